@@ -1,0 +1,376 @@
+"""The contract: what every core does, and all that the server knows of one.
+
+A *core* holds jobs and decides what happens to them. It is a deterministic state machine:
+no clock, no randomness, no I/O. Whoever calls it brings the time (`now_ms`), keeps it
+from running backwards, and calls from one thread.
+
+How to read this file: the states and their table, the batches that go in and come out,
+the errors, then `Core`, whose methods are the verbs. A new core implements `Core`, is
+named in `magicqueue_cores.make_core`, and must pass `tests/conformance`.
+
+Rules that hold for every verb:
+
+- **Batches.** Jobs travel as columns (one sequence a field), not as one object a job.
+  In `NewJobs` a column may be one value that holds for the whole batch.
+- **Time first.** A verb that takes `now_ms` first lets everything happen that is due by
+  then, as `advance` would, so an answer never depends on when a timer fired.
+- **All or nothing, or what it can.** `push` stores its batch whole or raises. The verbs
+  on ids do what they can and say which ids they could not do.
+- **Records.** Each change is reported to the sink as a `records.Record`, in order, before
+  the verb answers. Feeding these to `replay` of any other core gives the same state.
+- **Later answers.** A verb returns its answer, or a `pending.Pending` that will hold it: a
+  core on a remote engine does the latter. Nothing outside this package may assume either.
+- **Wake-ups.** For a queue that is being watched, the core calls `on_ready(queue)` inside
+  the verb (a remote core: at any time) when a pull that found nothing may now find a job.
+  The callback must not call the core back.
+
+Sizes: a payload is bytes, never looked into. Times are epoch milliseconds, spans are
+milliseconds, both as int below 2**53. Costs are per job; n is the number of jobs.
+"""
+
+from collections.abc import Callable, Sequence
+from enum import IntEnum
+from typing import Final, Protocol, TypeAlias, TypeVar
+
+import msgspec
+
+from magicqueue_cores.pending import Answer
+from magicqueue_cores.records import Record
+
+T = TypeVar("T")
+Column: TypeAlias = T | Sequence[T]
+"""One value a job, in order, or a single value that holds for every job."""
+
+NEVER_MS: Final = 2**63 - 1
+"""A deadline that does not come."""
+
+
+class JobState(IntEnum):
+    """Where a job is. A settled job is nowhere: it leaves no trace."""
+
+    READY = 0
+    DELAYED = 1
+    ACTIVE = 2
+    DEAD = 3
+
+
+TRANSITIONS: Final[dict[str, tuple[tuple[JobState | None, JobState | None], ...]]] = {
+    "push": ((None, JobState.READY), (None, JobState.DELAYED)),
+    "mature": ((JobState.DELAYED, JobState.READY),),
+    "pull": ((JobState.READY, JobState.ACTIVE),),
+    "heartbeat": ((JobState.ACTIVE, JobState.ACTIVE),),
+    "ack": ((JobState.ACTIVE, None), (JobState.READY, None)),
+    "fail": (
+        (JobState.ACTIVE, JobState.READY),
+        (JobState.ACTIVE, JobState.DELAYED),
+        (JobState.ACTIVE, JobState.DEAD),
+    ),
+    "lose": ((JobState.ACTIVE, JobState.READY), (JobState.ACTIVE, JobState.DEAD)),
+    "drain": ((JobState.READY, None), (JobState.DELAYED, None)),
+    "retry_dead": ((JobState.DEAD, JobState.READY),),
+    "purge_dead": ((JobState.DEAD, None),),
+    "drop_dead": ((JobState.DEAD, None),),
+}
+"""Every move a job can make, by the event that makes it; None is "not in the core".
+
+`lose` is a lease that ended or whose session closed. `ack` from READY is the late ACK of
+a job that was lost and not handed out again. `drop_dead` makes room among dead letters."""
+
+
+class CoreOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """What a core is told once, at its start. A bound of 0 means no bound."""
+
+    jobs_max: int = 0
+    """Ready, delayed and active jobs together; over it `push` raises `Full`."""
+    memory_bytes_max: int = 0
+    """Payload bytes plus `Capabilities.job_overhead_bytes` a job, dead ones included."""
+    queues_max: int = 100_000
+    """Distinct queue names. At the bound, idle empty queues are forgotten first."""
+    lost_max: int = 3
+    """A job lost more often than this is dead, with reason `worker_lost`."""
+    backoff_ms_max: int = 3_600_000
+    """No retry waits longer."""
+    dead_jobs_max: int = 100_000
+    """Dead letters a queue keeps; beyond it the oldest is dropped and counted."""
+    dead_bytes_max: int = 256 * 2**20
+    """The same, for the bytes of a queue's dead payloads."""
+
+
+class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
+    """What sets this core apart from others."""
+
+    durable: bool = False
+    """It keeps jobs safe by itself: the server writes no log for it."""
+    executes_lines: bool = False
+    """It also is a `LineCore`."""
+    job_overhead_bytes: int = 0
+    """Memory a queued job costs beside its payload, for `memory_bytes_max`."""
+
+
+class NewJobs(msgspec.Struct, kw_only=True):
+    """A batch to push. `payloads` gives the length; other sequences have the same.
+
+    run_ats_ms: when each job may run, at least the push's `now_ms`.
+    max_attempts: failures after which a job is dead; 0 is no limit.
+    backoffs_ms: see `retry.retry_delay_ms`. jitters: spread those waits at random.
+    """
+
+    payloads: Sequence[bytes]
+    run_ats_ms: Column[int]
+    priorities: Column[int] = 0
+    max_attempts: Column[int] = 25
+    backoffs_ms: Column[int] = 0
+    jitters: Column[bool] = False
+
+
+class Delivery(msgspec.Struct):
+    """Jobs handed out by one pull, as columns of equal length, in order."""
+
+    ids: list[int]
+    payloads: list[bytes]
+    priorities: list[int]
+    created_ats_ms: list[int]
+    run_ats_ms: list[int]
+    attempts: list[int]
+
+
+class Settled(msgspec.Struct):
+    """What a verb on ids could not do: `missing` in the order asked, `stale` a subset.
+
+    A job is *stale* when the attempt given is older than its latest delivery, and
+    *missing* also when it is not in a state the verb applies to.
+    """
+
+    missing: list[int]
+    stale: list[int]
+
+
+class Failed(Settled):
+    """As `Settled`, with each job's new state (None where it is missing), as asked."""
+
+    states: list[JobState | None]
+
+
+class JobView(msgspec.Struct):
+    """All that can be said of one job."""
+
+    id: int
+    queue: str
+    payload: bytes
+    priority: int
+    created_at_ms: int
+    run_at_ms: int
+    attempts: int
+    state: JobState
+    failures: int
+    lost: int
+    max_attempts: int
+    error: str | None
+    lease_until_ms: int | None
+    reason: str | None
+    died_at_ms: int | None
+
+
+class DeadPage(msgspec.Struct):
+    """A page of dead letters, oldest death first; `next_id` continues it, None ends."""
+
+    jobs: list[JobView]
+    next_id: int | None
+
+
+class QueueStats(msgspec.Struct):
+    """Counts of one queue now, and totals since the core's start."""
+
+    name: str
+    queued: int = 0
+    processing: int = 0
+    delayed: int = 0
+    dead: int = 0
+    paused: bool = False
+    pushed: int = 0
+    completed: int = 0
+    failed: int = 0
+    lost: int = 0
+    expired: int = 0
+    dropped: int = 0
+    oldest_ready_ms: int = 0
+
+
+class CoreStats(msgspec.Struct):
+    """The same over all queues, forgotten ones included; `paused` counts queues."""
+
+    queued: int
+    processing: int
+    delayed: int
+    dead: int
+    paused: int
+    pushed: int
+    completed: int
+    failed: int
+    lost: int
+    expired: int
+    dropped: int
+    oldest_ready_ms: int
+    queues: int
+    memory_bytes: int
+
+
+class CoreError(Exception):
+    """A verb that refused; nothing has changed. The text is a sentence for people."""
+
+
+class Full(CoreError):
+    """A bound of `CoreOptions` would be exceeded."""
+
+
+class NotFound(CoreError):
+    """The job or cursor that was asked for is not there."""
+
+
+OnReady: TypeAlias = Callable[[str], None]
+RecordSink: TypeAlias = Callable[[Record], None]
+
+
+class Core(Protocol):
+    """The verbs. `session` is a number of the caller's choosing, 0 for nobody."""
+
+    name: str
+    capabilities: Capabilities
+
+    @property
+    def next_deadline_ms(self) -> int:
+        """Nothing happens by itself before this (a lower bound), or NEVER_MS. O(1)."""
+        ...
+
+    def advance(self, now_ms: int) -> None:
+        """Let time pass: delayed jobs mature, leases end. O(log n) a job that moves."""
+        ...
+
+    def watch(self, queue: str, *, watching: bool) -> None:
+        """Say whether somebody waits for jobs of `queue`, so that `on_ready` is called."""
+        ...
+
+    def push(self, queue: str, jobs: NewJobs, now_ms: int) -> Answer[int]:
+        """Store a batch; gives the first of its ids, which are consecutive.
+
+        O(log p) with p distinct priorities ready in the queue; delayed jobs O(log n).
+        Raises `Full`. Ids start at 1, rise, and are never used again.
+        """
+        ...
+
+    def pull(
+        self,
+        queue: str,
+        count: int,
+        payload_bytes_max: int,
+        lease_ms: int,
+        session: int,
+        now_ms: int,
+    ) -> Answer[Delivery]:
+        """Lease up to `count` ready jobs to `session`; none if empty or paused.
+
+        Strict order: higher priority first, then ready sequence. It ends before the
+        payloads exceed `payload_bytes_max`, but gives one job at least. O(log n).
+        """
+        ...
+
+    def ack(
+        self, ids: Sequence[int], attempts: Sequence[int] | None, now_ms: int
+    ) -> Answer[Settled]:
+        """Settle active jobs as done. O(1).
+
+        attempts: the delivery each verdict is about, 0 for "whichever"; None is all 0.
+        """
+        ...
+
+    def fail(
+        self,
+        ids: Sequence[int],
+        attempts: Sequence[int] | None,
+        errors: Sequence[str | None],
+        now_ms: int,
+    ) -> Answer[Failed]:
+        """Settle active jobs as failed: each is retried after its backoff, or dead."""
+        ...
+
+    def heartbeat(
+        self,
+        ids: Sequence[int],
+        attempts: Sequence[int] | None,
+        lease_ms: int,
+        now_ms: int,
+    ) -> Answer[Settled]:
+        """Let the leases of active jobs end `lease_ms` from now. O(log n)."""
+        ...
+
+    def release(self, session: int, now_ms: int) -> Answer[None]:
+        """The session is gone: its jobs are lost and come back. O(log n) a job of it."""
+        ...
+
+    def pause(self, queue: str, *, paused: bool, now_ms: int) -> Answer[None]:
+        """Stop or resume handing out jobs of a queue. O(1)."""
+        ...
+
+    def drain(self, queue: str, now_ms: int) -> Answer[int]:
+        """Remove the ready and delayed jobs of a queue; gives how many."""
+        ...
+
+    def dead(
+        self,
+        queue: str,
+        count: int,
+        payload_bytes_max: int,
+        after_id: int | None,
+        now_ms: int,
+    ) -> Answer[DeadPage]:
+        """List dead letters behind `after_id`; raises `NotFound` for a lost cursor."""
+        ...
+
+    def retry_dead(self, queue: str | None, job_id: int | None, now_ms: int) -> Answer[int]:
+        """Make one dead job, or all of a queue, ready anew: attempts start over.
+
+        Raises `NotFound` when `job_id` is given and is no dead letter (of `queue`).
+        """
+        ...
+
+    def purge_dead(self, queue: str | None, job_id: int | None, now_ms: int) -> Answer[int]:
+        """Remove one dead job, or all of a queue; raises as `retry_dead`."""
+        ...
+
+    def job(self, job_id: int, now_ms: int) -> Answer[JobView | None]:
+        """Look one job up. O(1)."""
+        ...
+
+    def stats(self, now_ms: int) -> Answer[CoreStats]:
+        """Totals over all queues. O(queues)."""
+        ...
+
+    def queue_stats(self, queue: str, now_ms: int) -> Answer[QueueStats]:
+        """Counts of one queue, zeros if it is unknown. O(1) amortised."""
+        ...
+
+    def queues(self, now_ms: int) -> Answer[list[QueueStats]]:
+        """Counts of every known queue, by name. O(queues)."""
+        ...
+
+    def replay(self, record: Record) -> None:
+        """Apply what happened once before. Raises CoreError if it cannot have."""
+        ...
+
+    def check(self) -> None:
+        """Verify every invariant: AssertionError names the first broken. O(n)."""
+        ...
+
+
+class LineCore(Core, Protocol):
+    """A core that can also run command lines itself (`Capabilities.executes_lines`)."""
+
+    def execute(self, lines: memoryview, session: int, now_ms: int) -> tuple[int, bytes]:
+        """Run whole request lines from the start of `lines` as far as it can.
+
+        Gives (consumed_bytes, replies). It stops *before* a line that is not for it: an
+        error of any kind, a rare option, a pull that would wait, a push to a watched
+        queue, or too many reply bytes. The caller takes that line through the verbs and
+        calls again for the rest; the bytes sent must be the same either way.
+        """
+        ...
