@@ -1,0 +1,1 @@
+"""The MagicQueue client: see `queue` and `worker`."""

@@ -1,0 +1,149 @@
+"""Everything that can go wrong, as one tree of exceptions.
+
+    MagicQueueError
+    ├── RequestError           the server refused one request; `code` says why
+    │   ├── BadJson, BadRequest, UnknownCommand, NotFound, Stale, TooLarge, Full,
+    │   └── Paused, Unauthorized, ReadOnly, ShuttingDown, InternalError
+    ├── ConnectionLost         the connection went away before the answer came
+    ├── ConnectionRefused      no server answered where one was expected
+    ├── RequestTimeout         no answer in time; the request may still be carried out
+    ├── ProtocolError          the other side sent what the protocol does not allow
+    └── HandlerNotFound        a worker's handler cannot be imported
+
+The server raises `RequestError`s too, to answer with them: a code for programs, a sentence
+for people.
+"""
+
+from typing import ClassVar
+
+
+class MagicQueueError(Exception):
+    """Base of every error that MagicQueue raises on purpose."""
+
+
+class RequestError(MagicQueueError):
+    """One request was refused; nothing was changed by it and the connection goes on."""
+
+    code: ClassVar[str] = "INTERNAL"
+
+    @property
+    def sentence(self) -> str:
+        """What is wrong, where, and what to do."""
+        return str(self)
+
+
+class BadJson(RequestError):
+    """The line is not a JSON object by the strict rules (RFC 8259, UTF-8)."""
+
+    code = "BAD_JSON"
+
+
+class BadRequest(RequestError):
+    """A field is missing or has a value that it cannot have."""
+
+    code = "BAD_REQUEST"
+
+
+class UnknownCommand(RequestError):
+    """There is no such `cmd`."""
+
+    code = "UNKNOWN_COMMAND"
+
+
+class NotFound(RequestError):
+    """The job is not there, or not in a state that the request applies to."""
+
+    code = "NOT_FOUND"
+
+
+class Stale(RequestError):
+    """The job has been handed out again since the attempt that was named."""
+
+    code = "STALE"
+
+
+class TooLarge(RequestError):
+    """A line, a job or a batch is over its limit."""
+
+    code = "TOO_LARGE"
+
+
+class Full(RequestError):
+    """The server holds as many jobs or bytes as it may."""
+
+    code = "FULL"
+
+
+class Paused(RequestError):
+    """The queue is paused and the request cannot wait."""
+
+    code = "PAUSED"
+
+
+class Unauthorized(RequestError):
+    """The request needs rights that this connection does not have."""
+
+    code = "UNAUTHORIZED"
+
+
+class ReadOnly(RequestError):
+    """The server can no longer write its log, so it accepts no changes."""
+
+    code = "READ_ONLY"
+
+
+class ShuttingDown(RequestError):
+    """The server is stopping and accepts no new work."""
+
+    code = "SHUTTING_DOWN"
+
+
+class InternalError(RequestError):
+    """The server met a bug of its own; its log says more."""
+
+    code = "INTERNAL"
+
+
+class ConnectionLost(MagicQueueError):
+    """The connection went away; a request under way may or may not have been done."""
+
+
+class ConnectionRefused(MagicQueueError):
+    """No server answers at the address given."""
+
+
+class RequestTimeout(MagicQueueError):
+    """No answer came in time; the request may still be carried out."""
+
+
+class ProtocolError(MagicQueueError):
+    """The other side sent something that the protocol does not allow."""
+
+
+class HandlerNotFound(MagicQueueError):
+    """The handler named for a worker cannot be imported."""
+
+
+_BY_CODE: dict[str, type[RequestError]] = {
+    error.code: error
+    for error in (
+        BadJson,
+        BadRequest,
+        UnknownCommand,
+        NotFound,
+        Stale,
+        TooLarge,
+        Full,
+        Paused,
+        Unauthorized,
+        ReadOnly,
+        ShuttingDown,
+        InternalError,
+    )
+}
+ERROR_CODES = tuple(_BY_CODE)
+
+
+def error_from_reply(code: str, sentence: str) -> RequestError:
+    """Make the exception for an error reply; an unknown code gives a RequestError."""
+    return _BY_CODE.get(code, RequestError)(sentence)

@@ -1,0 +1,73 @@
+"""From bytes as they arrive to whole lines, without I/O.
+
+A connection's bytes come in any pieces. `LineBuffer.feed` gives back everything up to the
+last line end, as one bytes object that may hold many lines, and keeps the rest; so the
+cost is one search and one copy a read, not one a line. A long line grows the kept part in
+place (amortised O(bytes)), and a line over the limit raises at once, before it is whole.
+"""
+
+from typing import Final
+
+from magicqueue.errors import TooLarge
+
+_LINE_END: Final = b"\n"
+
+
+class LineBuffer:
+    """Reassembles lines of at most `line_bytes_max` bytes."""
+
+    __slots__ = ("_kept", "line_bytes_max")
+
+    def __init__(self, line_bytes_max: int) -> None:
+        self.line_bytes_max = line_bytes_max
+        self._kept = bytearray()
+
+    @property
+    def kept_bytes(self) -> int:
+        """Bytes of a line that is not whole yet."""
+        return len(self._kept)
+
+    def feed(self, piece: memoryview) -> bytes:
+        """Take what arrived and give the whole lines there are now, ends included.
+
+        Raises TooLarge when the line under way is over the limit; the buffer is of no
+        more use then. The piece is copied, never kept.
+        """
+        data = piece.tobytes()
+        end = data.rfind(_LINE_END) + 1
+        if not end:
+            self._keep(data)
+            return b""
+        kept = self._kept
+        if kept:
+            first = data.index(_LINE_END)
+            if len(kept) + first > self.line_bytes_max + 1:
+                raise self._too_large()
+            kept += memoryview(data)[:end]
+            lines = bytes(kept)
+            self._kept = bytearray()
+        else:
+            lines = data if end == len(data) else data[:end]
+        if end < len(data):
+            self._keep(data[end:])
+        if len(lines) > self.line_bytes_max:
+            self._check_lines(lines)
+        return lines
+
+    def _keep(self, data: bytes) -> None:
+        if len(self._kept) + len(data) > self.line_bytes_max + 1:
+            raise self._too_large()
+        self._kept += data
+
+    def _check_lines(self, lines: bytes) -> None:
+        start = 0
+        while (end := lines.find(_LINE_END, start)) >= 0:
+            if len(lines[start:end].rstrip(b"\r")) > self.line_bytes_max:
+                raise self._too_large()
+            start = end + 1
+
+    def _too_large(self) -> TooLarge:
+        return TooLarge(
+            f"the line is over the limit of {self.line_bytes_max} bytes:"
+            " send smaller batches or raise line_bytes_max"
+        )

@@ -1,0 +1,32 @@
+"""The sizes that both sides keep to. All are the server's to configure."""
+
+import msgspec
+
+ID_MAX = 2**53 - 1
+"""Ids and times stay exact in every JSON reader, also those that only know doubles."""
+
+NESTING_MAX = 512
+"""Deepest nesting of arrays and objects in a job's data."""
+
+NUMBER_CHARS_MAX = 4300
+"""Longest number in a job's data: Python's own JSON reader refuses longer ones."""
+
+ERROR_CHARS_MAX = 4096
+"""A failure's message is cut to this."""
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """What the server accepts and sends, in bytes and jobs."""
+
+    line_bytes_max: int = 64 * 2**20
+    """One request line, without its line end."""
+    job_bytes_max: int = 2**20
+    """One job's data."""
+    queue_name_bytes_max: int = 255
+    """One queue's name in UTF-8."""
+    push_jobs_max: int = 100_000
+    """Jobs in a PUSHB."""
+    pull_jobs_max: int = 10_000
+    """Jobs in a PULLB's or DEAD's reply; asking for more is fine."""
+    reply_payload_bytes_max: int = 16 * 2**20
+    """Data in a PULLB's or DEAD's reply; one job is always sent, whatever its size."""

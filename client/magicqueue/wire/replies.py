@@ -1,0 +1,275 @@
+"""Replies: how the server writes them, and the types a client reads them into.
+
+The replies of the hot commands are written by hand, since a format string is quicker than
+making a struct to encode: `pushed`, `pulled` and the rest give a whole line. `rid` is the
+raw value to echo, last in the object. Payloads are put in as they are.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+import msgspec
+from msgspec import Raw
+
+from magicqueue.errors import RequestError
+from magicqueue.wire.requests import NO_RID
+
+_ENCODER: Final = msgspec.json.Encoder()
+OK: Final = b'{"ok":true}\n'
+
+
+class JobOut(msgspec.Struct, gc=False):
+    """A job as PULL, PULLB give it."""
+
+    id: int
+    queue: str
+    data: Raw
+    priority: int
+    created_at: int
+    run_at: int
+    attempts: int
+
+
+class JobDetail(msgspec.Struct, gc=False):
+    """A job as GETJOB and DEAD give it."""
+
+    id: int
+    queue: str
+    data: Raw
+    priority: int
+    created_at: int
+    run_at: int
+    attempts: int
+    state: str
+    failures: int
+    lost: int
+    max_attempts: int
+    error: str | None
+    lease_until: int | None
+    reason: str | None = None
+    died_at: int | None = None
+
+
+class Counts(msgspec.Struct, kw_only=True):
+    """Counts now, and totals since the server's start."""
+
+    queued: int
+    processing: int
+    delayed: int
+    dead: int
+    paused: int | bool
+    pushed: int
+    completed: int
+    failed: int
+    lost: int
+    expired: int
+    dropped: int
+    oldest_ready_ms: int
+
+
+class QueueCounts(Counts, kw_only=True):
+    """Counts of one queue, as QUEUES lists them."""
+
+    name: str
+
+
+class ServerCounts(Counts, kw_only=True):
+    """Counts of the whole server."""
+
+    queues: int
+    memory_bytes: int
+    connections: int
+    waiting: int
+    uptime_ms: int
+
+
+class ServerInfo(msgspec.Struct, kw_only=True):
+    """What HELLO tells of the server."""
+
+    server: str
+    version: str
+    core: str
+    protocol: int
+    persistence: str
+    limits: dict[str, int]
+    capabilities: list[str]
+
+
+def finish(body: bytes, rid: Raw) -> bytes:
+    """Close a reply's object, with the `rid` if one was given."""
+    if rid is NO_RID:
+        return body + b"}\n"
+    return b'%b,"rid":%b}\n' % (body, bytes(rid))
+
+
+def ok(rid: Raw = NO_RID) -> bytes:
+    """Say that it was done."""
+    return OK if rid is NO_RID else finish(b'{"ok":true', rid)
+
+
+def refused(error: RequestError, rid: Raw = NO_RID) -> bytes:
+    """Say why it was not done."""
+    body = b'{"ok":false,"error":%b,"code":"%b"' % (
+        _ENCODER.encode(error.sentence),
+        error.code.encode(),
+    )
+    return finish(body, rid)
+
+
+def pushed(first_id: int, rid: Raw = NO_RID) -> bytes:
+    """Give the id of a PUSH."""
+    return finish(b'{"ok":true,"id":%d' % first_id, rid)
+
+
+def pushed_batch(ids: Sequence[int], rid: Raw = NO_RID) -> bytes:
+    """Give the ids of a PUSHB."""
+    return finish(b'{"ok":true,"ids":' + _ENCODER.encode(list(ids)), rid)
+
+
+def pulled(jobs: Iterable[bytes], rid: Raw = NO_RID) -> bytes:
+    """Give the one job of a PULL, or null; jobs: see `job_objects`."""
+    return finish(b'{"ok":true,"job":' + (b"".join(jobs) or b"null"), rid)
+
+
+def pulled_batch(jobs: Iterable[bytes], rid: Raw = NO_RID) -> bytes:
+    """Give the jobs of a PULLB; jobs: see `job_objects`."""
+    return finish(b'{"ok":true,"jobs":[%b]' % b"".join(jobs), rid)
+
+
+def job_objects(
+    queue: str,
+    ids: Sequence[int],
+    payloads: Sequence[bytes],
+    rows: Iterable[tuple[int, int, int, int]],
+) -> list[bytes]:
+    """Write jobs as objects between commas, in pieces to be joined.
+
+    rows: (priority, created_at_ms, run_at_ms, attempts) of each job; neighbours are often
+    alike, so the last one written is kept.
+    """
+    name = _ENCODER.encode(queue)
+    middle = b',"queue":%b,"data":' % name
+    first = True
+    pieces: list[bytes] = []
+    last_row: tuple[int, int, int, int] | None = None
+    tail = b""
+    for job_id, payload, row in zip(ids, payloads, rows, strict=True):
+        if row != last_row:
+            last_row = row
+            tail = b',"priority":%d,"created_at":%d,"run_at":%d,"attempts":%d}' % row
+        head = b'{"id":%d' % job_id if first else b',{"id":%d' % job_id
+        first = False
+        pieces += (head, middle, payload, tail)
+    return pieces
+
+
+def acked_batch(acked: int, missing: Sequence[int], rid: Raw = NO_RID) -> bytes:
+    """Count the jobs of an ACKB; `ids` holds the count for the original's clients."""
+    body = b'{"ok":true,"ids":[%d],"acked":%d,"missing":%b' % (
+        acked,
+        acked,
+        _ENCODER.encode(missing),
+    )
+    return finish(body, rid)
+
+
+def failed(state: str, rid: Raw = NO_RID) -> bytes:
+    """Say what a FAIL made of the job: ready, delayed or dead."""
+    return finish(b'{"ok":true,"state":"%b"' % state.encode(), rid)
+
+
+def counted(rid: Raw = NO_RID, **fields: Any) -> bytes:
+    """Write a reply of small fields, in the order given."""
+    body = _ENCODER.encode(fields)
+    return finish(b'{"ok":true,' + body[1:-1], rid)
+
+
+def described(reply: msgspec.Struct, rid: Raw = NO_RID) -> bytes:
+    """Write a reply whose fields are those of a struct."""
+    return finish(b'{"ok":true,' + _ENCODER.encode(reply)[1:-1], rid)
+
+
+class Reply(msgspec.Struct, kw_only=True):
+    """Every field that any reply may have, for a client to read one into."""
+
+    ok: bool
+    error: str = ""
+    code: str = ""
+    rid: Raw = NO_RID
+
+
+class PushReply(Reply, kw_only=True):
+    """Of PUSH."""
+
+    id: int = 0
+
+
+class PushBatchReply(Reply, kw_only=True):
+    """Of PUSHB."""
+
+    ids: list[int] = []
+
+
+class PullReply(Reply, kw_only=True):
+    """Of PULL."""
+
+    job: JobOut | None = None
+
+
+class PullBatchReply(Reply, kw_only=True):
+    """Of PULLB."""
+
+    jobs: list[JobOut] = []
+
+
+class AckBatchReply(Reply, kw_only=True):
+    """Of ACKB."""
+
+    acked: int = 0
+    missing: list[int] = []
+
+
+class FailReply(Reply, kw_only=True):
+    """Of FAIL."""
+
+    state: str = ""
+
+
+class FailBatchReply(Reply, kw_only=True):
+    """Of FAILB."""
+
+    failed: int = 0
+    missing: list[int] = []
+
+
+class HeartbeatReply(Reply, kw_only=True):
+    """Of HEARTBEAT."""
+
+    extended: int = 0
+    missing: list[int] = []
+
+
+class QueuesReply(Reply, kw_only=True):
+    """Of QUEUES."""
+
+    queues: list[QueueCounts] = []
+
+
+class JobReply(Reply, kw_only=True):
+    """Of GETJOB."""
+
+    job: JobDetail | None = None
+
+
+class DeadReply(Reply, kw_only=True):
+    """Of DEAD; `next` continues the listing as its `after`."""
+
+    jobs: list[JobDetail] = []
+    next: int | None = None
+
+
+class CountReply(Reply, kw_only=True):
+    """Of DRAIN, PURGEDEAD (`removed`) and RETRYDEAD (`retried`)."""
+
+    removed: int = 0
+    retried: int = 0
