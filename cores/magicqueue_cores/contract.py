@@ -247,7 +247,10 @@ class Core(Protocol):
         ...
 
     def watch(self, queue: str, *, watching: bool) -> None:
-        """Say whether somebody waits for jobs of `queue`, so that `on_ready` is called."""
+        """Say whether somebody waits for jobs of `queue`, so that `on_ready` is called.
+
+        It is called at once if a pull would find a job when the watching starts.
+        """
         ...
 
     def push(self, queue: str, jobs: NewJobs, now_ms: int) -> Answer[int]:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Generic, TypeAlias, TypeVar
 
 T = TypeVar("T")
+U = TypeVar("U")
 
 
 class Pending(Generic[T]):
@@ -56,3 +57,21 @@ class Pending(Generic[T]):
 
 
 Answer: TypeAlias = T | Pending[T]
+
+
+def map_answer(answer: Answer[T], use: Callable[[T], U]) -> Answer[U]:
+    """Apply `use` to an answer, now or when it is there; its errors reject the result."""
+    if not isinstance(answer, Pending):
+        return use(answer)
+    mapped: Pending[U] = Pending()
+
+    def settle(settled: Pending[T]) -> None:
+        try:
+            value = use(settled.result())
+        except Exception as error:  # noqa: BLE001 - whoever waits shall have it, whatever it is
+            mapped.reject(error)
+        else:
+            mapped.resolve(value)
+
+    answer.then(settle)
+    return mapped

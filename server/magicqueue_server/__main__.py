@@ -1,0 +1,17 @@
+"""`python -m magicqueue_server serve`: the server's commands alone, without a client."""
+
+import click
+
+from magicqueue_server.cli import serve, version
+
+
+@click.group()
+@click.version_option(version(), prog_name="magicqueue")
+def main() -> None:
+    """Run the MagicQueue server."""
+
+
+main.add_command(serve)
+
+if __name__ == "__main__":
+    main(prog_name="python -m magicqueue_server")

@@ -1,0 +1,267 @@
+"""The server as a whole: the order in which its parts start and stop.
+
+Start: core, engine, listener, sockets, signals; then it says where it listens. A timer
+follows the engine's next deadline. Stop, on SIGTERM or SIGINT: no new connections, blocked
+pulls answered, pushes refused; jobs under way may still be settled until none is left or
+the grace is over; then replies are sent out and connections closed. A second signal ends
+the process at once.
+"""
+
+import asyncio
+import contextlib
+import errno
+import logging
+import os
+import signal
+import socket
+import stat
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from magicqueue_cores import make_core
+from magicqueue_cores.contract import NEVER_MS
+from magicqueue_cores.pending import Pending
+from magicqueue_server.clock import Clock, SystemClock
+from magicqueue_server.commands import ServerFacts
+from magicqueue_server.config import Config
+from magicqueue_server.engine import Engine
+from magicqueue_server.listener import Listener
+from magicqueue_server.logs import event
+from magicqueue_server.session import Session
+
+_BACKLOG: Final = 4096
+_TIMER_MS_MAX: Final = 3_600_000
+_SOCKET_MODE: Final = 0o600
+_FLUSH_S: Final = 1.0
+_LOOPBACK: Final = ("127.", "::1", "localhost")
+
+_log = logging.getLogger("magicqueue")
+
+
+class StartError(Exception):
+    """The server cannot start; the text says why and what to do."""
+
+
+class Address(msgspec.Struct, frozen=True):
+    """Where the server listens: TCP addresses, or the path of a Unix socket."""
+
+    tcp: tuple[tuple[str, int], ...] = ()
+    path: Path | None = None
+
+    def __str__(self) -> str:
+        if self.path is not None:
+            return f"unix:{self.path}"
+        return " and ".join(
+            f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+            for host, port in self.tcp
+        )
+
+
+class App:
+    """One server. `serve` runs it until a signal, or until `stop` is called."""
+
+    def __init__(self, config: Config, *, version: str, clock: Clock | None = None) -> None:
+        self._config = config
+        self._clock = clock or SystemClock()
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_ms = NEVER_MS
+        self._stopped = asyncio.Event()
+        self._servers: list[asyncio.Server] = []
+        self._loop = asyncio.get_running_loop()
+        self.engine = Engine(
+            lambda on_ready: make_core(
+                config["core"], config.core_options, on_ready=on_ready
+            ),
+            config.limits,
+            config.job_defaults,
+            ServerFacts(version=version),
+            self._wake,
+        )
+        self._listener = Listener(self.engine, self._clock, config.bounds)
+        self._listener.on_deadline_change = self._follow_deadline
+        self.address = Address()
+
+    async def serve(self, on_listening: Callable[["App"], None]) -> None:
+        """Listen, call `on_listening`, and run until stopped; raises StartError."""
+        await self._listen()
+        try:
+            for signal_number in (signal.SIGTERM, signal.SIGINT):
+                self._loop.add_signal_handler(signal_number, self._on_signal, signal_number)
+            on_listening(self)
+            await self._stopped.wait()
+            await self._shut_down()
+        finally:
+            await self._close()
+
+    def stop(self) -> None:
+        """Have `serve` shut down and return."""
+        self._stopped.set()
+
+    async def _listen(self) -> None:
+        path = self._config.socket_path(Path(tempfile.gettempdir()))
+        if path is not None:
+            self.address = Address(path=path)
+            self._servers.append(await self._listen_unix(path))
+            return
+        host, port = self._config["host"], self._config["port"]
+        bound: list[tuple[str, int]] = []
+        for family, address in await self._resolve(host):
+            server = await self._listen_tcp(family, address, port)
+            if server is None:
+                continue
+            self._servers.append(server)
+            name = server.sockets[0].getsockname()
+            bound.append((name[0], name[1]))
+            port = name[1]
+        if not bound:
+            raise StartError(f"cannot listen on {host}: none of its addresses can be used")
+        self.address = Address(tcp=tuple(bound))
+
+    async def _resolve(self, host: str) -> list[tuple[int, str]]:
+        try:
+            found = await self._loop.getaddrinfo(
+                host or None, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            )
+        except OSError as error:
+            raise StartError(f"cannot listen on {host!r}: {error.strerror}") from None
+        addresses: list[tuple[int, str]] = [(int(f), str(name[0])) for f, *_, name in found]
+        if host == "localhost":
+            addresses += [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")]
+        return sorted(set(addresses))
+
+    async def _listen_tcp(
+        self, family: int, address: str, port: int
+    ) -> asyncio.Server | None:
+        try:
+            return await self._loop.create_server(
+                self._listener, address, port, family=family, backlog=_BACKLOG
+            )
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE or "already in use" in str(error):
+                raise StartError(
+                    f"port {port} of {address} is in use: another server may be running;"
+                    " stop it, or choose another --port"
+                ) from None
+            if family == socket.AF_INET6:
+                event(_log, logging.WARNING, "no IPv6", address=address, why=error)
+                return None
+            raise StartError(f"cannot listen on {address}:{port}: {error}") from None
+
+    async def _listen_unix(self, path: Path) -> asyncio.Server:
+        _clear_stale_socket(path)
+        old_mask = os.umask(0o777 & ~_SOCKET_MODE)
+        try:
+            return await self._loop.create_unix_server(
+                self._listener, str(path), backlog=_BACKLOG
+            )
+        except OSError as error:
+            raise StartError(f"cannot listen on {path}: {error}") from None
+        finally:
+            os.umask(old_mask)
+
+    def _wake(self, session: Session) -> None:
+        self._loop.call_soon(self._resume, session)
+
+    def _resume(self, session: Session) -> None:
+        self.engine.resume(session, self._clock.now_ms())
+        self._follow_deadline()
+
+    def _follow_deadline(self) -> None:
+        """Let the timer go off at the engine's next deadline, if that is sooner now."""
+        deadline_ms = self.engine.next_deadline_ms
+        if deadline_ms < self._timer_ms:
+            self._set_timer(deadline_ms)
+
+    def _set_timer(self, deadline_ms: int) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_ms = deadline_ms
+        wait_ms = min(max(deadline_ms - self._clock.now_ms(), 0), _TIMER_MS_MAX)
+        self._timer = self._loop.call_later(wait_ms / 1000, self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer, self._timer_ms = None, NEVER_MS
+        self.engine.advance(self._clock.now_ms())
+        self._follow_deadline()
+
+    def _on_signal(self, signal_number: int) -> None:
+        if self._stopped.is_set():
+            _remove_socket(self.address.path)
+            os._exit(128 + signal_number)
+        event(_log, logging.INFO, "stopping", signal=signal.Signals(signal_number).name)
+        self._stopped.set()
+
+    async def _shut_down(self) -> None:
+        for server in self._servers:
+            server.close()
+        self.engine.stop(self._clock.now_ms())
+        deadline_ms = self._clock.now_ms() + self._config["shutdown_grace"]
+        while self._clock.now_ms() < deadline_ms and await self._jobs_under_way():
+            await asyncio.sleep(0.01)
+        connections = list(self._listener.connections)
+        for connection in connections:
+            connection.close()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_FLUSH_S):
+                await self._listener.all_gone()
+        for connection in list(self._listener.connections):
+            connection.abort()
+        event(_log, logging.INFO, "stopped", connections=len(connections))
+
+    async def _jobs_under_way(self) -> bool:
+        """Whether somebody is connected who may still settle a job."""
+        if not self._listener.connections:
+            return False
+        stats = self.engine.core.stats(self._clock.now_ms())
+        if isinstance(stats, Pending):
+            there: asyncio.Future[None] = self._loop.create_future()
+            stats.then(lambda _: there.set_result(None))
+            await there
+            return stats.result().processing > 0
+        return stats.processing > 0
+
+    async def _close(self) -> None:
+        for server in self._servers:
+            server.close()
+        for connection in list(self._listener.connections):
+            connection.abort()
+        await asyncio.sleep(0)
+        if self._timer is not None:
+            self._timer.cancel()
+        _remove_socket(self.address.path)
+
+
+def is_loopback(address: Address) -> bool:
+    """Whether nobody outside this machine can reach the server."""
+    return address.path is not None or all(h.startswith(_LOOPBACK) for h, _ in address.tcp)
+
+
+def _clear_stale_socket(path: Path) -> None:
+    """Remove a socket file that a server left behind; raises StartError for others."""
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise StartError(f"cannot listen on {path}: {error.strerror}") from None
+    if not stat.S_ISSOCK(mode):
+        raise StartError(f"cannot listen on {path}: it exists and is no socket; remove it")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(str(path))
+        except OSError:
+            path.unlink(missing_ok=True)
+            return
+    raise StartError(
+        f"{path} is in use: another server is running; stop it, or choose another"
+        " --unix-socket"
+    )
+
+
+def _remove_socket(path: Path | None) -> None:
+    if path is not None:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,108 @@
+"""`magicqueue serve`: options in, a running server out, and what it says to people."""
+
+import asyncio
+import importlib.metadata
+import os
+import sys
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from magicqueue_server import app, config, logs, loop, memory
+from magicqueue_server.options import OPTIONS, Option
+
+EXIT_CANNOT_START = 1
+EXIT_BAD_OPTION = 2
+
+
+def version() -> str:
+    """Give the version of the installed package."""
+    try:
+        return importlib.metadata.version("magicqueue")
+    except importlib.metadata.PackageNotFoundError:
+        return "0+uninstalled"
+
+
+def _click_option(option: Option) -> click.Option:
+    flag = f"--{option.name.replace('_', '-')}"
+    names = [f"{flag}/--no-{option.name}"] if option.is_flag else [flag]
+    variables = ", ".join(option.variables)
+    return click.Option(
+        [*names, option.name],
+        default=None,
+        metavar=None if option.is_flag else option.kind,
+        help=f"{option.help} [default: {option.default or 'none'}; env: {variables}]",
+    )
+
+
+@click.command("serve")
+@click.option(
+    "--config",
+    "config_path",
+    type=click.Path(path_type=Path, dir_okay=False),
+    envvar="MAGICQUEUE_CONFIG",
+    help="TOML file of options, named as here with underscores. [env: MAGICQUEUE_CONFIG]",
+)
+@click.option(
+    "--print-config", is_flag=True, help="Show every setting, its source, and exit."
+)
+def serve(config_path: Path | None, *, print_config: bool, **flags: Any) -> None:
+    """Run the server until Ctrl-C or SIGTERM.
+
+    An option given here wins over the environment, that over the config file.
+    """
+    texts = {
+        name: str(value).lower() if isinstance(value, bool) else value
+        for name, value in flags.items()
+    }
+    try:
+        settings = config.load(texts, os.environ, config_path)
+    except config.ConfigError as error:
+        _fail(str(error), EXIT_BAD_OPTION)
+    if print_config:
+        click.echo(settings.printed())
+        return
+    if settings["persist"]:
+        _fail(
+            "persist is on, but this version keeps jobs in memory only and would lose them"
+            " at a restart: start it without --persist (or PERSIST=1)",
+            EXIT_BAD_OPTION,
+        )
+    logs.set_up(settings["log_level"], settings["log_format"])
+    memory.tune_heap()
+    try:
+        with asyncio.Runner(loop_factory=loop.loop_factory(settings["loop"])) as runner:
+            runner.run(_serve(settings))
+    except (app.StartError, ImportError) as error:
+        _fail(str(error), EXIT_CANNOT_START)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+serve.params.extend(_click_option(option) for option in OPTIONS)
+
+
+async def _serve(settings: config.Config) -> None:
+    server = app.App(settings, version=version())
+    await server.serve(_announce)
+
+
+def _announce(server: app.App) -> None:
+    memory.tune_collector()
+    running = loop.loop_name(asyncio.get_running_loop())
+    click.echo(f"magicqueue {version()} listens on {server.address}")
+    click.echo(f"{server.engine.core.name} core on {running}")
+    click.echo("jobs are kept in memory only: a restart loses them")
+    if not app.is_loopback(server.address):
+        click.echo(
+            "warning: anyone who can reach this address can push and pull jobs:"
+            " there is no authentication",
+            err=True,
+        )
+    click.echo("Ctrl-C stops it.")
+
+
+def _fail(message: str, exit_code: int) -> NoReturn:
+    click.echo(f"magicqueue serve: {message}", err=True)
+    sys.exit(exit_code)

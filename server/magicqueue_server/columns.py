@@ -1,0 +1,77 @@
+"""From the jobs of a request to the columns a core takes.
+
+In the usual batch no job says more than its data, and every column but the payloads is one
+value; that is found out in one pass.
+"""
+
+import msgspec
+
+from magicqueue.errors import BadRequest
+from magicqueue.wire.fields import payload_of, payloads_of
+from magicqueue.wire.limits import ID_MAX, Limits
+from magicqueue.wire.requests import Push, PushItem
+from magicqueue_cores.contract import NewJobs
+
+
+class JobDefaults(msgspec.Struct, frozen=True, kw_only=True):
+    """What holds for a job that does not say."""
+
+    max_attempts: int = 25
+    backoff_ms: int = 0
+    lease_ms: int = 300_000
+
+
+def new_job(job: Push, limits: Limits, defaults: JobDefaults, now_ms: int) -> NewJobs:
+    """Make a batch of one; raises RequestError."""
+    payload = payload_of(job.data, limits)
+    return NewJobs(
+        payloads=(payload,),
+        run_ats_ms=_run_at_ms(job, "", now_ms),
+        priorities=job.priority or 0,
+        max_attempts=defaults.max_attempts
+        if job.max_attempts is None
+        else job.max_attempts,
+        backoffs_ms=defaults.backoff_ms if job.backoff is None else job.backoff,
+        jitters=job.jitter or False,
+    )
+
+
+def new_jobs(
+    jobs: list[PushItem], limits: Limits, defaults: JobDefaults, now_ms: int
+) -> NewJobs:
+    """Make the batch of a PUSHB; raises RequestError that names the index."""
+    payloads = payloads_of(jobs, limits)
+    special = [
+        None
+        for j in jobs
+        if j.priority is not None
+        or j.delay is not None
+        or j.run_at is not None
+        or j.max_attempts is not None
+        or j.backoff is not None
+        or j.jitter is not None
+    ]
+    if not special:
+        return NewJobs(
+            payloads=payloads,
+            run_ats_ms=now_ms,
+            max_attempts=defaults.max_attempts,
+            backoffs_ms=defaults.backoff_ms,
+        )
+    attempts, backoff_ms = defaults.max_attempts, defaults.backoff_ms
+    return NewJobs(
+        payloads=payloads,
+        run_ats_ms=[_run_at_ms(j, f"jobs[{i}]: ", now_ms) for i, j in enumerate(jobs)],
+        priorities=[j.priority or 0 for j in jobs],
+        max_attempts=[attempts if j.max_attempts is None else j.max_attempts for j in jobs],
+        backoffs_ms=[backoff_ms if j.backoff is None else j.backoff for j in jobs],
+        jitters=[j.jitter or False for j in jobs],
+    )
+
+
+def _run_at_ms(job: Push | PushItem, where: str, now_ms: int) -> int:
+    if job.run_at is None:
+        return min(now_ms + job.delay, ID_MAX) if job.delay else now_ms
+    if job.delay is not None:
+        raise BadRequest(f"{where}give delay or run_at, not both")
+    return max(job.run_at, now_ms)

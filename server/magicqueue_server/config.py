@@ -1,0 +1,153 @@
+"""Where an option's value comes from: flag, then environment, then file, then default.
+
+A value keeps its source, so that `--print-config` can say why it is what it is. A wrong
+value, or an unknown name in the config file, is a `ConfigError` that names the place.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from magicqueue.wire.limits import Limits
+from magicqueue_cores.contract import CoreOptions
+from magicqueue_server.columns import JobDefaults
+from magicqueue_server.listener import Bounds
+from magicqueue_server.options import OPTIONS, Option
+
+_ORIGINAL_SOCKET: Final = "magic-queue.sock"
+
+
+class ConfigError(Exception):
+    """An option has a value that it cannot have; the text says where and what to do."""
+
+
+class Setting(msgspec.Struct, frozen=True):
+    """A value, as the program uses it and as the user wrote it, and its source."""
+
+    value: Any
+    text: str
+    source: str
+
+
+class Config:
+    """The settings in force, and the structs that the server's parts take."""
+
+    def __init__(self, settings: Mapping[str, Setting]) -> None:
+        self.settings = dict(settings)
+
+    def __getitem__(self, name: str) -> Any:
+        return self.settings[name].value
+
+    @property
+    def limits(self) -> Limits:
+        """What the wire codec keeps to."""
+        return Limits(
+            line_bytes_max=self["max_line"],
+            job_bytes_max=self["max_job"],
+            queue_name_bytes_max=self["max_queue_name"],
+            push_jobs_max=self["max_push"],
+            pull_jobs_max=self["max_pull"],
+            reply_payload_bytes_max=self["max_reply"],
+        )
+
+    @property
+    def core_options(self) -> CoreOptions:
+        """What a core is told."""
+        return CoreOptions(
+            jobs_max=self["max_jobs"],
+            memory_bytes_max=self["max_memory"],
+            queues_max=self["max_queues"],
+            lost_max=self["max_lost"],
+            backoff_ms_max=self["max_backoff"],
+            dead_jobs_max=self["max_dead"],
+            dead_bytes_max=self["max_dead_memory"],
+        )
+
+    @property
+    def job_defaults(self) -> JobDefaults:
+        """What holds for jobs that do not say."""
+        return JobDefaults(max_attempts=self["max_attempts"], lease_ms=self["lease"])
+
+    @property
+    def bounds(self) -> Bounds:
+        """What the listener enforces."""
+        return Bounds(line_bytes_max=self["max_line"], input_bytes_max=self["max_input"])
+
+    def socket_path(self, temp_folder: Path) -> Path | None:
+        """Where the Unix socket is to be, or None for TCP."""
+        text = self["unix_socket"]
+        if text.lower() in {"", "0", "false", "no", "off"}:
+            return None
+        if text.lower() in {"1", "true", "yes", "on"}:
+            return temp_folder / _ORIGINAL_SOCKET
+        return Path(text)
+
+    def printed(self) -> str:
+        """Show every setting as a config file would have it, with its source."""
+        lines = ["# magicqueue serve: the settings in force, and where each comes from"]
+        for option in OPTIONS:
+            setting = self.settings[option.name]
+            line = f"{option.name} = {_toml(option, setting)}"
+            lines.append(f"{line:<44} # {setting.source}")
+        return "\n".join(lines)
+
+
+def load(
+    flags: Mapping[str, str | None], environ: Mapping[str, str], path: Path | None
+) -> Config:
+    """Find every option's value; raises ConfigError.
+
+    flags: options given on the command line, None where not. path: the config file.
+    """
+    in_file = _read_file(path) if path is not None else {}
+    settings: dict[str, Setting] = {}
+    for option in OPTIONS:
+        text, source = option.default, "default"
+        if option.name in in_file:
+            text, source = in_file[option.name], f"file {path}"
+        for variable in reversed(option.variables):
+            if variable in environ:
+                text, source = environ[variable], f"environment {variable}"
+        given = flags.get(option.name)
+        if given is not None:
+            text, source = given, f"flag --{option.name.replace('_', '-')}"
+        try:
+            value = option.read(text)
+        except ValueError as error:
+            raise ConfigError(
+                f"{option.name} {error} (not {text!r}, from {source})"
+            ) from None
+        settings[option.name] = Setting(value, text, source)
+    return Config(settings)
+
+
+def _read_file(path: Path) -> dict[str, str]:
+    try:
+        with path.open("rb") as file:
+            table = tomllib.load(file)
+    except OSError as error:
+        raise ConfigError(f"cannot read the config file {path}: {error.strerror}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"the config file {path} is not valid TOML: {error}") from None
+    known = {option.name for option in OPTIONS}
+    values: dict[str, str] = {}
+    for key, value in table.items():
+        name = key.replace("-", "_")
+        if name not in known:
+            raise ConfigError(
+                f"the config file {path} has an unknown option {key!r}:"
+                " `magicqueue serve --print-config` lists them"
+            )
+        values[name] = str(value).lower() if isinstance(value, bool) else str(value)
+    return values
+
+
+def _toml(option: Option, setting: Setting) -> str:
+    if option.is_flag:
+        return "true" if setting.value else "false"
+    if isinstance(setting.value, int) and setting.text.strip().isdigit():
+        return setting.text.strip()
+    return msgspec.json.encode(setting.text).decode()

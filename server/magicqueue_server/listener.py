@@ -1,0 +1,206 @@
+"""The listener: sockets to lines and replies to sockets, and nothing else.
+
+All connections read into one shared buffer, since asyncio gives it to one at a time and
+the lines are copied out before the next read; so an idle connection costs no buffer. What
+is kept of unfinished lines is counted over all connections and bounded.
+
+Back-pressure has two sides. Replies that are not read fill the transport's buffer, which
+calls `pause_writing`: the engine then runs no more lines of this session. Lines that may
+not run yet collect in the session; over `BACKLOG_BYTES_MAX` the listener stops reading the
+socket, and the kernel makes the client wait.
+"""
+
+import asyncio
+import logging
+import socket
+from typing import Final, cast
+
+import msgspec
+
+from magicqueue.errors import Full, RequestError
+from magicqueue.wire.framing import LineBuffer
+from magicqueue_server.clock import Clock
+from magicqueue_server.engine import Engine
+from magicqueue_server.logs import event
+from magicqueue_server.session import Session
+
+READ_BYTES: Final = 256 * 1024
+BACKLOG_BYTES_MAX: Final = 256 * 1024
+WRITE_BYTES_HIGH: Final = 256 * 1024
+_KEEPALIVE_IDLE_S: Final = 10
+_KEEPALIVE_INTERVAL_S: Final = 5
+_KEEPALIVE_PROBES: Final = 4
+_USER_TIMEOUT_MS: Final = 30_000
+
+_log = logging.getLogger("magicqueue.listener")
+
+
+class Bounds(msgspec.Struct, frozen=True, kw_only=True):
+    """What the listener enforces."""
+
+    line_bytes_max: int
+    input_bytes_max: int
+    """Unfinished lines of all connections together."""
+
+
+class Listener:
+    """Makes a protocol for each connection and knows all of them."""
+
+    def __init__(self, engine: Engine, clock: Clock, bounds: Bounds) -> None:
+        self.engine = engine
+        self.clock = clock
+        self.bounds = bounds
+        self.buffer = memoryview(bytearray(READ_BYTES))
+        self.connections: set[Connection] = set()
+        self.kept_bytes = 0
+        self._nobody = asyncio.Event()
+        self.on_deadline_change = _nothing
+        """Called after the engine has run, so that the timer can follow."""
+
+    def __call__(self) -> "Connection":
+        """Make the protocol of a new connection (asyncio's protocol factory)."""
+        return Connection(self)
+
+    def remove(self, connection: "Connection") -> None:
+        """Forget a connection that is closed."""
+        self.connections.discard(connection)
+        if not self.connections:
+            self._nobody.set()
+
+    async def all_gone(self) -> None:
+        """Wait until no connection is open."""
+        while self.connections:
+            self._nobody.clear()
+            await self._nobody.wait()
+
+
+def _nothing() -> None:
+    pass
+
+
+class Connection(asyncio.BufferedProtocol):
+    """One connection."""
+
+    __slots__ = ("_kept", "_lines", "_listener", "_session", "_transport")
+
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
+        self._lines = LineBuffer(listener.bounds.line_bytes_max)
+        self._kept = 0
+        self._transport: asyncio.Transport
+        self._session: Session
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin a session (asyncio calls this)."""
+        listener = self._listener
+        self._transport = transport = cast("asyncio.Transport", transport)
+        transport.set_write_buffer_limits(high=WRITE_BYTES_HIGH)
+        _watch_peer(transport.get_extra_info("socket"))
+        listener.connections.add(self)
+        self._session = listener.engine.open(
+            transport.write, transport.close, self.follow_backlog, listener.clock.now_ms()
+        )
+
+    def get_buffer(self, _sizehint: int) -> memoryview:
+        """Lend the shared buffer for one read."""
+        return self._listener.buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Run the lines that became whole with this read."""
+        listener = self._listener
+        try:
+            lines = self._lines.feed(listener.buffer[:nbytes])
+            self._count_kept()
+        except RequestError as error:
+            self._give_up(error)
+            return
+        if lines:
+            session = self._session
+            listener.engine.feed(session, lines, listener.clock.now_ms())
+            if session.lines:
+                self.follow_backlog()
+            listener.on_deadline_change()
+
+    def eof_received(self) -> bool:
+        """Close when the other side has closed: nobody reads half-closed replies."""
+        return False
+
+    def pause_writing(self) -> None:
+        """Replies are not being read: run no more lines of this session."""
+        self._session.congested = True
+
+    def resume_writing(self) -> None:
+        """They have been read: go on."""
+        self._session.congested = False
+        listener = self._listener
+        if self._session.backlog_bytes:
+            listener.engine.resume(self._session, listener.clock.now_ms())
+            listener.on_deadline_change()
+        self.follow_backlog()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End the session (asyncio calls this)."""
+        listener = self._listener
+        listener.remove(self)
+        listener.kept_bytes -= self._kept
+        self._kept = 0
+        if exc is not None:
+            event(_log, logging.DEBUG, "connection lost", session=self._session.id, why=exc)
+        listener.engine.close(self._session, listener.clock.now_ms())
+        listener.on_deadline_change()
+
+    def follow_backlog(self) -> None:
+        """Read on, or stop reading, as the session's backlog is short or long."""
+        session = self._session
+        too_long = session.backlog_bytes > BACKLOG_BYTES_MAX
+        if too_long != session.held and not self._transport.is_closing():
+            session.held = too_long
+            if too_long:
+                self._transport.pause_reading()
+            else:
+                self._transport.resume_reading()
+
+    def close(self) -> None:
+        """Close once what was written has been sent."""
+        self._transport.close()
+
+    def abort(self) -> None:
+        """Close at once."""
+        self._transport.abort()
+
+    @property
+    def session(self) -> Session:
+        """The session of this connection."""
+        return self._session
+
+    def _count_kept(self) -> None:
+        kept, listener = self._lines.kept_bytes, self._listener
+        listener.kept_bytes += kept - self._kept
+        self._kept = kept
+        if listener.kept_bytes > listener.bounds.input_bytes_max:
+            raise Full(
+                f"unfinished lines take more than {listener.bounds.input_bytes_max} bytes"
+                " of the server's memory: send shorter lines, or raise max_input"
+            )
+
+    def _give_up(self, error: RequestError) -> None:
+        self._listener.engine.refuse(self._session, error)
+        self._transport.pause_reading()
+
+
+def _watch_peer(sock: socket.socket | None) -> None:
+    """Notice within half a minute that the other side is gone without a word."""
+    if sock is None or sock.family not in {socket.AF_INET, socket.AF_INET6}:
+        return
+    options = (
+        (socket.SOL_SOCKET, "SO_KEEPALIVE", 1),
+        (socket.IPPROTO_TCP, "TCP_NODELAY", 1),
+        (socket.IPPROTO_TCP, "TCP_KEEPIDLE", _KEEPALIVE_IDLE_S),
+        (socket.IPPROTO_TCP, "TCP_KEEPINTVL", _KEEPALIVE_INTERVAL_S),
+        (socket.IPPROTO_TCP, "TCP_KEEPCNT", _KEEPALIVE_PROBES),
+        (socket.IPPROTO_TCP, "TCP_USER_TIMEOUT", _USER_TIMEOUT_MS),
+    )
+    for level, name, value in options:
+        option = getattr(socket, name, None)
+        if option is not None:
+            sock.setsockopt(level, option, value)

@@ -1,0 +1,155 @@
+"""Every option of the server: its name, its kind, its default, and what it is for.
+
+This table is the only list. The command line, the environment (MAGICQUEUE_* and the names
+of the original), the config file and `--print-config` are all made from it.
+"""
+
+import re
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+
+from magicqueue_cores import CORE_NAMES
+from magicqueue_server.logs import FORMATS, LEVELS
+from magicqueue_server.loop import LOOPS
+
+_SPAN: Final = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?\s*$")
+_SPAN_MS: Final = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+_SIZE: Final = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*([KMGT]i?B|B|[KMGT])?\s*$", re.IGNORECASE)
+_SIZE_POWERS: Final = {"": 0, "b": 0, "k": 1, "m": 2, "g": 3, "t": 4}
+_TRUE: Final = frozenset({"1", "true", "yes", "on"})
+_FALSE: Final = frozenset({"", "0", "false", "no", "off"})
+_PORT_MAX: Final = 65_535
+
+
+def span_ms(text: str) -> int:
+    """Read "500ms", "30s", "5m", "1.5h" or "2d"; a plain number is milliseconds."""
+    match = _SPAN.match(text)
+    if not match:
+        raise ValueError('must be a span of time such as "500ms", "30s", "5m" or "1h"')
+    return int(float(match[1]) * _SPAN_MS[match[2] or "ms"])
+
+
+def size_bytes(text: str) -> int:
+    """Read "512MiB", "1.5 GB", "64K"; a plain number is bytes."""
+    match = _SIZE.match(text)
+    if not match:
+        raise ValueError('must be a size such as "64KiB", "512MiB" or "2GB"')
+    unit = (match[2] or "").lower()
+    base = 1000 if unit.endswith("b") and "i" not in unit and unit != "b" else 1024
+    return int(float(match[1]) * base ** _SIZE_POWERS[unit[:1]])
+
+
+def count(text: str) -> int:
+    """Read a whole number of 0 or more."""
+    if not re.fullmatch(r"[0-9][0-9_]*", text.strip()):
+        raise ValueError("must be a whole number, 0 or more")
+    return int(text)
+
+
+def port_number(text: str) -> int:
+    """Read a TCP port; 0 has the system choose."""
+    number = count(text)
+    if number > _PORT_MAX:
+        raise ValueError(f"must be a port from 0 to {_PORT_MAX}")
+    return number
+
+
+def flag(text: str) -> bool:
+    """Read 1, true, yes, on, or their opposites."""
+    word = text.strip().lower()
+    if word not in _TRUE | _FALSE:
+        raise ValueError("must be true or false (1 or 0, yes or no, on or off)")
+    return word in _TRUE
+
+
+def choice(names: tuple[str, ...]) -> Callable[[str], str]:
+    """Make a reader that takes one of some names."""
+
+    def read(text: str) -> str:
+        if text not in names:
+            raise ValueError(f"must be one of {', '.join(names)}")
+        return text
+
+    return read
+
+
+_KINDS: Final[dict[Callable[[str], Any], str]] = {
+    span_ms: "SPAN",
+    size_bytes: "SIZE",
+    count: "N",
+    port_number: "PORT",
+    str: "TEXT",
+}
+
+
+class Option(msgspec.Struct, frozen=True):
+    """One option. `default` is as a user would write it; `read` makes the value of it."""
+
+    name: str
+    read: Callable[[str], Any]
+    default: str
+    help: str
+    env: tuple[str, ...] = ()
+    """Names the original's users know; MAGICQUEUE_<NAME> always works too."""
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """Environment variables that set it, the first that is set wins."""
+        return (f"MAGICQUEUE_{self.name.upper()}", *self.env)
+
+    @property
+    def kind(self) -> str:
+        """What a value looks like, for the help."""
+        return _KINDS.get(self.read, "NAME")
+
+    @property
+    def is_flag(self) -> bool:
+        """Whether it is a switch."""
+        return self.read is flag
+
+
+OPTIONS: Final = (
+    Option("host", str, "127.0.0.1", 'Address to listen on; "localhost" is IPv4 and IPv6.'),
+    Option("port", port_number, "6789", "TCP port; 0 lets the system choose.", ("PORT",)),
+    Option(
+        "unix_socket",
+        str,
+        "",
+        "Socket file to listen on instead of TCP; 1: magic-queue.sock in the temp folder.",
+        ("UNIX_SOCKET",),
+    ),
+    Option("core", choice(CORE_NAMES), "auto", "Which core holds the jobs."),
+    Option("loop", choice(LOOPS), "auto", "Which event loop runs."),
+    Option(
+        "persist",
+        flag,
+        "false",
+        "Keep jobs in a log, so they survive a restart.",
+        ("PERSIST",),
+    ),
+    Option("lease", span_ms, "5m", "How long a pulled job is leased, unless PULL says."),
+    Option("max_lost", count, "3", "A job lost more often than this is a dead letter."),
+    Option(
+        "max_attempts", count, "25", "Failures until a job is dead, unless it says; 0: any."
+    ),
+    Option("max_backoff", span_ms, "1h", "Longest wait before a retry."),
+    Option("max_jobs", count, "0", "Live jobs the server holds; 0 is no bound."),
+    Option("max_memory", size_bytes, "0", "Memory for jobs; 0 is no bound."),
+    Option("max_queues", count, "100000", "Distinct queue names."),
+    Option("max_dead", count, "100000", "Dead letters a queue keeps."),
+    Option("max_dead_memory", size_bytes, "256MiB", "Bytes of dead letters a queue keeps."),
+    Option("max_line", size_bytes, "64MiB", "Longest request line."),
+    Option("max_job", size_bytes, "1MiB", "Largest data of one job."),
+    Option("max_queue_name", count, "255", "Longest queue name in bytes."),
+    Option("max_push", count, "100000", "Most jobs in one PUSHB."),
+    Option("max_pull", count, "10000", "Most jobs in one reply."),
+    Option(
+        "max_reply", size_bytes, "16MiB", "Most data in one reply (one job always goes)."
+    ),
+    Option("max_input", size_bytes, "256MiB", "Memory for unfinished lines, over all."),
+    Option("shutdown_grace", span_ms, "1s", "How long a stop waits for jobs under way."),
+    Option("log_level", choice(LEVELS), "info", "What is logged."),
+    Option("log_format", choice(FORMATS), "text", "Log lines for people or for programs."),
+)

@@ -1,0 +1,197 @@
+"""Pulls: jobs handed out at once, or later to those who wait, first come, first served.
+
+A pull that finds nothing parks its session in the `WaitingRoom` and has the core watch the
+queue. When the core says that a queue became ready, its waiters are served in turn until
+the jobs or the waiters are used up. A new pull on a queue that has waiters goes behind
+them. A core that answers later may find nothing after all: the waiter then keeps its turn.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from magicqueue.errors import ShuttingDown
+from magicqueue.wire import replies
+from magicqueue.wire.fields import check_queue
+from magicqueue.wire.limits import Limits
+from magicqueue.wire.requests import Pull, PullBatch, Request
+from magicqueue_cores.contract import NEVER_MS, Core, Delivery
+from magicqueue_cores.pending import Answer, Pending, map_answer
+from magicqueue_server.columns import JobDefaults
+from magicqueue_server.session import Session
+from magicqueue_server.waiting import Waiter, WaitingRoom
+
+PULLS: Final[frozenset[type[Request]]] = frozenset((Pull, PullBatch))
+
+
+class Pulls:
+    """PULL and PULLB, and everybody who waits.
+
+    became_ready: the list that the core's `on_ready` appends to. finish: gives a parked
+    session its reply. wake: has the host call the engine again for a session.
+    """
+
+    def __init__(
+        self,
+        core: Core,
+        limits: Limits,
+        defaults: JobDefaults,
+        became_ready: list[str],
+        *,
+        finish: Callable[[Session, bytes], None],
+        wake: Callable[[Session], None],
+    ) -> None:
+        self._core = core
+        self._limits = limits
+        self._defaults = defaults
+        self._became_ready = became_ready
+        self._finish = finish
+        self._wake = wake
+        self._waiting = WaitingRoom()
+        self._stopping = False
+        self._now_ms = 0
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    @property
+    def next_deadline_ms(self) -> int:
+        """When `time_out` has something to do, at the earliest. O(1)."""
+        return self._waiting.next_deadline_ms
+
+    def pull(self, session: Session, request: Request, now_ms: int) -> Answer[bytes]:
+        """Hand out jobs, or let the session wait for some: then the reply is b""."""
+        if self._stopping:
+            raise ShuttingDown("the server is shutting down: pull again later")
+        self._now_ms = now_ms
+        waiter = self._waiter(session, request)
+        if waiter.queue in self._waiting:
+            return self._wait(waiter)
+        answer = self._take(waiter)
+        return map_answer(answer, lambda jobs: self._deliver_or_wait(waiter, jobs))
+
+    def serve(self, now_ms: int) -> None:
+        """Give jobs to those who wait for the queues that became ready."""
+        self._now_ms = now_ms
+        while self._became_ready:
+            queues = dict.fromkeys(self._became_ready)
+            self._became_ready.clear()
+            for queue in queues:
+                self._serve_queue(queue)
+
+    def time_out(self, now_ms: int) -> None:
+        """Answer everybody whose time is over."""
+        for waiter in self._waiting.overdue(now_ms):
+            self._dismiss(waiter)
+
+    def forget(self, session: Session) -> None:
+        """Drop the pull of a session that is gone."""
+        waiter = self._waiting.remove(session.id)
+        if waiter is not None:
+            self._unwatch(waiter.queue)
+
+    def stop(self) -> None:
+        """Answer everybody as timed out, and let nobody wait from now on."""
+        self._stopping = True
+        for waiter in self._waiting.everyone():
+            self._dismiss(waiter)
+
+    def _waiter(self, session: Session, request: Request) -> Waiter:
+        assert isinstance(request, Pull | PullBatch), "nothing else pulls"
+        count = request.count if isinstance(request, PullBatch) else 1
+        timeout_ms = request.timeout
+        return Waiter(
+            session=session,
+            queue=check_queue(request.queue, self._limits.queue_name_bytes_max),
+            count=min(count, self._limits.pull_jobs_max),
+            lease_ms=request.lease or self._defaults.lease_ms,
+            deadline_ms=NEVER_MS if timeout_ms is None else self._now_ms + timeout_ms,
+            batch=isinstance(request, PullBatch),
+            rid=request.rid,
+        )
+
+    def _take(self, waiter: Waiter) -> Answer[Delivery]:
+        return self._core.pull(
+            waiter.queue,
+            waiter.count,
+            self._limits.reply_payload_bytes_max,
+            waiter.lease_ms,
+            waiter.session.id,
+            self._now_ms,
+        )
+
+    def _deliver_or_wait(self, waiter: Waiter, delivery: Delivery) -> bytes:
+        if delivery.ids:
+            return _delivered(waiter, delivery)
+        return self._wait(waiter)
+
+    def _wait(self, waiter: Waiter, *, first: bool = False) -> bytes:
+        if waiter.deadline_ms <= self._now_ms or self._stopping:
+            return _delivered(waiter, None)
+        if waiter.session.closed:
+            return b""
+        waiter.session.parked = True
+        watched = waiter.queue in self._waiting
+        self._waiting.add(waiter, first=first)
+        if not watched:
+            self._core.watch(waiter.queue, watching=True)
+        return b""
+
+    def _serve_queue(self, queue: str) -> None:
+        while (waiter := self._waiting.first(queue)) is not None:
+            answer = self._take(waiter)
+            if isinstance(answer, Pending):
+                self._waiting.remove(waiter.session.id)
+                self._unwatch(queue)
+                self._serve_later(waiter, answer)
+            elif answer.ids:
+                self._waiting.remove(waiter.session.id)
+                self._unwatch(queue)
+                self._finish(waiter.session, _delivered(waiter, answer))
+            else:
+                return
+
+    def _serve_later(self, waiter: Waiter, answer: Pending[Delivery]) -> None:
+        """Answer the waiter, who has been taken out, when the core has looked."""
+
+        def settle(settled: Pending[Delivery]) -> None:
+            try:
+                delivery = settled.result()
+            except Exception:  # noqa: BLE001 - the core failed: the waiter tries again later
+                delivery = _NOTHING
+            session = waiter.session
+            if session.closed:
+                self._core.release(session.id, self._now_ms)
+            elif delivery.ids:
+                self._finish(session, _delivered(waiter, delivery))
+            elif text := self._wait(waiter, first=True):
+                self._finish(session, text)
+            self._wake(session)
+
+        answer.then(settle)
+
+    def _dismiss(self, waiter: Waiter) -> None:
+        """Tell a waiter, who has been taken out, that there was no job."""
+        self._unwatch(waiter.queue)
+        self._finish(waiter.session, _delivered(waiter, None))
+
+    def _unwatch(self, queue: str) -> None:
+        if queue not in self._waiting:
+            self._core.watch(queue, watching=False)
+
+
+_NOTHING: Final = Delivery([], [], [], [], [], [])
+
+
+def _delivered(waiter: Waiter, delivery: Delivery | None) -> bytes:
+    jobs: list[bytes] = []
+    if delivery is not None:
+        rows = zip(
+            delivery.priorities,
+            delivery.created_ats_ms,
+            delivery.run_ats_ms,
+            delivery.attempts,
+            strict=True,
+        )
+        jobs = replies.job_objects(waiter.queue, delivery.ids, delivery.payloads, rows)
+    write = replies.pulled_batch if waiter.batch else replies.pulled
+    return write(jobs, waiter.rid)
