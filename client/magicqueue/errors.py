@@ -8,6 +8,9 @@
     ├── ConnectionRefused      no server answered where one was expected
     ├── RequestTimeout         no answer in time; the request may still be carried out
     ├── ProtocolError          the other side sent what the protocol does not allow
+    ├── Closed                 the queue or worker has been closed before this call
+    ├── NotJson                data that JSON cannot hold (also a TypeError)
+    ├── BadAddress             a server's address that cannot be read (also a ValueError)
     └── HandlerNotFound        a worker's handler cannot be imported
 
 The server raises `RequestError`s too, to answer with them: a code for programs, a sentence
@@ -118,6 +121,18 @@ class RequestTimeout(MagicQueueError):
 
 class ProtocolError(MagicQueueError):
     """The other side sent something that the protocol does not allow."""
+
+
+class Closed(MagicQueueError):
+    """The queue or worker has been closed and takes no more calls."""
+
+
+class NotJson(MagicQueueError, TypeError):
+    """A job's data holds something that JSON has no form for; the message names it."""
+
+
+class BadAddress(MagicQueueError, ValueError):
+    """A server's address that cannot be read."""
 
 
 class HandlerNotFound(MagicQueueError):

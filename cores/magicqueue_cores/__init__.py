@@ -23,7 +23,9 @@ def make_core(
     missing; or "auto", the fastest that can run here.
     """
     if name not in CORE_NAMES:
-        raise ValueError(f"there is no core {name!r}: choose one of {', '.join(CORE_NAMES)}")
+        raise ValueError(
+            f"there is no core {name!r}: choose one of {', '.join(CORE_NAMES)}"
+        )
     from magicqueue_cores.python_core import PythonCore  # noqa: PLC0415 - only if chosen
 
     return PythonCore(options, on_ready=on_ready, record=record)

@@ -53,7 +53,8 @@ def rid_of(line: bytes) -> Raw:
     """Find the `rid` of a line that could not be decoded as a request, if it has one."""
     try:
         rid = _TABLE.decode(line).get("rid", NO_RID)
-    except (msgspec.MsgspecError, RecursionError, ValueError):
+        check_text(bytes(rid))
+    except (BadJson, msgspec.MsgspecError, RecursionError, ValueError):
         return NO_RID
     return rid if is_rid(rid) else NO_RID
 
@@ -70,10 +71,11 @@ def _decode_again(line: bytes) -> Request:
         raise BadJson("the line nests too deep: flatten it") from None
     except (msgspec.MsgspecError, ValueError) as error:
         raise BadJson(_json_sentence(str(error))) from None
-    name = _command_name(fields)
+    written = _command_name(fields)
+    name = written.upper() if written.isascii() else written
     kind = COMMANDS.get(name)
     if kind is None:
-        raise UnknownCommand(f"there is no command {name[:40]!r}: see docs/protocol.md")
+        raise UnknownCommand(f"there is no command {written[:40]!r}: see docs/protocol.md")
     fields["cmd"] = Raw(_ENCODER.encode(name))
     rid = fields.get("rid")
     if rid is not None and bytes(rid) != b"null" and not is_rid(rid):
@@ -100,7 +102,7 @@ def _command_name(fields: dict[str, Raw]) -> str:
     if cmd is None:
         raise BadRequest('cmd is missing: name the command, as in {"cmd":"PING"}')
     try:
-        return _TEXT.decode(cmd).upper()
+        return _TEXT.decode(cmd)
     except msgspec.MsgspecError:
         raise BadRequest("cmd must be a string") from None
 
@@ -147,6 +149,8 @@ def _field_sentence(message: str) -> str:
     if wanted := _WANTED.match(message):
         kinds = " or ".join(_KINDS.get(k, k) for k in wanted["wanted"].split(" | "))
         return f"{path} must be {kinds}, not {_KINDS.get(wanted['got'], wanted['got'])}"
+    if "out of range" in message:
+        return f"{path} must be an integer in its range: see docs/protocol.md"
     if "matching regex" in message:
         return f"{path} must be an integer, or a string of its digits"
     return f"{path}: {message}"

@@ -21,7 +21,10 @@ _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f]")
 @lru_cache(maxsize=4096)
 def check_queue(queue: str, bytes_max: int) -> str:
     """Give the queue's name back; raises BadRequest if no queue can be called so."""
-    size = len(queue.encode())
+    try:
+        size = len(queue.encode())
+    except UnicodeEncodeError:
+        raise BadRequest("queue has a lone surrogate in its name: leave it out") from None
     if not size:
         raise BadRequest("queue is empty: name one")
     if size > bytes_max:
@@ -34,24 +37,25 @@ def check_queue(queue: str, bytes_max: int) -> str:
 def payload_of(data: Raw, limits: Limits) -> bytes:
     """Copy the data of one job; raises BadJson or TooLarge."""
     payload = bytes(data)
-    check_payloads((payload,), "data")
     if len(payload) > limits.job_bytes_max:
         raise _job_too_large("data", payload, limits)
+    check_payloads((payload,), "data")
     return payload
 
 
 def payloads_of(items: list[PushItem], limits: Limits) -> list[bytes]:
-    """Copy the data of a batch; raises BadJson or TooLarge that names the index."""
+    """Copy the data of a batch; raises BadJson or TooLarge that names the first bad."""
     if len(items) > limits.push_jobs_max:
         raise TooLarge(
             f"jobs has {len(items)} items: the limit is {limits.push_jobs_max} a batch"
         )
     payloads = [bytes(item.data) for item in items]
-    check_payloads(payloads, "jobs[{}].data")
     if max(map(len, payloads), default=0) > limits.job_bytes_max:
         for index, payload in enumerate(payloads):
             if len(payload) > limits.job_bytes_max:
+                check_payloads(payloads[:index], "jobs[{}].data")
                 raise _job_too_large(f"jobs[{index}].data", payload, limits)
+    check_payloads(payloads, "jobs[{}].data")
     return payloads
 
 

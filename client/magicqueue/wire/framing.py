@@ -4,6 +4,8 @@ A connection's bytes come in any pieces. `LineBuffer.feed` gives back everything
 last line end, as one bytes object that may hold many lines, and keeps the rest; so the
 cost is one search and one copy a read, not one a line. A long line grows the kept part in
 place (amortised O(bytes)), and a line over the limit raises at once, before it is whole.
+Whole lines that came before it in the same piece are not lost: they are in
+`lines_before_error`.
 """
 
 from typing import Final
@@ -16,10 +18,11 @@ _LINE_END: Final = b"\n"
 class LineBuffer:
     """Reassembles lines of at most `line_bytes_max` bytes."""
 
-    __slots__ = ("_kept", "line_bytes_max")
+    __slots__ = ("_kept", "line_bytes_max", "lines_before_error")
 
     def __init__(self, line_bytes_max: int) -> None:
         self.line_bytes_max = line_bytes_max
+        self.lines_before_error = b""
         self._kept = bytearray()
 
     @property
@@ -30,43 +33,45 @@ class LineBuffer:
     def feed(self, piece: memoryview) -> bytes:
         """Take what arrived and give the whole lines there are now, ends included.
 
-        Raises TooLarge when the line under way is over the limit; the buffer is of no
-        more use then. The piece is copied, never kept.
+        Raises TooLarge when a line is over the limit; then `lines_before_error` has the
+        whole lines before it, and the buffer is of no more use. The piece is copied,
+        never kept.
         """
         data = piece.tobytes()
         end = data.rfind(_LINE_END) + 1
         if not end:
-            self._keep(data)
+            self._keep(data, b"")
             return b""
         kept = self._kept
         if kept:
             first = data.index(_LINE_END)
             if len(kept) + first > self.line_bytes_max + 1:
-                raise self._too_large()
+                raise self._too_large(b"")
             kept += memoryview(data)[:end]
             lines = bytes(kept)
             self._kept = bytearray()
         else:
             lines = data if end == len(data) else data[:end]
-        if end < len(data):
-            self._keep(data[end:])
         if len(lines) > self.line_bytes_max:
             self._check_lines(lines)
+        if end < len(data):
+            self._keep(data[end:], lines)
         return lines
 
-    def _keep(self, data: bytes) -> None:
+    def _keep(self, data: bytes, lines: bytes) -> None:
         if len(self._kept) + len(data) > self.line_bytes_max + 1:
-            raise self._too_large()
+            raise self._too_large(lines)
         self._kept += data
 
     def _check_lines(self, lines: bytes) -> None:
         start = 0
         while (end := lines.find(_LINE_END, start)) >= 0:
-            if len(lines[start:end].rstrip(b"\r")) > self.line_bytes_max:
-                raise self._too_large()
+            if len(lines[start:end].removesuffix(b"\r")) > self.line_bytes_max:
+                raise self._too_large(lines[:start])
             start = end + 1
 
-    def _too_large(self) -> TooLarge:
+    def _too_large(self, lines_before: bytes) -> TooLarge:
+        self.lines_before_error = lines_before
         return TooLarge(
             f"the line is over the limit of {self.line_bytes_max} bytes:"
             " send smaller batches or raise line_bytes_max"

@@ -1,0 +1,54 @@
+# Everything a developer runs. Each target makes the environment it needs; nothing but
+# Python (3.11 or later) and make has to be there.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.made-from-pyproject
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-all lint fmt unit clean
+
+help: ## Say what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(STAMP): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("MagicQueue needs Python 3.11 or later; this is " + sys.version.split()[0] + ". Say which to use: make PYTHON=/path/to/python3.12")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install --quiet --editable ".[array]" --group test --group lint
+	@touch $@
+
+demo: ## Start a server and run real work through it, in under a minute
+	@test -d $(VENV)-demo || $(PYTHON) -m venv $(VENV)-demo
+	@$(VENV)-demo/bin/python -m pip install --quiet --disable-pip-version-check .
+	@$(VENV)-demo/bin/python -m magicqueue.demo $(ARGS)
+
+test: lint unit ## Check style, types and import contracts, then run all tests
+
+unit: $(STAMP) ## Run the tests alone (ARGS="-k name" picks some)
+	$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
+
+lint: $(STAMP) ## Check style, types and import contracts
+	$(BIN)/ruff format --check --quiet
+	$(BIN)/ruff check --quiet
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test-all: ## Run the tests on every supported Python found (3.11, 3.12, 3.13)
+	@found=0; for version in 3.11 3.12 3.13; do \
+	  python=$$(for p in $$(command -v python$$version) $$HOME/.pyenv/versions/$$version*/bin/python; do \
+	    "$$p" -c "import sys; sys.exit(sys.version_info[:2] != tuple(map(int, '$$version'.split('.'))))" 2>/dev/null && echo "$$p" && break; done); \
+	  if [ -z "$$python" ]; then echo "== Python $$version: not found, skipped"; continue; fi; \
+	  echo "== Python $$version: $$python"; found=1; \
+	  $(MAKE) --no-print-directory test PYTHON="$$python" VENV=.venv-$$version || exit 1; \
+	done; test $$found = 1 || { echo "no supported Python found"; exit 1; }
+
+fmt: $(STAMP) ## Format the code and mend what can be mended by itself
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+clean: ## Remove environments and caches
+	rm -rf .venv .venv-* build dist .asv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

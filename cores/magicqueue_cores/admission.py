@@ -1,0 +1,48 @@
+"""May these jobs come in? The bounds of `CoreOptions`, and sentences that help."""
+
+from collections.abc import Sequence
+
+from magicqueue_cores.contract import CoreOptions, Full
+from magicqueue_cores.job_table import JobTable
+from magicqueue_cores.python_job import JOB_OVERHEAD_BYTES
+
+
+def admit(table: JobTable, queue: str, payloads: Sequence[bytes]) -> None:
+    """Raise `Full` if these jobs, or a queue of this name, cannot be added."""
+    options, count = table.options, len(payloads)
+    refuse_jobs(options, held=len(table.jobs) - table.dead_count, new=count)
+    more = sum(map(len, payloads)) + count * JOB_OVERHEAD_BYTES
+    refuse_bytes(options, held=table.memory_bytes(), new=more)
+    bound = options.queues_max
+    if bound and len(table.queues) >= bound and queue not in table.queues:
+        table.forget_idle_queues()
+        refuse_queues(options, held=len(table.queues), name=queue)
+
+
+def refuse_jobs(options: CoreOptions, *, held: int, new: int) -> None:
+    """Raise `Full` if `new` jobs beside `held` live ones are too many; 0 is no bound."""
+    if options.jobs_max and held + new > options.jobs_max:
+        raise Full(
+            f"there are {held:,} jobs waiting or at work and {new:,} more would exceed the "
+            f"maximum of {options.jobs_max:,} (jobs_max): let workers finish some or drain "
+            "a queue, or raise the maximum"
+        )
+
+
+def refuse_bytes(options: CoreOptions, *, held: int, new: int) -> None:
+    """Raise `Full` if `new` bytes beside the `held` ones are too many; 0 is no bound."""
+    if options.memory_bytes_max and held + new > options.memory_bytes_max:
+        raise Full(
+            f"jobs take {held:,} bytes and {new:,} more would exceed the maximum of "
+            f"{options.memory_bytes_max:,} (memory_bytes_max): let workers finish some, "
+            "drain a queue or purge dead letters, or raise the maximum"
+        )
+
+
+def refuse_queues(options: CoreOptions, *, held: int, name: str) -> None:
+    """Raise `Full` if one queue more than the `held` ones is too many; 0 is no bound."""
+    if options.queues_max and held >= options.queues_max:
+        raise Full(
+            f"there are {held:,} queues in use, the maximum (queues_max), so {name!r} "
+            "cannot be added: use fewer names, empty some queues, or raise the maximum"
+        )

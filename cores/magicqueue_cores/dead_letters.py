@@ -1,0 +1,148 @@
+"""The dead letters of one queue, in order of death, bounded by count and bytes.
+
+It knows ids and payload sizes only, so every core can use it. The order is a list that
+only grows at its end; a letter that leaves becomes a tombstone, so that a reader who
+holds its id as a cursor still finds the place. When tombstones outnumber letters the list
+is compacted. Of each run of tombstones the last one stays: whoever lists a page, retries
+each of its jobs and lists on behind the last one finds the place again.
+"""
+
+from collections.abc import Iterator
+from typing import Final
+
+from magicqueue_cores.contract import NotFound
+
+_SPARE_TOMBSTONES: Final = 64
+_NO_BOUND: Final = 2**63
+
+
+class DeadLetters:
+    """Ids and sizes of a queue's dead jobs.
+
+    queue: its name, for error messages.
+    jobs_max, bytes_max: what `overflow` keeps; 0 is no bound.
+    """
+
+    __slots__ = (
+        "_bytes_max",
+        "_first",
+        "_jobs_max",
+        "_order",
+        "_place",
+        "_queue",
+        "_sizes",
+        "payload_bytes",
+    )
+
+    def __init__(self, queue: str, jobs_max: int, bytes_max: int) -> None:
+        """Start empty."""
+        self.payload_bytes = 0
+        self._queue = queue
+        self._jobs_max = jobs_max or _NO_BOUND
+        self._bytes_max = bytes_max or _NO_BOUND
+        self._order: list[int] = []
+        self._place: dict[int, int] = {}
+        self._sizes: dict[int, int] = {}
+        self._first = 0
+
+    def __len__(self) -> int:
+        return len(self._sizes)
+
+    def __contains__(self, job_id: int) -> bool:
+        return job_id in self._sizes
+
+    def __iter__(self) -> Iterator[int]:
+        return self._from(self._first)
+
+    def add(self, job_id: int, payload_bytes: int) -> None:
+        """Append a job that died just now. O(1)."""
+        self._place[job_id] = len(self._order)
+        self._order.append(job_id)
+        self._sizes[job_id] = payload_bytes
+        self.payload_bytes += payload_bytes
+
+    def remove(self, job_id: int) -> None:
+        """Take a letter out; its place stays known for a while. O(1) amortised.
+
+        Raises KeyError if it is not here.
+        """
+        self.payload_bytes -= self._sizes.pop(job_id)
+        letters = len(self._sizes)
+        if len(self._order) - letters > 2 * letters + _SPARE_TOMBSTONES:
+            self._compact()
+
+    def overflow(self) -> list[int]:
+        """The oldest letters, which must be removed to keep within the bounds."""
+        count, size = len(self._sizes), self.payload_bytes
+        if count <= self._jobs_max and size <= self._bytes_max:
+            return []
+        excess = []
+        for job_id in self:
+            if count <= self._jobs_max and size <= self._bytes_max:
+                break
+            excess.append(job_id)
+            count -= 1
+            size -= self._sizes[job_id]
+        return excess
+
+    def after(self, after_id: int | None) -> Iterator[int]:
+        """The letters behind `after_id` (None: all), oldest first.
+
+        Raises `NotFound` if the place of `after_id` is not known any more.
+        """
+        if after_id is None:
+            return iter(self)
+        place = self._place.get(after_id)
+        if place is None:
+            raise NotFound(no_such_cursor(self._queue, after_id))
+        return self._from(place + 1)
+
+    def check(self) -> None:
+        """Verify the structure: AssertionError names what is broken."""
+        assert list(self) == sorted(self._sizes, key=self._place.__getitem__), "order"
+        assert set(self) == set(self._sizes), "a letter is not in the order"
+        assert self.payload_bytes == sum(self._sizes.values()), "payload bytes"
+        assert len(self._sizes) <= self._jobs_max, "more letters than allowed"
+        assert self.payload_bytes <= self._bytes_max, "more bytes than allowed"
+        tombstones = len(self._order) - len(self._sizes)
+        limit = 2 * len(self._sizes) + _SPARE_TOMBSTONES
+        assert tombstones <= limit, "mostly tombstones"
+        for job_id, place in self._place.items():
+            assert self._order[place] == job_id, f"job {job_id} has a wrong place"
+
+    def _from(self, place: int) -> Iterator[int]:
+        leading = place <= self._first
+        for index in range(max(place, self._first), len(self._order)):
+            job_id = self._order[index]
+            if job_id in self._sizes and self._place[job_id] == index:
+                if leading:
+                    self._first = index
+                    leading = False
+                yield job_id
+
+    def _compact(self) -> None:
+        order: list[int] = []
+        tombstone: int | None = None
+        for index, job_id in enumerate(self._order):
+            if self._place[job_id] != index:
+                continue  # it came back to life and died again: its later place counts
+            if job_id not in self._sizes:
+                tombstone = job_id
+                continue
+            if tombstone is not None:
+                order.append(tombstone)
+                tombstone = None
+            order.append(job_id)
+        if tombstone is not None:
+            order.append(tombstone)
+        self._order = order
+        self._place = {job_id: index for index, job_id in enumerate(order)}
+        self._first = 0
+
+
+def no_such_cursor(queue: str, after_id: int) -> str:
+    """What to tell someone whose cursor is gone."""
+    return (
+        f"job {after_id} is no longer among the dead letters of {queue!r}; "
+        "start again without 'after'"
+    )

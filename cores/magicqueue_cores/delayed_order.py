@@ -1,0 +1,115 @@
+"""Jobs that wait for their time: a heap of (run_at, id) a queue, and a heap of queues.
+
+Delayed jobs leave by maturing, always the first of their queue, or when their queue is
+drained, all at once: so the heaps of jobs hold nothing stale, and draining one queue
+looks at no other. The heap of queues has an *alarm* for the first job of each; an alarm
+that no longer is its queue's current one is skipped at the top, and the heap is rebuilt
+when most of it is of that kind.
+"""
+
+from heapq import heapify, heappop, heappush
+from typing import Final
+
+from magicqueue_cores.contract import NEVER_MS
+
+_SPARE_ALARMS: Final = 64
+_HEAPIFY_FROM: Final = 8
+
+
+class DelayedOrder:
+    """The delayed jobs of all queues."""
+
+    __slots__ = ("_alarm_of", "_alarms", "_by_queue")
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self._by_queue: dict[str, list[tuple[int, int]]] = {}
+        self._alarm_of: dict[str, int] = {}
+        self._alarms: list[tuple[int, str]] = []
+
+    @property
+    def next_ms(self) -> int:
+        """When the first job is due, or NEVER_MS. O(1) amortised."""
+        alarms = self._alarms
+        while alarms and self._alarm_of.get(alarms[0][1]) != alarms[0][0]:
+            heappop(alarms)
+        return alarms[0][0] if alarms else NEVER_MS
+
+    def count(self, queue: str) -> int:
+        """How many jobs of a queue wait. O(1)."""
+        return len(self._by_queue.get(queue, ()))
+
+    def add(self, queue: str, entries: list[tuple[int, int]]) -> None:
+        """Let jobs wait: `entries` are (run_at_ms, id). O(log n) a job."""
+        heap = self._by_queue.setdefault(queue, [])
+        if len(entries) * _HEAPIFY_FROM > len(heap):
+            heap += entries
+            heapify(heap)
+        else:
+            for entry in entries:
+                heappush(heap, entry)
+        self._set_alarm(queue, heap)
+
+    def due(self, now_ms: int) -> list[int]:
+        """The jobs due by now, by (run_at, id); the caller removes them."""
+        entries: list[tuple[int, int]] = []
+        while self.next_ms <= now_ms:
+            _, queue = heappop(self._alarms)
+            heap = self._by_queue[queue]
+            while heap and heap[0][0] <= now_ms:
+                entries.append(heappop(heap))
+            del self._alarm_of[queue]
+            self._set_alarm(queue, heap)
+        entries.sort()
+        return [job_id for _, job_id in entries]
+
+    def remove(self, queue: str, run_at_ms: int, job_id: int) -> None:
+        """Take one job out. O(log n) if it is its queue's first, else O(n).
+
+        Raises ValueError if it is not here.
+        """
+        heap = self._by_queue.get(queue, [])
+        if heap and heap[0][1] == job_id:
+            heappop(heap)
+        else:
+            heap.remove((run_at_ms, job_id))
+            heapify(heap)
+        self._set_alarm(queue, heap)
+
+    def drain(self, queue: str) -> list[int]:
+        """Take out all jobs of a queue; their ids in no particular order."""
+        heap = self._by_queue.pop(queue, [])
+        if self._alarm_of.pop(queue, None) is not None:
+            self._compact()
+        return [job_id for _, job_id in heap]
+
+    def check(self) -> dict[int, tuple[str, int]]:
+        """Verify the structure; gives (queue, run_at_ms) of each job by id."""
+        waiting: dict[int, tuple[str, int]] = {}
+        alarms = set(self._alarms)
+        for queue, heap in self._by_queue.items():
+            assert heap, f"queue {queue!r} is kept without a delayed job"
+            assert self._alarm_of[queue] == min(heap)[0], f"queue {queue!r}: wrong alarm"
+            assert (self._alarm_of[queue], queue) in alarms, f"queue {queue!r}: no alarm"
+            assert heap[0] == min(heap), f"queue {queue!r}: the heap is no heap"
+            for run_at_ms, job_id in heap:
+                assert job_id not in waiting, f"job {job_id} is delayed twice"
+                waiting[job_id] = (queue, run_at_ms)
+        assert self._alarm_of.keys() == self._by_queue.keys(), "an alarm without a queue"
+        limit = 2 * len(self._alarm_of) + _SPARE_ALARMS
+        assert len(self._alarms) <= limit, "the heap of alarms is mostly stale"
+        return waiting
+
+    def _set_alarm(self, queue: str, heap: list[tuple[int, int]]) -> None:
+        if not heap:
+            del self._by_queue[queue]
+            self._alarm_of.pop(queue, None)
+        elif self._alarm_of.get(queue) != heap[0][0]:
+            self._alarm_of[queue] = heap[0][0]
+            heappush(self._alarms, (heap[0][0], queue))
+        self._compact()
+
+    def _compact(self) -> None:
+        if len(self._alarms) > 2 * len(self._alarm_of) + _SPARE_ALARMS:
+            self._alarms = [(at_ms, queue) for queue, at_ms in self._alarm_of.items()]
+            heapify(self._alarms)

@@ -1,0 +1,306 @@
+"""The state of the python core and every way it changes.
+
+The verbs (`python_core`) decide; the methods here apply a decision, and `python_replay`
+applies recorded ones through the same methods. So a replayed log cannot differ from the
+run that wrote it. A method is given ids that are in the state it needs; a replay checks
+that first.
+"""
+
+from collections.abc import Iterable, Sequence
+from itertools import repeat
+
+from magicqueue_cores.contract import CoreOptions, NewJobs
+from magicqueue_cores.delayed_order import DelayedOrder
+from magicqueue_cores.leases import Leases
+from magicqueue_cores.python_job import (
+    JOB_OVERHEAD_BYTES,
+    KEY_BITS,
+    PLAIN,
+    WAITING,
+    Job,
+    Queue,
+    RetryPolicy,
+)
+from magicqueue_cores.records import Pushed
+
+
+class JobTable:
+    """All jobs by id, the queues, and what orders them."""
+
+    def __init__(self, options: CoreOptions) -> None:
+        """Start empty."""
+        self.options = options
+        self.jobs: dict[int, Job] = {}
+        self.queues: dict[str, Queue] = {}
+        self.watched: set[str] = set()
+        self.delayed = DelayedOrder()
+        self.leases = Leases()
+        self.last_id = 0
+        self.payload_bytes = 0
+        self.dead_count = 0
+        self.forgotten = Queue("", options)
+        self._keys_given = 0
+        self._last_policy: RetryPolicy = (0, 0, False)
+
+    def memory_bytes(self) -> int:
+        """What the jobs take, by the measure of `memory_bytes_max`."""
+        return self.payload_bytes + len(self.jobs) * JOB_OVERHEAD_BYTES
+
+    def queue_of(self, name: str) -> Queue:
+        """The queue, made if it is new. The bound on queues is the caller's business."""
+        queue = self.queues.get(name)
+        if queue is None:
+            queue = self.queues[name] = Queue(name, self.options)
+        return queue
+
+    def forget_idle_queues(self) -> None:
+        """Forget queues that hold nothing and that nobody watches; totals stay."""
+        idle = [
+            queue
+            for queue in self.queues.values()
+            if not (queue.ready.count or queue.active or queue.paused or queue.dead)
+            and not self.delayed.count(queue.name)
+            and queue.name not in self.watched
+        ]
+        total = self.forgotten
+        for queue in idle:
+            total.pushed += queue.pushed
+            total.completed += queue.completed
+            total.failed += queue.failed
+            total.lost += queue.lost
+            total.dropped += queue.dropped
+            del self.queues[queue.name]
+
+    def add(self, queue: Queue, first_id: int, batch: NewJobs | Pushed, at_ms: int) -> bool:
+        """Store a batch; says whether any of it is ready."""
+        count = len(batch.payloads)
+        if count == 1:
+            return self._add_one(queue, first_id, batch, at_ms)
+        priorities, run_ats_ms = batch.priorities, batch.run_ats_ms
+        ids = list(range(first_id, first_id + count))
+        jobs = list(
+            map(
+                Job,
+                batch.payloads,
+                repeat(priorities) if isinstance(priorities, int) else priorities,
+                repeat(at_ms),
+                repeat(run_ats_ms) if isinstance(run_ats_ms, int) else run_ats_ms,
+                self._policies(batch),
+                repeat(queue),
+            )
+        )
+        if len(jobs) != count:
+            raise ValueError(f"a column has {len(jobs)} values for {count} payloads")
+        self.jobs.update(zip(ids, jobs, strict=False))
+        self.last_id = first_id + count - 1
+        self.payload_bytes += sum(map(len, batch.payloads))
+        queue.pushed += count
+        if isinstance(run_ats_ms, int):
+            if run_ats_ms > at_ms:
+                self._delay(queue, ids)
+                return False
+        else:
+            later = [i for i in ids if self.jobs[i].run_at_ms > at_ms]
+            if later:
+                self._delay(queue, later)
+                ids = [i for i in ids if self.jobs[i].place == PLAIN]
+        if isinstance(priorities, int):
+            if ids:
+                queue.ready.append(priorities, ids, at_ms)
+        else:
+            self._append_by_priority(queue, ids)
+        return bool(ids)
+
+    def _add_one(
+        self, queue: Queue, job_id: int, batch: NewJobs | Pushed, at_ms: int
+    ) -> bool:
+        payload = batch.payloads[0]
+        priority, run_at_ms = batch.priorities, batch.run_ats_ms
+        if not isinstance(priority, int):
+            priority = priority[0]
+        if not isinstance(run_at_ms, int):
+            run_at_ms = run_at_ms[0]
+        policy = next(iter(self._policies(batch)))
+        self.jobs[job_id] = Job(payload, priority, at_ms, run_at_ms, policy, queue)
+        self.last_id = job_id
+        self.payload_bytes += len(payload)
+        queue.pushed += 1
+        if run_at_ms > at_ms:
+            self._delay(queue, (job_id,))
+            return False
+        queue.ready.append(priority, (job_id,), run_at_ms)
+        return True
+
+    def mature(self, ids: Iterable[int]) -> None:
+        """Jobs that were taken from the delayed order become ready, in this order."""
+        for job_id in ids:
+            self._append(job_id, self.jobs[job_id])
+
+    def lend(
+        self,
+        queue: Queue,
+        jobs: Sequence[Job],
+        ids: Sequence[int],
+        session: int,
+        until_ms: int,
+    ) -> None:
+        """Hand out jobs that were taken from the ready order."""
+        lease = self.leases.open(session, until_ms, set(ids))
+        for job in jobs:
+            job.attempts += 1
+            job.lease = lease
+        queue.active += len(ids)
+
+    def extend(self, ids: Iterable[int], until_ms: int) -> None:
+        """Let the leases of active jobs end at `until_ms`."""
+        by_session: dict[int, list[int]] = {}
+        for job_id in ids:
+            lease = self.jobs[job_id].lease
+            assert lease is not None
+            by_session.setdefault(lease.session, []).append(job_id)
+        for session, mine in by_session.items():
+            for job_id in mine:
+                self._detach(job_id, self.jobs[job_id])
+            fresh = self.leases.open(session, until_ms, set(mine))
+            for job_id in mine:
+                job = self.jobs[job_id]
+                job.lease = fresh
+                job.queue.active += 1
+
+    def finish(self, job_id: int, job: Job) -> None:
+        """Settle an active job as done."""
+        self._detach(job_id, job)
+        job.queue.completed += 1
+        self._delete(job_id, job)
+
+    def finish_returned(self, job_id: int, job: Job) -> None:
+        """Settle a job that came back and was not handed out again."""
+        job.queue.ready.remove(job.priority, job_id)
+        job.queue.completed += 1
+        self._delete(job_id, job)
+
+    def retry(
+        self,
+        ids: Sequence[int],
+        errors: Sequence[str | None],
+        run_ats_ms: Sequence[int],
+        at_ms: int,
+    ) -> None:
+        """Active jobs failed; each is due at its run_at, ready if that is now."""
+        for job_id, error, run_at_ms in zip(ids, errors, run_ats_ms, strict=True):
+            job = self.jobs[job_id]
+            self._detach(job_id, job)
+            job.count_failure(error)
+            job.queue.failed += 1
+            job.run_at_ms = run_at_ms
+            if run_at_ms <= at_ms:
+                self._append(job_id, job)
+            else:
+                self._delay(job.queue, (job_id,))
+
+    def lose(self, ids: Iterable[int]) -> None:
+        """Active jobs are ready again at their old place."""
+        for job_id in ids:
+            job = self.jobs[job_id]
+            self._detach(job_id, job)
+            job.count_loss()
+            job.queue.lost += 1
+            key = job.ready_key(job_id)
+            job.queue.ready.give_back(job.priority, key, job_id, job.run_at_ms)
+
+    def bury(
+        self, ids: Sequence[int], reason: str, errors: Sequence[str | None], at_ms: int
+    ) -> None:
+        """Active jobs are dead, by a failure or a loss that counts."""
+        for job_id, error in zip(ids, errors, strict=True):
+            job = self.jobs[job_id]
+            self._detach(job_id, job)
+            if reason == "failed":
+                history = job.count_failure(error)
+                job.queue.failed += 1
+            else:
+                history = job.count_loss()
+                job.queue.lost += 1
+                history.error = error
+            history.reason = reason
+            history.died_at_ms = at_ms
+            job.queue.dead.add(job_id, len(job.payload))
+            self.dead_count += 1
+
+    def revive(self, ids: Iterable[int], at_ms: int) -> None:
+        """Dead jobs are ready anew, in this order."""
+        for job_id in ids:
+            job = self.jobs[job_id]
+            job.queue.dead.remove(job_id)
+            self.dead_count -= 1
+            job.history = None
+            job.attempts = 0
+            job.run_at_ms = at_ms
+            self._append(job_id, job)
+
+    def remove_dead(self, ids: Iterable[int], *, dropped: bool) -> None:
+        """Dead jobs are gone."""
+        for job_id in ids:
+            job = self.jobs[job_id]
+            job.queue.dead.remove(job_id)
+            job.queue.dropped += dropped
+            self.dead_count -= 1
+            self._delete(job_id, job)
+
+    def drain(self, queue: Queue) -> list[int]:
+        """Remove the ready and delayed jobs of a queue; gives their ids, sorted."""
+        ids = sorted(queue.ready.drain() + self.delayed.drain(queue.name))
+        for job_id in ids:
+            self._delete(job_id, self.jobs[job_id])
+        return ids
+
+    def _next_place(self) -> int:
+        self._keys_given += 1
+        return self.last_id << KEY_BITS | self._keys_given
+
+    def _append(self, job_id: int, job: Job) -> None:
+        job.place = self._next_place()
+        job.queue.ready.append(job.priority, (job_id,), job.run_at_ms)
+
+    def _append_by_priority(self, queue: Queue, ids: Sequence[int]) -> None:
+        groups: dict[int, list[int]] = {}
+        for job_id in ids:
+            groups.setdefault(self.jobs[job_id].priority, []).append(job_id)
+        for priority, group in groups.items():
+            queue.ready.append(priority, group, self.jobs[group[0]].run_at_ms)
+
+    def _delay(self, queue: Queue, ids: Sequence[int]) -> None:
+        entries = []
+        for job_id in ids:
+            job = self.jobs[job_id]
+            job.place = WAITING
+            entries.append((job.run_at_ms, job_id))
+        self.delayed.add(queue.name, entries)
+
+    def _detach(self, job_id: int, job: Job) -> None:
+        lease = job.lease
+        assert lease is not None
+        lease.ids.discard(job_id)
+        if not lease.ids:
+            self.leases.close(lease)
+        job.lease = None
+        job.queue.active -= 1
+
+    def _delete(self, job_id: int, job: Job) -> None:
+        self.payload_bytes -= len(job.payload)
+        del self.jobs[job_id]
+
+    def _policies(self, batch: NewJobs | Pushed) -> Iterable[RetryPolicy]:
+        most, backoff, jitter = batch.max_attempts, batch.backoffs_ms, batch.jitters
+        if isinstance(most, int) and isinstance(backoff, int) and isinstance(jitter, int):
+            policy = (most, backoff, jitter)
+            if policy != self._last_policy:
+                self._last_policy = policy
+            return repeat(self._last_policy)
+        count = len(batch.payloads)
+        columns = [
+            [column] * count if isinstance(column, int) else column
+            for column in (most, backoff, jitter)
+        ]
+        shared: dict[RetryPolicy, RetryPolicy] = {}
+        return [shared.setdefault(policy, policy) for policy in zip(*columns, strict=True)]

@@ -1,0 +1,107 @@
+"""Who holds which jobs until when.
+
+One `Lease` stands for all jobs of one pull (or one heartbeat) of a session, so a verdict
+takes its job out of one set, in O(1). The heap of deadlines is never searched: an entry
+whose lease holds nothing any more is skipped at the top, and the heap is rebuilt when
+most of it is of that kind.
+"""
+
+from heapq import heapify, heappop, heappush
+from typing import Final
+
+import msgspec
+
+from magicqueue_cores.contract import NEVER_MS
+
+_SPARE_ENTRIES: Final = 64
+
+
+class Lease(msgspec.Struct, gc=False, eq=False):
+    """Jobs that one session holds until one moment. It is open while it holds any."""
+
+    session: int
+    until_ms: int
+    serial: int
+    ids: set[int]
+
+
+class Leases:
+    """All open leases, by session and by deadline."""
+
+    __slots__ = ("_deadlines", "_open_count", "_serial", "by_session")
+
+    def __init__(self) -> None:
+        """Start with none."""
+        self.by_session: dict[int, dict[int, Lease]] = {}
+        self._deadlines: list[tuple[int, int, Lease]] = []
+        self._open_count = 0
+        self._serial = 0
+
+    @property
+    def next_ms(self) -> int:
+        """When the first lease ends, or NEVER_MS. O(1) amortised."""
+        deadlines = self._deadlines
+        while deadlines and not deadlines[0][2].ids:
+            heappop(deadlines)
+        return deadlines[0][0] if deadlines else NEVER_MS
+
+    def open(self, session: int, until_ms: int, ids: set[int]) -> Lease:
+        """Lease jobs to a session; `ids` is kept. O(log n) with n leases."""
+        self._serial = serial = self._serial + 1
+        lease = Lease(session, until_ms, serial, ids)
+        heappush(self._deadlines, (until_ms, serial, lease))
+        of_session = self.by_session.get(session)
+        if of_session is None:
+            self.by_session[session] = {serial: lease}
+        else:
+            of_session[serial] = lease
+        self._open_count += 1
+        return lease
+
+    def close(self, lease: Lease) -> None:
+        """Forget a lease that holds nothing any more. O(1) amortised."""
+        of_session = self.by_session[lease.session]
+        if len(of_session) == 1:
+            del self.by_session[lease.session]
+        else:
+            del of_session[lease.serial]
+        self._open_count -= 1
+        if len(self._deadlines) > 2 * self._open_count + _SPARE_ENTRIES:
+            self._deadlines = [entry for entry in self._deadlines if entry[2].ids]
+            heapify(self._deadlines)
+
+    def due(self, now_ms: int) -> list[int]:
+        """The jobs whose lease has ended, by id. The caller takes each off its lease."""
+        deadlines = self._deadlines
+        ids: list[int] = []
+        while deadlines and deadlines[0][0] <= now_ms:
+            ids.extend(heappop(deadlines)[2].ids)
+        ids.sort()
+        return ids
+
+    def of_session(self, session: int) -> list[int]:
+        """The jobs a session holds, by id."""
+        leases = self.by_session.get(session, {})
+        return sorted(job_id for lease in leases.values() for job_id in lease.ids)
+
+    def check(self) -> dict[int, Lease]:
+        """Verify the structure; gives the lease of each held job."""
+        held: dict[int, Lease] = {}
+        in_heap = {serial for _, serial, _ in self._deadlines}
+        count = 0
+        for session, leases in self.by_session.items():
+            assert leases, f"session {session} is kept without a lease"
+            for serial, lease in leases.items():
+                count += 1
+                assert lease.ids, f"session {session} keeps an empty lease"
+                assert lease.session == session, "a lease is filed under another session"
+                assert serial == lease.serial, "a lease is filed under another number"
+                assert serial in in_heap, (
+                    f"the lease until {lease.until_ms} has no deadline"
+                )
+                assert held.keys().isdisjoint(lease.ids), "a job is in two leases"
+                held.update(dict.fromkeys(lease.ids, lease))
+        assert count == self._open_count, f"{count} open leases, counted {self._open_count}"
+        limit = 2 * count + _SPARE_ENTRIES
+        assert len(self._deadlines) <= limit, "the heap of deadlines is mostly stale"
+        return held

@@ -1,0 +1,134 @@
+"""One job and one queue of the python core.
+
+A job is one small struct without a garbage-collector header. What most jobs never have
+(failures, losses, an error) lives in a `History` made at first need; what is the same for
+a whole batch (times, retry policy) is one shared object. Its state is not stored but
+follows from where it is.
+
+Ready keys order the ready jobs of a priority. A job ready at its push has `id << 64`; any
+other event that makes jobs ready hands out `last id << 64 | n` with n counting up. So keys
+rise with time, and a plain job needs no key of its own. No struct here refers to what
+refers to it: a core that is dropped is freed by its reference counts alone.
+"""
+
+from typing import Final
+
+import msgspec
+
+from magicqueue_cores.contract import CoreOptions, JobState
+from magicqueue_cores.dead_letters import DeadLetters
+from magicqueue_cores.leases import Lease
+from magicqueue_cores.ready_order import ReadyOrder
+from magicqueue_cores.retry import retry_delay_ms
+
+JOB_OVERHEAD_BYTES: Final = 256
+"""Measured: resident memory a queued job beyond its payload, growth of tables included."""
+KEY_BITS: Final = 64
+PLAIN: Final = 0
+"""The `place` of a job that was ready when pushed: its id says its order."""
+WAITING: Final = -1
+"""The `place` of a delayed job: it has no ready key yet."""
+
+RetryPolicy = tuple[int, int, bool]
+"""(max_attempts, backoff_ms, jitter)"""
+
+
+class History(msgspec.Struct, gc=False):
+    """What went wrong with a job so far; `reason` is set once it is dead."""
+
+    failures: int = 0
+    lost: int = 0
+    error: str | None = None
+    reason: str | None = None
+    died_at_ms: int | None = None
+
+
+class Queue:
+    """One queue: its ready order, its dead letters, and its counts."""
+
+    __slots__ = (
+        "active",
+        "completed",
+        "dead",
+        "dropped",
+        "failed",
+        "lost",
+        "name",
+        "paused",
+        "pushed",
+        "ready",
+    )
+
+    def __init__(self, name: str, options: CoreOptions) -> None:
+        """Start empty."""
+        self.name = name
+        self.paused = False
+        self.ready = ReadyOrder()
+        self.dead = DeadLetters(name, options.dead_jobs_max, options.dead_bytes_max)
+        self.active = 0
+        self.pushed = 0
+        self.completed = 0
+        self.failed = 0
+        self.lost = 0
+        self.dropped = 0
+
+
+class Job(msgspec.Struct, gc=False):
+    """One job that is not settled. `place` is PLAIN, WAITING or a ready key."""
+
+    payload: bytes
+    priority: int
+    created_at_ms: int
+    run_at_ms: int
+    policy: RetryPolicy
+    queue: Queue
+    attempts: int = 0
+    lease: Lease | None = None
+    history: History | None = None
+    place: int = PLAIN
+
+    @property
+    def state(self) -> JobState:
+        """Where the job is."""
+        if self.lease is not None:
+            return JobState.ACTIVE
+        if self.history is not None and self.history.reason is not None:
+            return JobState.DEAD
+        return JobState.DELAYED if self.place == WAITING else JobState.READY
+
+    def ready_key(self, job_id: int) -> int:
+        """Its place among jobs of equal priority; lower is earlier."""
+        return self.place or job_id << KEY_BITS
+
+    def lost_too_often(self, lost_max: int) -> bool:
+        """Whether a loss now is one too many; 0 is no bound."""
+        return bool(lost_max) and self.history is not None and self.history.lost >= lost_max
+
+    def count_failure(self, error: str | None) -> History:
+        """Count a failure."""
+        if self.history is None:
+            self.history = History()
+        self.history.failures += 1
+        self.history.error = error
+        return self.history
+
+    def count_loss(self) -> History:
+        """Count a lease that ended without a verdict."""
+        if self.history is None:
+            self.history = History()
+        self.history.lost += 1
+        return self.history
+
+    def retry_at_ms(self, job_id: int, now_ms: int, backoff_ms_max: int) -> int | None:
+        """When to retry if it fails now; None if that failure is its last."""
+        failures_max, backoff_ms, jitter = self.policy
+        failures = 1 if self.history is None else self.history.failures + 1
+        if failures_max and failures >= failures_max:
+            return None
+        return now_ms + retry_delay_ms(
+            job_id=job_id,
+            failures=failures,
+            backoff_ms=backoff_ms,
+            jitter=jitter,
+            backoff_ms_max=backoff_ms_max,
+        )

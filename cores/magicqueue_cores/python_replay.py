@@ -1,0 +1,116 @@
+"""Records applied to a `JobTable`: checked, never re-decided."""
+
+from collections.abc import Iterable, Sequence
+
+from magicqueue_cores import records
+from magicqueue_cores.contract import CoreError, JobState
+from magicqueue_cores.job_table import JobTable
+from magicqueue_cores.python_job import Job
+
+
+def replay_record(  # noqa: C901 - one flat case a record
+    table: JobTable, record: records.Record
+) -> None:
+    """Apply one record. Raises `CoreError` if it cannot have happened here."""
+    match record:
+        case records.Pushed():
+            _push(table, record)
+        case records.Matured(ids):
+            for job_id, job in _jobs(table, record, JobState.DELAYED):
+                table.delayed.remove(job.queue.name, job.run_at_ms, job_id)
+            table.mature(ids)
+        case records.Leased():
+            _lease(table, record)
+        case records.Extended(ids, until_ms):
+            _jobs(table, record, JobState.ACTIVE)
+            table.extend(ids, until_ms)
+        case records.Acked():
+            _ack(table, record)
+        case records.Failed(ids, errors, run_ats_ms, at_ms):
+            _jobs(table, record, JobState.ACTIVE)
+            table.retry(ids, errors, run_ats_ms, at_ms)
+        case records.Lost(ids):
+            _jobs(table, record, JobState.ACTIVE)
+            table.lose(ids)
+        case records.Died(ids, reason, errors, at_ms):
+            _jobs(table, record, JobState.ACTIVE)
+            table.bury(ids, reason, errors, at_ms)
+        case records.Removed():
+            _remove(table, record)
+        case records.Revived(ids, at_ms):
+            _jobs(table, record, JobState.DEAD)
+            table.revive(ids, at_ms)
+        case records.Paused(queue, paused):
+            table.queue_of(queue).paused = paused
+
+
+def _push(table: JobTable, record: records.Pushed) -> None:
+    if record.first_id <= table.last_id:
+        raise CoreError(
+            f"a record pushes job {record.first_id}, but ids up to {table.last_id} were "
+            "given before it"
+        )
+    bound = table.options.queues_max
+    if bound and len(table.queues) >= bound and record.queue not in table.queues:
+        table.forget_idle_queues()
+    queue = table.queue_of(record.queue)
+    table.add(queue, record.first_id, record, record.created_at_ms)
+
+
+def _lease(table: JobTable, record: records.Leased) -> None:
+    jobs = [job for _, job in _jobs(table, record, JobState.READY)]
+    queues = {job.queue.name for job in jobs}
+    if len(queues) != 1:
+        raise CoreError(f"a record leases jobs of {len(queues)} queues to one pull")
+    queue = jobs[0].queue
+    for job_id, job in zip(record.ids, jobs, strict=True):
+        queue.ready.remove(job.priority, job_id)
+    table.lend(queue, jobs, record.ids, record.session, record.until_ms)
+
+
+def _ack(table: JobTable, record: records.Acked) -> None:
+    for job_id, job in _jobs(table, record, JobState.ACTIVE, JobState.READY):
+        if job.lease is not None:
+            table.finish(job_id, job)
+        elif job.queue.ready.is_returned(job.priority, job_id):
+            table.finish_returned(job_id, job)
+        else:
+            raise CoreError(f"a record settles job {job_id}, which was not handed out")
+
+
+def _remove(table: JobTable, record: records.Removed) -> None:
+    if record.cause != "drained":
+        _jobs(table, record, JobState.DEAD)
+        table.remove_dead(record.ids, dropped=record.cause == "dropped")
+        return
+    jobs = _jobs(table, record, JobState.READY, JobState.DELAYED)
+    counts: dict[str, int] = {}
+    for _, job in jobs:
+        counts[job.queue.name] = counts.get(job.queue.name, 0) + 1
+    for name, count in counts.items():
+        held = table.queues[name].ready.count + table.delayed.count(name)
+        if held != count:
+            raise CoreError(f"a record drains {count} jobs of {name!r}, which holds {held}")
+    for name in counts:
+        table.drain(table.queues[name])
+
+
+def _jobs(
+    table: JobTable, record: records.Record, *states: JobState
+) -> Sequence[tuple[int, Job]]:
+    assert not isinstance(record, records.Pushed | records.Paused)
+    found = []
+    for job_id in _once_each(record.ids):
+        job = table.jobs.get(job_id)
+        if job is None or job.state not in states:
+            where = "not here" if job is None else job.state.name
+            what = type(record).__name__
+            raise CoreError(f"a record says {what} of job {job_id}, which is {where}")
+        found.append((job_id, job))
+    return found
+
+
+def _once_each(ids: Sequence[int]) -> Iterable[int]:
+    if len(set(ids)) != len(ids):
+        raise CoreError("a record names a job twice")
+    return ids

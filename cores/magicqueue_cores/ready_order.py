@@ -1,0 +1,275 @@
+"""Which ready job of a queue is next: priority first, then ready sequence.
+
+A heap holds the distinct priorities; each has a *run*: a deque of job ids in the order
+they became ready, and a small heap for jobs that came back to their old place. Arrivals
+always have the newest ready sequence, so they go to the deque's end, and a pull compares
+two heads at most. So push and pull are O(1) in the usual case and O(log p) when one of
+the p priorities appears or ends.
+
+Heap entries are never searched for. An entry whose run is gone is skipped when it comes
+to the top, and the heap is rebuilt when most of it is of that kind.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from heapq import heapify, heappop, heappush, heapreplace
+from typing import Final, Protocol
+
+_SPARE_ENTRIES: Final = 16
+
+
+class ReadyJob(Protocol):
+    """What the order must know of a job."""
+
+    payload: bytes
+    run_at_ms: int
+
+    def ready_key(self, job_id: int) -> int:
+        """Its place among jobs of equal priority; lower is earlier."""
+        ...
+
+
+class Run:
+    """The ready jobs of one priority."""
+
+    __slots__ = ("arrivals", "returned", "returned_ids")
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self.arrivals: deque[int] = deque()
+        self.returned: list[tuple[int, int]] = []
+        self.returned_ids: set[int] = set()
+
+    def __bool__(self) -> bool:
+        return bool(self.arrivals or self.returned_ids)
+
+    def returned_first(self, table: Mapping[int, ReadyJob]) -> bool:
+        """Whether the next job is one that came back. The run must not be empty."""
+        returned = self.returned
+        while returned and returned[0][1] not in self.returned_ids:
+            heappop(returned)
+        if not returned:
+            return False
+        if not self.arrivals:
+            return True
+        first = self.arrivals[0]
+        return returned[0][0] < table[first].ready_key(first)
+
+    def first(self, table: Mapping[int, ReadyJob]) -> int:
+        """The next job. The run must not be empty."""
+        return self.returned[0][1] if self.returned_first(table) else self.arrivals[0]
+
+    def take_arrivals(self, count: int) -> list[int]:
+        """Take up to `count` arrivals, in order."""
+        arrivals = self.arrivals
+        if count >= len(arrivals):
+            ids = list(arrivals)
+            arrivals.clear()
+            return ids
+        pop = arrivals.popleft
+        return [pop() for _ in range(count)]
+
+    def remove(self, job_id: int) -> None:
+        """Take one job out: O(1) if it is first or came back, else O(n).
+
+        Raises ValueError if it is not here.
+        """
+        if job_id not in self.returned_ids:
+            if self.arrivals and self.arrivals[0] == job_id:
+                self.arrivals.popleft()
+            else:
+                self.arrivals.remove(job_id)
+            return
+        self.returned_ids.discard(job_id)
+        if len(self.returned) > 2 * len(self.returned_ids) + _SPARE_ENTRIES:
+            self.returned = [e for e in self.returned if e[1] in self.returned_ids]
+            heapify(self.returned)
+
+
+class ReadyOrder:
+    """The ready jobs of one queue. `table` gives the jobs by id."""
+
+    __slots__ = ("_oldest", "_priorities", "count", "runs")
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self.count = 0
+        self.runs: dict[int, Run] = {}
+        self._priorities: list[int] = []
+        self._oldest: list[tuple[int, int]] = []
+
+    def append(self, priority: int, ids: Sequence[int], run_at_ms: int) -> None:
+        """Add jobs that became ready just now, in order; `run_at_ms` is the first's."""
+        run = self.runs.get(priority)
+        if run is None:
+            run = self._open(priority, run_at_ms)
+        run.arrivals.extend(ids)
+        self.count += len(ids)
+
+    def give_back(self, priority: int, ready_key: int, job_id: int, run_at_ms: int) -> None:
+        """Put a job back to its old place. O(log n) with n jobs that came back."""
+        run = self.runs.get(priority)
+        if run is None:
+            run = self._open(priority, run_at_ms)
+        else:
+            heappush(self._oldest, (run_at_ms, priority))
+            self._compact()
+        heappush(run.returned, (ready_key, job_id))
+        run.returned_ids.add(job_id)
+        self.count += 1
+
+    def is_returned(self, priority: int, job_id: int) -> bool:
+        """Whether the job came back and waits at its old place."""
+        run = self.runs.get(priority)
+        return run is not None and job_id in run.returned_ids
+
+    def remove(self, priority: int, job_id: int) -> None:
+        """Take one job out. O(1) if it is first or came back, else O(n).
+
+        Raises ValueError if it is not here.
+        """
+        run = self.runs.get(priority)
+        if run is None:
+            raise ValueError(job_id)
+        run.remove(job_id)
+        self.count -= 1
+
+    def take(
+        self, count: int, payload_bytes_max: int, table: Mapping[int, ReadyJob]
+    ) -> list[int]:
+        """Take up to `count` jobs in order; it stops before the bytes exceed the limit.
+
+        It takes one at least, if there is one, whatever its size.
+        """
+        run = self._front()
+        if count == 1 and run is not None and not run.returned_ids:
+            self.count -= 1
+            return [run.arrivals.popleft()]
+        taken: list[int] = []
+        bytes_left = payload_bytes_max
+        while len(taken) < count:
+            run = self._front()
+            if run is None:
+                break
+            if run.returned_ids:
+                job_id = run.first(table)
+                bytes_left -= len(table[job_id].payload)
+                if bytes_left < 0 and taken:
+                    break
+                run.remove(job_id)
+                taken.append(job_id)
+                continue
+            part = run.take_arrivals(count - len(taken))
+            size = sum([len(table[job_id].payload) for job_id in part])
+            if size > bytes_left:
+                keep = _fitting(part, bytes_left, table) or (0 if taken else 1)
+                run.arrivals.extendleft(reversed(part[keep:]))
+                taken += part[:keep]
+                break
+            bytes_left -= size
+            taken += part
+        self.count -= len(taken)
+        return taken
+
+    def drain(self) -> list[int]:
+        """Take all jobs out; their ids in no particular order."""
+        ids: list[int] = []
+        for run in self.runs.values():
+            ids.extend(run.arrivals)
+            ids.extend(run.returned_ids)
+        self.runs.clear()
+        self._priorities.clear()
+        self._oldest.clear()
+        self.count = 0
+        return ids
+
+    def oldest_run_at_ms(self, table: Mapping[int, ReadyJob]) -> int | None:
+        """The earliest run_at of all ready jobs. O(log p) amortised.
+
+        Within a run the first job has the earliest. Each run has an entry that is its
+        first job's run_at or less; it is put right when it comes to the top.
+        """
+        while self._oldest:
+            bound, priority = self._oldest[0]
+            run = self.runs.get(priority)
+            if not run:
+                heappop(self._oldest)
+                self._end(priority)
+                continue
+            run_at_ms = table[run.first(table)].run_at_ms
+            if run_at_ms <= bound:
+                return run_at_ms
+            heapreplace(self._oldest, (run_at_ms, priority))
+        return None
+
+    def check(self, table: Mapping[int, ReadyJob]) -> Iterable[int]:
+        """Verify the order; gives the ids it holds."""
+        ids: list[int] = []
+        listed = {-priority for priority in self._priorities}
+        bounds: dict[int, int] = {}
+        for bound, priority in self._oldest:
+            bounds[priority] = min(bound, bounds.get(priority, bound))
+        for priority, run in self.runs.items():
+            assert priority in listed, f"priority {priority} has a run but no heap entry"
+            keys = [table[job_id].ready_key(job_id) for job_id in run.arrivals]
+            assert keys == sorted(set(keys)), f"priority {priority}: arrivals out of order"
+            waiting = {job_id for _, job_id in run.returned}
+            assert run.returned_ids <= waiting, (
+                f"priority {priority}: a returned job is lost"
+            )
+            members = [*run.arrivals, *run.returned_ids]
+            if members:
+                first = min(table[job_id].run_at_ms for job_id in members)
+                assert bounds[priority] <= first, (
+                    f"priority {priority}: oldest bound too late"
+                )
+            ids += members
+        assert len(ids) == self.count, f"{len(ids)} ready jobs, counted {self.count}"
+        spare = 2 * len(self.runs) + _SPARE_ENTRIES
+        assert len(self._priorities) <= spare, "the heap of priorities is mostly stale"
+        assert len(self._oldest) <= spare, "the heap of oldest jobs is mostly stale"
+        return ids
+
+    def _open(self, priority: int, run_at_ms: int) -> Run:
+        run = self.runs[priority] = Run()
+        heappush(self._priorities, -priority)
+        heappush(self._oldest, (run_at_ms, priority))
+        self._compact()
+        return run
+
+    def _front(self) -> Run | None:
+        while self._priorities:
+            priority = -self._priorities[0]
+            run = self.runs.get(priority)
+            if run:
+                return run
+            if run is not None and len(self._priorities) == 1:
+                return None  # the only priority is about to be used again
+            heappop(self._priorities)
+            self._end(priority)
+        return None
+
+    def _end(self, priority: int) -> None:
+        if self.runs.pop(priority, None) is not None:
+            self._compact()
+
+    def _compact(self) -> None:
+        spare = 2 * len(self.runs) + _SPARE_ENTRIES
+        if len(self._priorities) > spare:
+            self._priorities = [-priority for priority in self.runs]
+            heapify(self._priorities)
+        if len(self._oldest) > spare:
+            bounds: dict[int, int] = {}
+            for bound, priority in self._oldest:
+                if priority in self.runs:
+                    bounds[priority] = min(bound, bounds.get(priority, bound))
+            self._oldest = [(bound, priority) for priority, bound in bounds.items()]
+            heapify(self._oldest)
+
+
+def _fitting(ids: list[int], bytes_max: int, table: Mapping[int, ReadyJob]) -> int:
+    for count, job_id in enumerate(ids):
+        bytes_max -= len(table[job_id].payload)
+        if bytes_max < 0:
+            return count
+    return len(ids)
