@@ -26,7 +26,7 @@ def new_job(job: Push, limits: Limits, defaults: JobDefaults, now_ms: int) -> Ne
     payload = payload_of(job.data, limits)
     return NewJobs(
         payloads=(payload,),
-        run_ats_ms=_run_at_ms(job, "", now_ms),
+        run_ats_ms=_run_at_ms(job, "PUSH", now_ms),
         priorities=job.priority or 0,
         max_attempts=defaults.max_attempts
         if job.max_attempts is None
@@ -61,7 +61,7 @@ def new_jobs(
     attempts, backoff_ms = defaults.max_attempts, defaults.backoff_ms
     return NewJobs(
         payloads=payloads,
-        run_ats_ms=[_run_at_ms(j, f"jobs[{i}]: ", now_ms) for i, j in enumerate(jobs)],
+        run_ats_ms=[_run_at_ms(j, f"PUSHB: jobs[{i}]", now_ms) for i, j in enumerate(jobs)],
         priorities=[j.priority or 0 for j in jobs],
         max_attempts=[attempts if j.max_attempts is None else j.max_attempts for j in jobs],
         backoffs_ms=[backoff_ms if j.backoff is None else j.backoff for j in jobs],
@@ -73,5 +73,5 @@ def _run_at_ms(job: Push | PushItem, where: str, now_ms: int) -> int:
     if job.run_at is None:
         return min(now_ms + job.delay, ID_MAX) if job.delay else now_ms
     if job.delay is not None:
-        raise BadRequest(f"{where}give delay or run_at, not both")
+        raise BadRequest(f"{where}: give delay or run_at, not both")
     return max(job.run_at, now_ms)

@@ -1,0 +1,220 @@
+"""What the protocol says of a request line, as a table, to check the codec against.
+
+`read_line` gives either the fields a line stands for or the code of its refusal. The table
+is written from the protocol, not from the codec's types. `codec_reads` does the same by the
+codec, in the order a server does it, so that the two can be compared.
+"""
+
+import re
+from typing import Any, Final
+
+import msgspec
+from msgspec import Raw
+
+from magicqueue.errors import RequestError
+from magicqueue.wire.decode import decode_request
+from magicqueue.wire.fields import check_queue, payload_of, payloads_of
+from magicqueue.wire.limits import Limits
+from magicqueue.wire.requests import NO_RID, Failure, Push, PushBatch, Verdict
+from wire.strict_json import NotJsonError, Value, parse
+
+Fields = dict[str, Any]
+Kind = str | tuple[int, int]
+
+EXACT: Final = 2**53 - 1
+TIME: Final = (0, EXACT)
+POSITIVE: Final = (1, EXACT)
+_JOB: Final[dict[str, Kind]] = {
+    "data!": "data",
+    "priority": (-(2**31), 2**31 - 1),
+    "delay": TIME,
+    "run_at": TIME,
+    "max_attempts": TIME,
+    "backoff": TIME,
+    "jitter": "bool",
+}
+_VERDICT: Final[dict[str, Kind]] = {"id!": "id", "attempt": POSITIVE}
+_FAILURE: Final[dict[str, Kind]] = {**_VERDICT, "error": "string"}
+_PULL: Final[dict[str, Kind]] = {"queue!": "string", "timeout": TIME, "lease": POSITIVE}
+_QUEUE: Final[dict[str, Kind]] = {"queue!": "string"}
+_ONE_OR_ALL: Final[dict[str, Kind]] = {"queue": "string", "id": "id"}
+
+TABLE: Final[dict[str, dict[str, Kind]]] = {
+    "PUSH": {"queue!": "string", **_JOB},
+    "PUSHB": {"queue!": "string", "jobs!": "jobs"},
+    "PULL": _PULL,
+    "PULLB": {**_PULL, "count!": POSITIVE},
+    "ACK": _VERDICT,
+    "ACKB": {"ids!": "ids"},
+    "FAIL": _FAILURE,
+    "FAILB": {"jobs!": "failures"},
+    "HEARTBEAT": {"ids": "ids", "id": "id", "attempt": POSITIVE, "lease": POSITIVE},
+    "STATS": {"queue": "string"},
+    "QUEUES": {},
+    "GETJOB": {"id!": "id"},
+    "PAUSE": _QUEUE,
+    "RESUME": _QUEUE,
+    "DRAIN": _QUEUE,
+    "DEAD": {"queue!": "string", "count": POSITIVE, "after": "id"},
+    "RETRYDEAD": _ONE_OR_ALL,
+    "PURGEDEAD": _ONE_OR_ALL,
+    "PING": {},
+    "HELLO": {"client": "string"},
+}
+
+
+class RefusedError(Exception):
+    """The line is to be refused; the argument is the code."""
+
+
+def read_line(line: bytes, limits: Limits) -> Fields | str:
+    """Give a line's fields, None where absent, or the code it must be refused with."""
+    try:
+        value = parse(line)
+    except NotJsonError:
+        return "BAD_JSON"
+    if value.kind != "object":
+        return "BAD_JSON"
+    try:
+        return _request(line, value.members(), limits)
+    except RefusedError as refused:
+        return str(refused)
+
+
+def _request(line: bytes, members: dict[str, Value], limits: Limits) -> Fields:
+    cmd = members.get("cmd")
+    if cmd is None or cmd.kind != "string":
+        raise RefusedError("BAD_REQUEST")
+    name = re.sub("[a-z]+", lambda letters: letters[0].upper(), cmd.text)
+    if name not in TABLE:
+        raise RefusedError("UNKNOWN_COMMAND")
+    rid = members.get("rid")
+    if rid is not None and rid.kind not in {"string", "int", "float", "null"}:
+        raise RefusedError("BAD_REQUEST")
+    fields = _fields(line, members, TABLE[name])
+    fields["cmd"] = name
+    fields["rid"] = line[rid.start : rid.end] if rid and rid.kind != "null" else None
+    if isinstance(queue := fields.get("queue"), str):
+        _check_name(queue, limits)
+    if name == "PUSH":
+        fields["data"] = _payload(line, fields["data"], limits)
+    if name == "PUSHB":
+        if len(fields["jobs"]) > limits.push_jobs_max:
+            raise RefusedError("TOO_LARGE")
+        for job in fields["jobs"]:
+            job["data"] = _payload(line, job["data"], limits)
+    return fields
+
+
+def _fields(line: bytes, members: dict[str, Value], kinds: dict[str, Kind]) -> Fields:
+    fields: Fields = {}
+    for field, kind in kinds.items():
+        name = field.removesuffix("!")
+        value = members.get(name)
+        if value is not None and kind == "data":
+            fields[name] = value
+        elif value is None or (value.kind == "null" and field == name):
+            if field != name:
+                raise RefusedError("BAD_REQUEST")
+            fields[name] = None
+        else:
+            fields[name] = _field(line, value, kind)
+    return fields
+
+
+def _field(line: bytes, value: Value, kind: Kind) -> Any:
+    if isinstance(kind, tuple):
+        return _integer(value, *kind)
+    if kind in {"bool", "string"}:
+        if value.kind != kind:
+            raise RefusedError("BAD_REQUEST")
+        return value.text == "true" if kind == "bool" else value.text
+    if kind == "id":
+        return _job_id(value)
+    if value.kind != "array":
+        raise RefusedError("BAD_REQUEST")
+    if kind == "ids":
+        return [
+            _item(line, item, _VERDICT) if item.kind == "object" else (_job_id(item), None)
+            for item in value.items
+        ]
+    return [_item(line, item, _JOB if kind == "jobs" else _FAILURE) for item in value.items]
+
+
+def _item(line: bytes, item: Value, kinds: dict[str, Kind]) -> Any:
+    if item.kind != "object":
+        raise RefusedError("BAD_REQUEST")
+    fields = _fields(line, item.members(), kinds)
+    return tuple(fields.values()) if kinds is _VERDICT else fields
+
+
+def _integer(value: Value, least: int, most: int) -> int:
+    if value.kind != "int" or value.number_chars > 20:
+        raise RefusedError("BAD_REQUEST")
+    if not least <= int(value.text) <= most:
+        raise RefusedError("BAD_REQUEST")
+    return int(value.text)
+
+
+def _job_id(value: Value) -> int:
+    if value.kind != "string":
+        return _integer(value, -EXACT, EXACT)
+    if not re.fullmatch("-?[0-9]{1,16}", value.text) or abs(int(value.text)) > EXACT:
+        raise RefusedError("BAD_REQUEST")
+    return int(value.text)
+
+
+def _check_name(queue: str, limits: Limits) -> None:
+    controls = any(ord(c) < 32 or 127 <= ord(c) < 160 for c in queue)
+    if not 1 <= len(queue.encode()) <= limits.queue_name_bytes_max or controls:
+        raise RefusedError("BAD_REQUEST")
+
+
+def _payload(line: bytes, data: Value, limits: Limits) -> bytes:
+    payload = line[data.start : data.end]
+    if len(payload) > limits.job_bytes_max:
+        raise RefusedError("TOO_LARGE")
+    if data.depth > 512 or data.number_chars > 4300:
+        raise RefusedError("BAD_JSON")
+    return payload
+
+
+def codec_reads(line: bytes, limits: Limits) -> Fields | str:
+    """Say the same of a line by the codec: decode it, then look into names and data."""
+    try:
+        request = decode_request(line)
+        queue = getattr(request, "queue", None)
+        if queue is not None:
+            check_queue(queue, limits.queue_name_bytes_max)
+        fields = {
+            name: _plain(getattr(request, name)) for name in request.__struct_fields__
+        }
+        if isinstance(request, Push):
+            fields["data"] = payload_of(request.data, limits)
+        if isinstance(request, PushBatch):
+            payloads = payloads_of(request.jobs, limits)
+            assert payloads == [job["data"] for job in fields["jobs"]]
+        for name in ("id", "after"):
+            if fields.get(name) is not None:
+                fields[name] = int(fields[name])
+        if isinstance(ids := fields.get("ids"), list):
+            fields["ids"] = [i if isinstance(i, tuple) else (int(i), None) for i in ids]
+    except RequestError as error:
+        return error.code if error.sentence else "an error without a sentence"
+    fields["cmd"] = request.__struct_config__.tag
+    fields["rid"] = None if request.rid is NO_RID else bytes(request.rid)
+    return fields
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Raw):
+        return bytes(value)
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if isinstance(value, Failure):
+        return {"id": int(value.id), "attempt": value.attempt, "error": value.error}
+    if isinstance(value, Verdict):
+        return (int(value.id), value.attempt)
+    if isinstance(value, msgspec.Struct):
+        return {name: _plain(getattr(value, name)) for name in value.__struct_fields__}
+    return value

@@ -1,0 +1,305 @@
+"""Each reply of the protocol's command table, byte for byte, and how a client reads it."""
+
+import json
+from typing import Any, Final
+
+import msgspec
+import pytest
+from msgspec import Raw
+
+from magicqueue.errors import ERROR_CODES, RequestError, error_from_reply
+from magicqueue.wire import replies
+from magicqueue.wire.decode import decode_request
+from magicqueue.wire.replies import (
+    AckBatchReply,
+    CountReply,
+    DeadReply,
+    FailBatchReply,
+    FailReply,
+    HeartbeatReply,
+    JobDetail,
+    JobOut,
+    JobReply,
+    PullBatchReply,
+    PullReply,
+    PushBatchReply,
+    PushReply,
+    QueueCounts,
+    QueuesReply,
+    Reply,
+    ServerCounts,
+    ServerInfo,
+)
+
+ROW: Final = (3, 1760000000000, 1760000000500, 1)
+JOB: Final = (
+    '{"id":1,"queue":"q","data":{"a":1.50},"priority":3,"created_at":1760000000000,'
+    '"run_at":1760000000500,"attempts":1}'
+)
+COUNTS: Final[dict[str, int]] = {
+    "queued": 1,
+    "processing": 2,
+    "delayed": 3,
+    "dead": 4,
+    "pushed": 5,
+    "completed": 6,
+    "failed": 7,
+    "lost": 8,
+    "expired": 0,
+    "dropped": 9,
+    "oldest_ready_ms": 10,
+}
+COUNTS_TEXT: Final = (
+    '"pushed":5,"completed":6,"failed":7,"lost":8,"expired":0,"dropped":9,'
+    '"oldest_ready_ms":10'
+)
+DETAIL: Final = JobDetail(
+    id=1,
+    queue="q",
+    data=Raw(b'{"a":1.50}'),
+    priority=3,
+    created_at=1760000000000,
+    run_at=1760000000500,
+    attempts=1,
+    state="active",
+    failures=0,
+    lost=0,
+    max_attempts=25,
+    error=None,
+    lease_until=1760000030000,
+)
+DETAIL_TEXT: Final = (
+    f'{JOB[:-1]},"state":"active","failures":0,"lost":0,"max_attempts":25,"error":null,'
+    '"lease_until":1760000030000,"reason":null,"died_at":null}'
+)
+
+
+def _job(job_id: int = 1) -> list[bytes]:
+    return replies.job_objects("q", [job_id], [b'{"a":1.50}'], [ROW])
+
+
+def test_ok() -> None:
+    assert replies.ok() == b'{"ok":true}\n'
+    assert replies.ok() is replies.OK
+
+
+ROWS: Final[list[tuple[str, bytes, str]]] = [
+    ("PUSH", replies.pushed(1), '{"ok":true,"id":1}'),
+    ("PUSHB", replies.pushed_batch([1, 2, 3]), '{"ok":true,"ids":[1,2,3]}'),
+    ("PUSHB of a range", replies.pushed_batch(range(7, 10)), '{"ok":true,"ids":[7,8,9]}'),
+    ("PUSHB of none", replies.pushed_batch([]), '{"ok":true,"ids":[]}'),
+    ("PULL", replies.pulled(_job()), f'{{"ok":true,"job":{JOB}}}'),
+    ("PULL of none", replies.pulled([]), '{"ok":true,"job":null}'),
+    ("PULLB", replies.pulled_batch(_job()), f'{{"ok":true,"jobs":[{JOB}]}}'),
+    ("PULLB of none", replies.pulled_batch([]), '{"ok":true,"jobs":[]}'),
+    ("ACK", replies.ok(), '{"ok":true}'),
+    ("ACKB", replies.acked_batch(3, []), '{"ok":true,"ids":[3],"acked":3,"missing":[]}'),
+    (
+        "ACKB lacks",
+        replies.acked_batch(1, [2, -3]),
+        '{"ok":true,"ids":[1],"acked":1,"missing":[2,-3]}',
+    ),
+    ("FAIL", replies.failed("ready"), '{"ok":true,"state":"ready"}'),
+    ("FAIL delayed", replies.failed("delayed"), '{"ok":true,"state":"delayed"}'),
+    ("FAIL dead", replies.failed("dead"), '{"ok":true,"state":"dead"}'),
+    ("FAILB", replies.counted(failed=2, missing=[]), '{"ok":true,"failed":2,"missing":[]}'),
+    (
+        "HEARTBEAT",
+        replies.counted(extended=2, missing=[4]),
+        '{"ok":true,"extended":2,"missing":[4]}',
+    ),
+    ("DRAIN", replies.counted(removed=5), '{"ok":true,"removed":5}'),
+    ("RETRYDEAD", replies.counted(retried=5), '{"ok":true,"retried":5}'),
+    ("PURGEDEAD", replies.counted(removed=0), '{"ok":true,"removed":0}'),
+    ("PING", replies.counted(pong=True), '{"ok":true,"pong":true}'),
+    ("GETJOB", replies.counted(job=DETAIL), f'{{"ok":true,"job":{DETAIL_TEXT}}}'),
+    (
+        "DEAD",
+        replies.counted(jobs=[DETAIL], next=1),
+        f'{{"ok":true,"jobs":[{DETAIL_TEXT}],"next":1}}',
+    ),
+    (
+        "DEAD of none",
+        replies.counted(jobs=[], next=None),
+        '{"ok":true,"jobs":[],"next":null}',
+    ),
+    (
+        "QUEUES",
+        replies.counted(queues=[QueueCounts(name="q", paused=True, **COUNTS)]),
+        (
+            '{"ok":true,"queues":[{"queued":1,"processing":2,"delayed":3,"dead":4,"paused":true,'
+            f'{COUNTS_TEXT},"name":"q"}}]}}'
+        ),
+    ),
+    (
+        "STATS of a queue",
+        replies.described(QueueCounts(name="q", paused=False, **COUNTS)),
+        (
+            '{"ok":true,"queued":1,"processing":2,"delayed":3,"dead":4,"paused":false,'
+            f'{COUNTS_TEXT},"name":"q"}}'
+        ),
+    ),
+    (
+        "STATS",
+        replies.described(
+            ServerCounts(
+                paused=1,
+                queues=11,
+                memory_bytes=12,
+                connections=13,
+                waiting=14,
+                uptime_ms=15,
+                **COUNTS,
+            )
+        ),
+        (
+            '{"ok":true,"queued":1,"processing":2,"delayed":3,"dead":4,"paused":1,'
+            f'{COUNTS_TEXT},"queues":11,"memory_bytes":12,"connections":13,"waiting":14,'
+            '"uptime_ms":15}'
+        ),
+    ),
+    (
+        "HELLO",
+        replies.described(
+            ServerInfo(
+                server="magicqueue",
+                version="0.1.0",
+                core="python",
+                protocol=1,
+                persistence="none",
+                limits={"line_bytes_max": 9},
+                capabilities=["rid"],
+            )
+        ),
+        (
+            '{"ok":true,"server":"magicqueue","version":"0.1.0","core":"python","protocol":1,'
+            '"persistence":"none","limits":{"line_bytes_max":9},"capabilities":["rid"]}'
+        ),
+    ),
+]
+
+
+@pytest.mark.parametrize(("row", "reply", "text"), ROWS, ids=[row[0] for row in ROWS])
+def test_row(row: str, reply: bytes, text: str) -> None:
+    assert row
+    assert reply == text.encode() + b"\n"
+    assert json.loads(reply)["ok"] is True
+
+
+RIDS: Final = ("7", "1.50", "1e3", "-9" + "9" * 30, '"a"', '"\\u00e9\\/é😀"', '""')
+
+
+@pytest.mark.parametrize("rid", RIDS)
+def test_rid_is_echoed_last_with_its_exact_text(rid: str) -> None:
+    raw = decode_request(f'{{"cmd":"PING","rid": {rid} }}'.encode()).rid
+    every = [
+        (replies.ok(raw), replies.ok()),
+        (replies.pushed(1, raw), replies.pushed(1)),
+        (replies.pushed_batch([1], raw), replies.pushed_batch([1])),
+        (replies.pulled(_job(), raw), replies.pulled(_job())),
+        (replies.pulled([], raw), replies.pulled([])),
+        (replies.pulled_batch(_job(), raw), replies.pulled_batch(_job())),
+        (replies.acked_batch(1, [2], raw), replies.acked_batch(1, [2])),
+        (replies.failed("dead", raw), replies.failed("dead")),
+        (replies.counted(raw, removed=1), replies.counted(removed=1)),
+        (
+            replies.described(QueueCounts(name="q", paused=False, **COUNTS), raw),
+            replies.described(QueueCounts(name="q", paused=False, **COUNTS)),
+        ),
+        (replies.refused(RequestError("x"), raw), replies.refused(RequestError("x"))),
+    ]
+    for with_rid, without in every:
+        assert with_rid == without[:-2] + f',"rid":{rid}}}\n'.encode()
+        assert msgspec.json.decode(with_rid, type=Reply).rid == raw
+
+
+@pytest.mark.parametrize("code", ERROR_CODES)
+def test_errors(code: str) -> None:
+    error = error_from_reply(code, 'queue "é" is\nfull: \x00 wait')
+    assert error.code == code
+    assert type(error) is not RequestError
+    reply = replies.refused(error)
+    assert (
+        reply
+        == (
+            '{"ok":false,"error":"queue \\"é\\" is\\nfull: \\u0000 wait",'
+            f'"code":"{code}"}}\n'
+        ).encode()
+    )
+    read = msgspec.json.decode(reply, type=PushReply)
+    assert (read.ok, read.code, read.error) == (False, code, error.sentence)
+
+
+def test_the_codes_are_those_of_the_protocol() -> None:
+    assert set(ERROR_CODES) == {
+        *("BAD_JSON", "BAD_REQUEST", "UNKNOWN_COMMAND", "NOT_FOUND", "STALE", "TOO_LARGE"),
+        *("FULL", "PAUSED", "UNAUTHORIZED", "READ_ONLY", "SHUTTING_DOWN", "INTERNAL"),
+    }
+    assert type(error_from_reply("NEW_CODE", "x")) is RequestError
+
+
+def test_jobs_in_a_row_share_only_what_is_alike() -> None:
+    name = 'a"\\é\u2028😀'
+    ids = [5, 6, 7, 2**53 - 1]
+    payloads = [
+        b"1",
+        b'{"a":1,"a":2}',
+        b'"\\ud83d\\ude00"',
+        b"123456789012345678901234567890",
+    ]
+    rows = [(0, 1, 1, 1), (0, 1, 1, 1), (-(2**31), 1, 2, 1), (0, 1, 1, 2)]
+    reply = replies.pulled_batch(replies.job_objects(name, ids, payloads, rows))
+    read = msgspec.json.decode(reply, type=PullBatchReply).jobs
+    assert [job.id for job in read] == ids
+    assert {job.queue for job in read} == {name}
+    assert [bytes(job.data) for job in read] == payloads
+    assert [(j.priority, j.created_at, j.run_at, j.attempts) for j in read] == rows
+    assert reply.count(b"\n") == 1
+
+
+def test_columns_of_unequal_length_are_a_bug_not_a_reply() -> None:
+    with pytest.raises(ValueError, match="zip"):
+        replies.job_objects("q", [1, 2], [b"1"], [ROW, ROW])
+
+
+READS: Final[list[tuple[bytes, type[Reply], dict[str, Any]]]] = [
+    (replies.pushed(5), PushReply, {"id": 5}),
+    (replies.pushed_batch([5, 6]), PushBatchReply, {"ids": [5, 6]}),
+    (
+        replies.pulled(_job()),
+        PullReply,
+        {"job": JobOut(1, "q", Raw(b'{"a":1.50}'), *ROW)},
+    ),
+    (replies.pulled([]), PullReply, {"job": None}),
+    (replies.pulled_batch([]), PullBatchReply, {"jobs": []}),
+    (replies.acked_batch(1, [9]), AckBatchReply, {"acked": 1, "missing": [9]}),
+    (replies.failed("dead"), FailReply, {"state": "dead"}),
+    (replies.counted(failed=2, missing=[1]), FailBatchReply, {"failed": 2, "missing": [1]}),
+    (
+        replies.counted(extended=1, missing=[]),
+        HeartbeatReply,
+        {"extended": 1, "missing": []},
+    ),
+    (
+        replies.counted(queues=[QueueCounts(name="q", paused=True, **COUNTS)]),
+        QueuesReply,
+        {"queues": [QueueCounts(name="q", paused=True, **COUNTS)]},
+    ),
+    (replies.counted(job=DETAIL), JobReply, {"job": DETAIL}),
+    (replies.counted(jobs=[DETAIL], next=3), DeadReply, {"jobs": [DETAIL], "next": 3}),
+    (replies.counted(removed=4), CountReply, {"removed": 4, "retried": 0}),
+    (replies.counted(retried=4), CountReply, {"removed": 0, "retried": 4}),
+]
+
+
+@pytest.mark.parametrize(
+    ("reply", "kind", "fields"),
+    READS,
+    ids=[f"{kind.__name__}-{i}" for i, (_, kind, _) in enumerate(READS)],
+)
+def test_client_reads_what_the_server_writes(
+    reply: bytes, kind: type[Reply], fields: dict[str, Any]
+) -> None:
+    read = msgspec.json.decode(reply[:-2] + b',"new":{"field":[]}}', type=kind)
+    assert read.ok
+    assert {name: getattr(read, name) for name in fields} == fields
