@@ -365,6 +365,22 @@ class Core(Protocol):
         ...
 
 
+class WireDefaults(msgspec.Struct, frozen=True, kw_only=True):
+    """What a `LineCore` is told of the protocol: the server's limits and defaults."""
+
+    line_bytes_max: int = 64 * 2**20
+    job_bytes_max: int = 2**20
+    push_jobs_max: int = 100_000
+    pull_jobs_max: int = 10_000
+    reply_payload_bytes_max: int = 16 * 2**20
+    reply_bytes_a_call: int = 2**20
+    """After this many bytes of replies `execute` gives way."""
+    error_chars_max: int = 4096
+    lease_ms: int = 300_000
+    max_attempts: int = 25
+    backoff_ms: int = 0
+
+
 class LineCore(Core, Protocol):
     """A core that can also run command lines itself (`Capabilities.executes_lines`)."""
 

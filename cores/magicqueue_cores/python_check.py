@@ -45,7 +45,7 @@ def _check_queue(table: JobTable, queue: Queue, found: dict[int, JobState]) -> N
         _place(found, job_id, JobState.DEAD)
         assert table.jobs[job_id].queue is queue, f"job {job_id} is dead elsewhere"
     for priority, run in queue.ready.runs.items():
-        for job_id in (*run.arrivals, *run.returned_ids):
+        for job_id in (*run.arrivals, *run.returned_keys):
             assert table.jobs[job_id].priority == priority, f"job {job_id}: wrong priority"
 
 

@@ -32,21 +32,21 @@ class ReadyJob(Protocol):
 class Run:
     """The ready jobs of one priority."""
 
-    __slots__ = ("arrivals", "returned", "returned_ids")
+    __slots__ = ("arrivals", "returned", "returned_keys")
 
     def __init__(self) -> None:
         """Start empty."""
         self.arrivals: deque[int] = deque()
         self.returned: list[tuple[int, int]] = []
-        self.returned_ids: set[int] = set()
+        self.returned_keys: dict[int, int] = {}
 
     def __bool__(self) -> bool:
-        return bool(self.arrivals or self.returned_ids)
+        return bool(self.arrivals or self.returned_keys)
 
     def returned_first(self, table: Mapping[int, ReadyJob]) -> bool:
         """Whether the next job is one that came back. The run must not be empty."""
         returned = self.returned
-        while returned and returned[0][1] not in self.returned_ids:
+        while returned and self.returned_keys.get(returned[0][1]) != returned[0][0]:
             heappop(returned)
         if not returned:
             return False
@@ -74,15 +74,15 @@ class Run:
 
         Raises ValueError if it is not here.
         """
-        if job_id not in self.returned_ids:
+        if job_id not in self.returned_keys:
             if self.arrivals and self.arrivals[0] == job_id:
                 self.arrivals.popleft()
             else:
                 self.arrivals.remove(job_id)
             return
-        self.returned_ids.discard(job_id)
-        if len(self.returned) > 2 * len(self.returned_ids) + _SPARE_ENTRIES:
-            self.returned = [e for e in self.returned if e[1] in self.returned_ids]
+        del self.returned_keys[job_id]
+        if len(self.returned) > 2 * len(self.returned_keys) + _SPARE_ENTRIES:
+            self.returned = [(key, job_id) for job_id, key in self.returned_keys.items()]
             heapify(self.returned)
 
 
@@ -115,13 +115,13 @@ class ReadyOrder:
             heappush(self._oldest, (run_at_ms, priority))
             self._compact()
         heappush(run.returned, (ready_key, job_id))
-        run.returned_ids.add(job_id)
+        run.returned_keys[job_id] = ready_key
         self.count += 1
 
     def is_returned(self, priority: int, job_id: int) -> bool:
         """Whether the job came back and waits at its old place."""
         run = self.runs.get(priority)
-        return run is not None and job_id in run.returned_ids
+        return run is not None and job_id in run.returned_keys
 
     def remove(self, priority: int, job_id: int) -> None:
         """Take one job out. O(1) if it is first or came back, else O(n).
@@ -142,7 +142,7 @@ class ReadyOrder:
         It takes one at least, if there is one, whatever its size.
         """
         run = self._front()
-        if count == 1 and run is not None and not run.returned_ids:
+        if count == 1 and run is not None and not run.returned_keys:
             self.count -= 1
             return [run.arrivals.popleft()]
         taken: list[int] = []
@@ -151,7 +151,7 @@ class ReadyOrder:
             run = self._front()
             if run is None:
                 break
-            if run.returned_ids:
+            if run.returned_keys:
                 job_id = run.first(table)
                 bytes_left -= len(table[job_id].payload)
                 if bytes_left < 0 and taken:
@@ -176,7 +176,7 @@ class ReadyOrder:
         ids: list[int] = []
         for run in self.runs.values():
             ids.extend(run.arrivals)
-            ids.extend(run.returned_ids)
+            ids.extend(run.returned_keys)
         self.runs.clear()
         self._priorities.clear()
         self._oldest.clear()
@@ -213,11 +213,11 @@ class ReadyOrder:
             assert priority in listed, f"priority {priority} has a run but no heap entry"
             keys = [table[job_id].ready_key(job_id) for job_id in run.arrivals]
             assert keys == sorted(set(keys)), f"priority {priority}: arrivals out of order"
-            waiting = {job_id for _, job_id in run.returned}
-            assert run.returned_ids <= waiting, (
-                f"priority {priority}: a returned job is lost"
-            )
-            members = [*run.arrivals, *run.returned_ids]
+            waiting = set(run.returned)
+            for job_id, key in run.returned_keys.items():
+                assert (key, job_id) in waiting, f"job {job_id} came back and is lost"
+                assert key == table[job_id].ready_key(job_id), f"job {job_id}: wrong place"
+            members = [*run.arrivals, *run.returned_keys]
             if members:
                 first = min(table[job_id].run_at_ms for job_id in members)
                 assert bounds[priority] <= first, (

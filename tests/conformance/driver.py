@@ -1,0 +1,246 @@
+"""Drives one core by hand: a clock to turn, short verbs, and what the core reported."""
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+import pytest
+
+from magicqueue_cores import CORE_NAMES, make_core
+from magicqueue_cores.contract import (
+    Core,
+    CoreOptions,
+    CoreStats,
+    DeadPage,
+    Delivery,
+    Failed,
+    JobState,
+    JobView,
+    NewJobs,
+    QueueStats,
+    Settled,
+)
+from magicqueue_cores.pending import Answer, Pending
+from magicqueue_cores.records import Record
+
+CORES = tuple(name for name in CORE_NAMES if name != "auto")
+BYTES_MAX = 2**30
+START_MS = 1_700_000_000_000
+
+T = TypeVar("T")
+
+
+def require_core(name: str) -> str:
+    """Skip the test, saying why, where a core cannot run."""
+    try:
+        made = make_core(name, CoreOptions()).name
+    except ImportError as error:
+        pytest.skip(f"the {name} core cannot run here: {error}")
+    if made != name:
+        pytest.skip(f"make_core({name!r}) gives the {made} core here")
+    return name
+
+
+def answered(answer: Answer[T]) -> T:
+    """The answer of a core that answers at once."""
+    assert not isinstance(answer, Pending)
+    return answer
+
+
+class Driver:
+    """A core, its clock `now`, its `records`, and the queues it called `on_ready` for."""
+
+    def __init__(self, name: str, **options: int) -> None:
+        self.name = name
+        self.records: list[Record] = []
+        self.woken: list[str] = []
+        self.now = START_MS
+        self.core: Core = make_core(
+            name,
+            CoreOptions(**options),
+            on_ready=self.woken.append,
+            record=self.records.append,
+        )
+
+    def tick(self, span_ms: int) -> None:
+        """Turn the clock forward, telling the core."""
+        self.now += span_ms
+        self.core.advance(self.now)
+        self.core.check()
+
+    def push(
+        self,
+        *payloads: bytes,
+        queue: str = "q",
+        priority: int | Sequence[int] = 0,
+        delay_ms: int = 0,
+        max_attempts: int = 25,
+        backoff_ms: int = 0,
+        jitter: bool = False,
+    ) -> list[int]:
+        """Push payloads (one of b"{}" if none are given); gives the ids."""
+        payloads = payloads or (b"{}",)
+        batch = NewJobs(
+            payloads=list(payloads),
+            run_ats_ms=self.now + delay_ms,
+            priorities=priority,
+            max_attempts=max_attempts,
+            backoffs_ms=backoff_ms,
+            jitters=jitter,
+        )
+        return self.push_batch(batch, queue)
+
+    def push_many(self, count: int, queue: str = "q", **options: int) -> list[int]:
+        """Push `count` small jobs in one batch."""
+        payloads = [b"%d" % n for n in range(count)]
+        return self.push(*payloads, queue=queue, **options)  # type: ignore[arg-type]  # ints
+
+    def push_batch(self, batch: NewJobs, queue: str = "q") -> list[int]:
+        """Push a batch as it is; gives the ids."""
+        first = answered(self.core.push(queue, batch, self.now))
+        self.core.check()
+        return list(range(first, first + len(batch.payloads)))
+
+    def deliver(
+        self,
+        count: int = 1,
+        queue: str = "q",
+        *,
+        lease_ms: int = 1000,
+        session: int = 1,
+        bytes_max: int = BYTES_MAX,
+    ) -> Delivery:
+        """Pull; gives the delivery."""
+        delivery = self.core.pull(queue, count, bytes_max, lease_ms, session, self.now)
+        self.core.check()
+        return answered(delivery)
+
+    def pull(self, count: int = 1, queue: str = "q", **options: int) -> list[int]:
+        """Pull; gives the ids."""
+        return self.deliver(count, queue, **options).ids
+
+    def ack(self, *ids: int, attempts: Sequence[int] | None = None) -> Settled:
+        """Settle jobs as done."""
+        settled = answered(self.core.ack(ids, attempts, self.now))
+        self.core.check()
+        return settled
+
+    def fail(
+        self,
+        *ids: int,
+        attempts: Sequence[int] | None = None,
+        error: str | None = "broken",
+    ) -> Failed:
+        """Settle jobs as failed, all with one error."""
+        failed = answered(self.core.fail(ids, attempts, [error] * len(ids), self.now))
+        self.core.check()
+        return failed
+
+    def heartbeat(
+        self, *ids: int, lease_ms: int, attempts: Sequence[int] | None = None
+    ) -> Settled:
+        """Extend leases."""
+        settled = answered(self.core.heartbeat(ids, attempts, lease_ms, self.now))
+        self.core.check()
+        return settled
+
+    def release(self, session: int) -> None:
+        """End a session."""
+        answered(self.core.release(session, self.now))
+        self.core.check()
+
+    def pause(self, queue: str = "q", *, paused: bool = True) -> None:
+        """Pause or resume a queue."""
+        answered(self.core.pause(queue, paused=paused, now_ms=self.now))
+        self.core.check()
+
+    def drain(self, queue: str = "q") -> int:
+        """Drain a queue."""
+        count = answered(self.core.drain(queue, self.now))
+        self.core.check()
+        return count
+
+    def dead(
+        self,
+        count: int = 100,
+        after: int | None = None,
+        queue: str = "q",
+        bytes_max: int = BYTES_MAX,
+    ) -> DeadPage:
+        """List dead letters."""
+        return answered(self.core.dead(queue, count, bytes_max, after, self.now))
+
+    def retry_dead(self, job_id: int | None = None, queue: str | None = "q") -> int:
+        """Revive dead letters."""
+        count = answered(self.core.retry_dead(queue, job_id, self.now))
+        self.core.check()
+        return count
+
+    def purge_dead(self, job_id: int | None = None, queue: str | None = "q") -> int:
+        """Remove dead letters."""
+        count = answered(self.core.purge_dead(queue, job_id, self.now))
+        self.core.check()
+        return count
+
+    def job(self, job_id: int) -> JobView:
+        """A job that must be there."""
+        view = answered(self.core.job(job_id, self.now))
+        assert view is not None, f"job {job_id} is not here"
+        return view
+
+    def state(self, job_id: int) -> JobState | None:
+        """A job's state, None if it is gone."""
+        view = answered(self.core.job(job_id, self.now))
+        return None if view is None else view.state
+
+    def stats(self) -> CoreStats:
+        """The totals."""
+        return answered(self.core.stats(self.now))
+
+    def queue_stats(self, queue: str = "q") -> QueueStats:
+        """The counts of one queue."""
+        return answered(self.core.queue_stats(queue, self.now))
+
+    def queues(self) -> list[QueueStats]:
+        """The counts of all queues."""
+        return answered(self.core.queues(self.now))
+
+    def replayed(self, name: str, **options: int) -> "Driver":
+        """A new core that was fed all records of this one, at the same time of day."""
+        other = Driver(name, **options)
+        other.now = self.now
+        for record in self.records:
+            other.core.replay(record)
+        other.core.check()
+        return other
+
+
+def pull_order(driver: Driver, queues: Sequence[str]) -> dict[str, list[int]]:
+    """In which order the ready jobs of each queue are handed out. It takes them."""
+    order: dict[str, list[int]] = {}
+    for queue in queues:
+        driver.pause(queue, paused=False)
+        taken = order[queue] = []
+        while ids := driver.pull(1, queue, lease_ms=10**9, session=10**6):
+            taken += ids
+    return order
+
+
+def payload_totals(driver: Driver) -> CoreStats:
+    """The totals, with only the payloads' bytes: a job costs each core something else."""
+    stats = driver.stats()
+    jobs = stats.queued + stats.processing + stats.delayed + stats.dead
+    stats.memory_bytes -= jobs * driver.core.capabilities.job_overhead_bytes
+    return stats
+
+
+def assert_same(one: Driver, other: Driver, ids: Sequence[int]) -> None:
+    """Two cores show the same: totals, counts, every job, and the order of pulls."""
+    for job_id in ids:
+        views = [answered(each.core.job(job_id, each.now)) for each in (one, other)]
+        assert views[0] == views[1]
+    assert payload_totals(one) == payload_totals(other)
+    assert one.queues() == other.queues()
+    queues = [queue.name for queue in one.queues()]
+    for queue in queues:
+        assert one.dead(queue=queue) == other.dead(queue=queue)
+    assert pull_order(one, queues) == pull_order(other, queues)

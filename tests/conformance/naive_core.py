@@ -1,0 +1,326 @@
+"""The obvious model: one list of jobs, scanned and sorted for every question.
+
+The scans are in `naive_jobs`. It is slow and has no structure that could be out of step,
+so the cores are compared with it. It writes no records, wakes nobody and cannot replay.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import repeat
+
+from conformance.naive_jobs import (
+    ACTIVE,
+    COUNTERS,
+    DEAD,
+    DELAYED,
+    READY,
+    Job,
+    NaiveJobs,
+    Queue,
+)
+from magicqueue_cores.contract import (
+    CoreStats,
+    DeadPage,
+    Delivery,
+    Failed,
+    JobView,
+    NewJobs,
+    NotFound,
+    QueueStats,
+    Settled,
+)
+from magicqueue_cores.retry import retry_delay_ms
+
+
+class NaiveCore(NaiveJobs):
+    """The verbs of `contract.Core`, by scanning."""
+
+    def advance(self, now_ms: int) -> None:
+        due = [job for job in self.some(DELAYED) if job.view.run_at_ms <= now_ms]
+        for job in sorted(due, key=lambda job: (job.view.run_at_ms, job.view.id)):
+            self.make_ready(job)
+        over = [
+            job for job in self.some(ACTIVE) if (job.view.lease_until_ms or 0) <= now_ms
+        ]
+        self.lose(over, now_ms)
+
+    def lose(self, jobs: list[Job], now_ms: int) -> None:
+        dying = []
+        for job in sorted(jobs, key=lambda job: job.view.id):
+            job.view.lost += 1
+            self.count(job, "lost")
+            job.view.lease_until_ms = None
+            if self.options.lost_max and job.view.lost > self.options.lost_max:
+                dying.append(job)
+            else:
+                job.view.state = READY
+                job.returned = True
+        self.bury(dying, "worker_lost", now_ms)
+
+    def bury(self, jobs: list[Job], reason: str, now_ms: int) -> None:
+        for job in jobs:
+            job.view.state = DEAD
+            job.view.lease_until_ms = None
+            job.view.reason = reason
+            job.view.died_at_ms = now_ms
+            job.death_seq = self.next_seq()
+        for queue in {job.view.queue for job in jobs}:
+            while self.too_many_dead(queue):
+                oldest = self.dead_letters(queue)[0]
+                self.count(oldest, "dropped")
+                self.all.remove(oldest)
+
+    def watch(self, queue: str, *, watching: bool) -> None:
+        (self.watched.add if watching else self.watched.discard)(queue)
+
+    def push(self, queue: str, jobs: NewJobs, now_ms: int) -> int:
+        self.advance(now_ms)
+        first_id = self.last_id + 1
+        if not jobs.payloads:
+            return first_id
+        self.admit(queue, [len(payload) for payload in jobs.payloads])
+        known = self.by_name.setdefault(queue, Queue())
+        for place, payload in enumerate(jobs.payloads):
+
+            def column(value: object, place: int = place) -> int:
+                one = value[place] if isinstance(value, Sequence) else value
+                assert isinstance(one, int)
+                return one
+
+            self.last_id += 1
+            view = JobView(
+                id=self.last_id,
+                queue=queue,
+                payload=payload,
+                priority=column(jobs.priorities),
+                created_at_ms=now_ms,
+                run_at_ms=max(now_ms, column(jobs.run_ats_ms)),
+                attempts=0,
+                state=DELAYED,
+                failures=0,
+                lost=0,
+                max_attempts=column(jobs.max_attempts),
+                error=None,
+                lease_until_ms=None,
+                reason=None,
+                died_at_ms=None,
+            )
+            job = Job(view, column(jobs.backoffs_ms), bool(column(jobs.jitters)))
+            if view.run_at_ms <= now_ms:
+                self.make_ready(job)
+            self.all.append(job)
+            known.counts["pushed"] += 1
+        return first_id
+
+    def pull(
+        self,
+        queue: str,
+        count: int,
+        payload_bytes_max: int,
+        lease_ms: int,
+        session: int,
+        now_ms: int,
+    ) -> Delivery:
+        self.advance(now_ms)
+        taken: list[Job] = []
+        paused = queue in self.by_name and self.by_name[queue].paused
+        for job in [] if paused else self.in_order(queue)[:count]:
+            payload_bytes_max -= len(job.view.payload)
+            if taken and payload_bytes_max < 0:
+                break
+            taken.append(job)
+        for job in taken:
+            job.view.state = ACTIVE
+            job.view.attempts += 1
+            job.view.lease_until_ms = now_ms + lease_ms
+            job.session = session
+        views = [job.view for job in taken]
+        return Delivery(
+            [view.id for view in views],
+            [view.payload for view in views],
+            [view.priority for view in views],
+            [view.created_at_ms for view in views],
+            [view.run_at_ms for view in views],
+            [view.attempts for view in views],
+        )
+
+    def verdicts(
+        self,
+        ids: Sequence[int],
+        attempts: Sequence[int] | None,
+        answer: Settled,
+        *,
+        late: bool,
+    ) -> Iterator[Job | None]:
+        for job_id, attempt in zip(ids, attempts or repeat(0), strict=False):
+            job = self.find(job_id)
+            if job is not None and attempt in (0, job.view.attempts):
+                came_back = job.view.state is READY and job.returned and attempt
+                if job.view.state is ACTIVE or (late and came_back):
+                    yield job
+                    continue
+            answer.missing.append(job_id)
+            if job is not None and 0 < attempt < job.view.attempts:
+                answer.stale.append(job_id)
+            yield None
+
+    def ack(
+        self, ids: Sequence[int], attempts: Sequence[int] | None, now_ms: int
+    ) -> Settled:
+        self.advance(now_ms)
+        answer = Settled([], [])
+        for job in self.verdicts(ids, attempts, answer, late=True):
+            if job is not None:
+                self.count(job, "completed")
+                self.all.remove(job)
+        return answer
+
+    def fail(
+        self,
+        ids: Sequence[int],
+        attempts: Sequence[int] | None,
+        errors: Sequence[str | None],
+        now_ms: int,
+    ) -> Failed:
+        self.advance(now_ms)
+        answer = Failed([], [], [])
+        dying = []
+        verdicts = self.verdicts(ids, attempts, answer, late=False)
+        for job, error in zip(verdicts, errors, strict=True):
+            if job is None:
+                answer.states.append(None)
+                continue
+            view = job.view
+            view.failures += 1
+            view.error = error
+            view.lease_until_ms = None
+            self.count(job, "failed")
+            if view.max_attempts and view.failures >= view.max_attempts:
+                view.state = DEAD
+                dying.append(job)
+            else:
+                view.run_at_ms = now_ms + retry_delay_ms(
+                    job_id=view.id,
+                    failures=view.failures,
+                    backoff_ms=job.backoff_ms,
+                    jitter=job.jitter,
+                    backoff_ms_max=self.options.backoff_ms_max,
+                )
+                if view.run_at_ms > now_ms:
+                    view.state = DELAYED
+                else:
+                    self.make_ready(job)
+            answer.states.append(view.state)
+        self.bury(dying, "failed", now_ms)
+        return answer
+
+    def heartbeat(
+        self, ids: Sequence[int], attempts: Sequence[int] | None, lease_ms: int, now_ms: int
+    ) -> Settled:
+        self.advance(now_ms)
+        answer = Settled([], [])
+        for job in self.verdicts(ids, attempts, answer, late=False):
+            if job is not None:
+                job.view.lease_until_ms = now_ms + lease_ms
+        return answer
+
+    def release(self, session: int, now_ms: int) -> None:
+        self.advance(now_ms)
+        if session:
+            held = [job for job in self.some(ACTIVE) if job.session == session]
+            self.lose(held, now_ms)
+
+    def pause(self, queue: str, *, paused: bool, now_ms: int) -> None:
+        self.advance(now_ms)
+        if queue not in self.by_name:
+            if not paused:
+                return
+            self.admit(queue, [])
+        self.by_name.setdefault(queue, Queue()).paused = paused
+
+    def drain(self, queue: str, now_ms: int) -> int:
+        self.advance(now_ms)
+        gone = self.some(READY, queue) + self.some(DELAYED, queue)
+        self.all = [job for job in self.all if job not in gone]
+        return len(gone)
+
+    def dead(
+        self,
+        queue: str,
+        count: int,
+        payload_bytes_max: int,
+        after_id: int | None,
+        now_ms: int,
+    ) -> DeadPage:
+        self.advance(now_ms)
+        views = [job.view for job in self.dead_letters(queue)]
+        if after_id is not None:
+            ids = [view.id for view in views]
+            if after_id not in ids:
+                raise NotFound
+            views = views[ids.index(after_id) + 1 :]
+        page: list[JobView] = []
+        for view in views:
+            payload_bytes_max -= len(view.payload)
+            if page and (len(page) >= count or payload_bytes_max < 0):
+                return DeadPage(page, page[-1].id)
+            page.append(view)
+        return DeadPage(page, None)
+
+    def retry_dead(self, queue: str | None, job_id: int | None, now_ms: int) -> int:
+        self.advance(now_ms)
+        dead = self.chosen_dead(queue, job_id)
+        for job in dead:
+            view = job.view
+            view.attempts = view.failures = view.lost = 0
+            view.error = view.reason = view.died_at_ms = None
+            view.run_at_ms = now_ms
+            self.make_ready(job)
+        return len(dead)
+
+    def purge_dead(self, queue: str | None, job_id: int | None, now_ms: int) -> int:
+        self.advance(now_ms)
+        dead = self.chosen_dead(queue, job_id)
+        for job in dead:
+            self.all.remove(job)
+        return len(dead)
+
+    def job(self, job_id: int, now_ms: int) -> JobView | None:
+        self.advance(now_ms)
+        found = self.find(job_id)
+        return None if found is None else found.view
+
+    def queue_stats(self, queue: str, now_ms: int) -> QueueStats:
+        self.advance(now_ms)
+        known = self.by_name.get(queue)
+        if known is None:
+            return QueueStats(queue)
+        ready = self.some(READY, queue)
+        return QueueStats(
+            queue,
+            queued=len(ready),
+            processing=len(self.some(ACTIVE, queue)),
+            delayed=len(self.some(DELAYED, queue)),
+            dead=len(self.some(DEAD, queue)),
+            paused=known.paused,
+            oldest_ready_ms=max((now_ms - job.view.run_at_ms for job in ready), default=0),
+            **known.counts,
+        )
+
+    def queues(self, now_ms: int) -> list[QueueStats]:
+        return [self.queue_stats(queue, now_ms) for queue in sorted(self.by_name)]
+
+    def stats(self, now_ms: int) -> CoreStats:
+        self.advance(now_ms)
+        counts = [*(known.counts for known in self.by_name.values()), self.forgotten.counts]
+        ready = self.some(READY)
+        return CoreStats(
+            queued=len(ready),
+            processing=len(self.some(ACTIVE)),
+            delayed=len(self.some(DELAYED)),
+            dead=len(self.some(DEAD)),
+            paused=sum(known.paused for known in self.by_name.values()),
+            oldest_ready_ms=max((now_ms - job.view.run_at_ms for job in ready), default=0),
+            queues=len(self.by_name),
+            memory_bytes=self.memory_bytes(),
+            **{what: sum(each[what] for each in counts) for what in COUNTERS},
+        )

@@ -1,0 +1,261 @@
+"""Hypothesis drives a core and the naive model alike: same answers, same state, always.
+
+At the end of each run all its records are replayed by a new core of every kind, which
+must show the same and hand out the same jobs in the same order.
+"""
+
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from conformance.driver import (
+    BYTES_MAX,
+    CORES,
+    Driver,
+    answered,
+    assert_same,
+    payload_totals,
+    pull_order,
+)
+from conformance.naive_core import NaiveCore
+from magicqueue_cores import make_core
+from magicqueue_cores.contract import CoreError, CoreOptions, JobState, NewJobs
+
+ROOMY = {"lost_max": 1, "dead_jobs_max": 4, "dead_bytes_max": 30, "backoff_ms_max": 50}
+TIGHT = {**ROOMY, "jobs_max": 12, "queues_max": 2, "memory_bytes_max": 6000}
+
+QUEUES = st.sampled_from(["a", "a", "a", "b", "b", "c"])
+SPANS_MS = st.sampled_from([0, 1, 5, 20, 100, 300])
+SESSIONS = st.integers(0, 3)
+PRIORITIES = st.sampled_from([-(2**31), -1, 0, 1, 2**31 - 1])
+NEW_JOBS = st.lists(
+    st.fixed_dictionaries(
+        {
+            "payload": st.binary(min_size=1, max_size=12),
+            "delay_ms": st.sampled_from([-10, 0, 0, 0, 3, 20]),
+            "priority": PRIORITIES,
+            "max_attempts": st.integers(0, 3),
+            "backoff_ms": st.sampled_from([0, 0, 10]),
+            "jitter": st.booleans(),
+        }
+    ),
+    min_size=1,
+    max_size=5,
+)
+
+
+class CoreMachine(RuleBasedStateMachine):
+    """One core beside the model; `options` and `name` are set by the tests below."""
+
+    name = "python"
+    options = ROOMY
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.driver = Driver(self.name, **self.options)
+        overhead = self.driver.core.capabilities.job_overhead_bytes
+        self.model = NaiveCore(CoreOptions(**self.options), overhead)
+
+    def both(self, verb: str, *arguments: Any, **named: Any) -> Any:
+        """Call a verb on both: the same answer, or the same refusal."""
+        available = self.available()
+        del self.driver.woken[:]
+        try:
+            expected = getattr(self.model, verb)(*arguments, **named)
+        except CoreError as refusal:
+            with pytest.raises(type(refusal), match=r"\w+ \w+"):
+                getattr(self.driver.core, verb)(*arguments, **named)
+            expected = None
+        else:
+            got = answered(getattr(self.driver.core, verb)(*arguments, **named))
+            assert got == expected
+        for queue in self.available() - available:
+            if queue in self.model.watched:
+                assert queue in self.driver.woken, f"{verb} woke nobody for {queue!r}"
+        assert set(self.driver.woken) <= self.model.watched
+        self.compare()
+        return expected
+
+    def available(self) -> set[str]:
+        return {
+            name
+            for name, queue in self.model.by_name.items()
+            if not queue.paused and self.model.in_order(name)
+        }
+
+    def compare(self) -> None:
+        """Same counts, jobs and deadline. Nothing here lets time pass."""
+        core, now = self.driver.core, self.driver.now
+        core.check()
+        if core.next_deadline_ms > now:
+            for job_id in range(1, self.model.last_id + 2):
+                assert answered(core.job(job_id, now)) == self.model.job(job_id, now)
+            assert answered(core.stats(now)) == self.model.stats(now)
+            assert answered(core.queues(now)) == self.model.queues(now)
+        assert core.next_deadline_ms <= self.model.earliest_ms()
+
+    def some_ids(self, data: st.DataObject) -> list[int]:
+        """Ids of jobs in all states, most of them active, and one that is not here."""
+        active = [job.view.id for job in self.model.some(JobState.ACTIVE)]
+        others = [job.view.id for job in self.model.all][-6:]
+        known = active * 3 + others + [self.model.last_id + 1]
+        return data.draw(st.lists(st.sampled_from(known), min_size=1, max_size=5))
+
+    def some_attempts(self, data: st.DataObject, ids: list[int]) -> list[int] | None:
+        """No column, or one that is right for most jobs."""
+        right = [job.view.attempts if (job := self.model.find(i)) else 1 for i in ids]
+        wrong = [max(0, n + data.draw(st.sampled_from([0, 0, 0, -1, 1]))) for n in right]
+        return data.draw(st.sampled_from([right, right, None, wrong]))
+
+    @rule(queue=QUEUES, jobs=NEW_JOBS)
+    def push_columns(self, queue: str, jobs: list[dict[str, Any]]) -> None:
+        now = self.driver.now
+        batch = NewJobs(
+            payloads=[job["payload"] for job in jobs],
+            run_ats_ms=[now + job["delay_ms"] for job in jobs],
+            priorities=[job["priority"] for job in jobs],
+            max_attempts=[job["max_attempts"] for job in jobs],
+            backoffs_ms=[job["backoff_ms"] for job in jobs],
+            jitters=[job["jitter"] for job in jobs],
+        )
+        self.both("push", queue, batch, now)
+
+    @rule(queue=QUEUES, count=st.integers(1, 4), delay_ms=SPANS_MS, priority=PRIORITIES)
+    def push_scalars(self, queue: str, count: int, delay_ms: int, priority: int) -> None:
+        now = self.driver.now
+        batch = NewJobs(
+            payloads=[b"x" * n for n in range(count)],
+            run_ats_ms=now + delay_ms,
+            priorities=priority,
+            max_attempts=2,
+        )
+        self.both("push", queue, batch, now)
+
+    @precondition(lambda self: self.available())
+    @rule(
+        queue=QUEUES,
+        count=st.integers(1, 6),
+        bytes_max=st.sampled_from([1, 10, BYTES_MAX]),
+        lease_ms=st.sampled_from([10, 50, 200, 1000, 0]),
+        session=SESSIONS,
+    )
+    def pull(
+        self, queue: str, count: int, bytes_max: int, lease_ms: int, session: int
+    ) -> None:
+        self.both("pull", queue, count, bytes_max, lease_ms, session, self.driver.now)
+
+    @precondition(lambda self: any(job.view.attempts for job in self.model.all))
+    @rule(
+        verb=st.sampled_from(["ack", "fail", "fail", "heartbeat"]),
+        data=st.data(),
+        error=st.none() | st.text(max_size=3),
+        lease_ms=SPANS_MS,
+    )
+    def settle(
+        self, verb: str, data: st.DataObject, error: str | None, lease_ms: int
+    ) -> None:
+        ids = self.some_ids(data)
+        attempts = self.some_attempts(data, ids)
+        more: dict[str, list[Any]] = {
+            "ack": [],
+            "fail": [[error] * len(ids)],
+            "heartbeat": [lease_ms],
+        }
+        self.both(verb, ids, attempts, *more[verb], self.driver.now)
+
+    @rule(span_ms=SPANS_MS, seen=st.booleans())
+    def let_time_pass(self, span_ms: int, *, seen: bool) -> None:
+        self.driver.now += span_ms
+        if seen:
+            self.both("advance", self.driver.now)
+
+    @rule(
+        what=st.sampled_from(["release", "release", "pause", "resume", "resume", "drain"]),
+        queue=QUEUES,
+        session=SESSIONS,
+    )
+    def disturb(self, what: str, queue: str, session: int) -> None:
+        if what == "release":
+            self.both("release", session, self.driver.now)
+        elif what == "drain":
+            self.both("drain", queue, self.driver.now)
+        else:
+            paused = what == "pause"
+            self.both("pause", queue, paused=paused, now_ms=self.driver.now)
+
+    @rule(queue=QUEUES, watching=st.booleans())
+    def watch(self, queue: str, *, watching: bool) -> None:
+        available = queue in self.available()
+        self.both("watch", queue, watching=watching)
+        if watching and available:
+            assert queue in self.driver.woken
+
+    @precondition(lambda self: self.model.some(JobState.DEAD))
+    @rule(queue=QUEUES, count=st.integers(1, 4), bytes_max=st.sampled_from([1, BYTES_MAX]))
+    def page_through_the_dead(self, queue: str, count: int, bytes_max: int) -> None:
+        page = self.both("dead", queue, count, bytes_max, None, self.driver.now)
+        while page.next_id is not None:
+            page = self.both("dead", queue, count, bytes_max, page.next_id, self.driver.now)
+
+    @precondition(lambda self: self.model.some(JobState.DEAD))
+    @rule(
+        verb=st.sampled_from(["retry_dead", "retry_dead", "purge_dead"]),
+        queue=st.none() | QUEUES,
+        data=st.data(),
+    )
+    def settle_dead(self, verb: str, queue: str | None, data: st.DataObject) -> None:
+        dead = [job.view.id for job in self.model.some(JobState.DEAD)]
+        job_id = data.draw(st.sampled_from([*dead, 1, self.model.last_id + 1]))
+        every = queue is not None and data.draw(st.booleans())
+        self.both(verb, queue, None if every else job_id, self.driver.now)
+
+    def teardown(self) -> None:
+        """Replay what was recorded in every kind of core."""
+        self.both("advance", self.driver.now)
+        ids = range(1, self.model.last_id + 1)
+        for name in CORES:
+            if make_core(name, CoreOptions()).name != name:
+                continue
+            again = self.driver.replayed(name, **self.options)
+            for job_id in ids:
+                view = answered(again.core.job(job_id, again.now))
+                assert view == self.model.job(job_id, again.now)
+            if self.options is ROOMY:  # else it may have forgotten queues at other times
+                assert payload_totals(again) == payload_totals(self.driver)
+                assert_same(self.driver.replayed(self.name, **self.options), again, ids)
+        expected = {
+            queue: [job.view.id for job in self.model.in_order(queue)]
+            for queue in sorted(self.model.by_name)
+        }
+        assert pull_order(self.driver, list(expected)) == expected
+
+
+def run(core_name: str, options: dict[str, int], examples: int) -> None:
+    machine = type("Machine", (CoreMachine,), {"name": core_name, "options": options})
+    run_state_machine_as_test(
+        machine,
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=80,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
+
+
+@pytest.mark.timeout(600)  # shrinking a failure takes up to five minutes
+def test_a_core_does_what_the_model_does(core_name: str) -> None:
+    run(core_name, ROOMY, 120)
+
+
+@pytest.mark.timeout(600)
+def test_a_core_at_its_bounds_does_what_the_model_does(core_name: str) -> None:
+    run(core_name, TIGHT, 80)

@@ -1,0 +1,190 @@
+"""Records: replayed they give the same state, and they show every legal move of a job."""
+
+import pytest
+
+from conformance.driver import CORES, START_MS, Driver, answered, assert_same, require_core
+from magicqueue_cores import make_core, records
+from magicqueue_cores.contract import TRANSITIONS, CoreError, CoreOptions, JobState, NewJobs
+
+Move = tuple[JobState | None, JobState | None]
+
+OPTIONS = {"lost_max": 1, "dead_jobs_max": 2}
+
+
+def eventful_life(core: Driver) -> None:
+    """Every event of the table at least once, and some of everything left over."""
+    core.push(b"1", b"2", b"3", priority=[1, 2, 1], max_attempts=2)
+    core.push(b"4", delay_ms=10, backoff_ms=50)
+    core.push(b"5", delay_ms=10**6)
+    core.tick(10)
+    core.pull(2)
+    core.heartbeat(1, lease_ms=5000)
+    core.fail(1, error="again")
+    core.release(1)
+    core.ack(2, attempts=[1])
+    core.fail(*core.pull(3), error="and again")
+    core.tick(50)
+    core.pull(9, session=2)
+    core.release(2)
+    core.pull(9, session=3)
+    core.release(3)
+    core.retry_dead(core.dead().jobs[0].id)
+    core.push_many(3, queue="other", max_attempts=1)
+    core.fail(*core.pull(3, "other"))
+    core.purge_dead(queue="other")
+    core.push(b"x", b"y", queue="drained", priority=[3, 4])
+    core.push(b"z", queue="drained", delay_ms=5)
+    core.drain("drained")
+    core.ack(*core.pull(1))
+    core.push_many(20, priority=3)
+    core.push_many(5, delay_ms=77)
+    core.pull(4, session=9)
+    core.pause("other")
+    core.pause("drained")
+    core.pause("drained", paused=False)
+
+
+def moves_of(record: records.Record) -> tuple[str, list[int]]:
+    """The event of `TRANSITIONS` that a record tells of, and the jobs it moves."""
+    match record:
+        case records.Pushed(first_id=first, payloads=payloads):
+            return "push", list(range(first, first + len(payloads)))
+        case records.Died(ids=ids, reason=reason):
+            return {"failed": "fail", "worker_lost": "lose"}[reason], list(ids)
+        case records.Removed(ids=ids, cause=cause):
+            causes = {"drained": "drain", "purged": "purge_dead", "dropped": "drop_dead"}
+            return causes[cause], list(ids)
+        case records.Paused():
+            return "", []
+    events = {
+        records.Matured: "mature",
+        records.Leased: "pull",
+        records.Extended: "heartbeat",
+        records.Acked: "ack",
+        records.Failed: "fail",
+        records.Lost: "lose",
+        records.Revived: "retry_dead",
+    }
+    return events[type(record)], list(record.ids)
+
+
+def test_every_move_is_in_the_table_and_every_move_of_the_table_is_made(
+    core_name: str,
+) -> None:
+    core = Driver(core_name, **OPTIONS)
+    eventful_life(core)
+    again = Driver(core_name, **OPTIONS)
+    made: dict[str, set[Move]] = {event: set() for event in TRANSITIONS}
+    for record in core.records:
+        event, ids = moves_of(record)
+        before = [state_of(again, job_id) for job_id in ids]
+        again.core.replay(record)
+        again.core.check()
+        after = [state_of(again, job_id) for job_id in ids]
+        for move in zip(before, after, strict=True):
+            made[event].add(move)
+    assert made == {event: set(moves) for event, moves in TRANSITIONS.items()}
+
+
+def state_of(core: Driver, job_id: int) -> JobState | None:
+    view = answered(core.core.job(job_id, 0))  # at time 0 nothing is due
+    return None if view is None else view.state
+
+
+@pytest.mark.parametrize("other", CORES)
+def test_replay_in_any_core_gives_the_same(core_name: str, other: str) -> None:
+    core = Driver(core_name, **OPTIONS)
+    eventful_life(core)
+    again = core.replayed(require_core(other), **OPTIONS)
+    assert again.records == []
+    assert_same(core, again, range(1, 60))
+    assert core.push(b"next") == again.push(b"next")
+
+
+def test_cores_write_the_same_records(core_name: str) -> None:
+    core, oracle = Driver(core_name, **OPTIONS), Driver("python", **OPTIONS)
+    eventful_life(core)
+    eventful_life(oracle)
+    assert core.records == oracle.records
+
+
+def test_without_a_sink_a_core_does_the_same(core_name: str) -> None:
+    core, silent = Driver(core_name, **OPTIONS), Driver(core_name, **OPTIONS)
+    silent.core = make_core(core_name, CoreOptions(**OPTIONS))
+    eventful_life(core)
+    eventful_life(silent)
+    assert silent.records == []
+    assert core.stats() == silent.stats()
+
+
+def test_jobs_of_all_queues_mature_by_run_at_then_id(core: Driver) -> None:
+    for delay_ms, queue in [(9, "a"), (5, "b"), (9, "b"), (5, "a"), (7, "c"), (5, "b")]:
+        core.push(delay_ms=delay_ms, queue=queue)
+    core.tick(10)
+    assert core.records[-1] == records.Matured([2, 4, 6, 5, 1, 3])
+
+
+def test_leases_survive_a_replay(core: Driver) -> None:
+    core.push(b"1", b"2")
+    core.pull(2, lease_ms=500)
+    again = core.replayed(core.name)
+    again.tick(499)
+    assert again.ack(1, attempts=[1]).missing == []
+    again.tick(1)
+    assert again.state(2) is JobState.READY
+
+
+def test_ids_may_skip_but_not_return(core: Driver) -> None:
+    def pushed(first_id: int) -> records.Pushed:
+        return records.Pushed(
+            queue="q",
+            first_id=first_id,
+            created_at_ms=START_MS,
+            payloads=[b"1"],
+            run_ats_ms=START_MS,
+            priorities=0,
+            max_attempts=25,
+            backoffs_ms=0,
+            jitters=False,
+        )
+
+    core.core.replay(pushed(10))
+    with pytest.raises(CoreError, match="pushes job 10, but ids up to 10"):
+        core.core.replay(pushed(10))
+    assert core.push(b"2") == [11]
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        records.Matured([1]),
+        records.Leased([2], 1, START_MS + 5),
+        records.Leased([99], 1, START_MS + 5),
+        records.Leased([1, 1], 1, START_MS + 5),
+        records.Extended([1], START_MS),
+        records.Acked([1]),
+        records.Acked([99]),
+        records.Failed([1], [None], [START_MS], START_MS),
+        records.Lost([1]),
+        records.Died([1], "failed", [None], START_MS),
+        records.Removed([1], "purged"),
+        records.Removed([1], "drained"),
+        records.Revived([1], START_MS),
+    ],
+)
+def test_a_record_that_cannot_have_happened_is_refused(
+    core: Driver, record: records.Record
+) -> None:
+    core.push(b"1", b"1b")
+    core.push(b"2", delay_ms=5)
+    core.core.replay(records.Leased([2], 1, START_MS + 50))
+    with pytest.raises(CoreError, match=r"a record \w+ .*"):
+        core.core.replay(record)
+    core.core.check()
+
+
+def test_a_batch_of_columns_is_recorded_as_it_was_decided(core: Driver) -> None:
+    core.push_batch(NewJobs(payloads=[b"1", b"2"], run_ats_ms=[5, START_MS + 5]))
+    (record,) = core.records
+    assert isinstance(record, records.Pushed)
+    assert list(record.run_ats_ms) == [START_MS, START_MS + 5]  # type: ignore[arg-type]
