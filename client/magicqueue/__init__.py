@@ -1,1 +1,146 @@
-"""The MagicQueue client: see `queue` and `worker`."""
+"""MagicQueue's client: queues and workers, for asyncio code and for plain code.
+
+    from magicqueue import Queue, Worker          # async / await
+    from magicqueue import SyncQueue, SyncWorker  # blocking, without asyncio
+
+    async with Queue("emails") as queue:
+        await queue.push({"to": "ada@example.org"})
+
+`queue` and `worker` describe them. Names are loaded when they are first asked for, so
+that `magicqueue.wire`, which the server uses, comes without the client's own modules.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from magicqueue.encoding import JobOptions
+    from magicqueue.errors import (
+        BadAddress,
+        BadJson,
+        BadRequest,
+        Closed,
+        ConnectionLost,
+        ConnectionRefused,
+        Full,
+        HandlerNotFound,
+        InternalError,
+        MagicQueueError,
+        NotFound,
+        NotJson,
+        Paused,
+        ProtocolError,
+        ReadOnly,
+        RequestError,
+        RequestTimeout,
+        ShuttingDown,
+        Stale,
+        TooLarge,
+        Unauthorized,
+        UnknownCommand,
+    )
+    from magicqueue.job import DeadPage, Job, JobDetails, NewJob
+    from magicqueue.queue import Queue
+    from magicqueue.sync_queue import SyncQueue
+    from magicqueue.sync_worker import SyncWorker
+    from magicqueue.wire.replies import Counts, QueueCounts, ServerCounts, ServerInfo
+    from magicqueue.worker import Worker
+
+    __version__: str
+
+_HOMES: Final = {
+    "queue": ("Queue",),
+    "worker": ("Worker",),
+    "sync_queue": ("SyncQueue",),
+    "sync_worker": ("SyncWorker",),
+    "encoding": ("JobOptions",),
+    "job": ("DeadPage", "Job", "JobDetails", "NewJob"),
+    "wire.replies": ("Counts", "QueueCounts", "ServerCounts", "ServerInfo"),
+    "errors": (
+        "BadAddress",
+        "BadJson",
+        "BadRequest",
+        "Closed",
+        "ConnectionLost",
+        "ConnectionRefused",
+        "Full",
+        "HandlerNotFound",
+        "InternalError",
+        "MagicQueueError",
+        "NotFound",
+        "NotJson",
+        "Paused",
+        "ProtocolError",
+        "ReadOnly",
+        "RequestError",
+        "RequestTimeout",
+        "ShuttingDown",
+        "Stale",
+        "TooLarge",
+        "Unauthorized",
+        "UnknownCommand",
+    ),
+}
+_HOME: Final = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "BadAddress",
+    "BadJson",
+    "BadRequest",
+    "Closed",
+    "ConnectionLost",
+    "ConnectionRefused",
+    "Counts",
+    "DeadPage",
+    "Full",
+    "HandlerNotFound",
+    "InternalError",
+    "Job",
+    "JobDetails",
+    "JobOptions",
+    "MagicQueueError",
+    "NewJob",
+    "NotFound",
+    "NotJson",
+    "Paused",
+    "ProtocolError",
+    "Queue",
+    "QueueCounts",
+    "ReadOnly",
+    "RequestError",
+    "RequestTimeout",
+    "ServerCounts",
+    "ServerInfo",
+    "ShuttingDown",
+    "Stale",
+    "SyncQueue",
+    "SyncWorker",
+    "TooLarge",
+    "Unauthorized",
+    "UnknownCommand",
+    "Worker",
+    "__version__",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import (  # noqa: PLC0415 - slow, and seldom asked for
+            PackageNotFoundError,
+            version,
+        )
+
+        try:
+            value: Any = version("magicqueue")
+        except PackageNotFoundError:
+            value = "0+uninstalled"
+    elif name in _HOME:
+        value = getattr(import_module(f"magicqueue.{_HOME[name]}"), name)
+    else:
+        raise AttributeError(f"module 'magicqueue' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

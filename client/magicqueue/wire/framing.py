@@ -12,6 +12,9 @@ from typing import Final
 
 from magicqueue.errors import TooLarge
 
+LINE_TOO_LONG: Final = "the line is over the limit"
+"""How the sentence begins of the one refusal for size after which the server hangs up."""
+
 _LINE_END: Final = b"\n"
 
 
@@ -73,6 +76,6 @@ class LineBuffer:
     def _too_large(self, lines_before: bytes) -> TooLarge:
         self.lines_before_error = lines_before
         return TooLarge(
-            f"the line is over the limit of {self.line_bytes_max} bytes:"
+            f"{LINE_TOO_LONG} of {self.line_bytes_max} bytes:"
             " send smaller batches or raise line_bytes_max"
         )

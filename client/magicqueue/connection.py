@@ -1,0 +1,146 @@
+"""One asyncio connection to a server, from its opening until it is lost.
+
+It drives a `protocol.Protocol` and adds the one thing that needs a clock: a server that
+says nothing while it owes a reply for longer than the time-out is taken for dead, so a
+half-open connection cannot hang a caller. One timer a connection watches that, not one a
+request. When the connection ends, for whatever reason, `on_lost` gets the calls that were
+under way.
+"""
+
+import asyncio
+import socket
+from collections.abc import Callable
+from typing import Any, TypeAlias, cast
+
+from magicqueue.address import Address, Target
+from magicqueue.errors import MagicQueueError, ProtocolError
+from magicqueue.protocol import Call, Protocol
+from magicqueue.trouble import lost_connection, refused_connection, silent_server
+
+OnLost: TypeAlias = Callable[["Connection", list[Call[Any]], MagicQueueError], None]
+
+
+class Connection(asyncio.Protocol):
+    """Sends calls; made by `open_connection`."""
+
+    def __init__(self, address: Address, timeout_s: float, on_lost: OnLost) -> None:
+        self._address = address
+        self._timeout_s = timeout_s
+        self._on_lost = on_lost
+        self._protocol = Protocol()
+        self._transport: asyncio.Transport | None = None
+        self._loop = asyncio.get_running_loop()
+        self._heard_at = 0.0
+        self._watch: asyncio.TimerHandle | None = None
+        self._error: MagicQueueError | None = None
+        self.closed = self._loop.create_future()
+
+    @property
+    def busy(self) -> bool:
+        """Whether replies are still to come."""
+        return self._protocol.oldest is not None
+
+    @property
+    def usable(self) -> bool:
+        """Whether a call sent now can be answered, as far as is known."""
+        transport = self._transport
+        ending = self._protocol.ending
+        return transport is not None and not ending and not transport.is_closing()
+
+    def send(self, call: Call[Any]) -> None:
+        """Write a call. Its reply is in time if the server is not silent for too long."""
+        assert self._transport is not None
+        idle = self._protocol.oldest is None
+        self._transport.write(self._protocol.send(call))
+        if idle:
+            self._heard_at = self._loop.time()
+            if self._watch is None:
+                self._watch_for(self._timeout_s + call.command.patience_s)
+
+    def abort(self, error: MagicQueueError | None = None) -> None:
+        """Drop the connection at once; calls under way are handed to `on_lost`."""
+        if self._error is None:
+            self._error = error
+        if self._transport is not None:
+            self._transport.abort()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the transport (called by asyncio)."""
+        self._transport = cast("asyncio.Transport", transport)
+        sock = transport.get_extra_info("socket")
+        if sock is not None and sock.family != socket.AF_UNIX:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+
+    def data_received(self, data: bytes) -> None:
+        """Take what came (called by asyncio)."""
+        self._heard_at = self._loop.time()
+        try:
+            self._protocol.receive(data)
+        except ProtocolError as error:
+            self.abort(error)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Hand the calls under way to `on_lost` (called by asyncio)."""
+        if self._watch is not None:
+            self._watch.cancel()
+        self._transport = None
+        if not self.closed.done():
+            self.closed.set_result(None)
+        error = self._error or lost_connection(self._address, exc)
+        self._on_lost(self, self._protocol.abandon(), error)
+
+    def _watch_for(self, seconds: float) -> None:
+        self._watch = self._loop.call_later(seconds, self._check_silence)
+
+    def _check_silence(self) -> None:
+        self._watch = None
+        oldest = self._protocol.oldest
+        if oldest is None:
+            return
+        allowed_s = self._timeout_s + oldest.command.patience_s
+        left_s = self._heard_at + allowed_s - self._loop.time()
+        if left_s > 0:
+            self._watch_for(left_s)
+        else:
+            self.abort(silent_server(self._address, allowed_s))
+
+
+async def open_connection(
+    address: Address, timeout_s: float, on_lost: OnLost
+) -> Connection:
+    """Connect to the first target that answers. Raises ConnectionRefused."""
+    loop = asyncio.get_running_loop()
+    reasons: list[str] = []
+    try:
+        async with asyncio.timeout(timeout_s):
+            targets = await loop.run_in_executor(None, address.targets)
+            for target in targets:
+                try:
+                    return await _connect(target, address, timeout_s, on_lost)
+                except OSError as error:
+                    reasons.append(error.strerror or str(error))
+    except TimeoutError:
+        reasons.append(f"no answer in {timeout_s:g} s")
+    except OSError as error:
+        reasons.append(f"the name cannot be looked up: {error.strerror or error}")
+    raise refused_connection(address, reasons)
+
+
+async def _connect(
+    target: Target, address: Address, timeout_s: float, on_lost: OnLost
+) -> Connection:
+    loop = asyncio.get_running_loop()
+    family, at = target
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setblocking(False)  # noqa: FBT003 - the socket's own signature
+        if family != socket.AF_UNIX:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        await loop.sock_connect(sock, at)
+    except BaseException:
+        sock.close()
+        raise
+    _, connection = await loop.create_connection(
+        lambda: Connection(address, timeout_s, on_lost), sock=sock
+    )
+    return connection

@@ -1,0 +1,374 @@
+"""A queue on a server, for asyncio code.
+
+Calls made in the same turn of the event loop share what goes over the wire: pushes become
+one PUSHB, acks one ACKB, and each caller gets its own answer or error. Reads and
+administration go over the same connection. Pulls have connections of their own (`pulls`),
+because a pull that waits holds back everything behind it.
+"""
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Sequence
+from functools import partial
+from types import TracebackType
+from typing import Any, Self, TypeAlias, TypeVar, Unpack
+
+from magicqueue import commands
+from magicqueue.address import parse_address
+from magicqueue.channel import Channel
+from magicqueue.coalesce import Gathering, is_one_items_fault
+from magicqueue.durations import Duration, duration_ms
+from magicqueue.encoding import (
+    BATCH_BYTES_MAX,
+    BATCH_JOBS,
+    JobOptions,
+    batches,
+    encode_jobs,
+    json_of,
+    object_of,
+    tail_of,
+)
+from magicqueue.errors import MagicQueueError, TooLarge
+from magicqueue.job import AnyJob, DeadPage, Job, JobDetails
+from magicqueue.protocol import Call, Command
+from magicqueue.pulls import PullChannels
+from magicqueue.wire.replies import Counts, QueueCounts, ServerCounts, ServerInfo
+
+R = TypeVar("R")
+_IdWaiter: TypeAlias = asyncio.Future[int]
+_Waiter: TypeAlias = asyncio.Future[None]
+
+
+class Queue:
+    """A queue by its name, on the server at `url`.
+
+    url: see `magicqueue.address`; None is MAGICQUEUE_URL or localhost:6789. timeout: how
+    long a server may be silent while it owes an answer, and how long one that went away
+    is waited for. It connects at its first use; use it as `async with`, or `close` it.
+
+    Every call may raise ConnectionRefused, ConnectionLost, RequestTimeout, Closed, and
+    the RequestErrors that the server refuses with.
+    """
+
+    def __init__(
+        self, name: str, url: str | None = None, *, timeout: Duration = commands.TIMEOUT_S
+    ) -> None:
+        self.name = commands.queue_name(name)
+        self.address = parse_address(url)
+        timeout_s = duration_ms(timeout, "timeout", least_ms=1) / 1000
+        self._channel = Channel(self.address, timeout_s=timeout_s, reconnect_s=timeout_s)
+        self._pulls = PullChannels(self.name, self.address, timeout_s)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._pushes: Gathering[bytes, _IdWaiter] = Gathering(BATCH_JOBS, BATCH_BYTES_MAX)
+        self._acks: Gathering[AnyJob, _Waiter] = Gathering(BATCH_JOBS, BATCH_BYTES_MAX)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    def __repr__(self) -> str:
+        return f"Queue({self.name!r}, {str(self.address)!r})"
+
+    async def close(self) -> None:
+        """Wait for what is under way, and end the connections.
+
+        Jobs pulled and not settled go back to the queue, and waiting pulls end.
+        """
+        self._send_pushes()
+        self._send_acks()
+        await self._pulls.close()
+        if self._channel.busy:
+            # replies come in order, so this one says that all have come
+            with contextlib.suppress(MagicQueueError):
+                await self.ping()
+        await self._channel.close()
+
+    async def push(self, data: Any, **options: Unpack[JobOptions]) -> int:
+        """Store a job and give its id.
+
+        data: any JSON value, and what orjson makes one of (dataclasses, datetimes, …).
+        Options: priority, delay or run_at, max_attempts, backoff, jitter; see JobOptions.
+
+        Raises NotJson, TypeError and ValueError before anything is sent, and
+        ConnectionLost when the job may or may not have been stored.
+        """
+        item = object_of(json_of(data), tail_of(options))
+        loop = self._current_loop()
+        waiter: _IdWaiter = loop.create_future()
+        if self._pushes.add(item, waiter, len(item)):
+            loop.call_soon(self._send_pushes)
+        return await waiter
+
+    async def push_batch(
+        self, items: Iterable[Any], **options: Unpack[JobOptions]
+    ) -> list[int]:
+        """Store many jobs, all or none, and give their ids in order.
+
+        The options are those of `push`, for each item that is not a NewJob with its own.
+        Raises as `push`, and TooLarge over the server's limits for one batch.
+        """
+        tail = tail_of(options)
+        objects = encode_jobs(items if isinstance(items, list) else list(items), tail)
+        if not objects:
+            return []
+        try:
+            return await self._run(commands.push_batch(self.name, objects))
+        except TooLarge as error:
+            raise TooLarge(f"{error}; push_many splits jobs into batches") from None
+
+    async def push_many(
+        self,
+        items: Iterable[Any] | AsyncIterable[Any],
+        *,
+        batch_size: int = BATCH_JOBS,
+        window: int = 4,
+        **options: Unpack[JobOptions],
+    ) -> list[int]:
+        """Store any number of jobs, and give their ids in order.
+
+        They go out as batches of at most `batch_size` jobs (and 8 MiB), `window` of them
+        under way at once; memory stays bounded but for the ids. Each batch is stored or
+        refused whole, the first refusal ends it, and a note on the error then says how
+        many jobs were stored before it. Otherwise as `push_batch`.
+        """
+        tail = tail_of(options)
+        ids: list[int] = []
+        under_way: deque[asyncio.Task[list[int]]] = deque()
+        try:
+            async for batch in _encoded(items, tail, max(batch_size, 1)):
+                while len(under_way) >= max(window, 1):
+                    ids += await under_way[0]
+                    under_way.popleft()
+                command = commands.push_batch(self.name, batch)
+                under_way.append(asyncio.create_task(self._run(command)))
+                await asyncio.sleep(0)
+            while under_way:
+                ids += await under_way[0]
+                under_way.popleft()
+        except BaseException as error:
+            done = await _settle(under_way)
+            error.add_note(f"push_many had stored {len(ids) + done} jobs by then")
+            raise
+        return ids
+
+    async def pull(
+        self,
+        timeout: Duration | None = None,  # noqa: ASYNC109 - the server does the waiting
+        lease: Duration | None = None,
+    ) -> Job | None:
+        """Take a job, or None after `timeout` (None: wait for ever; 0: don't wait).
+
+        The job is yours for `lease` (None: the server's default, 5 minutes) or until this
+        queue is closed: `ack`, `fail` or `heartbeat` it. A cancelled pull takes no job.
+        """
+        jobs = await self.pull_batch(1, timeout, lease)
+        return jobs[0] if jobs else None
+
+    async def pull_batch(
+        self,
+        count: int,
+        timeout: Duration | None = None,  # noqa: ASYNC109 - the server does the waiting
+        lease: Duration | None = None,
+    ) -> list[Job]:
+        """Take up to `count` jobs, one at least unless `timeout` passes: see `pull`."""
+        return await self._pulls.pull(
+            count,
+            None if timeout is None else duration_ms(timeout, "timeout"),
+            None if lease is None else duration_ms(lease, "lease", least_ms=1),
+        )
+
+    async def ack(self, job: AnyJob) -> None:
+        """Settle a job as done. Raises NotFound when it is not yours any more."""
+        loop = self._current_loop()
+        waiter: _Waiter = loop.create_future()
+        if self._acks.add(job, waiter):
+            loop.call_soon(self._send_acks)
+        await waiter
+
+    async def ack_batch(self, jobs: Iterable[AnyJob]) -> list[int]:
+        """Settle jobs as done; gives the ids that were not yours any more."""
+        jobs = list(jobs)
+        self._pulls.forget(jobs)
+        return await self._run(commands.ack(jobs))
+
+    async def fail(self, job: AnyJob, error: str | BaseException = "") -> str:
+        """Settle a job as failed; gives its new state: ready, delayed or dead.
+
+        error: kept with the job; an exception as "TypeName: message". Raises NotFound, or
+        Stale when the job was handed out again.
+        """
+        self._pulls.forget((job,))
+        return await self._run(commands.fail_one(job, commands.message_of(error)))
+
+    async def heartbeat(self, *jobs: AnyJob, lease: Duration | None = None) -> list[int]:
+        """Let leases end `lease` from now; gives the ids whose lease is already over."""
+        lease_ms = None if lease is None else duration_ms(lease, "lease", least_ms=1)
+        missing = await self._run(commands.heartbeat(jobs, lease_ms))
+        for job in jobs:
+            if isinstance(job, Job) and job.id in missing:
+                job.lost = True
+        return missing
+
+    async def stats(self) -> Counts:
+        """Count this queue's jobs; zeros for a queue that nobody has used."""
+        return await self._run(commands.stats(self.name))
+
+    async def server_stats(self) -> ServerCounts:
+        """Count the whole server's jobs."""
+        return await self._run(commands.server_stats())
+
+    async def queues(self) -> list[QueueCounts]:
+        """Count the jobs of each queue on the server."""
+        return await self._run(commands.queues())
+
+    async def job(self, job_id: int) -> JobDetails:
+        """Look a job up. Raises NotFound for one that is done or was never there."""
+        return await self._run(commands.job(job_id))
+
+    async def pause(self) -> None:
+        """Hand out no more jobs of this queue until `resume`."""
+        await self._run(commands.pause(self.name))
+
+    async def resume(self) -> None:
+        """Hand out jobs again."""
+        await self._run(commands.resume(self.name))
+
+    async def drain(self) -> int:
+        """Remove the jobs that wait, ready or delayed; gives how many."""
+        return await self._run(commands.drain(self.name))
+
+    async def dead(self, count: int = 100, after: int | None = None) -> DeadPage:
+        """List dead letters, oldest death first; after: the `next` of the page before."""
+        return await self._run(commands.dead(self.name, count, after))
+
+    async def all_dead(self, page_size: int = 100) -> AsyncIterator[JobDetails]:
+        """Iterate over all dead letters, a page a request."""
+        after: int | None = None
+        while True:
+            page = await self.dead(page_size, after)
+            for job in page.jobs:
+                yield job
+            after = page.next
+            if after is None:
+                return
+
+    async def retry_dead(self, job_id: int | None = None) -> int:
+        """Make a dead job, or all of this queue, ready anew; gives how many."""
+        return await self._run(commands.retry_dead(self.name, job_id))
+
+    async def purge_dead(self, job_id: int | None = None) -> int:
+        """Remove a dead job, or all of this queue; gives how many."""
+        return await self._run(commands.purge_dead(self.name, job_id))
+
+    async def ping(self) -> None:
+        """Ask whether the server is there."""
+        await self._run(commands.ping())
+
+    async def hello(self) -> ServerInfo:
+        """Ask what the server is, and what it allows."""
+        return await self._run(commands.hello("magicqueue-python"))
+
+    async def _run(self, command: Command[R]) -> R:
+        return await self._channel.request(command)
+
+    def _current_loop(self) -> asyncio.AbstractEventLoop:
+        """Give the running loop; what another one left unsent goes, as it has ended."""
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:
+            self._loop = loop
+            self._pushes.clear()
+            self._acks.clear()
+        return loop
+
+    def _send_pushes(self) -> None:
+        for items, waiters in self._pushes.take():
+            self._send_batch(items, waiters)
+
+    def _send_batch(self, items: list[bytes], waiters: list[_IdWaiter]) -> None:
+        command = (
+            commands.push(self.name, items[0])
+            if len(items) == 1
+            else commands.push_batch(self.name, b",".join(items))
+        )
+        self._post(command, waiters, partial(self._pushed, items, waiters))
+
+    def _pushed(
+        self, items: list[bytes], waiters: list[_IdWaiter], call: Call[list[int]]
+    ) -> None:
+        if call.error is None:
+            for waiter, job_id in zip(waiters, call.result(), strict=True):
+                if not waiter.done():
+                    waiter.set_result(job_id)
+        elif len(items) > 1 and is_one_items_fault(call.error):
+            for item, waiter in zip(items, waiters, strict=True):
+                self._send_batch([item], [waiter])
+        else:
+            _fail_all(waiters, call.error)
+
+    def _send_acks(self) -> None:
+        for jobs, waiters in self._acks.take():
+            self._pulls.forget(jobs)
+            self._post(commands.ack(jobs), waiters, partial(_acked, jobs, waiters))
+
+    def _post(
+        self,
+        command: Command[R],
+        waiters: Sequence[asyncio.Future[Any]],
+        on_done: "partial[None]",
+    ) -> None:
+        try:
+            self._channel.post(Call(command, on_done))
+        except MagicQueueError as error:
+            _fail_all(waiters, error)
+
+
+def _acked(jobs: list[AnyJob], waiters: list[_Waiter], call: Call[list[int]]) -> None:
+    if call.error is not None:
+        _fail_all(waiters, call.error)
+        return
+    missing = set(call.result())
+    for job, waiter in zip(jobs, waiters, strict=True):
+        job_id = job if isinstance(job, int) else job.id
+        if waiter.done():
+            continue
+        if job_id in missing:
+            waiter.set_exception(commands.not_yours(job))
+        else:
+            waiter.set_result(None)
+
+
+def _fail_all(waiters: Sequence[asyncio.Future[Any]], error: Exception) -> None:
+    """Give each waiter an exception of its own: one raised twice mixes tracebacks."""
+    for waiter in waiters:
+        if not waiter.done():
+            waiter.set_exception(type(error)(*error.args))
+
+
+async def _encoded(
+    items: Iterable[Any] | AsyncIterable[Any], tail: bytes, jobs_max: int
+) -> AsyncIterator[bytes]:
+    if isinstance(items, AsyncIterable):
+        some: list[Any] = []
+        async for item in items:
+            some.append(item)
+            if len(some) >= jobs_max:
+                for batch in batches(iter(some), tail, jobs_max):
+                    yield batch
+                some = []
+        items = some
+    for batch in batches(iter(items), tail, jobs_max):
+        yield batch
+
+
+async def _settle(tasks: Iterable[asyncio.Task[list[int]]]) -> int:
+    """Wait for the batches under way, and count the jobs that they stored."""
+    outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+    return sum(len(ids) for ids in outcomes if isinstance(ids, list))

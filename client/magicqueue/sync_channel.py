@@ -1,0 +1,172 @@
+"""A way to a server that outlives its connections, for blocking code.
+
+The same rules as `channel`, said in order: a request that was never sent, or may be
+repeated, is sent again over a new connection, another fails with ConnectionLost. Threads
+may share one: a lock lets one request, or one window of them, through at a time.
+"""
+
+import contextlib
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Final, TypeVar
+
+from magicqueue.address import Address
+from magicqueue.backoff import next_wait_s
+from magicqueue.errors import (
+    Closed,
+    ConnectionLost,
+    ConnectionRefused,
+    MagicQueueError,
+    ProtocolError,
+    RequestTimeout,
+)
+from magicqueue.protocol import Call, Command
+from magicqueue.sync_connection import SyncConnection
+
+R = TypeVar("R")
+
+TRIES_MAX: Final = 3
+
+logger = logging.getLogger("magicqueue")
+
+
+class SyncChannel:
+    """Sends commands, over one connection at a time.
+
+    wait: sleeps between attempts to connect; it raises to give up (see `Interrupted`).
+    announce, on_lost: as for `Channel`.
+    """
+
+    def __init__(  # noqa: PLR0913 - keywords, what a channel is told once
+        self,
+        address: Address,
+        *,
+        timeout_s: float,
+        reconnect_s: float | None,
+        wake_fd: int | None = None,
+        wait: Callable[[float], None] = time.sleep,
+        announce: bool = False,
+        on_lost: Callable[[], None] | None = None,
+    ) -> None:
+        self.address = address
+        self._timeout_s = timeout_s
+        self._reconnect_s = reconnect_s
+        self._wake_fd = wake_fd
+        self._wait = wait
+        self._announce = announce
+        self._on_lost = on_lost
+        self._lock = threading.Lock()
+        self._connection: SyncConnection | None = None
+        self._was_connected = False
+        self._closed = False
+
+    def request(self, command: Command[R]) -> R:
+        """Send a command and wait for its answer; raises as `Channel.request`."""
+        with self._lock:
+            tries = 0
+            while True:
+                call = Call(command)
+                try:
+                    connection = self._connected()
+                    connection.send(call)
+                    connection.wait(call)
+                    return call.result()
+                except (ConnectionLost, RequestTimeout, ProtocolError) as error:
+                    self._drop()
+                    tries += 1
+                    if not self._may_repeat(call, error, tries):
+                        raise
+
+    def stream(
+        self, many: Iterator[Command[R]], window: int, take: Callable[[R], object]
+    ) -> None:
+        """Send commands with `window` of them under way, and `take` each answer in order.
+
+        The first that fails ends it with its error, after those under way have got their
+        answers. Nothing is sent again.
+        """
+        with self._lock:
+            connection = self._connected()
+            under_way: deque[Call[R]] = deque()
+
+            def take_oldest() -> None:
+                call = under_way.popleft()
+                connection.wait(call)
+                take(call.result())
+
+            try:
+                for command in many:
+                    if len(under_way) >= window:
+                        take_oldest()
+                    call = Call(command)
+                    under_way.append(call)
+                    connection.send(call)
+                while under_way:
+                    take_oldest()
+            except BaseException:
+                while under_way:
+                    with contextlib.suppress(MagicQueueError):
+                        take_oldest()
+                raise
+            finally:
+                if connection.closed:
+                    self._drop()
+
+    def close(self) -> None:
+        """Close the connection; a request under way in another thread ends first."""
+        self._closed = True
+        with self._lock:
+            self._drop()
+
+    def disconnect(self) -> None:
+        """Close the connection; the next request makes a new one."""
+        with self._lock:
+            self._drop()
+
+    def _may_repeat(self, call: Call[R], error: Exception, tries: int) -> bool:
+        if self._closed or (call.sent and not call.command.repeat):
+            return False
+        if self._reconnect_s is None:
+            return True
+        return isinstance(error, ConnectionLost) and tries < TRIES_MAX
+
+    def _drop(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+            if self._on_lost is not None and not self._closed:
+                self._on_lost()
+
+    def _connected(self) -> SyncConnection:
+        if self._closed:
+            raise Closed("it has been closed: make a new one")
+        if self._connection is not None:
+            self._connection.check()
+            if not self._connection.closed:
+                return self._connection
+            self._drop()
+        for_ever = self._reconnect_s is None
+        patience_s = (self._reconnect_s or 0.0) if self._was_connected else 0.0
+        give_up_at = time.monotonic() + patience_s
+        attempt = 0
+        while True:
+            try:
+                self._connection = SyncConnection(
+                    self.address, self._timeout_s, self._wake_fd
+                )
+            except ConnectionRefused as error:
+                if not for_ever and time.monotonic() >= give_up_at:
+                    raise
+                if self._announce and attempt == 0:
+                    logger.warning("waiting for a server: %s", error)
+                self._wait(next_wait_s(attempt))
+                attempt += 1
+            else:
+                break
+        if self._announce and (attempt or self._was_connected):
+            logger.info("connected to %s", self.address)
+        self._was_connected = True
+        return self._connection

@@ -1,0 +1,156 @@
+"""One blocking connection to a server, without an event loop.
+
+The socket never blocks by itself: `wait` writes what is left to write, reads what has
+come, and polls for either, so a caller that sends much and reads late cannot deadlock
+with a server that stops reading until its replies are read. A second descriptor may be
+polled with it (`wake_fd`), by which another thread or a signal ends the wait.
+"""
+
+import select
+import socket
+import time
+from typing import Any, Final
+
+from magicqueue.address import Address
+from magicqueue.errors import MagicQueueError
+from magicqueue.protocol import Call, Protocol
+from magicqueue.trouble import lost_connection, refused_connection, silent_server
+
+_PIECE_BYTES: Final = 256 * 1024
+_BROKEN: Final = select.POLLERR | select.POLLHUP | select.POLLNVAL
+
+
+class Interrupted(Exception):
+    """The wait was ended by `wake_fd`; the call is still under way."""
+
+
+class SyncConnection:
+    """Sends calls over a socket; not thread-safe."""
+
+    def __init__(
+        self, address: Address, timeout_s: float, wake_fd: int | None = None
+    ) -> None:
+        """Connect. Raises ConnectionRefused."""
+        self._address = address
+        self._timeout_s = timeout_s
+        self._protocol = Protocol()
+        self._unwritten = bytearray()
+        self._heard_at = 0.0
+        self._wake_fd = wake_fd
+        self._socket = _connect(address, timeout_s)
+        self._poll = select.poll()
+        self._poll.register(self._socket, select.POLLIN)
+        if wake_fd is not None:
+            self._poll.register(wake_fd, select.POLLIN)
+        self.closed = False
+
+    def send(self, call: Call[Any]) -> None:
+        """Write a call, as far as it can be written now. Raises ConnectionLost."""
+        if self._protocol.oldest is None:
+            self._heard_at = time.monotonic()
+        line = self._protocol.send(call)
+        if self._unwritten:
+            self._unwritten += line
+        else:
+            written = self._write(line)
+            if written < len(line):
+                self._unwritten += memoryview(line)[written:]
+                self._poll.modify(self._socket, select.POLLIN | select.POLLOUT)
+
+    def wait(self, call: Call[Any]) -> None:
+        """Wait until a sent call is done. Raises Interrupted; errors are the call's."""
+        while not call.done:
+            try:
+                self._turn(self._time_left_s())
+            except MagicQueueError as error:
+                self.close(error)
+
+    def check(self) -> None:
+        """Take what has come, without waiting; `closed` if the server has closed it."""
+        try:
+            if not self.closed and self._poll_now():
+                self._read()
+            if self._protocol.ending:
+                self.close()
+        except MagicQueueError as error:
+            self.close(error)
+
+    def close(self, error: Exception | None = None) -> None:
+        """Close the socket; calls under way fail with the error."""
+        if self.closed:
+            return
+        self.closed = True
+        self._socket.close()
+        error = error or lost_connection(self._address, None)
+        for call in self._protocol.abandon():
+            call.fail(error)
+
+    def _time_left_s(self) -> float:
+        oldest = self._protocol.oldest
+        patience_s = oldest.command.patience_s if oldest is not None else 0.0
+        allowed_s = self._timeout_s + patience_s
+        left_s = self._heard_at + allowed_s - time.monotonic()
+        if left_s <= 0:
+            raise silent_server(self._address, allowed_s)
+        return left_s
+
+    def _turn(self, seconds: float) -> None:
+        events = dict(self._poll.poll(seconds * 1000))
+        if self._wake_fd is not None and self._wake_fd in events:
+            raise Interrupted
+        event = events.get(self._socket.fileno(), 0)
+        if event & (select.POLLIN | _BROKEN):
+            self._read()
+        if event & select.POLLOUT and not self.closed:
+            del self._unwritten[: self._write(self._unwritten)]
+            if not self._unwritten:
+                self._poll.modify(self._socket, select.POLLIN)
+
+    def _poll_now(self) -> bool:
+        events = dict(self._poll.poll(0))
+        return bool(events.get(self._socket.fileno(), 0) & (select.POLLIN | _BROKEN))
+
+    def _write(self, line: bytes | bytearray) -> int:
+        try:
+            return self._socket.send(line)
+        except BlockingIOError:
+            return 0
+        except OSError as error:
+            raise lost_connection(self._address, error) from None
+
+    def _read(self) -> None:
+        try:
+            piece = self._socket.recv(_PIECE_BYTES)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            raise lost_connection(self._address, error) from None
+        if not piece:
+            raise lost_connection(self._address, None)
+        self._heard_at = time.monotonic()
+        self._protocol.receive(piece)
+
+
+def _connect(address: Address, timeout_s: float) -> socket.socket:
+    reasons: list[str] = []
+    try:
+        for family, at in address.targets():
+            sock = socket.socket(family, socket.SOCK_STREAM)
+            try:
+                sock.settimeout(timeout_s)
+                if family != socket.AF_UNIX:
+                    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+                sock.connect(at)
+            except OSError as error:
+                sock.close()
+                reasons.append(error.strerror or str(error))
+            except BaseException:
+                sock.close()
+                raise
+            else:
+                sock.setblocking(False)  # noqa: FBT003 - the socket's own signature
+                return sock
+    except OSError as error:
+        reasons.append(f"the name cannot be looked up: {error.strerror or error}")
+    raise refused_connection(address, reasons)

@@ -1,0 +1,62 @@
+"""A worker's settings, checked in one place."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from magicqueue import commands
+from magicqueue.address import Address, parse_address
+from magicqueue.durations import Duration, duration_ms
+
+LEASE_S: Final = 30.0
+GRACE_S: Final = 30.0
+BATCH_SIZE: Final = 50
+TASKS: Final = 50
+"""Async handlers under way at once, unless told otherwise."""
+THREADS: Final = 8
+"""Plain handlers under way at once, unless told otherwise."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerOptions:
+    """What a worker is told once, in the units it works with."""
+
+    queue: str
+    address: Address
+    batch_size: int
+    concurrency: int
+    prefetch: int
+    lease_ms: int
+    grace_s: float
+    timeout_s: float
+
+
+def worker_options(  # noqa: PLR0913 - a worker has as many
+    queue: str,
+    url: str | None,
+    *,
+    batch_size: int,
+    concurrency: int,
+    prefetch: int,
+    lease: Duration,
+    grace: Duration,
+    timeout: Duration,
+) -> WorkerOptions:
+    """Check the settings. Raises TypeError, ValueError, BadAddress or BadRequest."""
+    return WorkerOptions(
+        queue=commands.queue_name(queue),
+        address=parse_address(url),
+        batch_size=_count(batch_size, "batch_size", 1),
+        concurrency=_count(concurrency, "concurrency", 1),
+        prefetch=_count(prefetch, "prefetch", 0),
+        lease_ms=duration_ms(lease, "lease", least_ms=1),
+        grace_s=duration_ms(grace, "grace") / 1000,
+        timeout_s=duration_ms(timeout, "timeout", least_ms=1) / 1000,
+    )
+
+
+def _count(value: object, name: str, least: int) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"{name} must be an integer, not {type(value).__name__}")
+    if value < least:
+        raise ValueError(f"{name} is {value}: it must be {least} or more")
+    return value
