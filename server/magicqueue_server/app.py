@@ -18,7 +18,7 @@ import stat
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -34,9 +34,14 @@ from magicqueue_server.logs import event
 from magicqueue_server.session import Session
 
 _BACKLOG: Final = 4096
+_ACCEPTS_A_TURN: Final = 64
 _TIMER_MS_MAX: Final = 3_600_000
 _SOCKET_MODE: Final = 0o600
 _FLUSH_S: Final = 1.0
+_GRACE_POLL_S: Final = 0.01
+_PROBE_S: Final = 1.0
+_COMPLAINT_MS: Final = 5_000
+_NO_MORE_FILES: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _LOOPBACK: Final = ("127.", "::1", "localhost")
 
 _log = logging.getLogger("magicqueue")
@@ -69,12 +74,16 @@ class App:
         self._clock = clock or SystemClock()
         self._timer: asyncio.TimerHandle | None = None
         self._timer_ms = NEVER_MS
+        self._complain_again_ms = 0
         self._stopped = asyncio.Event()
         self._servers: list[asyncio.Server] = []
         self._loop = asyncio.get_running_loop()
         self.engine = Engine(
             lambda on_ready: make_core(
-                config["core"], config.core_options, on_ready=on_ready
+                config["core"],
+                config.core_options,
+                on_ready=on_ready,
+                wire=config.wire_defaults,
             ),
             config.limits,
             config.job_defaults,
@@ -87,8 +96,10 @@ class App:
 
     async def serve(self, on_listening: Callable[["App"], None]) -> None:
         """Listen, call `on_listening`, and run until stopped; raises StartError."""
-        await self._listen()
+        self._loop.set_exception_handler(self._on_loop_error)
         try:
+            await self._listen()
+            self.engine.advance(self._clock.now_ms())
             for signal_number in (signal.SIGTERM, signal.SIGINT):
                 self._loop.add_signal_handler(signal_number, self._on_signal, signal_number)
             on_listening(self)
@@ -104,8 +115,8 @@ class App:
     async def _listen(self) -> None:
         path = self._config.socket_path(Path(tempfile.gettempdir()))
         if path is not None:
-            self.address = Address(path=path)
             self._servers.append(await self._listen_unix(path))
+            self.address = Address(path=path)
             return
         host, port = self._config["host"], self._config["port"]
         bound: list[tuple[str, int]] = []
@@ -137,8 +148,8 @@ class App:
         self, family: int, address: str, port: int
     ) -> asyncio.Server | None:
         try:
-            return await self._loop.create_server(
-                self._listener, address, port, family=family, backlog=_BACKLOG
+            server = await self._loop.create_server(
+                self._listener, address, port, family=family, backlog=_ACCEPTS_A_TURN
             )
         except OSError as error:
             if error.errno == errno.EADDRINUSE or "already in use" in str(error):
@@ -150,24 +161,31 @@ class App:
                 event(_log, logging.WARNING, "no IPv6", address=address, why=error)
                 return None
             raise StartError(f"cannot listen on {address}:{port}: {error}") from None
+        _deepen_queue(server)
+        return server
 
     async def _listen_unix(self, path: Path) -> asyncio.Server:
         _clear_stale_socket(path)
         old_mask = os.umask(0o777 & ~_SOCKET_MODE)
         try:
-            return await self._loop.create_unix_server(
-                self._listener, str(path), backlog=_BACKLOG
+            server = await self._loop.create_unix_server(
+                self._listener, str(path), backlog=_ACCEPTS_A_TURN
             )
         except OSError as error:
             raise StartError(f"cannot listen on {path}: {error}") from None
         finally:
             os.umask(old_mask)
+        _deepen_queue(server)
+        return server
 
-    def _wake(self, session: Session) -> None:
+    def _wake(self, session: Session | None) -> None:
         self._loop.call_soon(self._resume, session)
 
-    def _resume(self, session: Session) -> None:
-        self.engine.resume(session, self._clock.now_ms())
+    def _resume(self, session: Session | None) -> None:
+        if session is None:
+            self.engine.advance(self._clock.now_ms())
+        else:
+            self.engine.resume(session, self._clock.now_ms())
         self._follow_deadline()
 
     def _follow_deadline(self) -> None:
@@ -195,13 +213,32 @@ class App:
         event(_log, logging.INFO, "stopping", signal=signal.Signals(signal_number).name)
         self._stopped.set()
 
+    def _on_loop_error(
+        self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]
+    ) -> None:
+        """Say once in a while that connections cannot be accepted; log all else in full."""
+        error = context.get("exception")
+        if self._stopped.is_set() and isinstance(error, ValueError):
+            return  # asyncio, out of files before, accepts at a socket that is closed now
+        if not isinstance(error, OSError) or error.errno not in _NO_MORE_FILES:
+            loop.default_exception_handler(context)
+        elif self._clock.now_ms() >= self._complain_again_ms:
+            self._complain_again_ms = self._clock.now_ms() + _COMPLAINT_MS
+            event(
+                _log,
+                logging.WARNING,
+                "connections have to wait: raise ulimit -n",
+                why=error,
+            )
+
     async def _shut_down(self) -> None:
         for server in self._servers:
             server.close()
         self.engine.stop(self._clock.now_ms())
-        deadline_ms = self._clock.now_ms() + self._config["shutdown_grace"]
-        while self._clock.now_ms() < deadline_ms and await self._jobs_under_way():
-            await asyncio.sleep(0.01)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._config["shutdown_grace"] / 1000):
+                while await self._jobs_under_way():  # noqa: ASYNC110 - cores have no event
+                    await asyncio.sleep(_GRACE_POLL_S)
         connections = list(self._listener.connections)
         for connection in connections:
             connection.close()
@@ -235,6 +272,17 @@ class App:
         _remove_socket(self.address.path)
 
 
+def _deepen_queue(server: asyncio.Server) -> None:
+    """Let many clients wait to be accepted.
+
+    The backlog that asyncio is given is also how often it accepts in one turn, and how
+    often it complains and tries anew when there are no more files: that has to be few.
+    """
+    for listening in server.sockets:
+        with socket.socket(fileno=os.dup(listening.fileno())) as same:
+            same.listen(_BACKLOG)
+
+
 def is_loopback(address: Address) -> bool:
     """Whether nobody outside this machine can reach the server."""
     return address.path is not None or all(h.startswith(_LOOPBACK) for h, _ in address.tcp)
@@ -251,15 +299,30 @@ def _clear_stale_socket(path: Path) -> None:
     if not stat.S_ISSOCK(mode):
         raise StartError(f"cannot listen on {path}: it exists and is no socket; remove it")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(_PROBE_S)
         try:
             probe.connect(str(path))
-        except OSError:
-            path.unlink(missing_ok=True)
+        except ConnectionRefusedError:
+            _remove_stale(path)
             return
+        except (TimeoutError, BlockingIOError):
+            pass
+        except OSError as error:
+            raise StartError(f"cannot listen on {path}: {error.strerror}") from None
     raise StartError(
         f"{path} is in use: another server is running; stop it, or choose another"
         " --unix-socket"
     )
+
+
+def _remove_stale(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise StartError(
+            f"cannot listen on {path}: an old socket file is there and cannot be"
+            f" removed: {error.strerror}"
+        ) from None
 
 
 def _remove_socket(path: Path | None) -> None:

@@ -11,8 +11,8 @@ from typing import Any, Final
 
 import msgspec
 
-from magicqueue.wire.limits import Limits
-from magicqueue_cores.contract import CoreOptions
+from magicqueue.wire.limits import ERROR_CHARS_MAX, Limits
+from magicqueue_cores.contract import CoreOptions, WireDefaults
 from magicqueue_server.columns import JobDefaults
 from magicqueue_server.listener import Bounds
 from magicqueue_server.options import OPTIONS, Option
@@ -67,6 +67,21 @@ class Config:
         )
 
     @property
+    def wire_defaults(self) -> WireDefaults:
+        """What a core that executes lines is told of the protocol."""
+        limits = self.limits
+        return WireDefaults(
+            line_bytes_max=limits.line_bytes_max,
+            job_bytes_max=limits.job_bytes_max,
+            push_jobs_max=limits.push_jobs_max,
+            pull_jobs_max=limits.pull_jobs_max,
+            reply_payload_bytes_max=limits.reply_payload_bytes_max,
+            error_chars_max=ERROR_CHARS_MAX,
+            lease_ms=self["lease"],
+            max_attempts=self["max_attempts"],
+        )
+
+    @property
     def job_defaults(self) -> JobDefaults:
         """What holds for jobs that do not say."""
         return JobDefaults(max_attempts=self["max_attempts"], lease_ms=self["lease"])
@@ -115,7 +130,7 @@ def load(
         if given is not None:
             text, source = given, f"flag --{option.name.replace('_', '-')}"
         try:
-            value = option.read(text)
+            value = option.value_of(text)
         except ValueError as error:
             raise ConfigError(
                 f"{option.name} {error} (not {text!r}, from {source})"
@@ -130,7 +145,7 @@ def _read_file(path: Path) -> dict[str, str]:
             table = tomllib.load(file)
     except OSError as error:
         raise ConfigError(f"cannot read the config file {path}: {error.strerror}") from None
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"the config file {path} is not valid TOML: {error}") from None
     known = {option.name for option in OPTIONS}
     values: dict[str, str] = {}

@@ -31,11 +31,13 @@ from magicqueue_cores.contract import Core, LineCore
 from magicqueue_cores.pending import Pending
 from magicqueue_server.columns import JobDefaults
 from magicqueue_server.commands import Commands, ServerFacts
-from magicqueue_server.pulls import PULLS, Pulls
+from magicqueue_server.pulls import PULLS, Host, Pulls
 from magicqueue_server.session import Session
 
 REPLY_BYTES_A_TURN: Final = 256 * 1024
 """A session with more replies than this gives way until they have been read."""
+
+_WHITE_SPACE: Final = b" \t\r\n"
 
 _log = logging.getLogger("magicqueue.engine")
 
@@ -44,8 +46,8 @@ class Engine:
     """The state machine between bytes and core.
 
     make_core: makes the core, given the callback for queues that became ready.
-    wake: called when a session may go on outside of a call to the engine (a core answered
-    later); the host then calls `resume(session, now_ms)` soon.
+    wake: called when something may go on outside of a call to the engine (a core answered
+    later); the host then soon calls `resume(session, now_ms)`, or `advance` for None.
     """
 
     def __init__(
@@ -54,19 +56,23 @@ class Engine:
         limits: Limits,
         defaults: JobDefaults,
         facts: ServerFacts,
-        wake: Callable[[Session], None],
+        wake: Callable[[Session | None], None],
     ) -> None:
-        became_ready: list[str] = []
-        self.core = make_core(became_ready.append)
+        self._inside = False
+        self._became_ready = became_ready = list[str]()
+        self.core = make_core(self._on_ready)
         self._line_core: LineCore | None = None
         if self.core.capabilities.executes_lines:
             self._line_core = self.core  # type: ignore[assignment]  # it says it is one
         self._wake = wake
         self._commands = Commands(self.core, limits, defaults, facts)
         self._handlers = self._commands.handlers
-        self._became_ready = became_ready
         self._pulls = Pulls(
-            self.core, limits, defaults, became_ready, finish=self._finish, wake=wake
+            self.core,
+            limits,
+            defaults,
+            became_ready,
+            Host(finish=self._finish, wake=wake, release=self._release),
         )
         self._runnable: deque[Session] = deque()
         self._sessions: dict[int, Session] = {}
@@ -123,11 +129,11 @@ class Engine:
         """End a session: its pull is forgotten and its jobs come back."""
         if session.closed:
             return
-        self._tick(now_ms)
         session.closed = True
-        session.lines = b""
+        session.drop_lines()
         del self._sessions[session.id]
         self._pulls.forget(session)
+        self._tick(now_ms)
         self._release(session)
         self._run_others()
 
@@ -139,14 +145,31 @@ class Engine:
         self._pulls.stop()
         self._run_others()
 
-    def refuse(self, session: Session, error: errors.RequestError) -> None:
-        """Answer with an error that no single line is the cause of, and hang up."""
-        session.write(replies.refused(error))
-        session.lines = b""
-        session.parked = True
-        session.hang_up()
+    def refuse(self, session: Session, error: errors.RequestError, now_ms: int) -> None:
+        """After the lines that are here, answer with an error and hang up."""
+        session.last_words = replies.refused(error)
+        self.resume(session, now_ms)
+
+    def leave(self, session: Session, now_ms: int) -> None:
+        """The other side sends no more: run what it sent, reply, and hang up.
+
+        It may be gone altogether, so a pull that waits is forgotten and takes no job.
+        """
+        session.leaving = True
+        if session.last_words is None:
+            session.last_words = b""
+        if self._pulls.forget(session):
+            session.drop_lines()
+            session.parked = False
+        self.resume(session, now_ms)
+
+    def _on_ready(self, queue: str) -> None:
+        self._became_ready.append(queue)
+        if not self._inside:
+            self._wake(None)
 
     def _tick(self, now_ms: int) -> None:
+        self._inside = True
         self._now_ms = max(now_ms, self._now_ms)
         if self._started_ms is None:
             self._started_ms = self._now_ms
@@ -155,13 +178,16 @@ class Engine:
         if self._became_ready:
             self._pulls.serve(self._now_ms)
 
-    def _run(self, session: Session) -> None:
+    def _run(self, session: Session) -> None:  # noqa: C901 - hot: calls cost more than branches
         """Run a session's lines until they are done or it has to stop."""
         out: list[bytes] = []
         out_bytes = 0
         while not (session.parked or session.congested or session.closed):
             if session.at >= len(session.lines):
                 session.lines, session.at = b"", 0
+                if session.last_words is not None:
+                    self._part(session, out)
+                    return
                 if session.held:
                     session.read_on()
                 break
@@ -170,10 +196,13 @@ class Engine:
                 out, out_bytes = [], 0
                 continue
             if self._line_core is not None and session.greeted:
+                start = session.at
                 reply = self._execute(session, self._line_core)
-                if reply:
+                if session.at > start or not session.lines:
                     out.append(reply)
                     out_bytes += len(reply)
+                    if self._became_ready:
+                        self._pulls.serve(self._now_ms)
                     continue
             line = self._next_line(session)
             if line:
@@ -181,25 +210,46 @@ class Engine:
                 out.append(reply)
                 out_bytes += len(reply)
                 if self._became_ready:
+                    if (
+                        session.parked and out
+                    ):  # it may be served now: earlier replies go first
+                        session.write(b"".join(out))
+                        out, out_bytes = [], 0
                     self._pulls.serve(self._now_ms)
         if out and not session.closed:
             session.write(b"".join(out))
 
+    def _part(self, session: Session, out: list[bytes]) -> None:
+        """All lines have run and no more will come."""
+        session.parked = True
+        text = b"".join(out) + (session.last_words or b"")
+        if text:
+            session.write(text)
+        session.hang_up()
+
     def _run_others(self) -> None:
         while self._runnable:
             self._run(self._runnable.popleft())
+        self._inside = False
 
     def _next_line(self, session: Session) -> bytes:
         lines, start = session.lines, session.at
         end = lines.find(b"\n", start)
         session.at = end + 1
         if lines[end - 1 : end] == b"\r":
-            return lines[start : end - 1].strip()
+            return lines[start : end - 1]
         return lines[start:end]
 
     def _execute(self, session: Session, core: LineCore) -> bytes:
+        """Let the core run lines; if it fails, the session ends."""
         view = memoryview(session.lines)[session.at :]
-        consumed, reply = core.execute(view, session.id, self._now_ms)
+        try:
+            consumed, reply = core.execute(view, session.id, self._now_ms)
+        except Exception as error:  # noqa: BLE001 - a bug ends one session, not the server
+            _log.error("the core failed to execute lines", exc_info=error)
+            session.drop_lines()
+            session.last_words = replies.refused(_as_request_error(error))
+            return b""
         session.at += consumed
         return reply
 
@@ -216,7 +266,7 @@ class Engine:
             else:
                 reply = self._handlers[kind](request, self._now_ms)
         except Exception as error:  # noqa: BLE001 - whatever a line brings, it gets an answer
-            if not line.strip():
+            if not line.strip(_WHITE_SPACE):
                 return b""
             return self._refusal(session, line, error, rid)
         if isinstance(reply, Pending):
@@ -226,23 +276,31 @@ class Engine:
     def _park(
         self, session: Session, line: bytes, reply: Pending[bytes], rid: msgspec.Raw
     ) -> bytes:
-        """Hold a session until the core's answer is there."""
-        session.parked = True
+        """Hold a session until the core's answer is there; gives it if it is."""
         head = line[:1]
+        at_once: list[bytes] | None = []
 
         def settle(settled: Pending[bytes]) -> None:
             try:
                 text = settled.result()
             except Exception as error:  # noqa: BLE001 - as in _answer
                 text = self._refusal(session, head, error, rid)
-            if session.closed:
+            if at_once is not None:
+                at_once.append(text)
+            elif session.closed:
                 self._release(session)
             else:
                 if text:
                     self._finish(session, text)
+                else:
+                    session.parked = self._pulls.waits(session)
                 self._wake(session)
 
         reply.then(settle)
+        answered, at_once = at_once, None
+        if answered:
+            return answered[0]
+        session.parked = True
         return b""
 
     def _finish(self, session: Session, reply: bytes) -> None:
@@ -262,11 +320,8 @@ class Engine:
         if rid is NO_RID:
             rid = rid_of(line)
         if isinstance(refused, errors.BadJson) and not session.greeted:
-            session.parked = True
-            session.lines = b""
-            session.write(replies.refused(refused, rid))
-            session.hang_up()
-            return b""
+            session.drop_lines()
+            session.last_words = b""
         session.greeted = True
         return replies.refused(refused, rid)
 

@@ -4,6 +4,10 @@ All connections read into one shared buffer, since asyncio gives it to one at a 
 the lines are copied out before the next read; so an idle connection costs no buffer. What
 is kept of unfinished lines is counted over all connections and bounded.
 
+A connection that the server ends gets its last reply, then the end of the stream; what it
+still sends is read and thrown away for a while, because closing with unread input makes
+the kernel reset the connection, and the client would lose that reply.
+
 Back-pressure has two sides. Replies that are not read fill the transport's buffer, which
 calls `pause_writing`: the engine then runs no more lines of this session. Lines that may
 not run yet collect in the session; over `BACKLOG_BYTES_MAX` the listener stops reading the
@@ -17,7 +21,7 @@ from typing import Final, cast
 
 import msgspec
 
-from magicqueue.errors import Full, RequestError
+from magicqueue.errors import Full, RequestError, TooLarge
 from magicqueue.wire.framing import LineBuffer
 from magicqueue_server.clock import Clock
 from magicqueue_server.engine import Engine
@@ -31,6 +35,7 @@ _KEEPALIVE_IDLE_S: Final = 10
 _KEEPALIVE_INTERVAL_S: Final = 5
 _KEEPALIVE_PROBES: Final = 4
 _USER_TIMEOUT_MS: Final = 30_000
+_LINGER_S: Final = 2.0
 
 _log = logging.getLogger("magicqueue.listener")
 
@@ -81,12 +86,22 @@ def _nothing() -> None:
 class Connection(asyncio.BufferedProtocol):
     """One connection."""
 
-    __slots__ = ("_kept", "_lines", "_listener", "_session", "_transport")
+    __slots__ = (
+        "_deaf",
+        "_kept",
+        "_lines",
+        "_linger",
+        "_listener",
+        "_session",
+        "_transport",
+    )
 
     def __init__(self, listener: Listener) -> None:
         self._listener = listener
         self._lines = LineBuffer(listener.bounds.line_bytes_max)
         self._kept = 0
+        self._deaf = False
+        self._linger: asyncio.TimerHandle | None = None
         self._transport: asyncio.Transport
         self._session: Session
 
@@ -98,7 +113,7 @@ class Connection(asyncio.BufferedProtocol):
         _watch_peer(transport.get_extra_info("socket"))
         listener.connections.add(self)
         self._session = listener.engine.open(
-            transport.write, transport.close, self.follow_backlog, listener.clock.now_ms()
+            transport.write, self.hang_up, self.follow_backlog, listener.clock.now_ms()
         )
 
     def get_buffer(self, _sizehint: int) -> memoryview:
@@ -107,23 +122,34 @@ class Connection(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """Run the lines that became whole with this read."""
+        if self._deaf:
+            return
         listener = self._listener
+        refusal: RequestError | None = None
         try:
             lines = self._lines.feed(listener.buffer[:nbytes])
-            self._count_kept()
-        except RequestError as error:
-            self._give_up(error)
-            return
+        except TooLarge as error:
+            lines, refusal = self._lines.lines_before_error, error
+        else:
+            if self._lines.kept_bytes != self._kept:
+                refusal = self._count_kept()
         if lines:
             session = self._session
             listener.engine.feed(session, lines, listener.clock.now_ms())
             if session.lines:
                 self.follow_backlog()
             listener.on_deadline_change()
+        if refusal is not None:
+            self._give_up(refusal)
 
     def eof_received(self) -> bool:
-        """Close when the other side has closed: nobody reads half-closed replies."""
-        return False
+        """Answer what was sent, then close (asyncio calls this; True: not yet)."""
+        if self._linger is not None:
+            return False
+        listener = self._listener
+        listener.engine.leave(self._session, listener.clock.now_ms())
+        listener.on_deadline_change()
+        return True
 
     def pause_writing(self) -> None:
         """Replies are not being read: run no more lines of this session."""
@@ -133,17 +159,17 @@ class Connection(asyncio.BufferedProtocol):
         """They have been read: go on."""
         self._session.congested = False
         listener = self._listener
-        if self._session.backlog_bytes:
-            listener.engine.resume(self._session, listener.clock.now_ms())
-            listener.on_deadline_change()
+        listener.engine.resume(self._session, listener.clock.now_ms())
+        listener.on_deadline_change()
         self.follow_backlog()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End the session (asyncio calls this)."""
         listener = self._listener
         listener.remove(self)
-        listener.kept_bytes -= self._kept
-        self._kept = 0
+        self._stop_listening()
+        if self._linger is not None:
+            self._linger.cancel()
         if exc is not None:
             event(_log, logging.DEBUG, "connection lost", session=self._session.id, why=exc)
         listener.engine.close(self._session, listener.clock.now_ms())
@@ -152,13 +178,35 @@ class Connection(asyncio.BufferedProtocol):
     def follow_backlog(self) -> None:
         """Read on, or stop reading, as the session's backlog is short or long."""
         session = self._session
+        if session.leaving or self._deaf or self._transport.is_closing():
+            return
         too_long = session.backlog_bytes > BACKLOG_BYTES_MAX
-        if too_long != session.held and not self._transport.is_closing():
+        if too_long != session.held:
             session.held = too_long
             if too_long:
                 self._transport.pause_reading()
             else:
                 self._transport.resume_reading()
+
+    def hang_up(self) -> None:
+        """End the connection from this side, in a way that the client sees all replies."""
+        self._stop_listening()
+        asyncio.get_running_loop().call_soon(self._end)
+
+    def _end(self) -> None:
+        """Close; never from within a callback of asyncio's, which would close twice."""
+        transport = self._transport
+        if self._session.leaving or transport.is_closing():
+            transport.close()
+            return
+        try:
+            transport.write_eof()
+        except OSError:
+            transport.abort()
+            return
+        if self._session.held:
+            transport.resume_reading()
+        self._wait_for_peer()
 
     def close(self) -> None:
         """Close once what was written has been sent."""
@@ -173,19 +221,40 @@ class Connection(asyncio.BufferedProtocol):
         """The session of this connection."""
         return self._session
 
-    def _count_kept(self) -> None:
+    def _count_kept(self) -> Full | None:
         kept, listener = self._lines.kept_bytes, self._listener
         listener.kept_bytes += kept - self._kept
         self._kept = kept
-        if listener.kept_bytes > listener.bounds.input_bytes_max:
-            raise Full(
-                f"unfinished lines take more than {listener.bounds.input_bytes_max} bytes"
-                " of the server's memory: send shorter lines, or raise max_input"
-            )
+        if listener.kept_bytes <= listener.bounds.input_bytes_max:
+            return None
+        return Full(
+            f"unfinished lines take more than {listener.bounds.input_bytes_max} bytes"
+            " of the server's memory: send shorter lines, or raise max_input"
+        )
 
     def _give_up(self, error: RequestError) -> None:
-        self._listener.engine.refuse(self._session, error)
-        self._transport.pause_reading()
+        self._stop_listening()
+        listener = self._listener
+        listener.engine.refuse(self._session, error, listener.clock.now_ms())
+        listener.on_deadline_change()
+
+    def _stop_listening(self) -> None:
+        """Throw away what is kept and what still comes."""
+        self._deaf = True
+        self._lines = LineBuffer(0)
+        self._listener.kept_bytes -= self._kept
+        self._kept = 0
+
+    def _wait_for_peer(self) -> None:
+        """Close after a while, unless the other side does: asked once in `_LINGER_S`."""
+        loop = asyncio.get_running_loop()
+        self._linger = loop.call_later(_LINGER_S, self._end_linger)
+
+    def _end_linger(self) -> None:
+        if self._transport.get_write_buffer_size():
+            self._wait_for_peer()
+        else:
+            self._transport.abort()
 
 
 def _watch_peer(sock: socket.socket | None) -> None:

@@ -44,9 +44,12 @@ class _Text(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         facts = "".join(f" {key}={_plain(value)}" for key, value in _facts(record).items())
         name = record.levelname.lower()
-        text = f"{_time(record)} {name:<7} {record.getMessage()}{facts}"
+        text = f"{_time(record)} {name:<7} {_escaped(record.getMessage())}{facts}"
         if record.exc_info:
-            text += "\n" + self.formatException(record.exc_info)
+            text += "".join(
+                "\n    " + _escaped(line)
+                for line in self.formatException(record.exc_info).splitlines()
+            )
         return text
 
 
@@ -62,6 +65,14 @@ class _Json(logging.Formatter):
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return json.dumps(line, default=str)
+
+
+def _escaped(text: str) -> str:
+    return text if text.isprintable() else "".join(map(_visible, text))
+
+
+def _visible(char: str) -> str:
+    return char if char.isprintable() else repr(char)[1:-1]
 
 
 def _plain(value: Any) -> str:

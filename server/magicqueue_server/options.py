@@ -6,10 +6,12 @@ of the original), the config file and `--print-config` are all made from it.
 
 import re
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any, Final
 
 import msgspec
 
+from magicqueue.wire.limits import ID_MAX
 from magicqueue_cores import CORE_NAMES
 from magicqueue_server.logs import FORMATS, LEVELS
 from magicqueue_server.loop import LOOPS
@@ -17,6 +19,7 @@ from magicqueue_server.loop import LOOPS
 _SPAN: Final = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?\s*$")
 _SPAN_MS: Final = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _SIZE: Final = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*([KMGT]i?B|B|[KMGT])?\s*$", re.IGNORECASE)
+_COUNT: Final = re.compile(r"^\s*[0-9]+(?:_[0-9]+)*\s*$")
 _SIZE_POWERS: Final = {"": 0, "b": 0, "k": 1, "m": 2, "g": 3, "t": 4}
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
 _FALSE: Final = frozenset({"", "0", "false", "no", "off"})
@@ -28,7 +31,7 @@ def span_ms(text: str) -> int:
     match = _SPAN.match(text)
     if not match:
         raise ValueError('must be a span of time such as "500ms", "30s", "5m" or "1h"')
-    return int(float(match[1]) * _SPAN_MS[match[2] or "ms"])
+    return _whole(match[1], _SPAN_MS[match[2] or "ms"])
 
 
 def size_bytes(text: str) -> int:
@@ -38,14 +41,22 @@ def size_bytes(text: str) -> int:
         raise ValueError('must be a size such as "64KiB", "512MiB" or "2GB"')
     unit = (match[2] or "").lower()
     base = 1000 if unit.endswith("b") and "i" not in unit and unit != "b" else 1024
-    return int(float(match[1]) * base ** _SIZE_POWERS[unit[:1]])
+    return _whole(match[1], base ** _SIZE_POWERS[unit[:1]])
 
 
 def count(text: str) -> int:
     """Read a whole number of 0 or more."""
-    if not re.fullmatch(r"[0-9][0-9_]*", text.strip()):
+    if not _COUNT.match(text):
         raise ValueError("must be a whole number, 0 or more")
-    return int(text)
+    return _whole(text.replace("_", ""), 1)
+
+
+def _whole(number: str, unit: int) -> int:
+    """Multiply exactly, and round as people do."""
+    value = int(Decimal(number) * unit + Decimal("0.5"))
+    if value > ID_MAX:
+        raise ValueError(f"must be at most {ID_MAX}")
+    return value
 
 
 def port_number(text: str) -> int:
@@ -93,6 +104,15 @@ class Option(msgspec.Struct, frozen=True):
     help: str
     env: tuple[str, ...] = ()
     """Names the original's users know; MAGICQUEUE_<NAME> always works too."""
+    least: int = 0
+    """Smallest value of a number."""
+
+    def value_of(self, text: str) -> Any:
+        """Read a value; raises ValueError with what it must be."""
+        value = self.read(text)
+        if self.least and value < self.least:
+            raise ValueError(f"must be {self.least} or more")
+        return value
 
     @property
     def variables(self) -> tuple[str, ...]:
@@ -129,7 +149,13 @@ OPTIONS: Final = (
         "Keep jobs in a log, so they survive a restart.",
         ("PERSIST",),
     ),
-    Option("lease", span_ms, "5m", "How long a pulled job is leased, unless PULL says."),
+    Option(
+        "lease",
+        span_ms,
+        "5m",
+        "How long a pulled job is leased, unless PULL says.",
+        least=1,
+    ),
     Option("max_lost", count, "3", "A job lost more often than this is a dead letter."),
     Option(
         "max_attempts", count, "25", "Failures until a job is dead, unless it says; 0: any."
@@ -140,15 +166,21 @@ OPTIONS: Final = (
     Option("max_queues", count, "100000", "Distinct queue names."),
     Option("max_dead", count, "100000", "Dead letters a queue keeps."),
     Option("max_dead_memory", size_bytes, "256MiB", "Bytes of dead letters a queue keeps."),
-    Option("max_line", size_bytes, "64MiB", "Longest request line."),
-    Option("max_job", size_bytes, "1MiB", "Largest data of one job."),
-    Option("max_queue_name", count, "255", "Longest queue name in bytes."),
-    Option("max_push", count, "100000", "Most jobs in one PUSHB."),
-    Option("max_pull", count, "10000", "Most jobs in one reply."),
+    Option("max_line", size_bytes, "64MiB", "Longest request line.", least=1),
+    Option("max_job", size_bytes, "1MiB", "Largest data of one job.", least=1),
+    Option("max_queue_name", count, "255", "Longest queue name in bytes.", least=1),
+    Option("max_push", count, "100000", "Most jobs in one PUSHB.", least=1),
+    Option("max_pull", count, "10000", "Most jobs in one reply.", least=1),
     Option(
-        "max_reply", size_bytes, "16MiB", "Most data in one reply (one job always goes)."
+        "max_reply",
+        size_bytes,
+        "16MiB",
+        "Most data in one reply (one job always goes).",
+        least=1,
     ),
-    Option("max_input", size_bytes, "256MiB", "Memory for unfinished lines, over all."),
+    Option(
+        "max_input", size_bytes, "256MiB", "Memory for unfinished lines, over all.", least=1
+    ),
     Option("shutdown_grace", span_ms, "1s", "How long a stop waits for jobs under way."),
     Option("log_level", choice(LEVELS), "info", "What is logged."),
     Option("log_format", choice(FORMATS), "text", "Log lines for people or for programs."),

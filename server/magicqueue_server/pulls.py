@@ -7,7 +7,7 @@ them. A core that answers later may find nothing after all: the waiter then keep
 """
 
 from collections.abc import Callable
-from typing import Final
+from typing import Final, NamedTuple
 
 from magicqueue.errors import ShuttingDown
 from magicqueue.wire import replies
@@ -23,11 +23,21 @@ from magicqueue_server.waiting import Waiter, WaitingRoom
 PULLS: Final[frozenset[type[Request]]] = frozenset((Pull, PullBatch))
 
 
+class Host(NamedTuple):
+    """What the pulls need of the engine that they are part of."""
+
+    finish: Callable[[Session, bytes], None]
+    """Gives a parked session its reply."""
+    wake: Callable[[Session], None]
+    """Has the engine called again for a session."""
+    release: Callable[[Session], None]
+    """Gives the jobs of a session back that is closed."""
+
+
 class Pulls:
     """PULL and PULLB, and everybody who waits.
 
-    became_ready: the list that the core's `on_ready` appends to. finish: gives a parked
-    session its reply. wake: has the host call the engine again for a session.
+    became_ready: the list that the core's `on_ready` appends to.
     """
 
     def __init__(
@@ -36,17 +46,18 @@ class Pulls:
         limits: Limits,
         defaults: JobDefaults,
         became_ready: list[str],
-        *,
-        finish: Callable[[Session, bytes], None],
-        wake: Callable[[Session], None],
+        host: Host,
     ) -> None:
         self._core = core
         self._limits = limits
         self._defaults = defaults
         self._became_ready = became_ready
-        self._finish = finish
-        self._wake = wake
+        self._host = host
+        self._finish = host.finish
         self._waiting = WaitingRoom()
+        self._asking: dict[str, bool] = {}
+        """Queues whose first waiter the core is looking for a job for, and whether the
+        queue became ready meanwhile."""
         self._stopping = False
         self._now_ms = 0
 
@@ -83,11 +94,16 @@ class Pulls:
         for waiter in self._waiting.overdue(now_ms):
             self._dismiss(waiter)
 
-    def forget(self, session: Session) -> None:
-        """Drop the pull of a session that is gone."""
+    def waits(self, session: Session) -> bool:
+        """Whether a pull of this session waits. O(1)."""
+        return self._waiting.has(session.id)
+
+    def forget(self, session: Session) -> bool:
+        """Drop the pull of a session that is gone; False if none waits."""
         waiter = self._waiting.remove(session.id)
         if waiter is not None:
             self._unwatch(waiter.queue)
+        return waiter is not None
 
     def stop(self) -> None:
         """Answer everybody as timed out, and let nobody wait from now on."""
@@ -127,7 +143,8 @@ class Pulls:
     def _wait(self, waiter: Waiter, *, first: bool = False) -> bytes:
         if waiter.deadline_ms <= self._now_ms or self._stopping:
             return _delivered(waiter, None)
-        if waiter.session.closed:
+        if waiter.session.closed or waiter.session.leaving:
+            waiter.session.drop_lines()
             return b""
         waiter.session.parked = True
         watched = waiter.queue in self._waiting
@@ -137,13 +154,18 @@ class Pulls:
         return b""
 
     def _serve_queue(self, queue: str) -> None:
+        if queue in self._asking:
+            self._asking[queue] = True
+            return
         while (waiter := self._waiting.first(queue)) is not None:
             answer = self._take(waiter)
             if isinstance(answer, Pending):
                 self._waiting.remove(waiter.session.id)
                 self._unwatch(queue)
+                self._asking[queue] = False
                 self._serve_later(waiter, answer)
-            elif answer.ids:
+                return
+            if answer.ids:
                 self._waiting.remove(waiter.session.id)
                 self._unwatch(queue)
                 self._finish(waiter.session, _delivered(waiter, answer))
@@ -151,7 +173,10 @@ class Pulls:
                 return
 
     def _serve_later(self, waiter: Waiter, answer: Pending[Delivery]) -> None:
-        """Answer the waiter, who has been taken out, when the core has looked."""
+        """Answer the waiter, who has been taken out, when the core has looked.
+
+        The next of the queue is served after that, so that nobody loses a turn.
+        """
 
         def settle(settled: Pending[Delivery]) -> None:
             try:
@@ -159,13 +184,18 @@ class Pulls:
             except Exception:  # noqa: BLE001 - the core failed: the waiter tries again later
                 delivery = _NOTHING
             session = waiter.session
+            ready_again = self._asking.pop(waiter.queue)
+            if delivery.ids or ready_again:
+                self._became_ready.append(waiter.queue)
             if session.closed:
-                self._core.release(session.id, self._now_ms)
+                self._host.release(session)
             elif delivery.ids:
                 self._finish(session, _delivered(waiter, delivery))
             elif text := self._wait(waiter, first=True):
                 self._finish(session, text)
-            self._wake(session)
+            else:
+                session.parked = self.waits(session)
+            self._host.wake(session)
 
         answer.then(settle)
 

@@ -24,6 +24,8 @@ class Session:
         "hang_up",
         "held",
         "id",
+        "last_words",
+        "leaving",
         "lines",
         "parked",
         "read_on",
@@ -51,6 +53,10 @@ class Session:
         """Replies are not being read."""
         self.greeted = False
         """A first line was a JSON object."""
+        self.last_words: bytes | None = None
+        """No more lines come: what to write once those here have run, then to hang up."""
+        self.leaving = False
+        """The other side has ended its input: no pull of it may wait."""
         self.closed = False
 
     @property
@@ -62,3 +68,7 @@ class Session:
         """Add whole lines behind those that have not run yet."""
         self.lines = self.lines[self.at :] + lines if self.backlog_bytes else lines
         self.at = 0
+
+    def drop_lines(self) -> None:
+        """Forget what has not run."""
+        self.lines, self.at = b"", 0

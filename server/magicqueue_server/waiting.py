@@ -51,6 +51,10 @@ class WaitingRoom:
         """When the next waiter's time is over, at the earliest. O(1)."""
         return self._deadlines[0][0] if self._deadlines else NEVER_MS
 
+    def has(self, session_id: int) -> bool:
+        """Whether a session waits. O(1)."""
+        return session_id in self._by_session
+
     def add(self, waiter: Waiter, *, first: bool = False) -> None:
         """Let it wait behind the others of its queue, or before them. O(log n)."""
         session_id = waiter.session.id

@@ -14,7 +14,7 @@ from msgspec import Raw
 from magicqueue.errors import RequestError
 from magicqueue.wire.decode import decode_request
 from magicqueue.wire.fields import check_queue, payload_of, payloads_of
-from magicqueue.wire.limits import Limits
+from magicqueue.wire.limits import NUMBER_CHARS_MAX, Limits
 from magicqueue.wire.requests import NO_RID, Failure, Push, PushBatch, Verdict
 from wire.strict_json import NotJsonError, Value, parse
 
@@ -90,6 +90,8 @@ def _request(line: bytes, members: dict[str, Value], limits: Limits) -> Fields:
         raise RefusedError("UNKNOWN_COMMAND")
     rid = members.get("rid")
     if rid is not None and rid.kind not in {"string", "int", "float", "null"}:
+        raise RefusedError("BAD_REQUEST")
+    if rid and rid.kind in {"int", "float"} and rid.end - rid.start > NUMBER_CHARS_MAX:
         raise RefusedError("BAD_REQUEST")
     fields = _fields(line, members, TABLE[name])
     fields["cmd"] = name

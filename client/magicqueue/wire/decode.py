@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Raw
 
 from magicqueue.errors import BadJson, BadRequest, UnknownCommand
+from magicqueue.wire.limits import NUMBER_CHARS_MAX
 from magicqueue.wire.payload import check_text
 from magicqueue.wire.requests import COMMANDS, NO_RID, Request
 
@@ -60,8 +61,14 @@ def rid_of(line: bytes) -> Raw:
 
 
 def is_rid(rid: Raw) -> bool:
-    """Tell whether a raw value is one a `rid` can have: a string or a number."""
-    return bytes(rid)[:1] in _RID_STARTS
+    """Tell whether a raw value is one a `rid` can have: a string or a number.
+
+    Not a number too long for some reader of the reply that echoes it.
+    """
+    text = bytes(rid)
+    if text[:1] == b'"':
+        return True
+    return text[:1] in _RID_STARTS and len(text) <= NUMBER_CHARS_MAX
 
 
 def _decode_again(line: bytes) -> Request:
@@ -79,7 +86,7 @@ def _decode_again(line: bytes) -> Request:
     fields["cmd"] = Raw(_ENCODER.encode(name))
     rid = fields.get("rid")
     if rid is not None and bytes(rid) != b"null" and not is_rid(rid):
-        raise BadRequest(f"{name}: rid must be a string or a number")
+        raise BadRequest(f"{name}: rid must be a string, or a number of at most 4300 characters")
     if rid is not None and bytes(rid) == b"null":
         del fields["rid"]
     decoder = _DECODERS[b'{"cmd":"%b"' % name.encode()]

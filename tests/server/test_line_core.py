@@ -1,0 +1,103 @@
+"""What an engine does with a core that executes lines itself, here one of a few lines."""
+
+import logging
+
+import pytest
+
+from magicqueue_cores.contract import Capabilities
+from magicqueue_cores.python_core import PythonCore
+from server.desk import Desk, code_of, job, one
+
+PING = b'{"cmd":"PING"}'
+PONG = b'{"ok":true,"pong":true}'
+PUSH = b'{"cmd":"PUSH","queue":"q","data":1}'
+PULL = b'{"cmd":"PULL","queue":"q"}'
+FAIL = b'{"cmd":"FAIL","id":1}'
+BOOM = b'{"cmd":"PING","rid":"boom"}'
+
+
+class FewLines(PythonCore):
+    """It executes empty lines, FAIL of job 1, and a line that it breaks at."""
+
+    capabilities = Capabilities(executes_lines=True)
+    executed = 0
+
+    def execute(self, lines: memoryview, session: int, now_ms: int) -> tuple[int, bytes]:
+        assert session
+        consumed, replies = 0, b""
+        for line in bytes(lines).splitlines(keepends=True):
+            if line.rstrip() == BOOM:
+                raise ValueError("broken")
+            if line.rstrip() == FAIL:
+                state = self.fail((1,), None, ("x",), now_ms).states[0]
+                assert state is not None
+                replies += b'{"ok":true,"state":"%b"}\n' % state.name.lower().encode()
+            elif line.strip():
+                break
+            consumed += len(line)
+            self.executed += 1
+        return consumed, replies
+
+
+@pytest.fixture
+def desk() -> Desk:
+    return Desk(core=FewLines)
+
+
+def test_lines_of_both_kinds_are_answered_in_order(desk: Desk) -> None:
+    caller = desk.caller()
+    assert caller.ask(PING, PUSH, PULL, FAIL, PULL, PING, FAIL) == [
+        PONG,
+        b'{"ok":true,"id":1}',
+        one(job(1)),
+        b'{"ok":true,"state":"ready"}',
+        one(job(1, attempts=2)),
+        PONG,
+        b'{"ok":true,"state":"ready"}',
+    ]
+
+
+def test_lines_that_it_takes_without_a_reply(desk: Desk) -> None:
+    caller = desk.caller()
+    caller.ask(PING)
+    assert caller.ask(b"", b"\r") == []
+    assert caller.ask(b"", PING, b"") == [PONG]
+    assert isinstance(desk.engine.core, FewLines)
+    assert desk.engine.core.executed == 4
+
+
+def test_a_first_line_is_never_left_to_it(desk: Desk) -> None:
+    caller = desk.caller()
+    assert caller.ask(FAIL)[0].startswith(b'{"ok":false')
+
+
+def test_a_line_that_it_executes_wakes_those_who_wait(desk: Desk) -> None:
+    holder, waiter = desk.caller(), desk.caller()
+    holder.ask(PUSH, PULL)
+    assert waiter.ask(PULL) == []
+    assert holder.ask(FAIL) == [b'{"ok":true,"state":"ready"}']
+    assert waiter.heard() == [one(job(1, attempts=2))]
+
+
+def test_when_it_breaks_one_session_ends(
+    desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    caller, other = desk.caller(), desk.caller()
+    with caplog.at_level(logging.ERROR):
+        pong, broken = caller.ask(PING, BOOM, PING)
+    assert pong == PONG
+    assert code_of(broken) == "INTERNAL"
+    assert caller.hang_ups == 1
+    assert [record.getMessage() for record in caplog.records] == [
+        "the core failed to execute lines"
+    ]
+    assert other.ask(PING, PING) == [PONG, PONG]
+
+
+def test_it_executes_nothing_once_the_server_stops(desk: Desk) -> None:
+    caller = desk.caller()
+    caller.ask(PUSH, PULL)
+    desk.engine.stop(desk.now)
+    assert caller.ask(b"", FAIL) == [b'{"ok":true,"state":"ready"}']
+    assert isinstance(desk.engine.core, FewLines)
+    assert desk.engine.core.executed == 0

@@ -1,0 +1,110 @@
+"""Where the server listens, and what it says when it cannot."""
+
+import socket
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeAlias
+
+import pytest
+
+from magicqueue_server.app import App, StartError
+from server.running import Peer, with_server
+
+Run: TypeAlias = Callable[..., None]
+PING = b'{"cmd":"PING"}'
+PONG = b'{"ok":true,"pong":true}\n'
+PUSH = b'{"cmd":"PUSH","queue":"q","data":1}'
+PULL = b'{"cmd":"PULL","queue":"q"}'
+PULL_0 = b'{"cmd":"PULL","queue":"q","timeout":0}'
+
+
+def test_a_unix_socket_is_for_its_owner_and_goes_with_the_server(
+    run: Run, tmp_path: Path
+) -> None:
+    path = tmp_path / "mq.sock"
+
+    async def scenario(app: App) -> None:
+        assert str(app.address) == f"unix:{path}"
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        peer = await Peer.connect(app)
+        assert (await peer.ask(PUSH))["id"] == 1
+        await peer.close()
+
+    run(scenario, unix_socket=str(path))
+    assert not path.exists()
+
+
+def test_a_stale_socket_file_is_replaced(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "mq.sock"
+    with socket.socket(socket.AF_UNIX) as left_behind:
+        left_behind.bind(str(path))
+
+    async def scenario(app: App) -> None:
+        peer = await Peer.connect(app)
+        assert (await peer.ask(PING))["pong"]
+        await peer.close()
+
+    run(scenario, unix_socket=str(path))
+
+
+def test_a_live_socket_is_left_alone(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "mq.sock"
+
+    async def scenario(app: App) -> None:
+        with pytest.raises(StartError, match="another server is running"):
+            await with_server(_nothing, {"unix_socket": str(path)})
+        assert path.exists()
+        peer = await Peer.connect(app)
+        assert (await peer.ask(PING))["pong"]
+        await peer.close()
+
+    run(scenario, unix_socket=str(path))
+
+
+async def _nothing(_app: App) -> None:
+    pass
+
+
+def test_a_file_that_is_no_socket_is_left_alone(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "precious.txt"
+    path.write_text("precious")
+    with pytest.raises(StartError, match=r"precious\.txt: it exists and is no socket"):
+        run(_nothing, unix_socket=str(path))
+    assert path.read_text() == "precious"
+
+
+@pytest.mark.parametrize("name", ["missing/mq.sock", "x" * 200])
+def test_a_socket_that_cannot_be_made_says_why(run: Run, tmp_path: Path, name: str) -> None:
+    with pytest.raises(StartError, match=r"^cannot listen on /.*"):
+        run(_nothing, unix_socket=str(tmp_path / name))
+
+
+def test_localhost_is_ipv4_and_ipv6(run: Run) -> None:
+    async def scenario(app: App) -> None:
+        assert [host for host, _ in app.address.tcp] == ["127.0.0.1", "::1"]
+        assert len({port for _, port in app.address.tcp}) == 1
+        port = app.address.tcp[0][1]
+        assert str(app.address) == f"127.0.0.1:{port} and [::1]:{port}"
+        for number in range(2):
+            peer = await Peer.connect(app, number)
+            assert (await peer.ask(PING))["pong"]
+            await peer.close()
+
+    run(scenario, host="localhost")
+
+
+def test_a_port_in_use_is_said_so(run: Run) -> None:
+    async def scenario(app: App) -> None:
+        port = app.address.tcp[0][1]
+        with pytest.raises(StartError, match=f"port {port} of 127.0.0.1 is in use"):
+            await with_server(_nothing, {"port": str(port)})
+
+    run(scenario)
+
+
+def test_a_host_that_is_not_there_is_said_so(run: Run) -> None:
+    with pytest.raises(StartError, match="cannot listen on"):
+        run(_nothing, host="no-such-host.invalid")
+    with pytest.raises(StartError, match="cannot listen on 192"):
+        run(_nothing, host="192.0.2.1")

@@ -1,0 +1,85 @@
+"""The small parts: log lines that cannot be forged, a clock, the heap's settings."""
+
+import json
+import logging
+import sys
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from magicqueue_server import logs, memory
+from magicqueue_server.clock import SystemClock
+
+
+@pytest.fixture(autouse=True)
+def _root_logger() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+EVIL = "x\r\n2026-01-01T00:00:00.000Z error   forged\x1b[31m\u2028 y"
+
+
+def _log(capsys: pytest.CaptureFixture[str], log_format: str) -> str:
+    logs.set_up("info", log_format)
+    logger = logging.getLogger("magicqueue.test")
+    logs.event(logger, logging.DEBUG, "not shown")
+    logs.event(logger, logging.INFO, "hello", name="a", many="two words", none="")
+    logs.event(logger, logging.WARNING, "client says", text=EVIL, long="z" * 9999)
+    logger.info("in the event itself: %s", EVIL)
+    try:
+        dict[str, str]()[EVIL]
+    except KeyError:
+        logger.exception("failed")
+    logger.error("failed again", exc_info=ValueError(EVIL))
+    return capsys.readouterr().err
+
+
+def test_text_lines_cannot_be_forged(capsys: pytest.CaptureFixture[str]) -> None:
+    text = _log(capsys, "text")
+    lines = text.split("\n")[:-1]
+    assert [line.split()[1] for line in lines if not line.startswith(" ")] == [
+        *("info", "warning", "info", "error", "error")
+    ]
+    assert lines[0].endswith("info    hello name=a many='two words' none=''")
+    assert all(line.isprintable() for line in lines)
+    assert all(len(line) < 600 for line in lines)
+    assert "not shown" not in text
+    assert "\\x1b[31m" in text
+    assert any(line.startswith("    ValueError: x") for line in lines)
+    assert any("KeyError" in line for line in lines)
+
+
+def test_json_lines_are_one_object_each(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = _log(capsys, "json").splitlines()
+    events = [json.loads(line) for line in lines]
+    assert [event["event"] for event in events][:2] == ["hello", "client says"]
+    assert events[1]["text"] == EVIL
+    assert events[1]["level"] == "warning"
+    assert events[1]["logger"] == "magicqueue.test"
+    assert "KeyError" in events[3]["exception"]
+    assert all(line.isprintable() for line in lines)
+
+
+def test_the_clock_tells_the_time() -> None:
+    assert abs(SystemClock().now_ms() - time.time() * 1000) < 1000
+
+
+def test_the_clock_never_runs_backwards(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = SystemClock()
+    before = clock.now_ms()
+    monkeypatch.setattr(time, "time_ns", lambda: 0)
+    monkeypatch.setattr(time, "time", lambda: 0.0)
+    times = [clock.now_ms() for _ in range(10_000)]
+    assert times == sorted(times)
+    assert times[0] >= before
+
+
+def test_the_heap_can_be_tuned_where_it_is_glibcs() -> None:
+    tuned = memory.tune_heap()
+    assert isinstance(tuned, bool)
+    assert tuned or not sys.platform.startswith("linux")

@@ -1,0 +1,187 @@
+"""Options: what their texts mean, and where a value comes from."""
+
+from pathlib import Path
+
+import pytest
+
+from magicqueue_server import options
+from magicqueue_server.config import ConfigError, load
+from magicqueue_server.options import OPTIONS
+
+
+@pytest.mark.parametrize(
+    ("text", "ms"),
+    [
+        *(("0", 0), ("250", 250), ("500ms", 500), ("30s", 30_000), ("5m", 300_000)),
+        *(("1.5h", 5_400_000), ("2d", 172_800_000), (" 7 s ", 7000), ("1.005s", 1005)),
+        ("9007199254740991", 2**53 - 1),
+    ],
+)
+def test_spans(text: str, ms: int) -> None:
+    assert options.span_ms(text) == ms
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        *(("0", 0), ("512", 512), ("64K", 65_536), ("64KiB", 65_536), ("64kb", 64_000)),
+        *(("1.5 GB", 1_500_000_000), ("512MiB", 2**29), ("2T", 2**41), ("9B", 9)),
+        *(("1m", 2**20), ("0.5k", 512)),
+    ],
+)
+def test_sizes(text: str, size: int) -> None:
+    assert options.size_bytes(text) == size
+
+
+def test_counts_and_ports() -> None:
+    assert options.count("100_000") == 100_000
+    assert options.port_number("65535") == 65_535
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        *(("lease", text, "span of time") for text in ("", "5x", "-1s", "1e3", "1 m s")),
+        *(("max_line", text, "a size") for text in ("", "5x", "-1", "MiB", "1KiBB")),
+        *(("max_jobs", text, "whole number") for text in ("", "-1", "1.5", "1__0", "1_")),
+        *(("port", text, "port") for text in ("65536", "x", "-1", "1.0")),
+        *(("persist", text, "true or false") for text in ("maybe", "2", "ja")),
+        *(("log_level", text, "one of debug") for text in ("loud", "", "INFO")),
+        *(("core", text, "one of auto") for text in ("fast", "Python")),
+        *(("lease", text, "at most") for text in ("9" * 400, "9" * 17 + "d")),
+        *(("max_memory", text, "at most") for text in ("9" * 30 + "T", "9007199254740992")),
+        *(("max_jobs", text, "at most") for text in ("9" * 5000, "9007199254740992")),
+        *((name, "0", "1 or more") for name in ("lease", "max_line", "max_job")),
+        *((name, "0", "1 or more") for name in ("max_pull", "max_push", "max_reply")),
+        ("max_input", "0", "1 or more"),
+    ],
+)
+def test_a_wrong_value_says_what_it_must_be_and_where_it_is(
+    name: str, text: str, words: str
+) -> None:
+    variable = f"MAGICQUEUE_{name.upper()}"
+    for flags, environ, place in (
+        ({name: text}, {}, f"flag --{name.replace('_', '-')}"),
+        ({}, {variable: text}, f"environment {variable}"),
+    ):
+        with pytest.raises(ConfigError) as caught:
+            load(flags, environ, None)
+        message = str(caught.value)
+        assert message.startswith(name)
+        assert words in message
+        assert place in message
+        assert "\n" not in message
+
+
+def test_a_flag_wins_over_the_environment_that_over_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "mq.toml"
+    path.write_text('port = 1\nmax-jobs = 2\nlease = "3s"\nlog_level = "error"\n')
+    environ = {"PORT": "4", "MAGICQUEUE_LEASE": "5s", "MAGICQUEUE_MAX_JOBS": "6"}
+    settings = load({"lease": "7s", "port": None}, environ, path)
+    assert settings["lease"] == 7000
+    assert settings["port"] == 4
+    assert settings["max_jobs"] == 6
+    assert settings["log_level"] == "error"
+    assert settings["max_lost"] == 3
+    sources = {name: setting.source for name, setting in settings.settings.items()}
+    assert sources["lease"] == "flag --lease"
+    assert sources["port"] == "environment PORT"
+    assert sources["log_level"] == f"file {path}"
+    assert sources["max_lost"] == "default"
+
+
+def test_our_own_variable_wins_over_the_originals() -> None:
+    settings = load({}, {"PORT": "4", "MAGICQUEUE_PORT": "5"}, None)
+    assert settings["port"] == 5
+
+
+def test_every_option_has_its_variable() -> None:
+    for option in OPTIONS:
+        settings = load({}, {f"MAGICQUEUE_{option.name.upper()}": option.default}, None)
+        assert settings.settings[option.name].source.startswith("environment MAGICQUEUE_")
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        *(("1", Path("/temp/magic-queue.sock")), ("true", Path("/temp/magic-queue.sock"))),
+        *(("0", None), ("", None), ("no", None), ("/run/mq.sock", Path("/run/mq.sock"))),
+    ],
+)
+def test_unix_socket(text: str, path: Path | None) -> None:
+    settings = load({}, {"UNIX_SOCKET": text}, None)
+    assert settings.socket_path(Path("/temp")) == path
+
+
+def test_settings_reach_the_parts() -> None:
+    settings = load(
+        {
+            "max_line": "1KiB",
+            "max_job": "2",
+            "max_queue_name": "3",
+            "max_push": "4",
+            "max_pull": "5",
+            "max_reply": "6",
+            "max_jobs": "7",
+            "max_memory": "8",
+            "max_queues": "9",
+            "max_lost": "10",
+            "max_backoff": "11",
+            "max_dead": "12",
+            "max_dead_memory": "13",
+            "max_attempts": "14",
+            "lease": "15",
+            "max_input": "16",
+        },
+        {},
+        None,
+    )
+    limits, core = settings.limits, settings.core_options
+    assert (limits.line_bytes_max, limits.job_bytes_max) == (1024, 2)
+    assert (limits.queue_name_bytes_max, limits.push_jobs_max) == (3, 4)
+    assert (limits.pull_jobs_max, limits.reply_payload_bytes_max) == (5, 6)
+    assert (core.jobs_max, core.memory_bytes_max, core.queues_max) == (7, 8, 9)
+    assert (core.lost_max, core.backoff_ms_max) == (10, 11)
+    assert (core.dead_jobs_max, core.dead_bytes_max) == (12, 13)
+    assert settings.job_defaults.max_attempts == 14
+    assert settings.job_defaults.lease_ms == 15
+    assert settings.bounds.line_bytes_max == 1024
+    assert settings.bounds.input_bytes_max == 16
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"prot = 1\n", "unknown option 'prot'"),
+        (b"[server]\nport = 1\n", "unknown option 'server'"),
+        (b"port = \n", "not valid TOML"),
+        (b'host = "\xff"\n', "not valid TOML"),
+        (b"port = 99999\n", "port must be a port from 0 to 65535 (not '99999', from file"),
+        (b"lease = true\n", "lease must be a span of time"),
+    ],
+)
+def test_a_bad_file_is_named(tmp_path: Path, content: bytes, words: str) -> None:
+    path = tmp_path / "mq.toml"
+    path.write_bytes(content)
+    with pytest.raises(ConfigError, match=r"mq\.toml") as caught:
+        load({}, {}, path)
+    assert words in str(caught.value)
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="No such file"):
+        load({}, {}, tmp_path / "none.toml")
+    with pytest.raises(ConfigError, match="Is a directory"):
+        load({}, {}, tmp_path)
+
+
+def test_what_is_printed_can_be_read_back(tmp_path: Path) -> None:
+    environ = {"UNIX_SOCKET": 'a "quoted" \\ path', "PORT": "7000", "PERSIST": "yes"}
+    settings = load({"lease": "90s"}, environ, None)
+    path = tmp_path / "printed.toml"
+    path.write_text(settings.printed())
+    again = load({}, {}, path)
+    for option in OPTIONS:
+        assert again[option.name] == settings[option.name]
+    assert "# environment PORT" in settings.printed()
+    assert "# flag --lease" in settings.printed()

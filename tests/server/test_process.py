@@ -1,0 +1,288 @@
+"""The server as a process: signals, exit codes, what it says, and the machine's limits."""
+
+import resource
+import signal
+import socket
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+
+from server.process import BlockingPeer, ServerProcess, run_serve
+
+LOOPS = pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+PING = b'{"cmd":"PING"}'
+PONG = b'{"ok":true,"pong":true}\n'
+PUSH = b'{"cmd":"PUSH","queue":"q","data":1}'
+PULL = b'{"cmd":"PULL","queue":"q"}'
+NO_JOB = b'{"ok":true,"job":null}\n'
+MIB = 2**20
+
+
+@LOOPS
+def test_what_it_says_when_it_starts(loop: str) -> None:
+    with ServerProcess("--loop", loop, "--core", "python") as server:
+        assert server.announced[0].startswith("magicqueue ")
+        assert server.place == f"127.0.0.1:{server.port}"
+        assert server.announced[1] == f"python core on {loop}"
+        assert "a restart loses them" in server.announced[2]
+        code, err = server.stop()
+    assert code == 0
+    assert "warning" not in err
+
+
+def test_it_warns_when_others_can_reach_it() -> None:
+    with ServerProcess("--host", "0.0.0.0") as server:
+        code, err = server.stop()
+    assert code == 0
+    assert "no authentication" in err
+
+
+@LOOPS
+@pytest.mark.parametrize("signal_number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_stops_it_gracefully(
+    loop: str, signal_number: signal.Signals, tmp_path: Path
+) -> None:
+    path = tmp_path / "mq.sock"
+    with (
+        ServerProcess("--loop", loop, "--unix-socket", str(path)) as server,
+        server.connect() as waiter,
+        server.connect() as holder,
+    ):
+        holder.ask(PUSH)
+        assert b'"id":1' in holder.ask(PULL)
+        assert waiter.send(PING, PULL).line() == PONG
+        server.process.send_signal(signal_number)
+        assert waiter.line() == NO_JOB
+        assert b"SHUTTING_DOWN" in holder.ask(PUSH)
+        assert holder.ask(b'{"cmd":"ACK","id":1}') == b'{"ok":true}\n'
+        assert holder.line() == b""
+        code, err = server.wait()
+        assert code == 0
+    assert not path.exists()
+    assert "Traceback" not in err
+    assert f"stopping signal={signal_number.name}" in err
+
+
+@LOOPS
+def test_a_second_signal_ends_it_at_once(loop: str, tmp_path: Path) -> None:
+    path = tmp_path / "mq.sock"
+    with (
+        ServerProcess(
+            *("--loop", loop, "--unix-socket", str(path), "--shutdown-grace", "1h")
+        ) as server,
+        server.connect() as holder,
+    ):
+        holder.ask(PUSH)
+        holder.ask(PULL)
+        server.process.send_signal(signal.SIGTERM)
+        while b"SHUTTING_DOWN" not in holder.ask(PUSH):
+            pass
+        assert server.stop(signal.SIGINT)[0] == 130
+    assert not path.exists()
+
+
+def test_ctrl_c_leaves_no_traceback() -> None:
+    with ServerProcess() as server:
+        code, err = server.stop(signal.SIGINT)
+    assert code == 0
+    assert "Traceback" not in err
+    assert "KeyboardInterrupt" not in err
+
+
+@LOOPS
+def test_a_port_in_use_is_said_in_one_line(loop: str) -> None:
+    with ServerProcess() as server:
+        result = run_serve("--port", str(server.port), "--loop", loop)
+    assert result.returncode == 1
+    assert result.stdout == ""
+    (line,) = result.stderr.splitlines()
+    assert f"port {server.port} of 127.0.0.1 is in use" in line
+
+
+def test_a_live_unix_socket_is_said_in_one_line(tmp_path: Path) -> None:
+    path = str(tmp_path / "mq.sock")
+    with ServerProcess("--unix-socket", path) as server:
+        result = run_serve("--unix-socket", path)
+        with server.connect() as peer:
+            assert peer.ask(PING) == PONG
+    assert result.returncode == 1
+    (line,) = result.stderr.splitlines()
+    assert "another server is running" in line
+
+
+def test_a_socket_left_by_a_kill_is_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "mq.sock"
+    with ServerProcess("--unix-socket", str(path)) as server:
+        server.process.kill()
+        server.process.wait()
+    assert path.is_socket()
+    with ServerProcess("--unix-socket", str(path)) as server, server.connect() as peer:
+        assert peer.ask(PING) == PONG
+
+
+def test_print_config_shows_values_and_sources(tmp_path: Path) -> None:
+    path = tmp_path / "mq.toml"
+    path.write_text('lease = "7s"\nmax_jobs = 5\n')
+    result = run_serve(
+        *("--config", str(path), "--lease", "9s", "--print-config"),
+        env={
+            "PORT": "7000",
+            "UNIX_SOCKET": "1",
+            "MAGICQUEUE_MAX_JOBS": "6",
+            "PERSIST": "1",
+        },
+    )
+    assert result.returncode == 0
+    lines = {line.split(" = ")[0]: line for line in result.stdout.splitlines()[1:]}
+    for name, text, source in (
+        ("lease", '"9s"', "flag --lease"),
+        ("port", "7000", "environment PORT"),
+        ("unix_socket", '"1"', "environment UNIX_SOCKET"),
+        ("max_jobs", "6", "environment MAGICQUEUE_MAX_JOBS"),
+        ("persist", "true", "environment PERSIST"),
+        ("max_lost", "3", "default"),
+    ):
+        assert lines[name].startswith(f"{name} = {text} ")
+        assert lines[name].endswith(f"# {source}")
+
+
+def test_unix_socket_1_is_the_originals_place(tmp_path: Path) -> None:
+    env = {"UNIX_SOCKET": "1", "TMPDIR": str(tmp_path)}
+    with ServerProcess(env=env) as server, server.connect() as peer:
+        assert server.place == f"unix:{tmp_path / 'magic-queue.sock'}"
+        assert peer.ask(PING) == PONG
+    assert Path(tempfile.gettempdir()) != tmp_path
+
+
+@pytest.mark.parametrize(
+    ("options", "env", "code", "words"),
+    [
+        (("--port", "70000"), {}, 2, "port must be a port from 0 to 65535"),
+        ((), {"PORT": "x"}, 2, "from environment PORT"),
+        (("--lease", "soon"), {}, 2, "flag --lease"),
+        (("--config", "/no/such.toml"), {}, 2, "cannot read the config file /no/such.toml"),
+        (("--persist",), {}, 2, "keeps jobs in memory only"),
+        ((), {"PERSIST": "1"}, 2, "keeps jobs in memory only"),
+        (("--host", "no-such-host.invalid"), {}, 1, "cannot listen on"),
+    ],
+)
+def test_what_cannot_be_is_said_in_one_line(
+    options: tuple[str, ...], env: dict[str, str], code: int, words: str
+) -> None:
+    result = run_serve(*options, env=env)
+    assert result.returncode == code
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("magicqueue serve: ")
+    assert words in line
+    assert result.stdout == ""
+
+
+@LOOPS
+def test_what_clients_send_cannot_forge_log_lines(loop: str) -> None:
+    evil = b"x\\r\\n2026-01-01T00:00:00.000Z error   forged \\u001b[31m"
+    with ServerProcess("--loop", loop, "--log-level", "debug") as server:
+        with server.connect() as peer:
+            peer.ask(b'{"cmd":"HELLO","client":"%b"}' % evil)
+            peer.ask(b'{"cmd":"%b"}' % evil)
+            peer.ask(b'{"cmd":"PUSH","queue":"%b","data":1}' % evil)
+            peer.ask(b'{"cmd":"FAIL","id":1,"error":"%b"}' % evil)
+        with server.connect() as peer:
+            peer.ask(b"forged\r\x1b[31m")
+        code, err = server.stop()
+    assert code == 0
+    assert all(line.isprintable() for line in err.splitlines())
+    assert not any(" forged" in line for line in err.splitlines())
+
+
+@LOOPS
+def test_delayed_jobs_are_ready_within_10_ms_on_an_idle_server(loop: str) -> None:
+    late_ms: list[float] = []
+    with ServerProcess("--loop", loop) as server, server.connect() as peer:
+        for number in range(30):
+            delay = 5 + number % 7
+            peer.ask(b'{"cmd":"PUSH","queue":"q","data":1,"delay":%d}' % delay)
+            job = peer.ask(PULL)
+            run_at = int(job.split(b'"run_at":')[1].split(b",")[0])
+            late_ms.append(time.time() * 1000 - run_at)
+    late_ms.sort()
+    assert late_ms[0] >= -1
+    assert late_ms[len(late_ms) // 2] < 10
+
+
+@LOOPS
+def test_a_client_that_does_not_read_takes_no_memory(loop: str) -> None:
+    data = b'"%b"' % (b"x" * 10**6)
+    with ServerProcess("--loop", loop) as server, server.connect() as other:
+        for _ in range(32):
+            other.send(b'{"cmd":"PUSH","queue":"q","data":%b}' % data)
+            assert b'"id"' in other.line()
+        before = server.memory_bytes()
+        with server.connect() as slow:
+            for _ in range(20):
+                slow.send(
+                    b'{"cmd":"PULLB","queue":"q","count":32,"lease":1}',
+                    b'{"cmd":"STATS"}',
+                )
+            slow.sock.settimeout(0.2)
+            sent = _send_until_stuck(slow, (PING + b"\n") * 4000)
+            assert sent < 64 * MIB, "the server stops reading"
+            assert other.ask(PING) == PONG, "others are served"
+            assert server.memory_bytes() - before < 96 * MIB
+        assert other.ask(PING) == PONG
+
+
+def _send_until_stuck(peer: BlockingPeer, piece: bytes) -> int:
+    sent = 0
+    try:
+        while sent < 64 * MIB:
+            sent += peer.sock.send(piece)
+    except TimeoutError:
+        pass
+    return sent
+
+
+@LOOPS
+def test_ten_thousand_idle_connections_take_200_mib_at_most(loop: str) -> None:
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 10_000
+    if hard < wanted + 100:
+        pytest.skip(f"this machine allows {hard} open files")
+    old = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    idle: list[socket.socket] = []
+    try:
+        with ServerProcess("--loop", loop) as server, server.connect() as peer:
+            place = ("127.0.0.1", server.port)
+            idle.extend(socket.create_connection(place) for _ in range(wanted))
+            while b'"connections":%d,' % (wanted + 1) not in peer.ask(b'{"cmd":"STATS"}'):
+                pass
+            assert server.memory_bytes() <= 200 * MIB
+            assert peer.ask(PING) == PONG
+            code, err = server.stop()
+            assert (code, "Traceback" in err) == (0, False)
+    finally:
+        for sock in idle:
+            sock.close()
+        resource.setrlimit(resource.RLIMIT_NOFILE, old)
+
+
+@LOOPS
+def test_it_survives_running_out_of_file_descriptors(loop: str) -> None:
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))
+
+    options = ("--loop", loop, "--core", "python")
+    with ServerProcess(*options, before=limit) as server, server.connect() as first:
+        assert first.ask(PING) == PONG
+        crowd = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(60)]
+        for _ in range(200):
+            assert first.ask(PING) == PONG, "those who are there are served"
+        for sock in crowd:
+            sock.close()
+        with server.connect() as late:
+            assert late.ask(PING) == PONG, "it accepts again"
+        code, err = server.stop()
+        assert code == 0
+        assert len(err.splitlines()) < 10
