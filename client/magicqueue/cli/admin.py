@@ -1,0 +1,65 @@
+"""`magicqueue pause`, `resume` and `drain`: what is done to a whole queue."""
+
+import sys
+
+import click
+
+from magicqueue.cli.options import QUEUE, Session, with_session
+from magicqueue.cli.phrases import jobs
+from magicqueue.cli.screen import say, write_json
+
+
+@click.command()
+@click.argument("queue", type=QUEUE)
+@with_session
+def pause(session: Session, queue: str) -> None:
+    """Hand out no more jobs of QUEUE until `magicqueue resume`.
+
+    Jobs can still be pushed, and those under way go on.
+    """
+    with session.queue(queue) as client:
+        client.pause()
+        if session.json:
+            write_json({"queue": queue, "paused": True})
+        else:
+            counts = client.stats()
+            waiting = counts.queued + counts.delayed
+            say(f"paused {queue}: {jobs(waiting)} wait until `magicqueue resume {queue}`")
+
+
+@click.command()
+@click.argument("queue", type=QUEUE)
+@with_session
+def resume(session: Session, queue: str) -> None:
+    """Hand out jobs of QUEUE again."""
+    with session.queue(queue) as client:
+        client.resume()
+    if session.json:
+        write_json({"queue": queue, "paused": False})
+    else:
+        say(f"resumed {queue}")
+
+
+@click.command()
+@click.argument("queue", type=QUEUE)
+@click.option("-y", "--yes", is_flag=True, help="Don't ask.")
+@with_session
+def drain(session: Session, queue: str, *, yes: bool) -> None:
+    """Remove the jobs that wait in QUEUE, ready or delayed.
+
+    Jobs under way and dead letters stay. It asks first; --yes answers.
+    """
+    with session.queue(queue) as client:
+        if not yes:
+            counts = client.stats()
+            waiting = jobs(counts.queued + counts.delayed)
+            if not sys.stdin.isatty():
+                raise click.UsageError(
+                    f"drain would remove {waiting} of {queue}: say --yes to do it"
+                )
+            click.confirm(f"Remove {waiting} of {queue}, for good?", abort=True, err=True)
+        removed = client.drain()
+    if session.json:
+        write_json({"queue": queue, "removed": removed})
+    else:
+        say(f"removed {jobs(removed)} from {queue}")

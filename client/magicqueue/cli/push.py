@@ -1,0 +1,229 @@
+"""`magicqueue push`: jobs from arguments, a file or standard input.
+
+Each job's data goes to the server byte for byte, so numbers and key order survive. Input
+is read as it comes: what is there goes out as one batch, so a slow producer's jobs are
+stored at once and a fast one's in large batches.
+"""
+
+import sys
+from collections.abc import Iterator
+from datetime import datetime
+from itertools import islice
+from typing import IO, Any, Final
+
+import click
+import msgspec
+import orjson
+
+from magicqueue.cli.options import MOMENT, QUEUE, SPAN, Session, with_session
+from magicqueue.cli.phrases import count, jobs
+from magicqueue.cli.screen import note, say, write_json
+from magicqueue.encoding import BATCH_BYTES_MAX, BATCH_JOBS, JobOptions
+from magicqueue.errors import MagicQueueError
+from magicqueue.sync_queue import SyncQueue
+
+_PIECE_BYTES: Final = 2**20
+_SHOWN_CHARS_MAX: Final = 60
+_INT32_MAX: Final = 2**31 - 1
+
+
+@click.command()
+@click.argument("queue", type=QUEUE)
+@click.argument("data", nargs=-1)
+@click.option(
+    "-f",
+    "--file",
+    type=click.File("rb"),
+    help="Read jobs from a file, one JSON value a line; - is standard input.",
+)
+@click.option("--text", is_flag=True, help="Each job is plain text, not JSON.")
+@click.option(
+    "-p",
+    "--priority",
+    type=click.IntRange(-_INT32_MAX - 1, _INT32_MAX),
+    help="Higher runs first. [default: 0]",
+)
+@click.option("-d", "--delay", type=SPAN, help="Not before this span has passed.")
+@click.option("--run-at", type=MOMENT, help="Not before this time.")
+@click.option(
+    "--max-attempts",
+    type=click.IntRange(0, _INT32_MAX),
+    help="Failures after which a job is dead; 0: no limit. [default: the server's]",
+)
+@click.option(
+    "--backoff",
+    type=SPAN,
+    help="Wait before the first retry; each failure doubles it. [default: 1s]",
+)
+@with_session
+def push(
+    session: Session,
+    queue: str,
+    data: tuple[str, ...],
+    *,
+    file: IO[bytes] | None,
+    text: bool,
+    **options: Any,
+) -> None:
+    r"""Store jobs in QUEUE, from DATA, a file or standard input.
+
+    Each DATA is a JSON value, or any text with --text. Without DATA, jobs are read from
+    standard input, one a line. What is stored together is stored whole or not at all.
+
+    \b
+      magicqueue push emails '{"to": "ada@example.org"}'
+      magicqueue push emails --delay 10m --priority 5 '{"to": "bob@example.org"}'
+      jq -c '.users[]' users.json | magicqueue push emails
+    """
+    job_options = _job_options(**options)
+    if data and file is not None:
+        raise click.UsageError("give jobs as DATA or as --file, not both")
+    with session.queue(queue) as client:
+        if data:
+            items = [
+                _item(value.encode(errors="surrogateescape"), f"DATA {number}", text=text)
+                for number, value in enumerate(data, 1)
+            ]
+            _report(session, queue, client.push_batch(items, **job_options))
+            return
+        if file is None:
+            if sys.stdin.isatty():
+                raise click.UsageError(
+                    "no jobs: give DATA or --file, or pipe lines of JSON into it"
+                )
+            file = sys.stdin.buffer
+        _push_stream(session, client, file, job_options, text=text)
+
+
+def _job_options(
+    *,
+    priority: int | None,
+    delay: float | None,
+    run_at: datetime | None,
+    max_attempts: int | None,
+    backoff: float | None,
+) -> JobOptions:
+    if delay is not None and run_at is not None:
+        raise click.UsageError("give --delay or --run-at, not both")
+    options = JobOptions()
+    if priority is not None:
+        options["priority"] = priority
+    if delay is not None:
+        options["delay"] = delay
+    if run_at is not None:
+        options["run_at"] = run_at
+    if max_attempts is not None:
+        options["max_attempts"] = max_attempts
+    if backoff is not None:
+        options["backoff"] = backoff
+    return options
+
+
+def _push_stream(
+    session: Session, client: SyncQueue, file: IO[bytes], options: JobOptions, *, text: bool
+) -> None:
+    stored = 0
+    first_id = last_id = 0
+    items = _items(file, text=text)
+    try:
+        for batch in _batches(items):
+            ids = client.push_batch(batch, **options)
+            first_id, last_id = first_id or ids[0], ids[-1]
+            stored += len(ids)
+            if session.json:
+                write_json({"queue": client.name, "ids": ids})
+    except (MagicQueueError, click.ClickException, OSError):
+        if stored:
+            note(f"magicqueue: {jobs(stored)} had been stored before this error:")
+        raise
+    if not session.json:
+        _say_stored(stored, client.name, first_id, last_id)
+
+
+def _report(session: Session, queue: str, ids: list[int]) -> None:
+    if session.json:
+        write_json({"queue": queue, "ids": ids})
+    else:
+        _say_stored(len(ids), queue, ids[0], ids[-1])
+
+
+def _say_stored(stored: int, queue: str, first_id: int, last_id: int) -> None:
+    if stored == 1:
+        say(f"pushed job {first_id} to {queue}")
+    elif stored:
+        say(f"pushed {jobs(stored)} to {queue} (ids {first_id} to {last_id})")
+    else:
+        say(f"pushed no jobs to {queue}: the input was empty")
+
+
+def _batches(pieces: Iterator[list[orjson.Fragment]]) -> Iterator[list[orjson.Fragment]]:
+    for piece in pieces:
+        rest = iter(piece)
+        while batch := list(islice(rest, BATCH_JOBS)):
+            yield batch
+
+
+def _items(file: IO[bytes], *, text: bool) -> Iterator[list[orjson.Fragment]]:
+    """Give the jobs that have come, as they come."""
+    number = 0
+    for lines in _lines(file):
+        items = []
+        for line in lines:
+            number += 1
+            if text or line.strip():
+                items.append(_item(line, f"line {count(number)}", text=text))
+        if items:
+            yield items
+
+
+def _lines(file: IO[bytes]) -> Iterator[list[bytes]]:
+    """Give whole lines, all that one read brought. Ends with a line without an end."""
+    read = getattr(file, "read1", file.read)
+    pieces: list[bytes] = []
+    held_bytes = 0
+    while piece := read(_PIECE_BYTES):
+        whole, newline, rest = piece.rpartition(b"\n")
+        if newline:
+            text = b"".join([*pieces, whole])
+            yield [line.removesuffix(b"\r") for line in text.split(b"\n")]
+            pieces, held_bytes = [], 0
+        pieces.append(rest)
+        held_bytes += len(rest)
+        if held_bytes > BATCH_BYTES_MAX:
+            raise click.ClickException(
+                f"a line of the input is longer than {count(BATCH_BYTES_MAX)} bytes:"
+                " write one job a line"
+            )
+    if last := b"".join(pieces):
+        yield [last.removesuffix(b"\r")]
+
+
+def _item(line: bytes, where: str, *, text: bool) -> orjson.Fragment:
+    """Check one job, and keep its bytes (but for line ends, which would end a request)."""
+    if text:
+        try:
+            return orjson.Fragment(orjson.dumps(line.decode()))
+        except UnicodeDecodeError:
+            raise click.ClickException(
+                f"{where} is not valid UTF-8: {_shown(line)}"
+            ) from None
+    try:
+        msgspec.json.decode(line, type=msgspec.Raw)
+        line.decode()
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise click.ClickException(
+            f"{where} is not JSON: {_shown(line)} ({_why(error)}); use --text to push it"
+            " as a string"
+        ) from None
+    return orjson.Fragment(line.replace(b"\n", b" ").replace(b"\r", b" "))
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, UnicodeDecodeError):
+        return "not valid UTF-8"
+    return str(error).removeprefix("JSON is malformed: ")
+
+
+def _shown(line: bytes) -> str:
+    text = line.decode(errors="replace")
+    return repr(text if len(text) <= _SHOWN_CHARS_MAX else f"{text[:_SHOWN_CHARS_MAX]}…")

@@ -1,0 +1,96 @@
+"""From arguments to an exit code: every expected error is one sentence, no traceback.
+
+0 done    1 refused, or not found    2 wrong usage    3 no server that answers
+130 interrupted    141 nobody reads the output any more
+"""
+
+import os
+import sys
+from dataclasses import dataclass
+from typing import Final
+
+import click
+
+from magicqueue.cli.group import NobodyReads, group
+from magicqueue.cli.interrupts import EXIT_INTERRUPTED, end_at_once
+from magicqueue.cli.phrases import said_here
+from magicqueue.errors import (
+    BadAddress,
+    ConnectionLost,
+    ConnectionRefused,
+    HandlerNotFound,
+    MagicQueueError,
+    RequestError,
+    RequestTimeout,
+)
+
+EXIT_REFUSED: Final = 1
+EXIT_USAGE: Final = 2
+EXIT_NO_SERVER: Final = 3
+EXIT_BROKEN_PIPE: Final = 141
+
+
+@dataclass
+class Said:
+    """What the user asked for that also holds for errors."""
+
+    json: bool = False
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command line; gives its exit code."""
+    said = Said()
+    try:
+        code = _invoke(arguments, said)
+        sys.stdout.flush()
+    except (NobodyReads, BrokenPipeError):
+        _silence_output()
+        return EXIT_BROKEN_PIPE
+    return code
+
+
+def _invoke(arguments: list[str], said: Said) -> int:
+    try:
+        code = group.main(
+            arguments, prog_name="magicqueue", standalone_mode=False, obj=said
+        )
+    except (KeyboardInterrupt, click.Abort):
+        end_at_once()
+        return EXIT_INTERRUPTED
+    except click.UsageError as error:
+        error.show()
+        return error.exit_code
+    except click.ClickException as error:
+        _tell(error.message, type(error).__name__, said)
+        return error.exit_code
+    except MagicQueueError as error:
+        code = error.code if isinstance(error, RequestError) else type(error).__name__
+        _tell(said_here(str(error)), code, said)
+        return exit_code_of(error)
+    return code if isinstance(code, int) else 0
+
+
+def _tell(sentence: str, code: str, said: Said) -> None:
+    if said.json:
+        import orjson  # noqa: PLC0415 - seldom needed
+
+        reply = {"ok": False, "error": sentence, "code": code}
+        click.echo(orjson.dumps(reply), err=True)
+    else:
+        click.echo(f"magicqueue: {sentence}", err=True)
+
+
+def exit_code_of(error: MagicQueueError) -> int:
+    """Give the exit code that stands for an error."""
+    if isinstance(error, (ConnectionRefused, ConnectionLost, RequestTimeout)):
+        return EXIT_NO_SERVER
+    if isinstance(error, (BadAddress, HandlerNotFound)):
+        return EXIT_USAGE
+    return EXIT_REFUSED
+
+
+def _silence_output() -> None:
+    """Keep the interpreter from failing once more when it flushes at its end."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)

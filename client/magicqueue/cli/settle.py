@@ -1,0 +1,88 @@
+"""`magicqueue ack` and `magicqueue fail`: verdicts on jobs that are under way."""
+
+from typing import Any
+
+import click
+
+from magicqueue.cli.options import JOB_ID, Session, with_session
+from magicqueue.cli.phrases import jobs
+from magicqueue.cli.screen import note, say, write_json
+from magicqueue.errors import NotFound
+from magicqueue.job import JobDetails
+from magicqueue.sync_queue import SyncQueue
+
+
+@click.command()
+@click.argument("ids", metavar="ID…", type=JOB_ID, nargs=-1, required=True)
+@with_session
+@click.pass_context
+def ack(ctx: click.Context, session: Session, ids: tuple[int, ...]) -> None:
+    """Settle jobs as done, by their ids.
+
+    Exits with 1 if one of them was not under way.
+    """
+    with session.queue() as client:
+        missing = client.ack_batch(ids)
+        acked = [job_id for job_id in ids if job_id not in set(missing)]
+        if session.json:
+            write_json({"acked": acked, "missing": missing})
+        elif acked:
+            say(f"job {acked[0]} is done" if len(acked) == 1 else f"{len(acked)} jobs done")
+        if missing:
+            _explain(session, client, missing)
+            ctx.exit(1)
+
+
+@click.command()
+@click.argument("ids", metavar="ID…", type=JOB_ID, nargs=-1, required=True)
+@click.option("-e", "--error", default="", help="Why; it is kept with the job.")
+@with_session
+@click.pass_context
+def fail(ctx: click.Context, session: Session, ids: tuple[int, ...], *, error: str) -> None:
+    """Settle jobs as failed, by their ids.
+
+    A failed job is tried again after its backoff, or is dead after its last attempt.
+    Exits with 1 if one of them was not under way.
+    """
+    failed: list[dict[str, Any]] = []
+    missing: list[int] = []
+    with session.queue() as client:
+        for job_id in ids:
+            try:
+                state = client.fail(job_id, error)
+            except NotFound:
+                missing.append(job_id)
+                continue
+            failed.append({"id": job_id, "state": state})
+            if not session.json:
+                say(f"job {job_id} failed: {_what_now(state)}")
+        if session.json:
+            write_json({"failed": failed, "missing": missing})
+        if missing:
+            _explain(session, client, missing)
+            ctx.exit(1)
+
+
+def _what_now(state: str) -> str:
+    return {
+        "ready": "it is ready to be tried again",
+        "delayed": "it will be tried again after its backoff",
+        "dead": "it is dead now (`magicqueue dead list` shows it)",
+    }.get(state, f"it is {state}")
+
+
+def _explain(session: Session, client: SyncQueue, missing: list[int]) -> None:
+    """Say why each verdict came to nothing."""
+    if session.json:
+        return
+    for job_id in missing[:10]:
+        try:
+            found: JobDetails | None = client.job(job_id)
+        except NotFound:
+            found = None
+        if found is None:
+            note(f"magicqueue: there is no job {job_id}: it is done, or was never there")
+        else:
+            note(f"magicqueue: job {job_id} is not under way: it is {found.state}")
+    if len(missing) > 10:  # noqa: PLR2004 - as above
+        note(f"magicqueue: and {jobs(len(missing) - 10)} more")

@@ -1,0 +1,239 @@
+"""A worker of several processes: start them, start anew those that die, stop them all.
+
+The processes are spawned, not forked, so nothing of the parent's state leaks into them.
+They have SIGINT blocked from birth: a Ctrl-C in a terminal reaches the whole group, and it
+is the parent that decides what it means. SIGTERM may reach a child more than once, from
+the parent and from whoever stops the whole group, and means the same each time. A child
+whose parent is gone stops by itself. (multiprocessing's own helper process is started
+first, since starting it unblocks those signals.)
+
+    parent ──SIGTERM──▶ child: finish what is held, tell the totals, exit 0
+           ──SIGKILL──▶ at the second signal
+           ◀── pipe ── ("ready",)  ("failed", exit code, sentence)  ("done", totals)
+"""
+
+import contextlib
+import logging
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from dataclasses import dataclass
+from multiprocessing import resource_tracker
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnContext, SpawnProcess
+from typing import Any, Final
+
+from magicqueue.backoff import next_wait_s
+from magicqueue.cli.phrases import said_here
+from magicqueue.cli.run import exit_code_of
+from magicqueue.cli.screen import note
+from magicqueue.cli.worker_process import (
+    SAME_SIGNAL_S,
+    STOP_SIGNALS,
+    Totals,
+    WorkerPlan,
+    ignore,
+    load,
+    set_up_log,
+    work,
+)
+from magicqueue.errors import MagicQueueError
+
+_HEALTHY_S: Final = 10.0
+"""A process that lived for so long is started anew with the shortest wait."""
+
+_REMIND_S: Final = 0.2
+"""SIGTERM is repeated so often, lest it came before a child could take it."""
+
+logger: Final = logging.getLogger("magicqueue")
+
+
+@dataclass(slots=True)
+class _Slot:
+    """The place of one process, and how often it has died of late."""
+
+    number: int
+    process: SpawnProcess | None = None
+    pipe: Connection | None = None
+    started_at: float = 0.0
+    deaths: int = 0
+    start_at: float = 0.0
+
+
+class Supervisor:
+    """Runs `processes` processes of one plan."""
+
+    def __init__(self, plan: WorkerPlan, processes: int) -> None:
+        self._plan = plan
+        self._context: SpawnContext = multiprocessing.get_context("spawn")
+        self._slots = [_Slot(number) for number in range(1, processes + 1)]
+        self._totals = Totals()
+        self._first_signal_at = 0.0
+        self._stopping = False
+        self._exit_code = 0
+        self._said_why = False
+        self._woken, self._wake = os.pipe()
+        os.set_blocking(self._wake, False)
+
+    def run(self) -> int:
+        """Supervise until a signal, or until a child cannot work; gives the exit code."""
+        set_up_log(self._plan)
+        before = {number: signal.signal(number, ignore) for number in STOP_SIGNALS}
+        signal.set_wakeup_fd(self._wake, warn_on_full_buffer=False)
+        resource_tracker.ensure_running()
+        logger.info("running %s in %d processes", self._plan.handler, len(self._slots))
+        try:
+            while True:
+                self._start_due()
+                if self._stopping and not any(slot.process for slot in self._slots):
+                    break
+                self._wait()
+        finally:
+            signal.set_wakeup_fd(-1)
+            for number, handler in before.items():
+                signal.signal(number, handler)
+            os.close(self._woken)
+            os.close(self._wake)
+        if not self._exit_code:
+            logger.info("stopped: %s", self._totals)
+        return self._exit_code
+
+    def _on_signal(self, number: int) -> None:
+        now = time.monotonic()
+        if not self._first_signal_at:
+            self._first_signal_at = now
+            logger.info("%s: finishing what is held", signal.Signals(number).name)
+            self._stop()
+        elif now - self._first_signal_at > SAME_SIGNAL_S:
+            for slot in self._slots:
+                if slot.process is not None:
+                    slot.process.kill()
+            os._exit(128 + number)
+
+    def _start_due(self) -> None:
+        now = time.monotonic()
+        for slot in self._slots:
+            if slot.process is None and not self._stopping and slot.start_at <= now:
+                self._start(slot)
+
+    def _start(self, slot: _Slot) -> None:
+        pipe, childs_end = self._context.Pipe(duplex=False)
+        process = self._context.Process(
+            target=run_child,
+            args=(self._plan, childs_end),
+            name=f"magicqueue-worker-{slot.number}",
+        )
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        childs_end.close()
+        slot.process, slot.pipe, slot.started_at = process, pipe, time.monotonic()
+        if slot.deaths:
+            logger.info("process %d is started anew (pid %d)", slot.number, process.pid)
+
+    def _wait(self) -> None:
+        """Wait until something happens, and deal with it."""
+        watched: list[Any] = [self._woken]
+        for slot in self._slots:
+            if slot.process is not None:
+                watched.append(slot.process.sentinel)
+            if slot.pipe is not None:
+                watched.append(slot.pipe)
+        ready = wait(watched, self._patience_s())
+        if self._woken in ready:
+            self._on_signal(os.read(self._woken, 1)[0])
+        elif self._stopping and not ready:
+            self._stop()
+        for slot in self._slots:
+            if slot.pipe is not None and slot.pipe in ready:
+                self._listen(slot)
+            if slot.process is not None and slot.process.sentinel in ready:
+                self._bury(slot, slot.process)
+
+    def _patience_s(self) -> float | None:
+        """Give how long nothing may happen before there is something to do."""
+        if self._stopping:
+            return _REMIND_S
+        due = [slot.start_at for slot in self._slots if slot.process is None]
+        return max(0.0, min(due) - time.monotonic()) if due else None
+
+    def _listen(self, slot: _Slot) -> None:
+        """Take what a child says. It says nothing after its end."""
+        assert slot.pipe is not None
+        try:
+            while slot.pipe.poll():
+                match slot.pipe.recv():
+                    case ("failed", code, sentence):
+                        self._give_up(code, sentence)
+                    case ("done", Totals() as totals):
+                        self._totals = self._totals.plus(totals)
+        except (EOFError, OSError):
+            slot.pipe.close()
+            slot.pipe = None
+
+    def _give_up(self, code: int, sentence: str) -> None:
+        if not self._said_why:
+            self._said_why = True
+            self._exit_code = code
+            note(f"magicqueue: {sentence}")
+        self._stop()
+
+    def _stop(self) -> None:
+        self._stopping = True
+        for slot in self._slots:
+            if slot.process is not None:
+                slot.process.terminate()
+
+    def _bury(self, slot: _Slot, process: SpawnProcess) -> None:
+        if slot.pipe is not None:
+            self._listen(slot)
+        if slot.pipe is not None:
+            slot.pipe.close()
+        slot.process = slot.pipe = None
+        process.join()
+        code, pid = process.exitcode or 0, process.pid
+        process.close()
+        if self._stopping:
+            return
+        lived_s = time.monotonic() - slot.started_at
+        slot.deaths = 1 if lived_s >= _HEALTHY_S else slot.deaths + 1
+        wait_s = next_wait_s(slot.deaths - 1)
+        slot.start_at = time.monotonic() + wait_s
+        logger.error(
+            "process %d (pid %d) %s: another is started in %.1f s",
+            slot.number,
+            pid,
+            _cause(code),
+            wait_s,
+        )
+
+
+def _cause(code: int) -> str:
+    if code < 0:
+        with contextlib.suppress(ValueError):
+            return f"was killed by {signal.Signals(-code).name}"
+    return f"ended by itself with exit code {code}"
+
+
+def run_child(plan: WorkerPlan, pipe: Connection) -> None:
+    """Work in a spawned process, until SIGTERM or the parent's end."""
+    set_up_log(plan)
+    threading.Thread(target=_follow_parent, daemon=True).start()
+    try:
+        handler = load(plan)
+        pipe.send(("done", work(plan, handler, is_child=True)))
+    except MagicQueueError as error:
+        pipe.send(("failed", exit_code_of(error), said_here(str(error))))
+    pipe.close()
+
+
+def _follow_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    logger.warning("the parent process is gone")
+    os.kill(os.getpid(), signal.SIGTERM)
