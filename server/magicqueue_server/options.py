@@ -27,11 +27,14 @@ _PORT_MAX: Final = 65_535
 
 
 def span_ms(text: str) -> int:
-    """Read "500ms", "30s", "5m", "1.5h" or "2d"; a plain number is milliseconds."""
+    """Read "500ms", "30s", "5m", "1.5h" or "2d"; only 0 needs no unit."""
     match = _SPAN.match(text)
     if not match:
         raise ValueError('must be a span of time such as "500ms", "30s", "5m" or "1h"')
-    return _whole(match[1], _SPAN_MS[match[2] or "ms"])
+    span = _whole(match[1], _SPAN_MS[match[2] or "ms"])
+    if span and not match[2]:
+        raise ValueError(f'needs a unit: "{match[1]}s" or "{match[1]}ms"')
+    return span
 
 
 def size_bytes(text: str) -> int:

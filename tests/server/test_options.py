@@ -12,9 +12,9 @@ from magicqueue_server.options import OPTIONS
 @pytest.mark.parametrize(
     ("text", "ms"),
     [
-        *(("0", 0), ("250", 250), ("500ms", 500), ("30s", 30_000), ("5m", 300_000)),
+        *(("0", 0), ("250ms", 250), ("500ms", 500), ("30s", 30_000), ("5m", 300_000)),
         *(("1.5h", 5_400_000), ("2d", 172_800_000), (" 7 s ", 7000), ("1.005s", 1005)),
-        ("9007199254740991", 2**53 - 1),
+        ("9007199254740991ms", 2**53 - 1),
     ],
 )
 def test_spans(text: str, ms: int) -> None:
@@ -42,6 +42,7 @@ def test_counts_and_ports() -> None:
     ("name", "text", "words"),
     [
         *(("lease", text, "span of time") for text in ("", "5x", "-1s", "1e3", "1 m s")),
+        *(("lease", text, "needs a unit") for text in ("30", "1.5")),
         *(("max_line", text, "a size") for text in ("", "5x", "-1", "MiB", "1KiBB")),
         *(("max_jobs", text, "whole number") for text in ("", "-1", "1.5", "1__0", "1_")),
         *(("port", text, "port") for text in ("65536", "x", "-1", "1.0")),
@@ -126,11 +127,11 @@ def test_settings_reach_the_parts() -> None:
             "max_memory": "8",
             "max_queues": "9",
             "max_lost": "10",
-            "max_backoff": "11",
+            "max_backoff": "11ms",
             "max_dead": "12",
             "max_dead_memory": "13",
             "max_attempts": "14",
-            "lease": "15",
+            "lease": "15ms",
             "max_input": "16",
         },
         {},
