@@ -3,7 +3,7 @@
 `contract` is the one interface; `make_core` is the only place that names the cores.
 """
 
-from magicqueue_cores.contract import Core, CoreOptions, OnReady, RecordSink
+from magicqueue_cores.contract import Core, CoreOptions, OnReady, RecordSink, WireDefaults
 
 __all__ = ["CORE_NAMES", "make_core"]
 
@@ -16,16 +16,49 @@ def make_core(
     *,
     on_ready: OnReady | None = None,
     record: RecordSink | None = None,
+    wire: WireDefaults | None = None,
 ) -> Core:
     """Make a core by name.
 
     name: "python"; "array", which raises ImportError with a sentence that says what is
-    missing; or "auto", the fastest that can run here.
+    missing (or MemoryError, ValueError: see `ArrayCore`); or "auto", the fastest that can
+    run here: `core.name` says which that is. wire: what a core that executes lines must
+    know of the protocol. The first "array" ever compiles its kernels for some seconds.
     """
     if name not in CORE_NAMES:
         raise ValueError(
             f"there is no core {name!r}: choose one of {', '.join(CORE_NAMES)}"
         )
+    if name == "array":
+        return _array_core(options, on_ready, record, wire)
+    if name == "auto":
+        try:
+            return _array_core(options, on_ready, record, wire, quick=True)
+        except (ImportError, MemoryError, ValueError):
+            pass
     from magicqueue_cores.python_core import PythonCore  # noqa: PLC0415 - only if chosen
 
     return PythonCore(options, on_ready=on_ready, record=record)
+
+
+def _array_core(
+    options: CoreOptions,
+    on_ready: OnReady | None,
+    record: RecordSink | None,
+    wire: WireDefaults | None,
+    *,
+    quick: bool = False,
+) -> Core:
+    """Make the array core; `quick` refuses it where kernels are not compiled."""
+    try:
+        from magicqueue_cores.kernels import jit  # noqa: PLC0415 - numba may be missing
+
+        if quick:
+            jit.require_compiled()
+        from magicqueue_cores.array_core import ArrayCore  # noqa: PLC0415 - the same
+    except ImportError as error:
+        raise ImportError(
+            f"the array core cannot run here ({error}): install magicqueue[array], or "
+            "choose the python core"
+        ) from error
+    return ArrayCore(options, on_ready=on_ready, record=record, wire=wire)

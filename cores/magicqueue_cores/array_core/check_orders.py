@@ -1,0 +1,128 @@
+"""Checks of what orders jobs: levels, leases and delays. Each adds what it finds."""
+
+from magicqueue_cores.array_core.queues import Queue
+from magicqueue_cores.array_core.store import Store
+from magicqueue_cores.kernels import layout as lo
+
+
+def check_levels(store: Store, found: dict[int, int]) -> int:
+    """Verify the ready order of every queue; gives how many ghosts there are."""
+    ghosts = levels = 0
+    for queue in store.queues.by_name.values():
+        top = int(store.memory.words[queue.at + lo.Q_TOP])
+        for level in _heap(store, lo.LEVELS_W, top):
+            levels += 1
+            ghosts += _check_level(store, queue, level, found)
+        if not store.memory.words[queue.at + lo.Q_QUEUED]:
+            members = list(_heap(store, lo.LEVELS_W, top))
+            assert len(members) <= 1, f"queue {queue.name!r} is empty and keeps levels"
+    assert levels == store.memory.state[lo.S_LEVEL_HASH + 2], "levels miscounted"
+    return ghosts
+
+
+def _check_level(store: Store, queue: Queue, level: int, found: dict[int, int]) -> int:
+    halves, words = store.memory.halves, store.memory.words
+    at = lo.LEVELS_H + level * lo.LEVEL_HALVES
+    priority = int(halves[at + lo.L_PRIORITY])
+    key = queue.number << 32 | priority + 2**31
+    assert words[lo.LEVELS_W + level * lo.LEVEL_WORDS] == key, f"level {level}: its key"
+    slot, last, sequence = int(halves[at + lo.L_HEAD]), 0, 0
+    while slot:
+        _check_ready(store, queue, priority, slot)
+        assert store.word(slot, lo.J_SEQUENCE) > sequence, f"record {slot}: out of order"
+        sequence = store.word(slot, lo.J_SEQUENCE)
+        assert slot not in found, f"record {slot} is in two places"
+        found[slot] = lo.READY
+        last, slot = slot, store.field(slot, lo.JH_NEXT)
+    assert halves[at + lo.L_TAIL] == last, f"level {level} has a wrong end"
+    ghosts = 0
+    for slot in _heap(store, lo.JOBS_W, int(halves[at + lo.L_RETURNED])):
+        if store.field(slot, lo.JH_META) & lo.META_STATE == lo.GHOST:
+            ghosts += 1
+            continue
+        _check_ready(store, queue, priority, slot)
+        assert store.field(slot, lo.JH_META) & lo.META_RETURNED, f"record {slot}: no mark"
+        assert slot not in found, f"record {slot} is in two places"
+        found[slot] = lo.READY
+    if ghosts:
+        assert words[queue.at + lo.Q_QUEUED], f"queue {queue.name!r}: ghosts without jobs"
+    return ghosts
+
+
+def _check_ready(store: Store, queue: Queue, priority: int, slot: int) -> None:
+    assert store.queue_of(slot) is queue, f"record {slot} is ready elsewhere"
+    assert store.field(slot, lo.JH_PRIORITY) == priority, f"record {slot}: wrong level"
+
+
+def _heap(store: Store, base_w: int, root: int) -> list[int]:
+    """The members of a skew heap, whose order is verified."""
+    words, halves = store.memory.words, store.memory.halves
+    members: list[int] = []
+    stack = [root] if root else []
+    while stack:
+        record = stack.pop()
+        members.append(record)
+        at = base_w + record * 8
+        for link in (lo.HEAP_LEFT, lo.HEAP_RIGHT):
+            child = int(halves[2 * at + link])
+            if child:
+                below = words[base_w + child * 8 + lo.HEAP_KEY]
+                assert words[at + lo.HEAP_KEY] <= below, f"record {child}: heap order"
+                stack.append(child)
+    return members
+
+
+def check_leases(store: Store, found: dict[int, int]) -> None:
+    """Verify leases, their heap, and the sessions that hold them."""
+    words, count = store.memory.words, store.memory.state[lo.S_LEASES]
+    listed = set()
+    for number, index in store.sessions.items():
+        lease, before = int(words[lo.SESSIONS_W + index * lo.SESSION_WORDS]), 0
+        while lease:
+            at = lo.LEASES_W + lease * lo.LEASE_WORDS
+            assert words[at + lo.G_SESSION] == index, f"session {number}: another's lease"
+            assert words[at + lo.G_PREVIOUS] == before, f"lease {lease}: broken links"
+            listed.add(lease)
+            before, lease = lease, int(words[at + lo.G_NEXT])
+    assert len(listed) == count, f"{len(listed)} leases in sessions, counted {count}"
+    for place in range(count):
+        entry = lo.LEASE_HEAP_W + 2 * place
+        until, lease = int(words[entry]), int(words[entry + 1])
+        assert lease in listed, f"lease {lease} has no session"
+        at = lo.LEASES_W + lease * lo.LEASE_WORDS
+        assert words[at + lo.G_UNTIL] == until, f"lease {lease}: another time in the heap"
+        assert words[at + lo.G_PLACE] == place, f"lease {lease}: wrong place"
+        if place:
+            above = lo.LEASE_HEAP_W + 2 * ((place - 1) // 4)
+            assert words[above] <= until, f"lease {lease}: heap order"
+        _check_held(store, lease, found)
+
+
+def _check_held(store: Store, lease: int, found: dict[int, int]) -> None:
+    at = lo.LEASES_W + lease * lo.LEASE_WORDS
+    slot, before, held = int(store.memory.words[at + lo.G_HEAD]), 0, 0
+    while slot:
+        assert store.field(slot, lo.JH_LEASE) == lease, f"record {slot}: another lease"
+        assert store.field(slot, lo.JH_PREVIOUS) == before, f"record {slot}: broken links"
+        assert slot not in found, f"record {slot} is in two places"
+        found[slot] = lo.ACTIVE
+        held += 1
+        before, slot = slot, store.field(slot, lo.JH_NEXT)
+    assert store.memory.words[at + lo.G_COUNT] == held > 0, f"lease {lease} is miscounted"
+
+
+def check_delays(store: Store, found: dict[int, int]) -> None:
+    """Verify the heap of delayed jobs."""
+    words = store.memory.words
+    for place in range(store.memory.state[lo.S_DELAYED]):
+        entry = lo.DELAY_HEAP_W + 2 * place
+        run_at, job_id = int(words[entry]), int(words[entry + 1])
+        slot = store.find(job_id)
+        assert slot, f"job {job_id} is delayed and gone"
+        assert slot not in found, f"job {job_id} is in two places"
+        found[slot] = lo.DELAYED
+        assert store.word(slot, lo.J_RUN_AT) == run_at, f"job {job_id}: another time"
+        if place:
+            above = lo.DELAY_HEAP_W + 2 * ((place - 1) // 4)
+            first = (int(words[above]), int(words[above + 1]))
+            assert first < (run_at, job_id), f"job {job_id}: heap order"

@@ -1,0 +1,399 @@
+"""The verbs of the array core, as the contract has them."""
+
+from collections.abc import Sequence
+from itertools import repeat
+from typing import Final
+
+import msgspec
+import numpy as np
+
+from magicqueue_cores import records
+from magicqueue_cores.admission import refuse_bytes, refuse_jobs, refuse_queues
+from magicqueue_cores.array_core.check import check_store
+from magicqueue_cores.array_core.fates import Fates
+from magicqueue_cores.array_core.lines import recorded
+from magicqueue_cores.array_core.queues import Queue
+from magicqueue_cores.array_core.replay import replay_record
+from magicqueue_cores.array_core.store import JOB_OVERHEAD_BYTES, Store
+from magicqueue_cores.array_core.views import (
+    core_stats,
+    dead_ids,
+    dead_page,
+    delivery,
+    memory_bytes,
+    pushed_record,
+)
+from magicqueue_cores.contract import (
+    Capabilities,
+    CoreOptions,
+    CoreStats,
+    DeadPage,
+    Delivery,
+    Failed,
+    Full,
+    JobState,
+    JobView,
+    NewJobs,
+    OnReady,
+    QueueStats,
+    RecordSink,
+    Settled,
+    WireDefaults,
+)
+from magicqueue_cores.kernels import layout as lo
+from magicqueue_cores.kernels.driver import execute
+
+_LINE_END: Final = 10
+
+
+class ArrayCore:
+    """`contract.LineCore` on kernels over flat memory.
+
+    options: the bounds. on_ready: called for watched queues. record: gets each change.
+    wire: limits and defaults for request lines. Raises ValueError for a bound that the
+    records have no bits for, MemoryError if there is no virtual memory to reserve.
+    """
+
+    name = "array"
+    capabilities = Capabilities(executes_lines=True, job_overhead_bytes=JOB_OVERHEAD_BYTES)
+
+    def __init__(
+        self,
+        options: CoreOptions,
+        *,
+        on_ready: OnReady | None = None,
+        record: RecordSink | None = None,
+        wire: WireDefaults | None = None,
+    ) -> None:
+        """Start empty."""
+        _refuse_options(options)
+        self._options = options
+        self._record = record
+        self._store = store = Store(options, wire or WireDefaults())
+        self._fates = Fates(store, on_ready, record)
+        self._queues = store.queues
+        self._words = store.memory.words
+        self._state = store.memory.state
+        self._bytes = store.memory.bytes
+        self._state[lo.S_RECORDING] = record is not None
+
+    @property
+    def next_deadline_ms(self) -> int:
+        """Nothing happens by itself before this (a lower bound), or NEVER_MS. O(1)."""
+        return self._state[lo.S_DEADLINE]
+
+    def advance(self, now_ms: int) -> None:
+        """Let time pass: delayed jobs mature, leases end. O(log n) a job that moves."""
+        if now_ms < self._state[lo.S_DEADLINE]:
+            return
+        store = self._store
+        matured = store.act(lo.V_MATURE_DUE, now_ms)
+        if matured:
+            moved = store.scratch_list(2 * matured)
+            if self._record:
+                self._record(records.Matured(moved[::2]))
+            self._fates.wake(map(self._queues.numbered, dict.fromkeys(moved[1::2])))
+        ended = store.act(lo.V_DUE_LEASES, now_ms)
+        if ended:
+            self._fates.lose(sorted(store.scratch_list(ended)), now_ms)
+
+    def watch(self, queue: str, *, watching: bool) -> None:
+        """Say whether somebody waits for jobs of `queue`, so that `on_ready` is called."""
+        known = self._queues.watch(queue, watching=watching)
+        if watching and known is not None:
+            self._fates.wake((known,))
+
+    def push(self, queue: str, jobs: NewJobs, now_ms: int) -> int:
+        """Store a batch; gives the first of its ids. Raises `Full`. O(1) a ready job."""
+        self.advance(now_ms)
+        if not jobs.payloads:
+            return self._state[lo.S_NEXT_ID]
+        target = self._admit(queue, jobs.payloads)
+        run_ats_ms = jobs.run_ats_ms
+        if not isinstance(run_ats_ms, int):
+            clipped = [max(now_ms, run_at_ms) for run_at_ms in run_ats_ms]
+            jobs = msgspec.structs.replace(jobs, run_ats_ms=clipped)
+        elif run_ats_ms < now_ms:
+            jobs = msgspec.structs.replace(jobs, run_ats_ms=now_ms)
+        first_id = self._store.push(target, jobs, now_ms)
+        if self._record:
+            self._record(pushed_record(queue, first_id, jobs, now_ms))
+        run_ats_ms = jobs.run_ats_ms
+        earliest = run_ats_ms if isinstance(run_ats_ms, int) else min(run_ats_ms)
+        if earliest <= now_ms:
+            self._fates.wake((target,))
+        return first_id
+
+    def pull(
+        self,
+        queue: str,
+        count: int,
+        payload_bytes_max: int,
+        lease_ms: int,
+        session: int,
+        now_ms: int,
+    ) -> Delivery:
+        """Lease up to `count` ready jobs to `session`, in strict order."""
+        self.advance(now_ms)
+        source = self._queues.by_name.get(queue)
+        if source is None or self._words[source.at + lo.Q_PAUSED] or count < 1:
+            return Delivery([], [], [], [], [], [])
+        state, store = self._state, self._store
+        state[lo.R_LEASE] = until_ms = now_ms + lease_ms
+        index = store.session(session)
+        if self._words[source.at + lo.Q_LARGE]:
+            slots = self._pull_large(source, count, payload_bytes_max, index)
+        else:
+            state[lo.R_COUNT] = payload_bytes_max
+            taken = store.act(lo.V_PULL, source.number, count, index)
+            slots = store.scratch_list(taken)
+        pulled = delivery(store, slots)
+        if self._record and slots:
+            self._record(records.Leased(pulled.ids, session, until_ms))
+        return pulled
+
+    def ack(
+        self, ids: Sequence[int], attempts: Sequence[int] | None, now_ms: int
+    ) -> Settled:
+        """Settle active jobs as done. O(1) a job."""
+        self.advance(now_ms)
+        store = self._store
+        store.write_items(ids, attempts)
+        store.act(lo.V_ACK, len(ids))
+        outcomes = store.outcomes(len(ids))
+        answer, done = _sorted_out(ids, outcomes)
+        if self._record and done:
+            self._record(records.Acked(done))
+        return answer
+
+    def fail(
+        self,
+        ids: Sequence[int],
+        attempts: Sequence[int] | None,
+        errors: Sequence[str | None],
+        now_ms: int,
+    ) -> Failed:
+        """Settle active jobs as failed: each is retried after its backoff, or dead."""
+        self.advance(now_ms)
+        store, answer = self._store, Failed([], [], [])
+        retried: dict[int, tuple[str | None, int]] = {}
+        dying: dict[int, str | None] = {}
+        for job_id, attempt, error in zip(ids, attempts or repeat(0), errors, strict=False):
+            slot = store.act(lo.V_VERDICT, job_id, attempt, 0)
+            if not slot or job_id in retried or job_id in dying:
+                self._miss(answer, job_id, attempt)
+                answer.states.append(None)
+            elif store.act(lo.V_DIES, slot):
+                dying[job_id] = error
+                answer.states.append(JobState.DEAD)
+            else:
+                run_at_ms = int(store.act(lo.V_RETRY_AT, slot, now_ms))
+                retried[job_id] = (error, run_at_ms)
+                later = run_at_ms > now_ms
+                answer.states.append(JobState.DELAYED if later else JobState.READY)
+        if retried:
+            self._fates.retry(retried, now_ms)
+        self._fates.bury(list(dying), "failed", list(dying.values()), now_ms)
+        return answer
+
+    def heartbeat(
+        self,
+        ids: Sequence[int],
+        attempts: Sequence[int] | None,
+        lease_ms: int,
+        now_ms: int,
+    ) -> Settled:
+        """Let the leases of active jobs end `lease_ms` from now. O(log n)."""
+        self.advance(now_ms)
+        store = self._store
+        store.write_items(ids, attempts)
+        store.act(lo.V_HEARTBEAT, len(ids), now_ms + lease_ms)
+        answer, done = _sorted_out(ids, store.outcomes(len(ids)))
+        if self._record and done:
+            extended = list(dict.fromkeys(done))
+            self._record(records.Extended(extended, now_ms + lease_ms))
+        return answer
+
+    def release(self, session: int, now_ms: int) -> None:
+        """The session is gone: its jobs are lost and come back. 0 releases nothing."""
+        self.advance(now_ms)
+        store = self._store
+        if not session or session not in store.sessions:
+            return
+        held = store.act(lo.V_SESSION_JOBS, store.sessions[session])
+        self._fates.lose(sorted(store.scratch_list(held)), now_ms)
+        store.forget_session(session)
+
+    def pause(self, queue: str, *, paused: bool, now_ms: int) -> None:
+        """Stop or resume handing out jobs of a queue. Raises `Full` for a new name."""
+        self.advance(now_ms)
+        known = self._queues.by_name.get(queue)
+        was = known is not None and bool(self._words[known.at + lo.Q_PAUSED])
+        if paused is was:
+            return
+        if known is None:
+            known = self._admit(queue, ())
+        if self._record:
+            self._record(records.Paused(queue, paused))
+        self._words[known.at + lo.Q_PAUSED] = paused
+        if not paused:
+            self._fates.wake((known,))
+
+    def drain(self, queue: str, now_ms: int) -> int:
+        """Remove the ready and delayed jobs of a queue; gives how many. O(delayed)."""
+        self.advance(now_ms)
+        known = self._queues.by_name.get(queue)
+        if known is None:
+            return 0
+        count = self._store.act(lo.V_DRAIN, known.number)
+        if self._record and count:
+            ids = sorted(self._store.scratch_list(count))
+            self._record(records.Removed(ids, "drained"))
+        return count
+
+    def dead(
+        self,
+        queue: str,
+        count: int,
+        payload_bytes_max: int,
+        after_id: int | None,
+        now_ms: int,
+    ) -> DeadPage:
+        """List dead letters behind `after_id`; raises `NotFound` for a lost cursor."""
+        self.advance(now_ms)
+        return dead_page(self._store, queue, count, payload_bytes_max, after_id)
+
+    def retry_dead(self, queue: str | None, job_id: int | None, now_ms: int) -> int:
+        """Make one dead job, or all of a queue, ready anew: attempts start over."""
+        self.advance(now_ms)
+        ids = dead_ids(self._store, queue, job_id)
+        if ids:
+            if self._record:
+                self._record(records.Revived(ids, now_ms))
+            self._store.revive(ids, now_ms)
+            self._fates.wake((self._store.queue_of(self._store.find(ids[0])),))
+        return len(ids)
+
+    def purge_dead(self, queue: str | None, job_id: int | None, now_ms: int) -> int:
+        """Remove one dead job, or all of a queue; raises as `retry_dead`."""
+        self.advance(now_ms)
+        ids = dead_ids(self._store, queue, job_id)
+        if ids:
+            if self._record:
+                self._record(records.Removed(ids, "purged"))
+            self._store.remove_dead(ids, dropped=False)
+        return len(ids)
+
+    def job(self, job_id: int, now_ms: int) -> JobView | None:
+        """Look one job up. O(1)."""
+        self.advance(now_ms)
+        slot = self._store.find(job_id)
+        return self._store.view(slot) if slot else None
+
+    def stats(self, now_ms: int) -> CoreStats:
+        """Totals over all queues. O(queues)."""
+        self.advance(now_ms)
+        return core_stats(self._store, now_ms)
+
+    def queue_stats(self, queue: str, now_ms: int) -> QueueStats:
+        """Counts of one queue, zeros if it is unknown. O(priorities) at most."""
+        self.advance(now_ms)
+        known = self._queues.by_name.get(queue)
+        return QueueStats(queue) if known is None else self._queues.stats(known, now_ms)
+
+    def queues(self, now_ms: int) -> list[QueueStats]:
+        """Counts of every known queue, by name. O(queues)."""
+        self.advance(now_ms)
+        known = sorted(self._queues.by_name.items())
+        return [self._queues.stats(queue, now_ms) for _, queue in known]
+
+    def replay(self, record: records.Record) -> None:
+        """Apply what happened once before. Raises CoreError if it cannot have."""
+        replay_record(self._store, record)
+
+    def execute(self, lines: memoryview, session: int, now_ms: int) -> tuple[int, bytes]:
+        """Run whole request lines from the start of `lines` as far as it can."""
+        if now_ms >= self._state[lo.S_DEADLINE]:
+            self.advance(now_ms)
+        size = len(lines)
+        if size > lo.INPUT_BYTES_MAX or not size or lines[size - 1] != _LINE_END:
+            return 0, b""
+        store, view = self._store, self._bytes
+        index = store.sessions.get(session)
+        if index is None:
+            index = store.session(session)
+        view[lo.INPUT_B : lo.INPUT_B + size] = lines
+        ran = int(execute(self._words, size, index, now_ms))
+        state = self._state
+        if self._record and state[lo.S_EVENTS]:
+            for record in recorded(store):
+                self._record(record)
+        if state[lo.S_NOTES]:
+            store.take_notes()
+        reply_bytes = ran & 0xFFFFFFFF
+        return ran >> 32, bytes(view[lo.OUTPUT_B : lo.OUTPUT_B + reply_bytes])
+
+    def check(self) -> None:
+        """Verify every invariant: AssertionError names the first broken. O(n)."""
+        check_store(self._store)
+
+    def _admit(self, name: str, payloads: Sequence[bytes]) -> Queue:
+        """The queue that new jobs may go to; raises `Full`."""
+        options, state, count = self._options, self._state, len(payloads)
+        if options.jobs_max:
+            refuse_jobs(options, held=state[lo.S_LIVE], new=count)
+        if options.memory_bytes_max:
+            more = sum(map(len, payloads)) + count * JOB_OVERHEAD_BYTES
+            refuse_bytes(options, held=memory_bytes(self._store), new=more)
+        queues = self._queues
+        known = queues.by_name.get(name)
+        if known is not None:
+            return known
+        if options.queues_max and len(queues.by_name) >= options.queues_max:
+            queues.forget_idle()
+            refuse_queues(options, held=len(queues.by_name), name=name)
+        if len(queues.by_name) >= lo.QUEUES_MAX:
+            raise Full(f"the array core holds at most {lo.QUEUES_MAX:,} queues")
+        return queues.of(name)
+
+    def _pull_large(
+        self, source: Queue, count: int, payload_bytes_max: int, session: int
+    ) -> list[int]:
+        """Take jobs one by one, since some payloads are not in the arena."""
+        store, slots = self._store, list[int]()
+        self._state[lo.R_COUNT] = payload_bytes_max
+        while len(slots) < count:
+            first = store.act(lo.V_FIRST, source.number)
+            if not first:
+                break
+            payload_bytes_max -= len(store.payload(first))
+            if payload_bytes_max < 0 and slots:
+                break
+            store.act(lo.V_PULL, source.number, 1, session)
+            slots.append(first)
+        return slots
+
+    def _miss(self, answer: Settled, job_id: int, attempt: int) -> None:
+        answer.missing.append(job_id)
+        slot = self._store.find(job_id)
+        if slot and 0 < attempt < self._store.field(slot, lo.JH_ATTEMPTS):
+            answer.stale.append(job_id)
+
+
+def _sorted_out(ids: Sequence[int], outcomes: Sequence[int]) -> tuple[Settled, list[int]]:
+    """What could not be done, and what could."""
+    if not any(outcomes):
+        return Settled([], []), list(ids)
+    verdicts = list(zip(ids, outcomes, strict=True))
+    answer = Settled(
+        [job_id for job_id, outcome in verdicts if outcome != lo.DONE],
+        [job_id for job_id, outcome in verdicts if outcome == lo.STALE],
+    )
+    return answer, [job_id for job_id, outcome in verdicts if outcome == lo.DONE]
+
+
+def _refuse_options(options: CoreOptions) -> None:
+    if options.lost_max >= lo.LOST_MAX:
+        raise ValueError(f"lost_max is {options.lost_max}: the array core counts to 16,382")
+    if not 0 <= options.backoff_ms_max < np.iinfo(np.uint32).max:
+        raise ValueError("backoff_ms_max: the array core keeps waits of 49 days at most")

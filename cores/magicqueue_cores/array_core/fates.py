@@ -1,0 +1,82 @@
+"""What befalls jobs other than by a plain verdict: retries, losses, deaths, wake-ups.
+
+Each is decided here, recorded, and applied through `Store`.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from magicqueue_cores import records
+from magicqueue_cores.array_core.queues import Queue
+from magicqueue_cores.array_core.store import Store
+from magicqueue_cores.contract import OnReady, RecordSink
+from magicqueue_cores.kernels import layout as lo
+
+
+class Fates:
+    """Decides over the jobs of a store; `on_ready` and `record` as in the contract."""
+
+    def __init__(
+        self, store: Store, on_ready: OnReady | None, record: RecordSink | None
+    ) -> None:
+        self._store = store
+        self._on_ready = on_ready
+        self._record = record
+
+    def wake(self, queues: Iterable[Queue]) -> None:
+        """Say that watched queues may have jobs now, if they have."""
+        words = self._store.memory.words
+        watched = self._store.queues.watched
+        if self._on_ready is None or not watched:
+            return
+        for queue in queues:
+            queued, paused = words[queue.at + lo.Q_QUEUED], queue.at + lo.Q_PAUSED
+            if queue.name in watched and queued and not words[paused]:
+                self._on_ready(queue.name)
+
+    def _wake_of(self, ids: Sequence[int]) -> None:
+        if self._store.queues.watched:
+            self.wake(self._queues_of(ids))
+
+    def _queues_of(self, ids: Iterable[int]) -> list[Queue]:
+        store = self._store
+        return list(dict.fromkeys(store.queue_of(store.find(job_id)) for job_id in ids))
+
+    def retry(self, retried: dict[int, tuple[str | None, int]], now_ms: int) -> None:
+        """Active jobs failed: `retried` has the error and next run_at of each."""
+        ids = list(retried)
+        errors, run_ats_ms = zip(*retried.values(), strict=True)
+        if self._record:
+            self._record(records.Failed(ids, errors, run_ats_ms, now_ms))
+        self._store.retry(ids, errors, run_ats_ms, now_ms)
+        self._wake_of(ids)
+
+    def lose(self, ids: Sequence[int], now_ms: int) -> None:
+        """The workers of active jobs are gone."""
+        if not ids:
+            return
+        store = self._store
+        dying = store.lose(ids)
+        kept = set(dying)
+        back = [job_id for job_id in ids if job_id not in kept] if dying else ids
+        if back:
+            if self._record:
+                self._record(records.Lost(back))
+            self._wake_of(back)
+        errors = [store.errors.get(job_id) for job_id in dying]
+        self.bury(dying, "worker_lost", errors, now_ms)
+
+    def bury(
+        self, ids: Sequence[int], reason: str, errors: Sequence[str | None], now_ms: int
+    ) -> None:
+        """Active jobs die; the oldest dead letters go if there are too many."""
+        if not ids:
+            return
+        if self._record:
+            self._record(records.Died(ids, reason, errors, now_ms))
+        self._store.bury(ids, reason, errors, now_ms)
+        for queue in self._queues_of(ids):
+            dropped = queue.dead.overflow()
+            if dropped:
+                if self._record:
+                    self._record(records.Removed(dropped, "dropped"))
+                self._store.remove_dead(dropped, dropped=True)

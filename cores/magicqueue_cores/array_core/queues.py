@@ -1,0 +1,142 @@
+"""The queues by name: what Python knows of each, and forgetting the idle ones.
+
+Counts live in the core's memory, where kernels keep them; names, dead letters and the
+totals of forgotten queues live here.
+"""
+
+from typing import Final
+
+from magicqueue_cores.array_core.memory import Memory
+from magicqueue_cores.contract import CoreOptions, QueueStats
+from magicqueue_cores.dead_letters import DeadLetters
+from magicqueue_cores.kernels import layout as lo
+from magicqueue_cores.kernels.verbs import act
+
+_TEXT_HEAD: Final = b',"queue":"%b","data":'
+_ESCAPED: Final = frozenset((*range(32), *b'"\\'))
+"""What a name in JSON has an escape for; kernels compare bytes and know no such name."""
+
+
+class Queue:
+    """One queue. `at` is where its words are, `number` what kernels call it."""
+
+    __slots__ = ("at", "dead", "dropped", "name", "number")
+
+    def __init__(self, name: str, number: int, options: CoreOptions) -> None:
+        """Start empty."""
+        self.name = name
+        self.number = number
+        self.at = lo.QUEUES_W + number * lo.QUEUE_WORDS
+        self.dropped = 0
+        self.dead = DeadLetters(name, options.dead_jobs_max, options.dead_bytes_max)
+
+
+class Queues:
+    """All queues that have been named and not forgotten."""
+
+    __slots__ = (
+        "_free",
+        "_memory",
+        "_options",
+        "by_name",
+        "by_number",
+        "forgotten",
+        "watched",
+    )
+
+    def __init__(self, memory: Memory, options: CoreOptions) -> None:
+        """Start with none."""
+        self._memory = memory
+        self._options = options
+        self._free: list[int] = []
+        self.by_name: dict[str, Queue] = {}
+        self.by_number: list[Queue | None] = [None]
+        self.forgotten = QueueStats("")
+        self.watched: set[str] = set()
+
+    def of(self, name: str) -> Queue:
+        """The queue, made if it is new. The bound on queues is the caller's business."""
+        queue = self.by_name.get(name)
+        if queue is not None:
+            return queue
+        number = self._free.pop() if self._free else len(self.by_number)
+        queue = Queue(name, number, self._options)
+        if number == len(self.by_number):
+            self.by_number.append(queue)
+        else:
+            self.by_number[number] = queue
+        self.by_name[name] = queue
+        self._write_names(queue)
+        act(self._memory.words, lo.V_ADD_QUEUE, number, 0, 0)
+        if name in self.watched:
+            self._memory.words[queue.at + lo.Q_WATCHED] = 1
+        return queue
+
+    def numbered(self, number: int) -> Queue:
+        """The queue that kernels call so."""
+        queue = self.by_number[number]
+        assert queue is not None, f"no queue has the number {number}"
+        return queue
+
+    def watch(self, name: str, *, watching: bool) -> Queue | None:
+        """Note that somebody waits for a queue's jobs; gives the queue if it exists."""
+        if watching:
+            self.watched.add(name)
+        else:
+            self.watched.discard(name)
+        queue = self.by_name.get(name)
+        if queue is not None:
+            self._memory.words[queue.at + lo.Q_WATCHED] = watching
+        return queue
+
+    def forget_idle(self) -> None:
+        """Forget queues that hold nothing and that nobody watches; totals stay."""
+        words, total = self._memory.words, self.forgotten
+        for queue in list(self.by_name.values()):
+            at = queue.at
+            held = words[at + lo.Q_QUEUED : at + lo.Q_WATCHED + 1]
+            if held.any() or queue.dead:
+                continue
+            total.pushed += int(words[at + lo.Q_PUSHED])
+            total.completed += int(words[at + lo.Q_COMPLETED])
+            total.failed += int(words[at + lo.Q_FAILED])
+            total.lost += int(words[at + lo.Q_LOST])
+            total.dropped += queue.dropped
+            act(words, lo.V_DROP_QUEUE, queue.number, 0, 0)
+            del self.by_name[queue.name]
+            self.by_number[queue.number] = None
+            self._free.append(queue.number)
+
+    def stats(self, queue: Queue, now_ms: int) -> QueueStats:
+        """Counts of one queue. O(1) but for the oldest job: O(priorities) then."""
+        words, at = self._memory.words, queue.at
+        counts = words[at : at + lo.Q_TOP].tolist()
+        oldest_ms = 0
+        if counts[lo.Q_QUEUED]:
+            oldest_ms = now_ms - act(words, lo.V_OLDEST, queue.number, 0, 0)
+        return QueueStats(
+            name=queue.name,
+            queued=counts[lo.Q_QUEUED],
+            processing=counts[lo.Q_PROCESSING],
+            delayed=counts[lo.Q_DELAYED],
+            dead=len(queue.dead),
+            paused=bool(counts[lo.Q_PAUSED]),
+            pushed=counts[lo.Q_PUSHED],
+            completed=counts[lo.Q_COMPLETED],
+            failed=counts[lo.Q_FAILED],
+            lost=counts[lo.Q_LOST],
+            dropped=queue.dropped,
+            oldest_ready_ms=int(oldest_ms),
+        )
+
+    def _write_names(self, queue: Queue) -> None:
+        memory, name = self._memory, queue.name.encode()
+        text = _TEXT_HEAD % name
+        base = 8 * queue.at
+        plain = len(name) < lo.Q_TEXT_AT - lo.Q_NAME_AT and not _ESCAPED & set(name)
+        kept = name if plain else b""
+        memory.bytes[base + lo.Q_NAME_AT : base + lo.Q_NAME_AT + len(kept)] = kept
+        memory.words[queue.at + lo.Q_NAME_BYTES] = len(kept)
+        if kept:
+            memory.bytes[base + lo.Q_TEXT_AT : base + lo.Q_TEXT_AT + len(text)] = text
+            memory.words[queue.at + lo.Q_TEXT_BYTES] = len(text)

@@ -1,0 +1,127 @@
+"""Records applied to the array core: checked, never re-decided."""
+
+from collections.abc import Iterable, Sequence
+
+from magicqueue_cores import records
+from magicqueue_cores.array_core.store import Store
+from magicqueue_cores.contract import CoreError, JobState
+from magicqueue_cores.kernels import layout as lo
+
+
+def replay_record(  # noqa: C901 - one flat case a record
+    store: Store, record: records.Record
+) -> None:
+    """Apply one record. Raises `CoreError` if it cannot have happened here."""
+    match record:
+        case records.Pushed():
+            _push(store, record)
+        case records.Matured():
+            for _, slot in _jobs(store, record, JobState.DELAYED):
+                store.act(lo.V_TAKE_DELAYED, slot)
+        case records.Leased():
+            _lease(store, record)
+        case records.Extended(ids, until_ms):
+            _jobs(store, record, JobState.ACTIVE)
+            store.write_items(ids, None)
+            store.act(lo.V_HEARTBEAT, len(ids), until_ms)
+        case records.Acked():
+            _ack(store, record)
+        case records.Failed(ids, errors, run_ats_ms, at_ms):
+            _jobs(store, record, JobState.ACTIVE)
+            store.retry(ids, errors, run_ats_ms, at_ms)
+        case records.Lost(ids):
+            _jobs(store, record, JobState.ACTIVE)
+            store.lose(ids, lost_max=0)
+        case records.Died(ids, reason, errors, at_ms):
+            _jobs(store, record, JobState.ACTIVE)
+            store.bury(ids, reason, errors, at_ms)
+        case records.Removed():
+            _remove(store, record)
+        case records.Revived(ids, at_ms):
+            _jobs(store, record, JobState.DEAD)
+            store.revive(ids, at_ms)
+        case records.Paused(queue, paused):
+            at = store.queues.of(queue).at
+            store.memory.words[at + lo.Q_PAUSED] = paused
+
+
+def _push(store: Store, record: records.Pushed) -> None:
+    state, queues = store.memory.state, store.queues
+    if record.first_id < state[lo.S_NEXT_ID]:
+        raise CoreError(
+            f"a record pushes job {record.first_id}, but ids up to "
+            f"{state[lo.S_NEXT_ID] - 1} were given before it"
+        )
+    bound = store.options.queues_max
+    if bound and len(queues.by_name) >= bound and record.queue not in queues.by_name:
+        queues.forget_idle()
+    bounds = state[lo.S_JOBS_MAX], state[lo.S_MEMORY_BYTES_MAX]
+    state[lo.S_JOBS_MAX] = state[lo.S_MEMORY_BYTES_MAX] = 0
+    try:
+        state[lo.S_NEXT_ID] = record.first_id
+        store.push(queues.of(record.queue), record, record.created_at_ms)
+    finally:
+        state[lo.S_JOBS_MAX], state[lo.S_MEMORY_BYTES_MAX] = bounds
+
+
+def _lease(store: Store, record: records.Leased) -> None:
+    jobs = _jobs(store, record, JobState.READY)
+    names = {store.queue_of(slot).name for _, slot in jobs}
+    if len(names) != 1:
+        raise CoreError(f"a record leases jobs of {len(names)} queues to one pull")
+    session = store.session(record.session)
+    lease = store.act(lo.V_OPEN_LEASE, session, record.until_ms)
+    for _, slot in jobs:
+        store.act(lo.V_TAKE_READY, slot)
+        store.act(lo.V_LEND, slot, lease)
+
+
+def _ack(store: Store, record: records.Acked) -> None:
+    for job_id, slot in _jobs(store, record, JobState.ACTIVE, JobState.READY):
+        attempts = store.field(slot, lo.JH_ATTEMPTS)
+        store.write_items((job_id,), (attempts,))
+        store.act(lo.V_ACK, 1)
+        if store.outcomes(1) != [lo.DONE]:
+            raise CoreError(f"a record settles job {job_id}, which was not handed out")
+
+
+def _remove(store: Store, record: records.Removed) -> None:
+    if record.cause != "drained":
+        _jobs(store, record, JobState.DEAD)
+        store.remove_dead(record.ids, dropped=record.cause == "dropped")
+        return
+    counts: dict[str, int] = {}
+    for _, slot in _jobs(store, record, JobState.READY, JobState.DELAYED):
+        name = store.queue_of(slot).name
+        counts[name] = counts.get(name, 0) + 1
+    words = store.memory.words
+    for name, count in counts.items():
+        at = store.queues.by_name[name].at
+        held = int(words[at + lo.Q_QUEUED] + words[at + lo.Q_DELAYED])
+        if held != count:
+            raise CoreError(f"a record drains {count} jobs of {name!r}, which holds {held}")
+    for name in counts:
+        store.act(lo.V_DRAIN, store.queues.by_name[name].number)
+
+
+def _jobs(
+    store: Store, record: records.Record, *states: JobState
+) -> Sequence[tuple[int, int]]:
+    """The ids and records of the jobs that a record names, all in one of the states."""
+    assert not isinstance(record, records.Pushed | records.Paused)
+    found = []
+    for job_id in _once_each(record.ids):
+        slot = store.find(job_id)
+        state = store.state_of(slot) if slot else None
+        if state not in states:
+            where = "not here" if state is None else state.name
+            what = type(record).__name__
+            raise CoreError(f"a record says {what} of job {job_id}, which is {where}")
+        found.append((job_id, slot))
+    return found
+
+
+def _once_each(ids: Sequence[int]) -> Iterable[int]:
+    if len(set(ids)) != len(ids):
+        raise CoreError("a record names a job twice")
+    return ids

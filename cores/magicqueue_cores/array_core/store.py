@@ -1,0 +1,352 @@
+"""The jobs in the core's memory, as Python sees and changes them.
+
+Kernels do what touches many jobs; here are the batches that go to them and come from
+them, and the little that Python itself keeps for a job: its last error, how it died, and
+a payload too long for the arena. A job with any of these is marked, and the kernels
+leave a note when it is settled.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+
+from magicqueue_cores.array_core.memory import Memory
+from magicqueue_cores.array_core.queues import Queue, Queues
+from magicqueue_cores.contract import (
+    NEVER_MS,
+    CoreOptions,
+    Full,
+    JobState,
+    JobView,
+    NewJobs,
+    WireDefaults,
+)
+from magicqueue_cores.kernels import layout as lo
+from magicqueue_cores.kernels.verbs import act
+from magicqueue_cores.records import Pushed
+
+JOB_OVERHEAD_BYTES: Final = 96
+"""Measured: resident memory a queued job beyond its payload, growth of tables included."""
+_ERROR_TEXT: Final = msgspec.json.Decoder(str)
+_INT32_MAX: Final = 2**31 - 1
+
+
+class Death(msgspec.Struct, gc=False):
+    """How a job died."""
+
+    reason: str
+    at_ms: int
+
+
+class Store:
+    """Jobs, queues and sessions. Methods get record numbers, or ids that are known."""
+
+    def __init__(self, options: CoreOptions, wire: WireDefaults) -> None:
+        """Start empty."""
+        self.memory = Memory()
+        self.options = options
+        self.queues = Queues(self.memory, options)
+        self.sessions: dict[int, int] = {0: 0}
+        self.errors: dict[int, str] = {}
+        self.large: dict[int, tuple[bytes, Queue]] = {}
+        self.deaths: dict[int, Death] = {}
+        self._error_chars_max = wire.error_chars_max
+        self._free_sessions: list[int] = []
+        self._set_up(wire)
+
+    def act(self, verb: int, one: int = 0, two: int = 0, three: int = 0) -> int:
+        """Run a kernel of `verbs`, and see to its notes."""
+        result: int = act(self.memory.words, verb, one, two, three)
+        if self.memory.state[lo.S_NOTES]:
+            self.take_notes()
+        return result
+
+    def find(self, job_id: int) -> int:
+        """The job's record, or 0. O(1)."""
+        return int(act(self.memory.words, lo.V_FIND, job_id, 0, 0))
+
+    def field(self, slot: int, half: int) -> int:
+        """A half of a job's record."""
+        return self.memory.half[lo.JOBS_H + slot * lo.JOB_HALVES + half]
+
+    def word(self, slot: int, word: int) -> int:
+        """A word of a job's record."""
+        return self.memory.word[lo.JOBS_W + slot * lo.JOB_WORDS + word]
+
+    def header(self, slot: int, half: int) -> int:
+        """A half of the header of a job's block."""
+        block = self.word(slot, lo.J_BLOCK) >> lo.BLOCK_BITS
+        return self.memory.half[lo.ARENA_H + 2 * block + half]
+
+    def state_of(self, slot: int) -> JobState:
+        """Where the job is."""
+        return JobState(self.field(slot, lo.JH_META) & lo.META_STATE)
+
+    def queue_of(self, slot: int) -> Queue:
+        """The job's queue."""
+        return self.queues.numbered(self.field(slot, lo.JH_META) >> lo.META_QUEUE_SHIFT)
+
+    def payload(self, slot: int) -> bytes:
+        """The job's payload."""
+        if self.field(slot, lo.JH_META) & lo.META_LARGE:
+            return self.large[self.word(slot, lo.J_ID)][0]
+        place = self.word(slot, lo.J_BLOCK)
+        start = lo.ARENA_B + 8 * (place >> lo.BLOCK_BITS) + lo.BLOCK_HEADER_BYTES
+        return bytes(self.memory.bytes[start : start + (place & lo.BLOCK_MASK)])
+
+    def session(self, number: int) -> int:
+        """What kernels call a session."""
+        index = self.sessions.get(number)
+        if index is None:
+            index = self._free_sessions.pop() if self._free_sessions else len(self.sessions)
+            self.sessions[number] = index
+            self.memory.words[lo.SESSIONS_W + index * lo.SESSION_WORDS + lo.N_NUMBER] = (
+                number
+            )
+        return index
+
+    def forget_session(self, number: int) -> None:
+        """A session that holds nothing is over."""
+        index = self.sessions.pop(number, None)
+        if index is not None:
+            self._free_sessions.append(index)
+
+    def mark(self, slot: int, flags: int) -> None:
+        """Note that Python keeps something for a job."""
+        self.memory.half[lo.JOBS_H + slot * lo.JOB_HALVES + lo.JH_META] |= flags
+
+    def set_error(self, job_id: int, slot: int, error: str | None) -> None:
+        """Keep a job's last error."""
+        if error is None:
+            self.errors.pop(job_id, None)
+        else:
+            self.errors[job_id] = error
+            self.mark(slot, lo.META_NOTED)
+
+    def take_notes(self) -> None:
+        """See to what kernels noted: jobs that are gone, errors that came in lines."""
+        memory = self.memory
+        count = memory.state[lo.S_NOTES]
+        notes = memory.words[lo.NOTES_W : lo.NOTES_W + count * lo.NOTE_WORDS].tolist()
+        memory.state[lo.S_NOTES] = 0
+        for place in range(0, len(notes), lo.NOTE_WORDS):
+            job_id, at, size = notes[place : place + lo.NOTE_WORDS]
+            if at > 0:
+                self.errors[job_id] = self.error_text(at, size)
+                continue
+            self.errors.pop(job_id, None)
+            if at == lo.NOTE_SETTLED:
+                self.deaths.pop(job_id, None)
+                self._drop_large(job_id)
+
+    def error_text(self, at: int, size: int) -> str:
+        """The error that a request had at a place of the memory, as JSON."""
+        text = _ERROR_TEXT.decode(bytes(self.memory.bytes[at : at + size]))
+        return text[: self._error_chars_max]
+
+    def write_items(self, ids: Sequence[int], attempts: Sequence[int] | None) -> None:
+        """Put verdicts into scratch."""
+        count = len(ids)
+        if count == 1:
+            scratch = self.memory.scratch
+            scratch[lo.I_ID] = ids[0]
+            scratch[lo.I_ATTEMPT] = attempts[0] if attempts else 0
+            return
+        items = self._scratch_table(count, lo.ITEM_WORDS)
+        items[:, lo.I_ID] = ids
+        items[:, lo.I_ATTEMPT] = attempts or 0
+
+    def outcomes(self, count: int) -> list[int]:
+        """What became of each verdict."""
+        if count == 1:
+            return [self.memory.scratch[lo.I_ERROR]]
+        outcomes: list[int] = self._scratch_table(count, lo.ITEM_WORDS)[
+            :, lo.I_ERROR
+        ].tolist()
+        return outcomes
+
+    def scratch_list(self, count: int) -> list[int]:
+        """The first words of scratch."""
+        listed: list[int] = self.memory.words[lo.SCRATCH_W : lo.SCRATCH_W + count].tolist()
+        return listed
+
+    def push(self, queue: Queue, batch: NewJobs | Pushed, at_ms: int) -> int:
+        """Store a batch; gives its first id. Raises `Full` if the tables cannot hold it."""
+        payloads = batch.payloads
+        if len(payloads) == 1 and len(payloads[0]) <= lo.PAYLOAD_BYTES_MAX:
+            return self._push_one(queue, payloads[0], batch, at_ms)
+        large = self._write_payloads(payloads)
+        rows = self._scratch_table(len(payloads), lo.ROW_WORDS)
+        rows[:, lo.X_PRIORITY] = batch.priorities
+        rows[:, lo.X_RUN_AT] = batch.run_ats_ms
+        rows[:, lo.X_MAX_ATTEMPTS] = np.minimum(batch.max_attempts, _INT32_MAX)
+        rows[:, lo.X_BACKOFF] = np.minimum(batch.backoffs_ms, self.options.backoff_ms_max)
+        rows[:, lo.X_BACKOFF] |= np.asarray(batch.jitters, np.int64) << lo.X_JITTER_BIT
+        first_id = self._pushed(self.act(lo.V_PUSH, queue.number, len(payloads), at_ms))
+        for index in large:
+            self._keep_large(queue, first_id + index, payloads[index])
+        return first_id
+
+    def lose(self, ids: Sequence[int], lost_max: int | None = None) -> list[int]:
+        """Active jobs are back at their old place; gives those lost too often for that.
+
+        These are left as they are. lost_max: 0 is no bound; None is that of the options.
+        """
+        memory, count = self.memory, len(ids)
+        memory.words[lo.SCRATCH_W : lo.SCRATCH_W + count] = ids
+        bound = self.options.lost_max if lost_max is None else lost_max
+        return self.scratch_list(self.act(lo.V_LOSE_MANY, count, bound))
+
+    def bury(
+        self, ids: Iterable[int], reason: str, errors: Iterable[str | None], at_ms: int
+    ) -> None:
+        """Active jobs are dead, by a failure or a loss that counts."""
+        for job_id, error in zip(ids, errors, strict=True):
+            slot = self.find(job_id)
+            queue = self.queue_of(slot)
+            size = len(self.payload(slot))
+            if reason == "failed":
+                self.act(lo.V_FAIL_FOR_GOOD, slot)
+            else:
+                self.act(lo.V_LOSE, slot, 1)
+            self.set_error(job_id, slot, error)
+            self.mark(slot, lo.META_NOTED)
+            self.deaths[job_id] = Death(reason, at_ms)
+            queue.dead.add(job_id, size)
+
+    def retry(
+        self,
+        ids: Sequence[int],
+        errors: Sequence[str | None],
+        run_ats_ms: Sequence[int],
+        at_ms: int,
+    ) -> None:
+        """Active jobs failed; each is due at its run_at, ready if that is now."""
+        for job_id, error, run_at_ms in zip(ids, errors, run_ats_ms, strict=True):
+            slot = self.find(job_id)
+            self.act(lo.V_RETRY, slot, run_at_ms, at_ms)
+            self.set_error(job_id, slot, error)
+
+    def revive(self, ids: Iterable[int], at_ms: int) -> None:
+        """Dead jobs are ready anew, in this order."""
+        for job_id in ids:
+            slot = self.find(job_id)
+            self.queue_of(slot).dead.remove(job_id)
+            del self.deaths[job_id]
+            self.errors.pop(job_id, None)
+            self.act(lo.V_REVIVE, slot, at_ms)
+
+    def remove_dead(self, ids: Iterable[int], *, dropped: bool) -> None:
+        """Dead jobs are gone."""
+        for job_id in ids:
+            slot = self.find(job_id)
+            queue = self.queue_of(slot)
+            queue.dead.remove(job_id)
+            queue.dropped += dropped
+            self.act(lo.V_REMOVE, slot)
+
+    def view(self, slot: int) -> JobView:
+        """All that can be said of one job."""
+        job_id = self.word(slot, lo.J_ID)
+        state = self.state_of(slot)
+        attempts = self.field(slot, lo.JH_ATTEMPTS)
+        lost = self.header(slot, lo.B_SIZES) >> lo.B_LOST_SHIFT
+        death = self.deaths.get(job_id)
+        until_ms = None
+        if state is JobState.ACTIVE:
+            lease = self.field(slot, lo.JH_LEASE)
+            until_ms = int(self.memory.words[lo.LEASES_W + lease * lo.LEASE_WORDS])
+        return JobView(
+            id=job_id,
+            queue=self.queue_of(slot).name,
+            payload=self.payload(slot),
+            priority=self.field(slot, lo.JH_PRIORITY),
+            created_at_ms=self.word(slot, lo.J_CREATED),
+            run_at_ms=self.word(slot, lo.J_RUN_AT),
+            attempts=attempts,
+            state=state,
+            failures=attempts - lost - (state is JobState.ACTIVE),
+            lost=lost,
+            max_attempts=self.header(slot, lo.B_MAX_ATTEMPTS),
+            error=self.errors.get(job_id),
+            lease_until_ms=until_ms,
+            reason=death.reason if death else None,
+            died_at_ms=death.at_ms if death else None,
+        )
+
+    def _set_up(self, wire: WireDefaults) -> None:
+        state, options = self.memory.state, self.options
+        state[lo.S_NEXT_ID] = 1
+        state[lo.S_DEADLINE] = NEVER_MS
+        state[lo.S_JOBS_MAX] = options.jobs_max
+        state[lo.S_MEMORY_BYTES_MAX] = options.memory_bytes_max
+        state[lo.S_OVERHEAD_BYTES] = JOB_OVERHEAD_BYTES
+        state[lo.S_BACKOFF_MAX] = options.backoff_ms_max
+        state[lo.S_JOB_BYTES_MAX] = wire.job_bytes_max
+        state[lo.S_PUSH_JOBS_MAX] = wire.push_jobs_max
+        state[lo.S_PULL_JOBS_MAX] = wire.pull_jobs_max
+        state[lo.S_REPLY_BYTES_MAX] = wire.reply_payload_bytes_max
+        state[lo.S_LEASE] = wire.lease_ms
+        state[lo.S_MAX_ATTEMPTS] = min(wire.max_attempts, _INT32_MAX)
+        state[lo.S_BACKOFF] = min(wire.backoff_ms, options.backoff_ms_max)
+        state[lo.S_OUTPUT_SOFT_MAX] = min(wire.reply_bytes_a_call, lo.OUTPUT_BYTES_MAX // 2)
+
+    def _push_one(
+        self, queue: Queue, payload: bytes, batch: NewJobs | Pushed, at_ms: int
+    ) -> int:
+        """Store one job: at a third of the price of a batch of one."""
+        scratch = self.memory.scratch
+        self.memory.bytes[lo.INPUT_B : lo.INPUT_B + len(payload)] = payload
+        scratch[lo.X_DATA] = lo.INPUT_B
+        scratch[lo.X_DATA_BYTES] = len(payload)
+        scratch[lo.X_PRIORITY] = _first(batch.priorities)
+        scratch[lo.X_RUN_AT] = _first(batch.run_ats_ms)
+        scratch[lo.X_MAX_ATTEMPTS] = min(_first(batch.max_attempts), _INT32_MAX)
+        backoff_ms = min(_first(batch.backoffs_ms), self.options.backoff_ms_max)
+        scratch[lo.X_BACKOFF] = backoff_ms | _first(batch.jitters) << lo.X_JITTER_BIT
+        return self._pushed(self.act(lo.V_PUSH, queue.number, 1, at_ms))
+
+    def _pushed(self, first_id: int) -> int:
+        if first_id < 0:
+            raise Full("the array core's tables cannot hold more jobs: drain a queue")
+        return first_id
+
+    def _scratch_table(self, count: int, width: int) -> Any:
+        words = self.memory.words[lo.SCRATCH_W : lo.SCRATCH_W + count * width]
+        return words.reshape(count, width)
+
+    def _write_payloads(self, payloads: Sequence[bytes]) -> list[int]:
+        """Put payloads where kernels look for them; gives which are too long for that."""
+        sizes = np.fromiter(map(len, payloads), np.int64, len(payloads))
+        most = lo.PAYLOAD_BYTES_MAX if int(sizes.sum()) <= lo.INPUT_BYTES_MAX else 0
+        large: list[int] = np.flatnonzero(sizes > most).tolist()
+        if large:
+            payloads = list(payloads)
+            for index in large:
+                payloads[index] = b""
+                sizes[index] = 0
+        joined = b"".join(payloads)
+        self.memory.bytes[lo.INPUT_B : lo.INPUT_B + len(joined)] = joined
+        rows = self._scratch_table(len(payloads), lo.ROW_WORDS)
+        rows[:, lo.X_DATA] = lo.INPUT_B + np.cumsum(sizes) - sizes
+        rows[:, lo.X_DATA_BYTES] = sizes
+        return large
+
+    def _keep_large(self, queue: Queue, job_id: int, payload: bytes) -> None:
+        self.large[job_id] = (payload, queue)
+        self.mark(self.find(job_id), lo.META_LARGE | lo.META_NOTED)
+        self.memory.words[queue.at + lo.Q_LARGE] += 1
+        self.memory.state[lo.S_PAYLOAD_BYTES] += len(payload)
+
+    def _drop_large(self, job_id: int) -> None:
+        kept = self.large.pop(job_id, None)
+        if kept is not None:
+            payload, queue = kept
+            self.memory.words[queue.at + lo.Q_LARGE] -= 1
+            self.memory.state[lo.S_PAYLOAD_BYTES] -= len(payload)
+
+
+def _first(column: int | Sequence[int]) -> int:
+    return column if isinstance(column, int) else column[0]

@@ -1,0 +1,136 @@
+"""What the array core tells: deliveries, dead letters, totals, the record of a push."""
+
+from typing import Any
+
+import numpy as np
+
+from magicqueue_cores import records
+from magicqueue_cores.array_core.store import JOB_OVERHEAD_BYTES, Store
+from magicqueue_cores.contract import (
+    CoreStats,
+    DeadPage,
+    Delivery,
+    JobState,
+    JobView,
+    NewJobs,
+    NotFound,
+)
+from magicqueue_cores.dead_letters import no_such_cursor
+from magicqueue_cores.kernels import layout as lo
+
+
+def delivery(store: Store, slots: list[int]) -> Delivery:
+    """Jobs that were just lent, as columns."""
+    if len(slots) == 1:
+        return _delivery_of_one(store, slots[0])
+    words, halves = store.memory.words, store.memory.halves
+    at: Any = lo.JOBS_W + np.asarray(slots, np.int64) * lo.JOB_WORDS
+    return Delivery(
+        words[at + lo.J_ID].tolist(),
+        _payloads(store, slots, words[at + lo.J_BLOCK]),
+        halves[2 * at + lo.JH_PRIORITY].tolist(),
+        words[at + lo.J_CREATED].tolist(),
+        words[at + lo.J_RUN_AT].tolist(),
+        halves[2 * at + lo.JH_ATTEMPTS].tolist(),
+    )
+
+
+def _delivery_of_one(store: Store, slot: int) -> Delivery:
+    return Delivery(
+        [store.word(slot, lo.J_ID)],
+        [store.payload(slot)],
+        [store.field(slot, lo.JH_PRIORITY)],
+        [store.word(slot, lo.J_CREATED)],
+        [store.word(slot, lo.J_RUN_AT)],
+        [store.field(slot, lo.JH_ATTEMPTS)],
+    )
+
+
+def _payloads(store: Store, slots: list[int], places: Any) -> list[bytes]:
+    if store.large:
+        return [store.payload(slot) for slot in slots]
+    view = store.memory.bytes
+    starts = lo.ARENA_B + 8 * (places >> lo.BLOCK_BITS) + lo.BLOCK_HEADER_BYTES
+    ends = starts + (places & lo.BLOCK_MASK)
+    spans = zip(starts.tolist(), ends.tolist(), strict=True)
+    return [view[start:end].tobytes() for start, end in spans]
+
+
+def dead_page(
+    store: Store, queue: str, count: int, payload_bytes_max: int, after_id: int | None
+) -> DeadPage:
+    """Dead letters behind `after_id`, one at least; raises `NotFound` for a lost cursor."""
+    known = store.queues.by_name.get(queue)
+    if known is None:
+        if after_id is not None:
+            raise NotFound(no_such_cursor(queue, after_id))
+        return DeadPage([], None)
+    page: list[JobView] = []
+    for job_id in known.dead.after(after_id):
+        view = store.view(store.find(job_id))
+        payload_bytes_max -= len(view.payload)
+        if page and (len(page) >= count or payload_bytes_max < 0):
+            return DeadPage(page, page[-1].id)
+        page.append(view)
+    return DeadPage(page, None)
+
+
+def dead_ids(store: Store, queue: str | None, job_id: int | None) -> list[int]:
+    """One dead letter, which must be there, or all of a queue in order of death."""
+    if job_id is None:
+        if queue is None:
+            raise ValueError("name a job or a queue")
+        known = store.queues.by_name.get(queue)
+        return [] if known is None else list(known.dead)
+    slot = store.find(job_id)
+    if not slot or store.state_of(slot) is not JobState.DEAD:
+        raise NotFound(f"job {job_id} is not a dead letter")
+    name = store.queue_of(slot).name
+    if queue is not None and name != queue:
+        raise NotFound(f"job {job_id} is a dead letter of {name!r}, not {queue!r}")
+    return [job_id]
+
+
+def memory_bytes(store: Store) -> int:
+    """Payloads and what their jobs take beside, dead ones included."""
+    state = store.memory.state
+    jobs = state[lo.S_LIVE] + state[lo.S_DEAD]
+    return state[lo.S_PAYLOAD_BYTES] + jobs * JOB_OVERHEAD_BYTES
+
+
+def core_stats(store: Store, now_ms: int) -> CoreStats:
+    """Totals over all queues, with what the forgotten ones had counted. O(queues)."""
+    queues = store.queues
+    known = [queues.stats(queue, now_ms) for queue in queues.by_name.values()]
+    counted = [*known, queues.forgotten]
+    return CoreStats(
+        queued=sum(q.queued for q in known),
+        processing=sum(q.processing for q in known),
+        delayed=sum(q.delayed for q in known),
+        dead=sum(q.dead for q in known),
+        paused=sum(q.paused for q in known),
+        pushed=sum(q.pushed for q in counted),
+        completed=sum(q.completed for q in counted),
+        failed=sum(q.failed for q in counted),
+        lost=sum(q.lost for q in counted),
+        expired=sum(q.expired for q in counted),
+        dropped=sum(q.dropped for q in counted),
+        oldest_ready_ms=max((q.oldest_ready_ms for q in known), default=0),
+        queues=len(known),
+        memory_bytes=memory_bytes(store),
+    )
+
+
+def pushed_record(queue: str, first_id: int, jobs: NewJobs, now_ms: int) -> records.Pushed:
+    """What a push reports."""
+    return records.Pushed(
+        queue,
+        first_id,
+        now_ms,
+        jobs.payloads,
+        jobs.run_ats_ms,
+        jobs.priorities,
+        jobs.max_attempts,
+        jobs.backoffs_ms,
+        jobs.jitters,
+    )

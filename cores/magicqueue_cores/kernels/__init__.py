@@ -1,0 +1,1 @@
+"""The kernels of the array core: compiled functions over one flat memory."""

@@ -1,0 +1,207 @@
+"""Running command lines: from the input region to the output region.
+
+`execute` takes line after line, as long as each is for it, and gives back how far it came
+and how much it answered. A line is read whole before anything changes, and whatever could
+refuse it is looked at first; so a line is either done with its reply, or not touched.
+
+With a sink for records, each change is also noted as an event, for Python to make a
+record of; without one this costs a test a command.
+"""
+# ruff: noqa: PLR2004 - bytes of JSON are plainest as numbers
+# ruff: noqa: PLR0911 - flat lists of cases
+
+from typing import Final
+
+from magicqueue_cores.kernels import layout as lo
+from magicqueue_cores.kernels.arena import compact, sprawls
+from magicqueue_cores.kernels.fields import BIT_DATA, BIT_ID
+from magicqueue_cores.kernels.jit import (
+    Memory,
+    Words,
+    bytes_of,
+    halves_of,
+    inlined,
+    kernel,
+    part,
+    words_of,
+)
+from magicqueue_cores.kernels.jobs import (
+    add_jobs,
+    has_room,
+    lend,
+)
+from magicqueue_cores.kernels.reply import (
+    begin_jobs,
+    end_reply,
+    write_jobs,
+    write_null,
+    write_pushed,
+    write_pushed_batch,
+)
+from magicqueue_cores.kernels.request import (
+    BIT_IDS,
+    BIT_JOBS,
+    BIT_QUEUE,
+    read_line,
+)
+from magicqueue_cores.kernels.scan import skip_space
+from magicqueue_cores.kernels.timers import open_lease, set_deadline
+from magicqueue_cores.kernels.verdicts import (
+    ack,
+    ack_batch,
+    begin_event,
+    fail,
+    fail_batch,
+    heartbeat,
+    single_heartbeat,
+)
+
+_ID_TEXT_BYTES: Final = 17
+_JOB_TEXT_BYTES: Final = 192
+"""What a job's object has beside its queue and data, at most."""
+
+
+@part
+def _record_pushed(w: Words, queue: int, first_id: int, rows: int, count: int) -> None:
+    at = begin_event(w, lo.E_PUSHED, count, queue, first_id)
+    for k in range(count * lo.ROW_WORDS):
+        w[at + k] = w[rows + k]
+    w[lo.S_EVENTS] = at + count * lo.ROW_WORDS - lo.EVENTS_W
+
+
+@part
+def _push(w: Words, h: Words, b: Words, rows: int, count: int, o: int) -> int:
+    """PUSH and PUSHB: store the rows."""
+    queue = w[lo.R_QUEUE]
+    total = 0
+    for k in range(count):
+        total += w[rows + k * lo.ROW_WORDS + lo.X_DATA_BYTES]
+    watched = w[lo.QUEUES_W + queue * lo.QUEUE_WORDS + lo.Q_WATCHED]
+    if watched != 0 or not has_room(w, count, total):
+        return -1
+    if o - lo.OUTPUT_B + count * _ID_TEXT_BYTES > lo.OUTPUT_BYTES_MAX:
+        return -1
+    first_id = add_jobs(w, h, b, queue, rows, count, w[lo.R_NOW])
+    if w[lo.S_RECORDING] != 0:
+        _record_pushed(w, queue, first_id, rows, count)
+    if w[lo.R_COMMAND] == lo.C_PUSH:
+        return write_pushed(w, b, o, first_id)
+    return write_pushed_batch(w, b, o, first_id, count)
+
+
+@part
+def _output_needed(w: Words, queue: int, count: int) -> int:
+    """How long the reply to a pull of `count` jobs may be."""
+    at = lo.QUEUES_W + queue * lo.QUEUE_WORDS
+    count = min(count, w[at + lo.Q_QUEUED])
+    largest = w[at + lo.Q_PAYLOAD_MAX]
+    payloads = min(count * largest, w[lo.S_REPLY_BYTES_MAX] + largest)
+    return payloads + count * (w[at + lo.Q_TEXT_BYTES] + _JOB_TEXT_BYTES)
+
+
+@part
+def _record_slots(w: Words, kind: int, count: int, one: int, two: int) -> None:
+    at = begin_event(w, kind, count, one, two)
+    for k in range(count):
+        w[at + k] = w[lo.JOBS_W + w[lo.SCRATCH_W + k] * lo.JOB_WORDS + lo.J_ID]
+    w[lo.S_EVENTS] = at + count - lo.EVENTS_W
+
+
+@part
+def _pull(w: Words, h: Words, b: Words, count: int, o: int) -> int:
+    """PULL and PULLB of jobs that are there, or that need not be waited for."""
+    queue = w[lo.R_QUEUE]
+    at = lo.QUEUES_W + queue * lo.QUEUE_WORDS
+    if w[at + lo.Q_WATCHED] != 0 or w[at + lo.Q_LARGE] != 0:
+        return -1
+    nothing = w[at + lo.Q_QUEUED] == 0 or w[at + lo.Q_PAUSED] != 0
+    if nothing and w[lo.R_TIMEOUT] != 0:
+        return -1
+    count = min(count, w[lo.S_PULL_JOBS_MAX])
+    if o - lo.OUTPUT_B + _output_needed(w, queue, count) > lo.OUTPUT_BYTES_MAX:
+        return -1
+    single = w[lo.R_COMMAND] == lo.C_PULL
+    o = begin_jobs(b, o, single)
+    if nothing:
+        o = write_null(b, o) if single else o
+    else:
+        until = w[lo.R_NOW] + w[lo.R_LEASE]
+        lease = open_lease(w, w[lo.R_SESSION], until)
+        taken = lend(w, h, queue, count, w[lo.S_REPLY_BYTES_MAX], lease)
+        if w[lo.S_RECORDING] != 0:
+            number = w[lo.SESSIONS_W + w[lo.R_SESSION] * lo.SESSION_WORDS + lo.N_NUMBER]
+            _record_slots(w, lo.E_LEASED, taken, number, until)
+        o = write_jobs(w, h, b, o, queue, taken)
+    if not single:
+        b[o] = 93
+        o += 1
+    return end_reply(w, b, o)
+
+
+@inlined
+def _run_on_queue(w: Words, h: Words, b: Words, o: int) -> int:
+    """Run a command that names a queue."""
+    command, seen = w[lo.R_COMMAND], w[lo.R_SEEN]
+    if command == lo.C_PUSH and seen & BIT_DATA != 0:
+        return _push(w, h, b, lo.R_ROW, 1, o)
+    if command == lo.C_PUSHB and seen & BIT_JOBS != 0:
+        return _push(w, h, b, lo.SCRATCH_W, w[lo.R_ITEMS], o)
+    if command == lo.C_PULL:
+        return _pull(w, h, b, 1, o)
+    if command == lo.C_PULLB and w[lo.R_COUNT] != lo.ABSENT:
+        return _pull(w, h, b, w[lo.R_COUNT], o)
+    return -1
+
+
+@inlined
+def _run(w: Words, h: Words, b: Words, o: int) -> int:
+    """Run the request that was read; gives the place behind the reply, or -1."""
+    command, seen = w[lo.R_COMMAND], w[lo.R_SEEN]
+    if command <= lo.C_PULLB:
+        return _run_on_queue(w, h, b, o) if seen & BIT_QUEUE != 0 else -1
+    if command == lo.C_ACK and seen & BIT_ID != 0:
+        return ack(w, h, b, o)
+    if command == lo.C_ACKB and seen & BIT_IDS != 0:
+        return ack_batch(w, h, b, o)
+    if command == lo.C_FAIL and seen & BIT_ID != 0:
+        return fail(w, h, b, o)
+    if command == lo.C_FAILB and seen & BIT_JOBS != 0:
+        return fail_batch(w, h, b, o)
+    if command == lo.C_HEARTBEAT and seen & (BIT_ID | BIT_IDS) == BIT_IDS:
+        return heartbeat(w, h, b, o)
+    if command == lo.C_HEARTBEAT and seen & (BIT_ID | BIT_IDS) == BIT_ID:
+        return single_heartbeat(w, h, b, o)
+    return -1
+
+
+@kernel("int64(int64[::1], int64, int64, int64)")
+def execute(memory: Memory, size: int, session: int, now: int) -> int:
+    """Run lines of `size` bytes; gives consumed bytes << 32 | reply bytes."""
+    w, h, b = words_of(memory), halves_of(memory), bytes_of(memory)
+    w[lo.R_NOW] = now
+    w[lo.R_SESSION] = session
+    w[lo.S_NOTES] = 0
+    w[lo.S_EVENTS] = 0
+    i = lo.INPUT_B
+    o = lo.OUTPUT_B
+    most = o + w[lo.S_OUTPUT_SOFT_MAX]
+    end = i + size
+    while i < end and o < most:
+        if b[i] == 10:
+            i += 1
+            continue
+        if b[i] == 13 and b[i + 1] == 10:
+            i += 2
+            continue
+        following = read_line(w, h, b, skip_space(b, i))
+        if following < 0:
+            break
+        behind = _run(w, h, b, o)
+        if behind < 0:
+            break
+        i = following
+        o = behind
+    set_deadline(w)
+    if sprawls(w):
+        compact(w, h, b)
+    return (i - lo.INPUT_B) << 32 | (o - lo.OUTPUT_B)

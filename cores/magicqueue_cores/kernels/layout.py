@@ -1,0 +1,359 @@
+"""Where everything lies in the array core's memory: regions, records, fields.
+
+The core's data lie in one reservation of virtual memory, of which only pages that were
+written take space. It is seen as three arrays: `w` of 64-bit words, `h` of 32-bit halves,
+`b` of bytes. A region's base has the suffix of the view it is for: `JOBS_W` is the word,
+`JOBS_H` the half where the job table starts. So a table never moves and never is copied
+when it grows, and kernels need three arrays however many tables there are.
+
+Numbers of records start at 1 and fresh memory is zero, so 0 always means "none", and
+nothing has to be filled before use.
+
+A job is one cache line. What is rarely looked at (retry policy, losses) is in front of
+its payload in the arena; an active job's links chain the jobs of one lease, a ready job's
+links chain its run.
+"""
+
+from typing import Final
+
+_REGION_ALIGNMENT_BYTES: Final = 1 << 21
+
+SEGMENT_BYTES: Final = 1 << 20
+SEGMENT_SHIFT: Final = 17
+"""From a block's number (its address in the arena in 8 bytes) to its segment's."""
+SEGMENT_FILL_MAX: Final = SEGMENT_BYTES - 16
+"""A copy may write 15 bytes too many."""
+PAYLOAD_BYTES_MAX: Final = 1 << 16
+"""Longer payloads are kept as Python objects."""
+BLOCK_HEADER_BYTES: Final = 16
+
+JOBS_MAX: Final = (1 << 30) - (1 << 21)
+"""Records of jobs; there are never more levels (but for one a queue), pages or leases."""
+SEGMENTS_MAX: Final = (1 << 19) - 2
+QUEUES_MAX: Final = (1 << 20) - 2
+INPUT_BYTES_MAX: Final = 1 << 28
+OUTPUT_BYTES_MAX: Final = 1 << 27
+RID_BYTES_MAX: Final = 255
+
+SIZES: Final = {
+    "STATE": 1 << 21,
+    "INPUT": INPUT_BYTES_MAX + 4096,
+    "OUTPUT": OUTPUT_BYTES_MAX + 4096,
+    "SCRATCH": 1 << 33,
+    "EVENTS": 1 << 34,
+    "NOTES": 1 << 32,
+    "QUEUES": 1 << 30,
+    "QUEUE_BUCKETS": 1 << 23,
+    "SESSIONS": 1 << 28,
+    "LEVELS": 1 << 36,
+    "LEVEL_BUCKETS": 1 << 32,
+    "JOBS": 1 << 36,
+    "PAGES": 1 << 34,
+    "PAGE_SLOTS": 1 << 38,
+    "PAGE_BUCKETS": 1 << 32,
+    "LEASES": 1 << 36,
+    "LEASE_HEAP": 1 << 34,
+    "DELAY_HEAP": 1 << 34,
+    "SEGMENTS": 1 << 24,
+    "ARENA": 1 << 39,
+}
+
+
+def _bases() -> tuple[dict[str, int], int]:
+    bases, end = {}, 0
+    for name, size in SIZES.items():
+        bases[name] = end
+        end += -(-size // _REGION_ALIGNMENT_BYTES) * _REGION_ALIGNMENT_BYTES
+    return bases, end
+
+
+REGIONS, MEMORY_BYTES = _bases()
+
+STACK_B: Final = REGIONS["STATE"] + 8192
+"""The kinds of the JSON values that are open, one byte each."""
+INPUT_B: Final = REGIONS["INPUT"] + 64
+OUTPUT_B: Final = REGIONS["OUTPUT"]
+SCRATCH_W: Final = REGIONS["SCRATCH"] // 8
+EVENTS_W: Final = REGIONS["EVENTS"] // 8
+NOTES_W: Final = REGIONS["NOTES"] // 8
+QUEUES_W: Final = REGIONS["QUEUES"] // 8
+QUEUES_B: Final = REGIONS["QUEUES"]
+QUEUE_BUCKETS_H: Final = REGIONS["QUEUE_BUCKETS"] // 4
+SESSIONS_W: Final = REGIONS["SESSIONS"] // 8
+LEVELS_W: Final = REGIONS["LEVELS"] // 8
+LEVELS_H: Final = REGIONS["LEVELS"] // 4
+LEVEL_BUCKETS_H: Final = REGIONS["LEVEL_BUCKETS"] // 4
+JOBS_W: Final = REGIONS["JOBS"] // 8
+JOBS_H: Final = REGIONS["JOBS"] // 4
+PAGES_W: Final = REGIONS["PAGES"] // 8
+PAGES_H: Final = REGIONS["PAGES"] // 4
+PAGE_SLOTS_H: Final = REGIONS["PAGE_SLOTS"] // 4
+PAGE_BUCKETS_H: Final = REGIONS["PAGE_BUCKETS"] // 4
+LEASES_W: Final = REGIONS["LEASES"] // 8
+LEASE_HEAP_W: Final = REGIONS["LEASE_HEAP"] // 8
+DELAY_HEAP_W: Final = REGIONS["DELAY_HEAP"] // 8
+SEGMENTS_W: Final = REGIONS["SEGMENTS"] // 8
+ARENA_B: Final = REGIONS["ARENA"]
+ARENA_H: Final = REGIONS["ARENA"] // 4
+ARENA_W: Final = REGIONS["ARENA"] // 8
+
+# State: single words.
+S_NEXT_ID: Final = 0
+S_SEQUENCE: Final = 1
+S_DEADLINE: Final = 2
+S_LIVE: Final = 3
+S_DEAD: Final = 4
+S_PAYLOAD_BYTES: Final = 5
+S_SLOT_FREE: Final = 6
+S_SLOT_HIGH: Final = 7
+S_LEVEL_FREE: Final = 8
+S_LEVEL_HIGH: Final = 9
+S_PAGE_FREE: Final = 10
+S_PAGE_HIGH: Final = 11
+S_LAST_KEY: Final = 12
+S_LAST_PAGE: Final = 13
+S_LEASE_FREE: Final = 14
+S_LEASE_HIGH: Final = 15
+S_LEASES: Final = 16
+S_DELAYED: Final = 17
+S_SEGMENT: Final = 18
+S_FILL: Final = 19
+S_SEGMENT_FREE: Final = 20
+S_SEGMENT_HIGH: Final = 21
+S_SEGMENTS_USED: Final = 22
+S_BLOCK_BYTES: Final = 23
+S_VICTIM: Final = 24
+S_VICTIM_FILL: Final = 25
+S_CURSOR: Final = 26
+S_NOTES: Final = 27
+S_EVENTS: Final = 28
+S_RECORDING: Final = 29
+S_SEGMENTS_FREE: Final = 30
+S_SLOTS_USED: Final = 31
+# Hash tables: number of buckets, the power of two below, number of records.
+S_QUEUE_HASH: Final = 32
+S_LEVEL_HASH: Final = 35
+S_PAGE_HASH: Final = 38
+# What Python sets once.
+S_JOBS_MAX: Final = 48
+S_MEMORY_BYTES_MAX: Final = 49
+S_OVERHEAD_BYTES: Final = 50
+S_BACKOFF_MAX: Final = 51
+S_JOB_BYTES_MAX: Final = 52
+S_PUSH_JOBS_MAX: Final = 53
+S_PULL_JOBS_MAX: Final = 54
+S_REPLY_BYTES_MAX: Final = 55
+S_LEASE: Final = 56
+S_MAX_ATTEMPTS: Final = 57
+S_BACKOFF: Final = 58
+S_OUTPUT_SOFT_MAX: Final = 59
+# The request being read, and where it is answered.
+R_COMMAND: Final = 64
+R_SEEN: Final = 65
+R_QUEUE: Final = 66
+R_ROW: Final = 67
+"""A single job to push, as a row of the scratch region."""
+R_ITEM: Final = 74
+"""A single verdict, as an item of the scratch region."""
+R_COUNT: Final = 79
+R_TIMEOUT: Final = 80
+R_LEASE: Final = 81
+R_RID: Final = 82
+R_RID_BYTES: Final = 83
+R_ITEMS: Final = 84
+R_ITEMS_AT: Final = 85
+R_ITEMS_FIELD: Final = 86
+R_INTEGER: Final = 87
+R_BIT: Final = 88
+R_NOW: Final = 89
+R_SESSION: Final = 90
+
+# A queue: words, then its name, then the text between id and data in a job's JSON.
+QUEUE_WORDS: Final = 128
+Q_HASH: Final = 0
+Q_NAME_BYTES: Final = 2
+Q_TEXT_BYTES: Final = 3
+Q_QUEUED: Final = 4
+Q_PROCESSING: Final = 5
+Q_DELAYED: Final = 6
+Q_PAUSED: Final = 7
+Q_WATCHED: Final = 8
+Q_PUSHED: Final = 9
+Q_COMPLETED: Final = 10
+Q_FAILED: Final = 11
+Q_LOST: Final = 12
+Q_LARGE: Final = 13
+Q_PAYLOAD_MAX: Final = 14
+Q_TOP: Final = 15
+Q_LAST_LEVEL: Final = 16
+Q_NAME_AT: Final = 256
+Q_TEXT_AT: Final = 512
+
+# A session: the first of its leases, and its number.
+SESSION_WORDS: Final = 2
+N_LEASE: Final = 0
+N_NUMBER: Final = 1
+
+# Whatever is in a hash table has its key in word 0 and its chain's next in half 2.
+CHAIN_NEXT: Final = 2
+# Whatever is in a skew heap has 8 words, its key in word 4, its children in 14 and 15.
+HEAP_KEY: Final = 4
+HEAP_LEFT: Final = 14
+HEAP_RIGHT: Final = 15
+
+# A level: the ready jobs of one priority in one queue.
+LEVEL_WORDS: Final = 8
+LEVEL_HALVES: Final = 16
+L_KEY: Final = 0
+L_QUEUE: Final = 3
+L_HEAD: Final = 4
+L_TAIL: Final = 5
+L_RETURNED: Final = 6
+L_PRIORITY: Final = 10
+
+# A job: words, halves.
+JOB_WORDS: Final = 8
+JOB_HALVES: Final = 16
+J_ID: Final = 0
+J_BLOCK: Final = 1
+J_CREATED: Final = 2
+J_RUN_AT: Final = 3
+J_SEQUENCE: Final = 4
+JH_PRIORITY: Final = 10
+JH_ATTEMPTS: Final = 11
+JH_META: Final = 12
+JH_LEASE: Final = 13
+JH_NEXT: Final = 14
+JH_PREVIOUS: Final = 15
+
+BLOCK_BITS: Final = 20
+"""J_BLOCK is block << 20 | payload bytes."""
+BLOCK_MASK: Final = (1 << BLOCK_BITS) - 1
+
+# JH_META is queue << 8 | flags | state.
+META_QUEUE_SHIFT: Final = 8
+META_STATE: Final = 7
+META_JITTER: Final = 8
+META_NOTED: Final = 16
+"""Python keeps something for this job: an error text, or a long payload."""
+META_RETURNED: Final = 32
+META_LARGE: Final = 64
+READY: Final = 0
+DELAYED: Final = 1
+ACTIVE: Final = 2
+DEAD: Final = 3
+GHOST: Final = 4
+"""Settled while ready at its old place; its record goes when it comes to the top."""
+
+# A block's header: halves.
+B_JOB: Final = 0
+B_SIZES: Final = 1
+B_MAX_ATTEMPTS: Final = 2
+B_BACKOFF: Final = 3
+B_LOST_SHIFT: Final = 17
+B_BYTES_MASK: Final = (1 << B_LOST_SHIFT) - 1
+LOST_MAX: Final = (1 << 14) - 1
+
+# A page of the id index: 64 jobs.
+PAGE_BITS: Final = 6
+PAGE_MASK: Final = 63
+PAGE_WORDS: Final = 2
+PAGE_HALVES: Final = 4
+P_COUNT: Final = 3
+
+# A lease: words.
+LEASE_WORDS: Final = 8
+G_UNTIL: Final = 0
+G_SESSION: Final = 1
+G_HEAD: Final = 2
+G_COUNT: Final = 3
+G_PLACE: Final = 4
+G_NEXT: Final = 5
+G_PREVIOUS: Final = 6
+
+# A segment of the arena: words.
+SEGMENT_WORDS: Final = 4
+A_LIVE_BYTES: Final = 0
+A_FILL: Final = 1
+A_NEXT: Final = 2
+A_FREE: Final = 3
+
+# A row of a push in the scratch region: words.
+ROW_WORDS: Final = 6
+X_DATA: Final = 0
+X_DATA_BYTES: Final = 1
+X_PRIORITY: Final = 2
+X_RUN_AT: Final = 3
+X_MAX_ATTEMPTS: Final = 4
+X_BACKOFF: Final = 5
+X_JITTER_BIT: Final = 62
+"""X_BACKOFF also has the jitter, as this bit."""
+
+# An item of a verdict in the scratch region: words.
+ITEM_WORDS: Final = 4
+I_ID: Final = 0
+I_ATTEMPT: Final = 1
+I_ERROR: Final = 2
+I_ERROR_BYTES: Final = 3
+
+DONE: Final = 0
+MISSING: Final = 1
+STALE: Final = 2
+"""Outcomes of a verdict."""
+
+# A note to Python: words (id, error text's place, its bytes).
+NOTE_WORDS: Final = 3
+NOTE_SETTLED: Final = 0
+NOTE_NO_ERROR: Final = -1
+
+# Kinds of events.
+E_PUSHED: Final = 1
+E_LEASED: Final = 2
+E_EXTENDED: Final = 3
+E_ACKED: Final = 4
+E_FAILED: Final = 5
+E_HEADER_WORDS: Final = 6
+
+# Commands, and why `execute` stopped.
+C_PUSH: Final = 1
+C_PUSHB: Final = 2
+C_PULL: Final = 3
+C_PULLB: Final = 4
+C_ACK: Final = 5
+C_ACKB: Final = 6
+C_FAIL: Final = 7
+C_FAILB: Final = 8
+C_HEARTBEAT: Final = 9
+
+# What `act` does.
+V_FIND: Final = 1
+V_VERDICT: Final = 2
+V_PUSH: Final = 3
+V_PULL: Final = 4
+V_ACK: Final = 5
+V_HEARTBEAT: Final = 6
+V_MATURE_DUE: Final = 7
+V_DUE_LEASES: Final = 8
+V_SESSION_JOBS: Final = 9
+V_OPEN_LEASE: Final = 10
+V_LOSE_MANY: Final = 11
+V_DIES: Final = 12
+V_RETRY_AT: Final = 13
+V_RETRY: Final = 14
+V_FAIL_FOR_GOOD: Final = 15
+V_LOSE: Final = 16
+V_REVIVE: Final = 17
+V_REMOVE: Final = 18
+V_TAKE_READY: Final = 19
+V_TAKE_DELAYED: Final = 20
+V_LEND: Final = 21
+V_DRAIN: Final = 22
+V_OLDEST: Final = 23
+V_ADD_QUEUE: Final = 24
+V_DROP_QUEUE: Final = 25
+V_FIRST: Final = 26
+
+ABSENT: Final = -(1 << 62)
+"""An integer that was not given, or given as null."""
+NEVER_MS: Final = (1 << 63) - 1
+TIME_MAX_MS: Final = (1 << 53) - 1

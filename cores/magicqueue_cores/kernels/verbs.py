@@ -1,0 +1,369 @@
+"""The contract's verbs, as far as they touch many jobs: one entry point, `act`.
+
+Each is what Python needs to decide and record a verb: batches come and go through the
+scratch region. One entry point for all keeps the time to compile them short.
+"""
+# ruff: noqa: FBT003 - parts take no keywords
+# ruff: noqa: C901, PLR0912 - flat lists of cases
+
+from magicqueue_cores.kernels import layout as lo
+from magicqueue_cores.kernels.arena import compact, sprawls
+from magicqueue_cores.kernels.backoff import retry_at
+from magicqueue_cores.kernels.fields import hash_name
+from magicqueue_cores.kernels.index import find_job
+from magicqueue_cores.kernels.jit import (
+    Memory,
+    Words,
+    bytes_of,
+    halves_of,
+    kernel,
+    part,
+    words_of,
+)
+from magicqueue_cores.kernels.jobs import (
+    add_jobs,
+    dies_of_failure,
+    fail_for_good,
+    find_for_verdict,
+    has_room,
+    lend,
+    lend_one,
+    lose,
+    lost_of,
+    mature,
+    queue_of,
+    remove,
+    retry,
+    revive,
+    sweep,
+)
+from magicqueue_cores.kernels.ready import (
+    drop_all_levels,
+    drop_ready,
+    find_level,
+    first_ready,
+    first_returned,
+)
+from magicqueue_cores.kernels.removal import take_delayed, take_ready
+from magicqueue_cores.kernels.tables import (
+    chain_insert,
+    chain_remove,
+    half,
+)
+from magicqueue_cores.kernels.timers import (
+    drop_first_delayed,
+    open_lease,
+    rebuild_delayed,
+    set_deadline,
+)
+from magicqueue_cores.kernels.verdicts import extend_lease, settle
+
+
+@part
+def _push(w: Words, h: Words, b: Words, queue: int, count: int, now: int) -> int:
+    """Store the scratch rows; gives the first id, or -1 if a bound forbids it."""
+    total = 0
+    for k in range(count):
+        total += w[lo.SCRATCH_W + k * lo.ROW_WORDS + lo.X_DATA_BYTES]
+    if not has_room(w, count, total):
+        return -1
+    return add_jobs(w, h, b, queue, lo.SCRATCH_W, count, now)
+
+
+@part
+def _pull(w: Words, h: Words, queue: int, count: int, session: int) -> int:
+    """Lend jobs until R_LEASE, S_REPLY_BYTES_MAX bytes at most; records in scratch."""
+    if w[lo.QUEUES_W + queue * lo.QUEUE_WORDS + lo.Q_QUEUED] == 0:
+        return 0
+    lease = open_lease(w, session, w[lo.R_LEASE])
+    return lend(w, h, queue, count, w[lo.R_COUNT], lease)
+
+
+@part
+def _outcome(w: Words, h: Words, item: int, slot: int) -> int:
+    """What to say of a verdict for which `slot` was found."""
+    if slot != 0:
+        return lo.DONE
+    job = find_job(w, h, w[item + lo.I_ID])
+    attempt = w[item + lo.I_ATTEMPT]
+    if job == 0 or attempt <= 0:
+        return lo.MISSING
+    last = half(h, lo.JOBS_H + job * lo.JOB_HALVES + lo.JH_ATTEMPTS)
+    return lo.STALE if attempt < last else lo.MISSING
+
+
+@part
+def _ack(w: Words, h: Words, count: int) -> int:
+    """Settle the scratch items; I_ERROR of each becomes its outcome."""
+    for k in range(count):
+        item = lo.SCRATCH_W + k * lo.ITEM_WORDS
+        slot = find_for_verdict(w, h, w[item + lo.I_ID], w[item + lo.I_ATTEMPT], True)
+        w[item + lo.I_ERROR] = _outcome(w, h, item, slot)
+        if slot != 0:
+            settle(w, h, slot)
+    return 0
+
+
+@part
+def _heartbeat(w: Words, h: Words, count: int, until: int) -> int:
+    """Extend the leases of the scratch items; I_ERROR of each becomes its outcome."""
+    lease = 0
+    for k in range(count):
+        item = lo.SCRATCH_W + k * lo.ITEM_WORDS
+        slot = find_for_verdict(w, h, w[item + lo.I_ID], w[item + lo.I_ATTEMPT], False)
+        w[item + lo.I_ERROR] = _outcome(w, h, item, slot)
+        if slot != 0:
+            lease = extend_lease(w, h, slot, lease, until)
+    return 0
+
+
+@part
+def _mature_due(w: Words, h: Words, now: int) -> int:
+    """Let due jobs become ready; ids and queues in scratch, gives how many."""
+    count = 0
+    while w[lo.S_DELAYED] != 0 and w[lo.DELAY_HEAP_W] <= now:
+        job_id = w[lo.DELAY_HEAP_W + 1]
+        drop_first_delayed(w)
+        slot = find_job(w, h, job_id)
+        mature(w, h, slot)
+        w[lo.SCRATCH_W + 2 * count] = job_id
+        w[lo.SCRATCH_W + 2 * count + 1] = queue_of(h, slot)
+        count += 1
+    return count
+
+
+@part
+def _list_lease(w: Words, h: Words, lease: int, count: int) -> int:
+    """Add the ids under a lease to those in scratch; gives how many there are then."""
+    slot = w[lo.LEASES_W + lease * lo.LEASE_WORDS + lo.G_HEAD]
+    while slot != 0:
+        w[lo.SCRATCH_W + count] = w[lo.JOBS_W + slot * lo.JOB_WORDS + lo.J_ID]
+        count += 1
+        slot = half(h, lo.JOBS_H + slot * lo.JOB_HALVES + lo.JH_NEXT)
+    return count
+
+
+@part
+def _due_leases(w: Words, h: Words, now: int) -> int:
+    """List the jobs whose lease has ended; the heap is looked at from its top."""
+    count = 0
+    stack = lo.EVENTS_W
+    depth = 0
+    if w[lo.S_LEASES] != 0 and w[lo.LEASE_HEAP_W] <= now:
+        w[stack] = 0
+        depth = 1
+    while depth > 0:
+        depth -= 1
+        place = w[stack + depth]
+        count = _list_lease(w, h, w[lo.LEASE_HEAP_W + 2 * place + 1], count)
+        for child in range(4 * place + 1, min(4 * place + 5, w[lo.S_LEASES])):
+            if w[lo.LEASE_HEAP_W + 2 * child] <= now:
+                w[stack + depth] = child
+                depth += 1
+    return count
+
+
+@part
+def _session_jobs(w: Words, h: Words, session: int) -> int:
+    """List the jobs that a session holds."""
+    count = 0
+    lease = w[lo.SESSIONS_W + session * lo.SESSION_WORDS + lo.N_LEASE]
+    while lease != 0:
+        count = _list_lease(w, h, lease, count)
+        lease = w[lo.LEASES_W + lease * lo.LEASE_WORDS + lo.G_NEXT]
+    return count
+
+
+@part
+def _lose_many(w: Words, h: Words, count: int, lost_max: int) -> int:
+    """Lose the jobs whose ids are in scratch, but for those already lost too often.
+
+    Gives how many these are; their ids are then first in scratch.
+    """
+    dying = 0
+    for k in range(count):
+        job_id = w[lo.SCRATCH_W + k]
+        slot = find_job(w, h, job_id)
+        if 0 < lost_max <= lost_of(w, h, slot):
+            w[lo.SCRATCH_W + dying] = job_id
+            dying += 1
+        else:
+            lose(w, h, slot, False)
+    return dying
+
+
+@part
+def _drain(w: Words, h: Words, queue: int) -> int:
+    """Remove a queue's ready and delayed jobs; ids in scratch, gives how many."""
+    count = 0
+    at = lo.QUEUES_W + queue * lo.QUEUE_WORDS
+    while True:
+        slot = first_ready(w, h, queue)
+        if slot == 0:
+            break
+        w[lo.SCRATCH_W + count] = w[lo.JOBS_W + slot * lo.JOB_WORDS + lo.J_ID]
+        count += 1
+        drop_ready(w, h, queue, slot)
+        remove(w, h, slot)
+    if w[at + lo.Q_DELAYED] != 0:
+        kept = 0
+        for place in range(w[lo.S_DELAYED]):
+            entry = lo.DELAY_HEAP_W + 2 * place
+            slot = find_job(w, h, w[entry + 1])
+            if queue_of(h, slot) == queue:
+                w[lo.SCRATCH_W + count] = w[entry + 1]
+                count += 1
+                remove(w, h, slot)
+                continue
+            w[lo.DELAY_HEAP_W + 2 * kept] = w[entry]
+            w[lo.DELAY_HEAP_W + 2 * kept + 1] = w[entry + 1]
+            kept += 1
+        w[at + lo.Q_DELAYED] = 0
+        rebuild_delayed(w, kept)
+    sweep(w, h, queue)
+    return count
+
+
+@part
+def _level_oldest(w: Words, h: Words, level: int) -> int:
+    """The earliest run_at in a level, or NEVER_MS. Returned jobs are in ready order."""
+    oldest = lo.NEVER_MS
+    at = lo.LEVELS_H + level * lo.LEVEL_HALVES
+    head = half(h, at + lo.L_HEAD)
+    if head != 0:
+        oldest = w[lo.JOBS_W + head * lo.JOB_WORDS + lo.J_RUN_AT]
+    returned = first_returned(w, h, level)
+    if returned != 0:
+        oldest = min(oldest, w[lo.JOBS_W + returned * lo.JOB_WORDS + lo.J_RUN_AT])
+    return oldest
+
+
+@part
+def _oldest(w: Words, h: Words, queue: int) -> int:
+    """The earliest run_at of a queue's ready jobs, or NEVER_MS. O(levels)."""
+    oldest = lo.NEVER_MS
+    stack = lo.EVENTS_W
+    depth = 0
+    top = w[lo.QUEUES_W + queue * lo.QUEUE_WORDS + lo.Q_TOP]
+    if top != 0:
+        w[stack] = top
+        depth = 1
+    while depth > 0:
+        depth -= 1
+        level = w[stack + depth]
+        oldest = min(oldest, _level_oldest(w, h, level))
+        at = lo.LEVELS_H + level * lo.LEVEL_HALVES
+        for link in range(lo.HEAP_LEFT, lo.HEAP_RIGHT + 1):
+            child = half(h, at + link)
+            if child != 0:
+                w[stack + depth] = child
+                depth += 1
+    return oldest
+
+
+@part
+def _add_queue(w: Words, h: Words, b: Words, queue: int) -> int:
+    """Make a queue, whose name is written, known to requests."""
+    at = lo.QUEUES_W + queue * lo.QUEUE_WORDS
+    name = lo.QUEUES_B + 8 * queue * lo.QUEUE_WORDS + lo.Q_NAME_AT
+    w[at + lo.Q_HASH] = hash_name(b, name, w[at + lo.Q_NAME_BYTES])
+    table, buckets = lo.S_QUEUE_HASH, lo.QUEUE_BUCKETS_H
+    chain_insert(w, h, table, buckets, lo.QUEUES_W, lo.QUEUE_WORDS, queue)
+    return 0
+
+
+@part
+def _drop_queue(w: Words, h: Words, queue: int) -> int:
+    """Forget a queue that has no jobs."""
+    drop_all_levels(w, h, queue)
+    table, buckets = lo.S_QUEUE_HASH, lo.QUEUE_BUCKETS_H
+    chain_remove(w, h, table, buckets, lo.QUEUES_W, lo.QUEUE_WORDS, queue)
+    for k in range(lo.Q_NAME_AT // 8):
+        w[lo.QUEUES_W + queue * lo.QUEUE_WORDS + k] = 0
+    if w[lo.R_QUEUE] == queue:
+        w[lo.R_QUEUE] = 0
+    return 0
+
+
+@part
+def _act_on_job(w: Words, h: Words, verb: int, slot: int, two: int, three: int) -> int:
+    """Verbs on one record, of a job that is in the state they need."""
+    if verb == lo.V_DIES:
+        return 1 if dies_of_failure(w, h, slot) else 0
+    if verb == lo.V_RETRY_AT:
+        return retry_at(w, h, slot, two)
+    if verb == lo.V_RETRY:
+        retry(w, h, slot, two, three)
+    elif verb == lo.V_FAIL_FOR_GOOD:
+        fail_for_good(w, h, slot)
+    elif verb == lo.V_LOSE:
+        lose(w, h, slot, two != 0)
+    elif verb == lo.V_REVIVE:
+        revive(w, h, slot, two)
+    elif verb == lo.V_REMOVE:
+        remove(w, h, slot)
+    elif verb == lo.V_TAKE_READY:
+        level = find_level(
+            w,
+            h,
+            queue_of(h, slot),
+            half(h, lo.JOBS_H + slot * lo.JOB_HALVES + lo.JH_PRIORITY),
+        )
+        return take_ready(w, h, level, slot)
+    elif verb == lo.V_TAKE_DELAYED:
+        return take_delayed(w, h, slot)
+    elif verb == lo.V_LEND:
+        lend_one(w, h, slot, two)
+        sweep(w, h, queue_of(h, slot))
+    return 0
+
+
+@part
+def _act_on_queue(w: Words, h: Words, b: Words, verb: int, queue: int) -> int:
+    """Verbs on one queue."""
+    if verb == lo.V_DRAIN:
+        return _drain(w, h, queue)
+    if verb == lo.V_OLDEST:
+        return _oldest(w, h, queue)
+    if verb == lo.V_ADD_QUEUE:
+        return _add_queue(w, h, b, queue)
+    if verb == lo.V_DROP_QUEUE:
+        return _drop_queue(w, h, queue)
+    return first_ready(w, h, queue)
+
+
+@kernel("int64(int64[::1], int64, int64, int64, int64)")
+def act(memory: Memory, verb: int, one: int, two: int, three: int) -> int:
+    """Do the part of a verb that `layout` calls by this number."""
+    w, h, b = words_of(memory), halves_of(memory), bytes_of(memory)
+    w[lo.S_NOTES] = 0
+    if verb == lo.V_FIND:
+        return find_job(w, h, one)
+    if verb == lo.V_VERDICT:
+        return find_for_verdict(w, h, one, two, three != 0)
+    if verb >= lo.V_DRAIN:
+        result = _act_on_queue(w, h, b, verb, one)
+    elif verb >= lo.V_DIES:
+        result = _act_on_job(w, h, verb, one, two, three)
+    elif verb == lo.V_PUSH:
+        result = _push(w, h, b, one, two, three)
+    elif verb == lo.V_PULL:
+        result = _pull(w, h, one, two, three)
+    elif verb == lo.V_ACK:
+        result = _ack(w, h, one)
+    elif verb == lo.V_HEARTBEAT:
+        result = _heartbeat(w, h, one, two)
+    elif verb == lo.V_MATURE_DUE:
+        result = _mature_due(w, h, one)
+    elif verb == lo.V_DUE_LEASES:
+        result = _due_leases(w, h, one)
+    elif verb == lo.V_SESSION_JOBS:
+        result = _session_jobs(w, h, one)
+    elif verb == lo.V_OPEN_LEASE:
+        result = open_lease(w, one, two)
+    else:
+        result = _lose_many(w, h, one, two)
+    set_deadline(w)
+    if sprawls(w):
+        compact(w, h, b)
+    return result

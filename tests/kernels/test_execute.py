@@ -1,0 +1,233 @@
+"""What `execute` takes, and what it leaves to the common way, untouched."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from conformance.driver import START_MS, answered, require_core
+from magicqueue_cores.array_core import ArrayCore
+from magicqueue_cores.contract import CoreOptions, NewJobs, WireDefaults
+from magicqueue_cores.kernels.jit import MODE
+
+_TIMES = b'"created_at":%d,"run_at":%d' % (START_MS, START_MS)
+
+
+@pytest.fixture
+def core() -> ArrayCore:
+    """A core with a queue q that has the jobs 1, ready, and 2, active in session 5."""
+    require_core("array")
+    made = ArrayCore(CoreOptions(), wire=WireDefaults(job_bytes_max=300, push_jobs_max=3))
+    jobs = NewJobs(payloads=[b"10", b"20"], run_ats_ms=START_MS, priorities=[0, 1])
+    made.push("q", jobs, START_MS)
+    made.pull("q", 1, 1000, 60_000, 5, START_MS)
+    return made
+
+
+def run(core: ArrayCore, *lines: bytes) -> list[bytes]:
+    """Run lines, all of which must be taken; gives the replies."""
+    text = b"".join(line + b"\n" for line in lines)
+    consumed, replies = core.execute(memoryview(text), 5, START_MS)
+    assert consumed == len(text), text[consumed:]
+    core.check()
+    return replies.split(b"\n")[:-1]
+
+
+_TAKEN = (
+    (b'{"cmd":"PUSH","queue":"q","data":{"a":1}}', b'{"ok":true,"id":3}'),
+    (b'{"data":[ 1 ] , "queue":"q","cmd":"push"}', b'{"ok":true,"id":3}'),
+    (b'{"cmd":"PUSH","queue":"q","data":1,"rid":7}', b'{"ok":true,"id":3,"rid":7}'),
+    (b'{"cmd":"PUSH","queue":"q","data":1,"rid":"x"}', b'{"ok":true,"id":3,"rid":"x"}'),
+    (b'{"cmd":"PUSH","queue":"q","data":1,"new":{"x":[]}}', b'{"ok":true,"id":3}'),
+    (b'{"cmd":"PUSHB","queue":"q","jobs":[{"data":1}]}', b'{"ok":true,"ids":[3]}'),
+    (b'{"jobs":[{"data":1},{"priority":2,"data":2}],"queue":"q","cmd":"PUSHB"}',
+     b'{"ok":true,"ids":[3,4]}'),
+    (b'{"cmd":"PULL","queue":"q"}',
+     b'{"ok":true,"job":{"id":1,"queue":"q","data":10,"priority":0,' + _TIMES
+     + b',"attempts":1}}'),
+    (b'{"cmd":"PULLB","queue":"q","count":9}',
+     b'{"ok":true,"jobs":[{"id":1,"queue":"q","data":10,"priority":0,' + _TIMES
+     + b',"attempts":1}]}'),
+    (b'{"cmd":"ACK","id":2}', b'{"ok":true}'),
+    (b'{"cmd":"ACK","id":"2","attempt":1}', b'{"ok":true}'),
+    (b'{"cmd":"ACKB","ids":[2,7]}', b'{"ok":true,"ids":[1],"acked":1,"missing":[7]}'),
+    (b'{"cmd":"ACKB","ids":[]}', b'{"ok":true,"ids":[0],"acked":0,"missing":[]}'),
+    (b'{"ids":[{"id":2},"8"],"cmd":"ackb"}',
+     b'{"ok":true,"ids":[1],"acked":1,"missing":[8]}'),
+    (b'{"cmd":"FAIL","id":2,"error":"why"}', b'{"ok":true,"state":"ready"}'),
+    (
+        b'{"cmd":"FAILB","jobs":[{"id":2},{"id":1}]}',
+        b'{"ok":true,"failed":1,"missing":[1]}',
+    ),
+    (b'{"cmd":"HEARTBEAT","ids":[2,1]}', b'{"ok":true,"extended":1,"missing":[1]}'),
+    (b'{"cmd":"HEARTBEAT","id":2,"lease":9}', b'{"ok":true,"extended":1,"missing":[]}'),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("line", "reply"), _TAKEN, ids=[line[:40].decode() for line, _ in _TAKEN]
+)
+def test_takes(core: ArrayCore, line: bytes, reply: bytes) -> None:
+    assert run(core, line) == [reply]
+
+
+_LEFT = (
+    b"{}",
+    b"   ",
+    b"[1]",
+    b'{"cmd":"PING"}',
+    b'{"cmd":"STATS"}',
+    b'{"cmd":"PUSH","queue":"q"}',
+    b'{"cmd":"PUSH","data":1}',
+    b'{"cmd":"PUSH","queue":"new","data":1}',
+    b'{"cmd":"PUSH","queue":"\\u0071","data":1}',
+    b'{"c\\u006dd":"PUSH","queue":"q","data":1}',
+    b'{"cmd":"PUSH","queue":"q","data":01}',
+    b'{"cmd":"PUSH","queue":"q","data":1}x',
+    b'{"cmd":"PUSH","queue":"q","data":1,"priority":1.0}',
+    b'{"cmd":"PUSH","queue":"q","data":1,"priority":true}',
+    b'{"cmd":"PUSH","queue":"q","data":1,"priority":2147483648}',
+    b'{"cmd":"PUSH","queue":"q","data":1,"delay":-1}',
+    b'{"cmd":"PUSH","queue":"q","data":1,"delay":1,"run_at":2}',
+    b'{"cmd":"PUSH","queue":"q","data":1,"data":2}',
+    b'{"cmd":"PUSH","queue":"q","data":1,"rid":[1]}',
+    b'{"cmd":"PUSH","queue":"q","data":"' + b"x" * 300 + b'"}',
+    b'{"cmd":"PUSHB","queue":"q","jobs":[]}',
+    b'{"cmd":"PUSHB","queue":"q","jobs":[{"data":1},{"data":}]}',
+    b'{"cmd":"PUSHB","queue":"q","jobs":[{"data":1},{}]}',
+    b'{"cmd":"PUSHB","queue":"q","jobs":[{"data":1},2]}',
+    b'{"cmd":"PUSHB","queue":"q","jobs":[{"data":1},{"data":1},{"data":1},{"data":1}]}',
+    b'{"cmd":"PULLB","queue":"q"}',
+    b'{"cmd":"PULLB","queue":"q","count":0}',
+    b'{"cmd":"PULLB","queue":"q","count":"1"}',
+    b'{"cmd":"PULL","queue":"q","lease":0}',
+    b'{"cmd":"ACK"}',
+    b'{"cmd":"ACK","id":1}',
+    b'{"cmd":"ACK","id":2,"attempt":9}',
+    b'{"cmd":"ACK","id":2.0}',
+    b'{"cmd":"ACKB","ids":[2,true]}',
+    b'{"cmd":"ACKB","ids":[2,]}',
+    b'{"cmd":"ACKB","ids":2}',
+    b'{"cmd":"FAIL","id":1}',
+    b'{"cmd":"FAIL","id":2,"error":7}',
+    b'{"cmd":"FAIL","id":2,"error":"\\ud800"}',
+    b'{"cmd":"FAILB","jobs":[2]}',
+    b'{"cmd":"HEARTBEAT"}',
+    b'{"cmd":"HEARTBEAT","id":2,"ids":[2]}',
+)
+
+
+@pytest.mark.parametrize("line", _LEFT, ids=lambda line: line[:40])
+def test_leaves_alone(core: ArrayCore, line: bytes) -> None:
+    before = core.stats(START_MS)
+    consumed, replies = core.execute(memoryview(line + b"\n"), 5, START_MS)
+    assert (consumed, replies) == (0, b"")
+    core.check()
+    assert core.stats(START_MS) == before
+
+
+def test_stops_before_the_line_that_is_not_for_it(core: ArrayCore) -> None:
+    good = b'\r\n\n{"cmd":"ACK","id":2}\r\n'
+    text = good + b'{"cmd":"PING"}\n{"cmd":"ACK","id":1}\n'
+    consumed, replies = core.execute(memoryview(text), 5, START_MS)
+    assert consumed == len(good)
+    assert replies == b'{"ok":true}\n'
+
+
+def test_a_line_without_its_end_is_left(core: ArrayCore) -> None:
+    assert core.execute(memoryview(b'{"cmd":"ACK","id":2}'), 5, START_MS) == (0, b"")
+    assert core.execute(memoryview(b""), 5, START_MS) == (0, b"")
+
+
+def test_pulls_that_wait_and_queues_that_are_watched_are_left(core: ArrayCore) -> None:
+    run(core, b'{"cmd":"PULL","queue":"q"}')
+    for line in (
+        b'{"cmd":"PULL","queue":"q"}\n',
+        b'{"cmd":"PULL","queue":"q","timeout":5}\n',
+    ):
+        assert core.execute(memoryview(line), 5, START_MS)[0] == 0
+    empty = b'{"cmd":"PULL","queue":"q","timeout":0}'
+    assert run(core, empty) == [b'{"ok":true,"job":null}']
+    core.watch("q", watching=True)
+    for line in (
+        b'{"cmd":"PUSH","queue":"q","data":1}\n',
+        b'{"cmd":"FAIL","id":2}\n',
+        b'{"cmd":"FAILB","jobs":[{"id":2}]}\n',
+        b'{"cmd":"PULL","queue":"q","timeout":0}\n',
+    ):
+        assert core.execute(memoryview(line), 5, START_MS)[0] == 0
+    core.watch("q", watching=False)
+    assert run(core, b'{"cmd":"PUSH","queue":"q","data":1}') == [b'{"ok":true,"id":3}']
+
+
+def test_a_paused_queue_gives_nothing(core: ArrayCore) -> None:
+    core.pause("q", paused=True, now_ms=START_MS)
+    assert core.execute(memoryview(b'{"cmd":"PULL","queue":"q"}\n'), 5, START_MS)[0] == 0
+    line = b'{"cmd":"PULLB","queue":"q","count":2,"timeout":0}'
+    assert run(core, line) == [b'{"ok":true,"jobs":[]}']
+
+
+def test_a_failure_that_kills_is_left(core: ArrayCore) -> None:
+    run(core, b'{"cmd":"PUSH","queue":"q","data":1,"max_attempts":1,"priority":9}')
+    run(core, b'{"cmd":"PULL","queue":"q"}')
+    for line in (
+        b'{"cmd":"FAIL","id":3}\n',
+        b'{"cmd":"FAILB","jobs":[{"id":2},{"id":3}]}\n',
+    ):
+        assert core.execute(memoryview(line), 5, START_MS)[0] == 0
+
+
+def test_errors_of_lines_are_kept(core: ArrayCore) -> None:
+    run(core, b'{"cmd":"FAIL","id":2,"error":"caf\\u00e9 \\"x\\""}')
+    view = answered(core.job(2, START_MS))
+    assert view is not None
+    assert view.error == 'café "x"'
+    run(core, b'{"cmd":"PULL","queue":"q"}', b'{"cmd":"FAIL","id":2}')
+    view = answered(core.job(2, START_MS))
+    assert view is not None
+    assert view.error is None
+
+
+def test_long_replies_make_it_give_way() -> None:
+    require_core("array")
+    core = ArrayCore(CoreOptions(), wire=WireDefaults(reply_bytes_a_call=100))
+    core.push("q", NewJobs(payloads=[b"1"] * 20, run_ats_ms=START_MS), START_MS)
+    line = b'{"cmd":"PULL","queue":"q"}\n'
+    consumed, replies = core.execute(memoryview(line * 20), 5, START_MS)
+    assert consumed == len(line)
+    assert replies.count(b"\n") == 1
+
+
+@pytest.mark.skipif(MODE == "python", reason="this is what it compares with")
+def test_kernels_also_run_uncompiled() -> None:
+    program = (
+        "from magicqueue_cores.array_core import ArrayCore\n"
+        "from magicqueue_cores.contract import CoreOptions\n"
+        "from magicqueue_cores.kernels.jit import MODE\n"
+        "core = ArrayCore(CoreOptions())\n"
+        "core.pause('q', paused=True, now_ms=5)\n"
+        "core.pause('q', paused=False, now_ms=5)\n"
+        'lines = b\'{"cmd":"PUSHB","queue":"q","jobs":[{"data":1},{"data":[2]}]}\\n\'\n'
+        'lines += b\'{"cmd":"PULLB","queue":"q","count":5}\\n\'\n'
+        "print(MODE, core.execute(memoryview(lines), 1, 5))\n"
+        "core.check()\n"
+    )
+    outputs = [
+        subprocess.run(
+            [sys.executable, "-W", "error", "-c", program],
+            env={
+                **os.environ,
+                "NUMBA_DISABLE_JIT": disabled,
+                "PYTHONPATH": os.pathsep.join(sys.path),
+            },
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        ).stdout.partition(" ")
+        for disabled in ("0", "1")
+    ]
+    assert [output[0] for output in outputs] == [MODE, "python"]
+    assert outputs[0][2] == outputs[1][2]
+    assert '"attempts":1}]}' in outputs[0][2]
