@@ -86,7 +86,9 @@ def _decode_again(line: bytes) -> Request:
     fields["cmd"] = Raw(_ENCODER.encode(name))
     rid = fields.get("rid")
     if rid is not None and bytes(rid) != b"null" and not is_rid(rid):
-        raise BadRequest(f"{name}: rid must be a string, or a number of at most 4300 characters")
+        raise BadRequest(
+            f"{name}: rid must be a string, or a number of at most 4300 characters"
+        )
     if rid is not None and bytes(rid) == b"null":
         del fields["rid"]
     decoder = _DECODERS[b'{"cmd":"%b"' % name.encode()]
