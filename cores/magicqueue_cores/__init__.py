@@ -3,11 +3,15 @@
 `contract` is the one interface; `make_core` is the only place that names the cores.
 """
 
+import logging
+
 from magicqueue_cores.contract import Core, CoreOptions, OnReady, RecordSink, WireDefaults
 
 __all__ = ["CORE_NAMES", "make_core"]
 
 CORE_NAMES = ("auto", "array", "python")
+
+_log = logging.getLogger("magicqueue.cores")
 
 
 def make_core(
@@ -34,8 +38,8 @@ def make_core(
     if name == "auto":
         try:
             return _array_core(options, on_ready, record, wire, quick=True)
-        except (ImportError, MemoryError, ValueError):
-            pass
+        except (ImportError, MemoryError, ValueError) as error:
+            _log.warning("%s; the python core runs instead", error)
     from magicqueue_cores.python_core import PythonCore  # noqa: PLC0415 - only if chosen
 
     return PythonCore(options, on_ready=on_ready, record=record)

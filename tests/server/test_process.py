@@ -278,6 +278,17 @@ def test_ten_thousand_idle_connections_take_200_mib_at_most(loop: str, core: str
         resource.setrlimit(resource.RLIMIT_NOFILE, old)
 
 
+def _answers_again(server: ServerProcess) -> bool:
+    """Connect until it works: uvloop resets who came while there were no descriptors."""
+    for _ in range(100):
+        try:
+            with server.connect() as late:
+                return late.ask(PING) == PONG
+        except ConnectionError:
+            continue
+    return False
+
+
 @LOOPS
 def test_it_survives_running_out_of_file_descriptors(loop: str) -> None:
     def limit() -> None:
@@ -291,8 +302,7 @@ def test_it_survives_running_out_of_file_descriptors(loop: str) -> None:
             assert first.ask(PING) == PONG, "those who are there are served"
         for sock in crowd:
             sock.close()
-        with server.connect() as late:
-            assert late.ask(PING) == PONG, "it accepts again"
+        assert _answers_again(server), "it accepts again"
         code, err = server.stop()
         assert code == 0
         assert len(err.splitlines()) < 10

@@ -58,9 +58,18 @@ SENTENCES: Final = [
         "PUSH: max_attempts must be an integer in its range: see docs/protocol.md",
     ),
     (f'{PUSH},"jitter":1', "PUSH: jitter must be true or false or null, not an integer"),
-    (f'{PUSH},"rid":true', "PUSH: rid must be a string, or a number of at most 4300"),
-    (f'{PUSH},"rid":[1]', "PUSH: rid must be a string, or a number of at most 4300"),
-    (f'{PUSH},"rid":{{}}', "PUSH: rid must be a string, or a number of at most 4300"),
+    (
+        f'{PUSH},"rid":true',
+        "PUSH: rid must be a string, or a number of at most 4300 characters",
+    ),
+    (
+        f'{PUSH},"rid":[1]',
+        "PUSH: rid must be a string, or a number of at most 4300 characters",
+    ),
+    (
+        f'{PUSH},"rid":{{}}',
+        "PUSH: rid must be a string, or a number of at most 4300 characters",
+    ),
     ('"cmd":"PUSHB","queue":"q"', "PUSHB: jobs is missing"),
     (f"{JOBS}null", "PUSHB: jobs must be a list, not null"),
     (f'{JOBS}{{"data":1}}', "PUSHB: jobs must be a list, not an object"),
