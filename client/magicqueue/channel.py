@@ -22,7 +22,7 @@ from magicqueue.backoff import next_wait_s
 from magicqueue.connection import Connection, open_connection
 from magicqueue.errors import Closed, ConnectionRefused, MagicQueueError, RequestTimeout
 from magicqueue.protocol import Call, Command
-from magicqueue.trouble import lost_connection
+from magicqueue.trouble import fact_of, lost_connection
 
 R = TypeVar("R")
 
@@ -163,7 +163,7 @@ class Channel:
                 self._fail_backlog(error)
                 return None
             if self._announce and attempt == 0:
-                logger.warning("waiting for a server: %s", error)
+                logger.warning("waiting for a server: %s", fact_of(error))
             await asyncio.sleep(next_wait_s(attempt))
             attempt += 1
         if self._announce and (attempt or self._was_connected):

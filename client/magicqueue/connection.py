@@ -15,7 +15,12 @@ from typing import Any, TypeAlias, cast
 from magicqueue.address import Address, Target
 from magicqueue.errors import MagicQueueError, ProtocolError
 from magicqueue.protocol import Call, Protocol
-from magicqueue.trouble import lost_connection, refused_connection, silent_server
+from magicqueue.trouble import (
+    lost_connection,
+    reason_of,
+    refused_connection,
+    silent_server,
+)
 
 OnLost: TypeAlias = Callable[["Connection", list[Call[Any]], MagicQueueError], None]
 
@@ -118,7 +123,7 @@ async def open_connection(
                 try:
                     return await _connect(target, address, timeout_s, on_lost)
                 except OSError as error:
-                    reasons.append(error.strerror or str(error))
+                    reasons.append(reason_of(error))
     except TimeoutError:
         reasons.append(f"no answer in {timeout_s:g} s")
     except OSError as error:

@@ -112,7 +112,23 @@ class ConnectionLost(MagicQueueError):
 
 
 class ConnectionRefused(MagicQueueError):
-    """No server answers at the address given."""
+    """No server answers at the `address` given, for a `reason` in words."""
+
+    def __init__(self, address: str, reason: str) -> None:
+        super().__init__(address, reason)
+        self.address = address
+        self.reason = reason
+
+    @property
+    def fact(self) -> str:
+        """What is wrong and where, without what to do."""
+        return f"no server answers at {self.address} ({self.reason})"
+
+    def __str__(self) -> str:
+        return (
+            f"{self.fact}: start one with `magicqueue serve`, or give its address as"
+            " url=… or in MAGICQUEUE_URL"
+        )
 
 
 class RequestTimeout(MagicQueueError):

@@ -20,6 +20,7 @@ from magicqueue.errors import MagicQueueError
 from magicqueue.handlers import Runner
 from magicqueue.job import Job
 from magicqueue.sync_channel import SyncChannel
+from magicqueue.trouble import fact_of
 
 BEATS_PER_LEASE: Final = 3
 _RETRIES_PER_BEAT: Final = 8
@@ -81,7 +82,9 @@ class Heartbeats:
             try:
                 self._beat([job for job in due if not job.lost])
             except MagicQueueError as error:
-                logger.warning("heartbeats for %d jobs failed: %s", len(due), error)
+                logger.warning(
+                    "heartbeats for %d jobs failed: %s", len(due), fact_of(error)
+                )
                 wait_s = self._interval_s / _RETRIES_PER_BEAT
             else:
                 wait_s = self._interval_s

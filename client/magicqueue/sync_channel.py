@@ -161,7 +161,7 @@ class SyncChannel:
                 if not for_ever and time.monotonic() >= give_up_at:
                     raise
                 if self._announce and attempt == 0:
-                    logger.warning("waiting for a server: %s", error)
+                    logger.warning("waiting for a server: %s", error.fact)
                 self._wait(next_wait_s(attempt))
                 attempt += 1
             else:

@@ -14,7 +14,12 @@ from typing import Any, Final
 from magicqueue.address import Address
 from magicqueue.errors import MagicQueueError
 from magicqueue.protocol import Call, Protocol
-from magicqueue.trouble import lost_connection, refused_connection, silent_server
+from magicqueue.trouble import (
+    lost_connection,
+    reason_of,
+    refused_connection,
+    silent_server,
+)
 
 _PIECE_BYTES: Final = 256 * 1024
 _BROKEN: Final = select.POLLERR | select.POLLHUP | select.POLLNVAL
@@ -144,7 +149,7 @@ def _connect(address: Address, timeout_s: float) -> socket.socket:
                 sock.connect(at)
             except OSError as error:
                 sock.close()
-                reasons.append(error.strerror or str(error))
+                reasons.append(reason_of(error))
             except BaseException:
                 sock.close()
                 raise

@@ -9,13 +9,11 @@ heartbeats are those of `worker.Worker`: pulls, verdicts and heartbeats each hav
 import contextlib
 import logging
 import os
-import signal
 import threading
 import time
-from collections.abc import Callable
 from queue import Empty, SimpleQueue
-from types import FrameType, TracebackType
-from typing import Any, Final, Self, TypeAlias
+from types import TracebackType
+from typing import Final, Self, TypeAlias
 
 from magicqueue import commands
 from magicqueue.backoff import next_wait_s
@@ -25,6 +23,7 @@ from magicqueue.handler_threads import HandlerThreads
 from magicqueue.handlers import Handler, OnError, Runner, is_async
 from magicqueue.heartbeats import Heartbeats
 from magicqueue.job import Job
+from magicqueue.stop_signals import StopSignal, watched_signals
 from magicqueue.sync_channel import SyncChannel
 from magicqueue.sync_connection import Interrupted
 from magicqueue.worker_options import BATCH_SIZE, GRACE_S, LEASE_S, worker_options
@@ -119,7 +118,8 @@ class SyncWorker:
     def start(self) -> None:
         """Begin to work in a thread, until `stop`."""
         if self._thread is None:
-            self._open()
+            self._stop_at = None
+            self._wake = os.pipe()
             self._thread = threading.Thread(
                 target=self._work_in_thread, name="magicqueue-worker", daemon=True
             )
@@ -149,20 +149,16 @@ class SyncWorker:
                 os.write(self._wake[1], b"!")
 
     def run(self, *, signals: bool = True) -> None:
-        """Work until `stop`, or until SIGTERM or SIGINT if `signals`; a second one kills.
+        """Work until `stop`, or until SIGTERM or SIGINT if `signals`.
 
-        Raises what the server refuses a pull with for good (a bad queue name, say).
+        A stop that was asked for before ends it at once. A second signal, 0.2 s later or
+        more, ends the process with 128 + its number. Raises what the server refuses a
+        pull with for good (a bad queue name, say).
         """
-        self._open()
-        restore = self._catch_signals() if signals else _nothing
-        try:
+        stop = StopSignal(self.request_stop)
+        with watched_signals(stop) if signals else contextlib.nullcontext():
+            self._wake = os.pipe()
             self._work()
-        finally:
-            restore()
-
-    def _open(self) -> None:
-        self._stop_at = None
-        self._wake = os.pipe()
 
     def _work_in_thread(self) -> None:
         try:
@@ -209,7 +205,7 @@ class SyncWorker:
             pulls.close()
             verdicts.close()
             self._runner.clear()
-            self._close_wake()
+            self._be_idle()
         logger.info("stopped working on %s", options.queue)
 
     def _work_inline(self, pulls: SyncChannel, verdicts: SyncChannel) -> None:
@@ -320,31 +316,9 @@ class SyncWorker:
         with self._changed:
             self._changed.wait(seconds)
 
-    def _close_wake(self) -> None:
+    def _be_idle(self) -> None:
         with self._changed:
+            self._stop_at = None
             wake, self._wake = self._wake, None
         for descriptor in wake or ():
             os.close(descriptor)
-
-    def _catch_signals(self) -> Callable[[], None]:
-        """Stop at the first signal. Gives how to undo it; only a main thread can do it."""
-        if threading.current_thread() is not threading.main_thread():
-            return _nothing
-        before: dict[signal.Signals, Any] = {}
-
-        def restore() -> None:
-            while before:
-                signal.signal(*before.popitem())
-
-        def stop(number: int, _: FrameType | None) -> None:
-            logger.info("%s: finishing what is held", signal.Signals(number).name)
-            restore()
-            self.request_stop()
-
-        for number in (signal.SIGTERM, signal.SIGINT):
-            before[number] = signal.signal(number, stop)
-        return restore
-
-
-def _nothing() -> None:
-    """There is nothing to restore."""

@@ -1,21 +1,37 @@
 """The sentences for connections that fail: what, where, why, and what to do."""
 
+import os
+
 from magicqueue.address import Address
-from magicqueue.errors import ConnectionLost, ConnectionRefused, RequestTimeout
+from magicqueue.errors import (
+    ConnectionLost,
+    ConnectionRefused,
+    MagicQueueError,
+    RequestTimeout,
+)
 
 
 def refused_connection(address: Address, reasons: list[str]) -> ConnectionRefused:
-    """Say that nobody answers, why, and what to do."""
+    """Say that nobody answers, and why."""
     why = "; ".join(dict.fromkeys(reasons)) or "no address for it"
-    return ConnectionRefused(
-        f"no server answers at {address} ({why}): start one with `magicqueue serve`,"
-        " or give its address as url=… or in MAGICQUEUE_URL"
-    )
+    return ConnectionRefused(str(address), why)
+
+
+def reason_of(error: BaseException) -> str:
+    """Say why the system refused; event loops put their own words into `strerror`."""
+    if isinstance(error, OSError) and error.errno:
+        return os.strerror(error.errno)
+    return str(error) or type(error).__name__
+
+
+def fact_of(error: MagicQueueError) -> str:
+    """Say what is wrong for a log, without what to do."""
+    return error.fact if isinstance(error, ConnectionRefused) else str(error)
 
 
 def lost_connection(address: Address, why: Exception | None) -> ConnectionLost:
     """Say that the connection ended while a request may have been under way."""
-    reason = f" ({getattr(why, 'strerror', None) or why})" if why else ""
+    reason = f" ({reason_of(why)})" if why else ""
     return ConnectionLost(
         f"the connection to {address} was lost{reason}: a request under way may or may"
         " not have been carried out"

@@ -17,7 +17,6 @@ is the fastest way for short ones. No more is pulled than may run at once, plus 
 import asyncio
 import contextlib
 import logging
-import signal
 from collections import deque
 from collections.abc import Sequence
 from functools import partial
@@ -33,7 +32,9 @@ from magicqueue.handler_threads import HandlerThreads
 from magicqueue.handlers import Handler, OnError, Runner, is_async
 from magicqueue.heartbeats import Heartbeats
 from magicqueue.job import Job
+from magicqueue.loop_signals import signals_in_loop
 from magicqueue.protocol import Call
+from magicqueue.stop_signals import StopSignal
 from magicqueue.tasks import start_task
 from magicqueue.worker_options import (
     BATCH_SIZE,
@@ -46,8 +47,6 @@ from magicqueue.worker_options import (
 
 PASSING_REFUSALS: Final = (ShuttingDown, ReadOnly, InternalError)
 """A server that refuses a pull so may be asked again later."""
-
-_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 logger = logging.getLogger("magicqueue")
 
@@ -106,6 +105,7 @@ class Worker:
         self._verdicts_under_way = 0
         self._progress: asyncio.Event | None = None
         self._stop_asked: asyncio.Event | None = None
+        self._stop_asked_early = False
         self._abandoned = False
         self._error: BaseException | None = None
         self._pump: asyncio.Task[None] | None = None
@@ -145,20 +145,23 @@ class Worker:
         return self._runner.lost
 
     async def run(self, *, signals: bool = True) -> None:
-        """Work until `stop`, or until SIGTERM or SIGINT if `signals`; a second one kills.
+        """Work until `stop`, or until SIGTERM or SIGINT if `signals`.
 
-        Raises what the server refuses a pull with for good (a bad queue name, say).
+        A stop that was asked for before ends it at once. A second signal, 0.2 s later or
+        more, ends the process with 128 + its number. Raises what the server refuses a
+        pull with for good (a bad queue name, say).
         """
-        await self.start()
-        assert self._stop_asked is not None
-        loop = asyncio.get_running_loop()
-        caught = self._catch_signals(loop) if signals else []
-        try:
-            await self._stop_asked.wait()
-        finally:
-            for number in caught:
-                loop.remove_signal_handler(number)
-            await self.stop()
+        stop = StopSignal(self.request_stop)
+        async with signals_in_loop(stop) if signals else contextlib.nullcontext():
+            early, self._stop_asked_early = self._stop_asked_early, False
+            await self.start()
+            assert self._stop_asked is not None
+            if early:
+                self._stop_asked.set()
+            try:
+                await self._stop_asked.wait()
+            finally:
+                await self.stop()
 
     async def start(self) -> None:
         """Begin to work in the background, until `stop`."""
@@ -219,30 +222,17 @@ class Worker:
             )
         finally:
             await self._abandon()
+            self._stop_asked = None
         logger.info("stopped working on %s", self._options.queue)
         if self._error is not None:
             raise self._error
 
     def request_stop(self) -> None:
         """Have `run` stop, as a signal would; for use in the event loop's thread."""
-        if self._stop_asked is not None:
+        if self._stop_asked is None:
+            self._stop_asked_early = True
+        else:
             self._stop_asked.set()
-
-    def _catch_signals(self, loop: asyncio.AbstractEventLoop) -> list[signal.Signals]:
-        caught: list[signal.Signals] = []
-
-        def stop(number: signal.Signals) -> None:
-            logger.info("%s: finishing what is held", number.name)
-            while caught:
-                loop.remove_signal_handler(caught.pop())
-            self.request_stop()
-
-        for number in _SIGNALS:
-            # only a main thread can catch signals
-            with contextlib.suppress(ValueError, RuntimeError, NotImplementedError):
-                loop.add_signal_handler(number, stop, number)
-                caught.append(number)
-        return caught
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:

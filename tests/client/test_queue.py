@@ -1,6 +1,9 @@
 """`Queue` against the real server, on every event loop."""
 
 import asyncio
+import errno
+import os
+import pickle
 import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -300,12 +303,20 @@ def test_a_closed_queue_says_so(run: Run, url: str, name: str) -> None:
 
 def test_no_server_is_named_with_what_to_do(run: Run, tmp_path: Path) -> None:
     async def main() -> None:
-        for url in ("127.0.0.1:1", str(tmp_path / "none.sock")):
+        socket = str(tmp_path / "none.sock")
+        for url, address, number in (
+            ("127.0.0.1:1", "127.0.0.1:1", errno.ECONNREFUSED),
+            ("localhost:1", "localhost:1", errno.ECONNREFUSED),
+            (socket, f"unix://{socket}", errno.ENOENT),
+        ):
             async with Queue("q", url) as queue:
                 for call in (queue.push(1), queue.ping(), queue.push_batch([1])):
                     with pytest.raises(ConnectionRefused, match="magicqueue serve") as e:
                         await call
-                    assert url in str(e.value)
+                    assert e.value.address == address
+                    assert e.value.reason == os.strerror(number)
+                    assert f"at {address} ({e.value.reason}): start" in str(e.value)
+                    assert str(pickle.loads(pickle.dumps(e.value))) == str(e.value)
 
     run(main())
 

@@ -1,5 +1,7 @@
 """`SyncQueue` against the real server."""
 
+import errno
+import os
 import threading
 import time
 
@@ -134,8 +136,10 @@ def test_closed_and_refused(url: str, name: str) -> None:
         queue.push(1)
     with pytest.raises(Closed):
         queue.pull()
-    with pytest.raises(ConnectionRefused, match="magicqueue serve"):
+    with pytest.raises(ConnectionRefused, match="magicqueue serve") as refused:
         SyncQueue(name, "127.0.0.1:1").push(1)
+    assert refused.value.address == "127.0.0.1:1"
+    assert refused.value.reason == os.strerror(errno.ECONNREFUSED)
 
 
 def test_a_restart_between_requests_is_not_noticed(

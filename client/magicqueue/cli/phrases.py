@@ -4,6 +4,7 @@ import re
 from datetime import UTC, datetime
 from typing import Final
 
+from magicqueue.errors import ConnectionRefused, MagicQueueError
 from magicqueue.job import JobDetails
 
 _CONTROL: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -74,6 +75,11 @@ def state_of(job: JobDetails) -> str:
     return job.state
 
 
-def said_here(sentence: str) -> str:
-    """Use the command line's names for what the client library names in Python."""
-    return sentence.replace("as url=…", "with --url")
+def said_here(error: MagicQueueError) -> str:
+    """Give an error's sentence, with the command line's way of naming a server."""
+    if isinstance(error, ConnectionRefused):
+        return (
+            f"{error.fact}: start one with `magicqueue serve`, or give its address with"
+            " --url or in MAGICQUEUE_URL"
+        )
+    return str(error)

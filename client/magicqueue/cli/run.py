@@ -65,7 +65,7 @@ def _invoke(arguments: list[str], said: Said) -> int:
         return error.exit_code
     except MagicQueueError as error:
         code = error.code if isinstance(error, RequestError) else type(error).__name__
-        _tell(said_here(str(error)), code, said)
+        _tell(said_here(error), code, said)
         return exit_code_of(error)
     return code if isinstance(code, int) else 0
 

@@ -29,17 +29,9 @@ from magicqueue.backoff import next_wait_s
 from magicqueue.cli.phrases import said_here
 from magicqueue.cli.run import exit_code_of
 from magicqueue.cli.screen import note
-from magicqueue.cli.worker_process import (
-    SAME_SIGNAL_S,
-    STOP_SIGNALS,
-    Totals,
-    WorkerPlan,
-    ignore,
-    load,
-    set_up_log,
-    work,
-)
+from magicqueue.cli.worker_process import Totals, WorkerPlan, load, set_up_log, work
 from magicqueue.errors import MagicQueueError
+from magicqueue.stop_signals import SAME_SIGNAL_S, STOP_SIGNALS, ignore
 
 _HEALTHY_S: Final = 10.0
 """A process that lived for so long is started anew with the shortest wait."""
@@ -225,9 +217,9 @@ def run_child(plan: WorkerPlan, pipe: Connection) -> None:
     threading.Thread(target=_follow_parent, daemon=True).start()
     try:
         handler = load(plan)
-        pipe.send(("done", work(plan, handler, is_child=True)))
+        work(plan, handler, lambda totals: pipe.send(("done", totals)), is_child=True)
     except MagicQueueError as error:
-        pipe.send(("failed", exit_code_of(error), said_here(str(error))))
+        pipe.send(("failed", exit_code_of(error), said_here(error)))
     pipe.close()
 
 

@@ -6,28 +6,22 @@ A plan is plain data, so that a supervisor can hand it to a process that it spaw
 import asyncio
 import json
 import logging
-import os
-import signal
 import sys
-import threading
-import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from types import FrameType, TracebackType
-from typing import Final
+from types import TracebackType
+from typing import Final, TypeAlias
 
-from magicqueue.cli.phrases import jobs, said_here
+from magicqueue.cli.phrases import jobs
 from magicqueue.errors import HandlerNotFound
 from magicqueue.handlers import Handler, is_async, load_handler
+from magicqueue.loop_signals import signals_in_loop
+from magicqueue.stop_signals import StopSignal, watched_signals
 from magicqueue.sync_worker import SyncWorker
 from magicqueue.worker import Worker
 from magicqueue.worker_options import TASKS, THREADS
-
-STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
-SAME_SIGNAL_S: Final = 0.2
-"""Signals that are no further apart are one."""
 
 logger: Final = logging.getLogger("magicqueue")
 
@@ -73,6 +67,9 @@ class Totals:
         return f"{jobs(self.completed)} done, {self.failed:,} failed{lost}"
 
 
+Report: TypeAlias = Callable[[Totals], object]
+
+
 def work_here(plan: WorkerPlan) -> int:
     """Work in this process until a signal; gives the exit code.
 
@@ -81,15 +78,21 @@ def work_here(plan: WorkerPlan) -> int:
     set_up_log(plan)
     handler = load(plan)
     logger.info("running %s, %s", plan.handler, described(plan, handler))
-    logger.info("stopped: %s", work(plan, handler))
+    work(plan, handler, lambda totals: logger.info("stopped: %s", totals))
     return 0
 
 
-def work(plan: WorkerPlan, handler: Handler, *, is_child: bool = False) -> Totals:
-    """Run the worker until a signal. A child leaves it to its parent to lose patience."""
+def work(
+    plan: WorkerPlan, handler: Handler, report: Report, *, is_child: bool = False
+) -> None:
+    """Run the worker until a signal. A child leaves it to its parent to lose patience.
+
+    report: is told the totals while signals are still caught.
+    """
     if is_async(handler):
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            return runner.run(_work_async(plan, handler, is_child=is_child))
+            runner.run(_work_async(plan, handler, report, is_child=is_child))
+        return
     worker = SyncWorker(
         plan.queue,
         handler,
@@ -101,12 +104,14 @@ def work(plan: WorkerPlan, handler: Handler, *, is_child: bool = False) -> Total
         grace=plan.grace_s,
         timeout=plan.timeout_s,
     )
-    _watch_signals(_Stop(worker.request_stop, is_child=is_child))
-    worker.run(signals=False)
-    return Totals(worker.completed, worker.failed, worker.lost)
+    with watched_signals(StopSignal(worker.request_stop, only_asks=is_child)):
+        worker.run(signals=False)
+        report(Totals(worker.completed, worker.failed, worker.lost))
 
 
-async def _work_async(plan: WorkerPlan, handler: Handler, *, is_child: bool) -> Totals:
+async def _work_async(
+    plan: WorkerPlan, handler: Handler, report: Report, *, is_child: bool
+) -> None:
     worker = Worker(
         plan.queue,
         handler,
@@ -118,56 +123,9 @@ async def _work_async(plan: WorkerPlan, handler: Handler, *, is_child: bool) -> 
         grace=plan.grace_s,
         timeout=plan.timeout_s,
     )
-    stop = _Stop(worker.request_stop, is_child=is_child)
-    for number in STOP_SIGNALS:
-        asyncio.get_running_loop().add_signal_handler(number, stop, number)
-    await worker.run(signals=False)
-    return Totals(worker.completed, worker.failed, worker.lost)
-
-
-class _Stop:
-    """What a signal does: the first asks the worker to stop, a later one exits at once.
-
-    The same Ctrl-C or SIGTERM may come twice, to the process and to its group.
-    """
-
-    def __init__(self, request_stop: Callable[[], None], *, is_child: bool) -> None:
-        self._request_stop = request_stop
-        self._is_child = is_child
-        self._first_at = 0.0
-
-    def __call__(self, number: int) -> None:
-        now = time.monotonic()
-        if not self._first_at:
-            self._first_at = now
-            if not self._is_child:
-                logger.info("%s: finishing what is held", signal.Signals(number).name)
-        elif not self._is_child and now - self._first_at > SAME_SIGNAL_S:
-            os._exit(128 + number)
-        self._request_stop()
-
-
-def _watch_signals(stop: _Stop) -> None:
-    """Have a thread call `stop` at a signal, whatever the main thread is doing.
-
-    Python runs a signal's handler in the main thread and between two bytecodes, so a long
-    call into C, or a poll entered just then, would put it off.
-    """
-    woken, wake = os.pipe()
-    os.set_blocking(wake, False)
-    for number in STOP_SIGNALS:
-        signal.signal(number, ignore)
-    signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
-
-    def watch() -> None:
-        while True:
-            stop(os.read(woken, 1)[0])
-
-    threading.Thread(target=watch, name="magicqueue-signals", daemon=True).start()
-
-
-def ignore(_number: int, _frame: FrameType | None) -> None:
-    """Let Python note a signal in its wake-up descriptor and do nothing else."""
+    async with signals_in_loop(StopSignal(worker.request_stop, only_asks=is_child)):
+        await worker.run(signals=False)
+        report(Totals(worker.completed, worker.failed, worker.lost))
 
 
 def load(plan: WorkerPlan) -> Handler:
@@ -243,7 +201,7 @@ class _PlainLines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         record.level = record.levelname.lower()
-        return said_here(super().format(record))
+        return super().format(record)
 
 
 class _JsonLines(logging.Formatter):
@@ -254,7 +212,7 @@ class _JsonLines(logging.Formatter):
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(),
             "level": record.levelname.lower(),
             "process": record.process,
-            "message": said_here(record.getMessage()),
+            "message": record.getMessage(),
         }
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
