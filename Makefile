@@ -8,7 +8,7 @@ STAMP := $(VENV)/.made-from-pyproject
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint fmt unit clean
+.PHONY: help demo test test-all lint fmt unit bench bench-quick bench-peers clean
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,24 @@ test-all: ## Run the tests on every supported Python found (3.11, 3.12, 3.13)
 fmt: $(STAMP) ## Format the code and mend what can be mended by itself
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
+
+BENCH := .venv-bench
+BENCH_STAMP := $(BENCH)/.made-from-pyproject
+
+$(BENCH_STAMP): pyproject.toml
+	$(PYTHON) -m venv $(BENCH)
+	$(BENCH)/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(BENCH)/bin/python -m pip install --quiet --editable ".[array]" --group bench
+	@touch $@
+
+bench: $(BENCH_STAMP) ## Compare the cores: all benchmarks, a table, the plots (20 minutes)
+	$(BENCH)/bin/python -m benchmarks.run $(ARGS)
+
+bench-quick: $(BENCH_STAMP) ## The same with small sizes, to see that all runs (under 5 minutes)
+	$(BENCH)/bin/python -m benchmarks.run --quick $(ARGS)
+
+bench-peers: $(BENCH_STAMP) ## Compare with beanstalkd and Redis, in turn (5 minutes)
+	$(BENCH)/bin/python -m benchmarks.peers $(ARGS)
 
 clean: ## Remove environments and caches
 	rm -rf .venv .venv-* build dist .asv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

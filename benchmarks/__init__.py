@@ -1,0 +1,1 @@
+"""Benchmarks of MagicQueue: see README.md in this folder."""

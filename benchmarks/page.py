@@ -1,0 +1,110 @@
+"""Write docs/benchmark-figures.md: the tables of the last full runs, as Markdown.
+
+    python -m benchmarks.page
+
+The page is made from what the runs stored, so no figure is ever copied by hand.
+"""
+
+import json
+from itertools import groupby
+
+from benchmarks.peers import ABOUT
+from benchmarks.plot import PEERS
+from benchmarks.processes import ROOT
+from benchmarks.results import find_results, machine_of, read_rows
+from benchmarks.table import RESULTS, SECTIONS, in_order, label, module_of, number
+from benchmarks.targets import check_targets
+from benchmarks.workloads import FULL
+
+PAGE = ROOT / "docs" / "benchmark-figures.md"
+_HEAD = """# Figures
+
+Made by `make bench` and `make bench-peers`; don't edit. What is measured and how to read it
+stands in [benchmarks.md](benchmarks.md).
+"""
+
+
+def as_table(head, lines):
+    """Write a Markdown table; all columns but the first are flush right."""
+    rule = ["---", *["--:"] * (len(head) - 1)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in [head, rule, *lines])
+
+
+def targets_part(rows):
+    """Write the targets."""
+    marks = {True: "yes", False: "**no**", None: "not measured"}
+    lines = [
+        [outcome.what, outcome.target, outcome.measured, marks[outcome.met]]
+        for outcome in check_targets(rows)
+    ]
+    return "## Targets of the array core\n\n" + as_table(
+        ["", "target", "measured", "met"], lines
+    )
+
+
+def cores_part(rows):
+    """Write a table for each benchmark file."""
+    parts = []
+    for module, group in groupby(in_order(rows), key=module_of):
+        lines = [
+            [
+                label(row),
+                number(row.values.get("python"), row.unit),
+                number(row.values.get("array"), row.unit),
+                "-" if row.ratio is None else f"{row.ratio:.1f}x",
+            ]
+            for row in group
+        ]
+        table = as_table(["", "python core", "array core", "ratio"], lines)
+        parts.append(f"## {SECTIONS[module]}\n\n{table}")
+    return "\n\n".join(parts)
+
+
+def peers_part(stored):
+    """Write a table for each workload, and what each server promises."""
+    parts = [
+        f"## Peers\n\n{stored['machine']}; medians of {stored['rounds']} rounds in turn."
+    ]
+    lines = [[name, ABOUT[name]] for name in stored["servers"]]
+    parts.append(as_table(["", "jobs are kept in"], lines))
+    medians = stored["medians"]
+    head = ["", "jobs/s", "CPU a job", "p50", "p99", "speed ratio", "CPU ratio"]
+    for workload, about in FULL.items():
+        ours = medians[f"{workload}|{stored['servers'][0]}"]
+        lines = [
+            [name, *_figures(medians.get(f"{workload}|{name}"), ours)]
+            for name in stored["servers"]
+        ]
+        parts.append(f"### {about.title}\n\n{as_table(head, lines)}")
+    return "\n\n".join(parts)
+
+
+def _figures(found, ours):
+    if found is None:
+        return ["-"] * 6
+    return [
+        number(found["jobs_per_s"], "jobs/s"),
+        number(found["server_cpu_ns"], "ns/job"),
+        *(f"{found[key]:,.0f} us" if found[key] else "-" for key in ("p50_us", "p99_us")),
+        f"{ours['jobs_per_s'] / found['jobs_per_s']:.2g}x",
+        f"{found['server_cpu_ns'] / ours['server_cpu_ns']:.2g}x",
+    ]
+
+
+def main():
+    """Write the page from whatever has been stored."""
+    parts = [_HEAD.rstrip()]
+    path = find_results(ROOT / RESULTS)
+    rows = read_rows(path) if path else []
+    if rows:
+        parts += [f"Cores: {machine_of(path)}.", targets_part(rows)]
+    if PEERS.exists():
+        parts.append(peers_part(json.loads(PEERS.read_text())))
+    if rows:
+        parts.append(cores_part(rows))
+    PAGE.write_text("\n\n".join(parts) + "\n")
+    print(f"written: {PAGE.relative_to(ROOT)}")
+
+
+if __name__ == "__main__":
+    main()

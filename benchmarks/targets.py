@@ -1,0 +1,118 @@
+"""What the array core is to reach, and whether it does: checked against each full run.
+
+Figures are of one server process on loopback with `loadgen`. A target is a limit on one
+measure, on the ratio of two, or on the array core beside the python core.
+"""
+
+from dataclasses import dataclass
+
+from benchmarks.table import number
+from benchmarks.workloads import FULL
+
+MILLION = 1e6
+SERVER = "bench_server.Server.track_"
+GROWTH = "bench_growth.Growth.track_push_pull_ack"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A target, what was measured, and whether that is enough (None: not measured)."""
+
+    what: str
+    target: str
+    measured: str
+    met: bool | None
+
+
+def check_targets(rows):
+    """Compare rows of results with every target."""
+    found = _Found(rows)
+    outcomes = [
+        _at_least(found, "push", 5 * MILLION),
+        _at_most(f"{FULL['push'].title}, CPU", found.cpu("push"), 150, "ns/job"),
+        _at_least(found, "push_150", 2.5 * MILLION),
+        _at_least(found, "drain", 3 * MILLION),
+        _at_least(found, "drain_priorities", 1.5 * MILLION),
+        _at_least(found, "singles", MILLION),
+        _at_least(found, "mixed", 1.5 * MILLION),
+        _beside_python(found, "server_cpu", "CPU a cycle", 1.0),
+        _beside_python(found, "p99", "p99", 1.1),
+        _growth(found),
+        _at_most(
+            "memory a queued 100-byte job",
+            found.get("bench_memory.Memory.track_bytes_per_job", payload_bytes=100),
+            200,
+            "bytes/job",
+        ),
+        _at_most(
+            "longest pause at 10^7 jobs",
+            found.get("bench_growth.LongestPause.track_longest_pause", depth=10_000_000),
+            50,
+            "ms",
+        ),
+    ]
+    return [outcome for outcome in outcomes if outcome is not None]
+
+
+class _Found:
+    """Measured values by name and parameters."""
+
+    def __init__(self, rows):
+        self._values = {(row.benchmark, row.params): row.values for row in rows}
+
+    def get(self, benchmark, core="array", **params):
+        return self._values.get((benchmark, tuple(params.items())), {}).get(core)
+
+    def server(self, measure, workload, core="array"):
+        return self.get(SERVER + measure, core, workload=workload)
+
+    def cpu(self, workload):
+        return self.server("server_cpu", workload)
+
+
+def _outcome(what, target, measured, value, *, met):
+    known = value is not None
+    return Outcome(what, target, measured if known else "-", met if known else None)
+
+
+def _at_least(found, workload, limit):
+    value = found.server("throughput", workload)
+    return _outcome(
+        FULL[workload].title,
+        f"at least {number(limit, 'jobs/s')}",
+        number(value, "jobs/s"),
+        value,
+        met=(value or 0) >= limit,
+    )
+
+
+def _at_most(what, value, limit, unit):
+    return _outcome(
+        what,
+        f"at most {number(limit, unit)}",
+        number(value, unit),
+        value,
+        met=(value or 0) <= limit,
+    )
+
+
+def _beside_python(found, measure, what, slack):
+    array, python = (found.server(measure, "cycle", core) for core in ("array", "python"))
+    if not array or not python:
+        return None
+    share = array / python
+    target = "at most the python core's" + (
+        f" (within {slack - 1:.0%})" if slack > 1 else ""
+    )
+    what = f"{FULL['cycle'].title}: {what}"
+    return _outcome(what, target, f"{share:.0%} of it", share, met=share <= slack)
+
+
+def _growth(found):
+    shallow, deep = (
+        found.get(GROWTH, depth=depth, priorities=1) for depth in (10_000, 10_000_000)
+    )
+    ratio = deep / shallow if deep and shallow else None
+    measured = f"{ratio:.2f}x" if ratio else "-"
+    what = "cost a job at 10^7 queued against 10^4"
+    return _outcome(what, "at most 2x", measured, ratio, met=(ratio or 0) <= 2)
