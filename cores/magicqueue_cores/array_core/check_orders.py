@@ -2,6 +2,7 @@
 
 from magicqueue_cores.array_core.queues import Queue
 from magicqueue_cores.array_core.store import Store
+from magicqueue_cores.contract import NEVER_MS
 from magicqueue_cores.kernels import layout as lo
 
 
@@ -13,6 +14,7 @@ def check_levels(store: Store, found: dict[int, int]) -> int:
         for level in _heap(store, lo.LEVELS_W, top):
             levels += 1
             ghosts += _check_level(store, queue, level, found)
+        _check_oldest(store, queue, top)
         if not store.memory.words[queue.at + lo.Q_QUEUED]:
             members = list(_heap(store, lo.LEVELS_W, top))
             assert len(members) <= 1, f"queue {queue.name!r} is empty and keeps levels"
@@ -47,6 +49,35 @@ def _check_level(store: Store, queue: Queue, level: int, found: dict[int, int]) 
     if ghosts:
         assert words[queue.at + lo.Q_QUEUED], f"queue {queue.name!r}: ghosts without jobs"
     return ghosts
+
+
+def _check_oldest(store: Store, queue: Queue, top: int) -> None:
+    """Verify the bounds on run_at: each level with jobs has one that is low enough."""
+    words, halves = store.memory.words, store.memory.halves
+    bounds: dict[int, int] = {}
+    stack = [(int(words[queue.at + lo.Q_OLDEST]), 0)]
+    while stack:
+        level, parent = stack.pop()
+        if not level:
+            continue
+        at = lo.LEVELS_H + level * lo.LEVEL_HALVES
+        bounds[level] = int(words[lo.LEVELS_W + level * lo.LEVEL_WORDS + lo.L_OLDEST])
+        assert halves[at + lo.L_OLDEST_PARENT] == parent, f"level {level}: its parent"
+        assert bounds.get(parent, 0) <= bounds[level], f"level {level}: oldest heap order"
+        stack += [(int(halves[at + lo.L_OLDEST_LEFT]), level)]
+        stack += [(int(halves[at + lo.L_OLDEST_RIGHT]), level)]
+    levels = _heap(store, lo.LEVELS_W, top)
+    assert bounds.keys() <= set(levels), "a level that ended has a bound"
+    for level in levels:
+        at = lo.LEVELS_H + level * lo.LEVEL_HALVES
+        bound = int(words[lo.LEVELS_W + level * lo.LEVEL_WORDS + lo.L_OLDEST])
+        assert (bound != NEVER_MS) is (level in bounds), f"level {level}: out, or not"
+        slot, run_ats_ms = int(halves[at + lo.L_HEAD]), [NEVER_MS]
+        run_ats_ms += [store.word(slot, lo.J_RUN_AT)] if slot else []
+        for member in _heap(store, lo.JOBS_W, int(halves[at + lo.L_RETURNED])):
+            if store.field(member, lo.JH_META) & lo.META_STATE != lo.GHOST:
+                run_ats_ms.append(store.word(member, lo.J_RUN_AT))
+        assert bound <= min(run_ats_ms), f"level {level}: its bound is too late"
 
 
 def _check_ready(store: Store, queue: Queue, priority: int, slot: int) -> None:

@@ -296,7 +296,7 @@ class ArrayCore:
         return core_stats(self._store, now_ms)
 
     def queue_stats(self, queue: str, now_ms: int) -> QueueStats:
-        """Counts of one queue, zeros if it is unknown. O(priorities) at most."""
+        """Counts of one queue, zeros if it is unknown. O(1) amortised."""
         self.advance(now_ms)
         known = self._queues.by_name.get(queue)
         return QueueStats(queue) if known is None else self._queues.stats(known, now_ms)

@@ -108,7 +108,7 @@ class Queues:
             self._free.append(queue.number)
 
     def stats(self, queue: Queue, now_ms: int) -> QueueStats:
-        """Counts of one queue. O(1) but for the oldest job: O(priorities) then."""
+        """Counts of one queue. O(1), amortised over levels that changed."""
         words, at = self._memory.words, queue.at
         counts = words[at : at + lo.Q_TOP].tolist()
         oldest_ms = 0

@@ -186,6 +186,7 @@ Q_LARGE: Final = 13
 Q_PAYLOAD_MAX: Final = 14
 Q_TOP: Final = 15
 Q_LAST_LEVEL: Final = 16
+Q_OLDEST: Final = 17
 Q_NAME_AT: Final = 256
 Q_TEXT_AT: Final = 512
 
@@ -205,11 +206,15 @@ HEAP_RIGHT: Final = 15
 LEVEL_WORDS: Final = 8
 LEVEL_HALVES: Final = 16
 L_KEY: Final = 0
-L_QUEUE: Final = 3
+L_OLDEST_PARENT: Final = 3
 L_HEAD: Final = 4
 L_TAIL: Final = 5
 L_RETURNED: Final = 6
+L_OLDEST_LEFT: Final = 7
 L_PRIORITY: Final = 10
+L_OLDEST_RIGHT: Final = 11
+L_OLDEST: Final = 6
+"""Words: the key, and a bound on the level's earliest run_at (see `oldest`)."""
 
 # A job: words, halves.
 JOB_WORDS: Final = 8

@@ -11,6 +11,7 @@ payload or id, and goes when it comes to the top. A queue without ready jobs has
 
 from magicqueue_cores.kernels import layout as lo
 from magicqueue_cores.kernels.jit import Words, inlined, part
+from magicqueue_cores.kernels.oldest import forget_oldest, may_be_oldest
 from magicqueue_cores.kernels.tables import (
     chain_find,
     chain_insert,
@@ -54,11 +55,11 @@ def find_level(w: Words, h: Words, queue: int, priority: int) -> int:
         at = lo.LEVELS_H + level * lo.LEVEL_HALVES
         w[lo.LEVELS_W + level * lo.LEVEL_WORDS + lo.L_KEY] = key
         w[lo.LEVELS_W + level * lo.LEVEL_WORDS + lo.HEAP_KEY] = -priority
-        h[at + lo.L_QUEUE] = queue
         h[at + lo.L_PRIORITY] = priority
         h[at + lo.L_HEAD] = 0
         h[at + lo.L_TAIL] = 0
         h[at + lo.L_RETURNED] = 0
+        w[lo.LEVELS_W + level * lo.LEVEL_WORDS + lo.L_OLDEST] = lo.NEVER_MS
         chain_insert(
             w, h, lo.S_LEVEL_HASH, lo.LEVEL_BUCKETS_H, lo.LEVELS_W, lo.LEVEL_WORDS, level
         )
@@ -84,6 +85,7 @@ def append_ready(w: Words, h: Words, queue: int, slot: int, priority: int) -> No
     h[at + lo.L_TAIL] = slot
     if tail == 0:
         h[at + lo.L_HEAD] = slot
+        may_be_oldest(w, h, queue, level, slot)
     else:
         h[lo.JOBS_H + tail * lo.JOB_HALVES + lo.JH_NEXT] = slot
     w[lo.QUEUES_W + queue * lo.QUEUE_WORDS + lo.Q_QUEUED] += 1
@@ -96,6 +98,7 @@ def give_back(w: Words, h: Words, queue: int, slot: int) -> None:
     level = find_level(w, h, queue, priority)
     at = lo.LEVELS_H + level * lo.LEVEL_HALVES
     h[at + lo.L_RETURNED] = skew_add(w, h, lo.JOBS_W, half(h, at + lo.L_RETURNED), slot)
+    may_be_oldest(w, h, queue, level, slot)
     w[lo.QUEUES_W + queue * lo.QUEUE_WORDS + lo.Q_QUEUED] += 1
 
 
@@ -111,6 +114,7 @@ def _drop_level(w: Words, h: Words, queue: int, level: int) -> None:
     at = lo.QUEUES_W + queue * lo.QUEUE_WORDS
     w[at + lo.Q_TOP] = skew_rest(w, h, lo.LEVELS_W, level)
     w[at + lo.Q_LAST_LEVEL] = 0
+    forget_oldest(w, h, queue, level)
     chain_remove(
         w, h, lo.S_LEVEL_HASH, lo.LEVEL_BUCKETS_H, lo.LEVELS_W, lo.LEVEL_WORDS, level
     )

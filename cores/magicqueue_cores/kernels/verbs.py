@@ -37,6 +37,7 @@ from magicqueue_cores.kernels.jobs import (
     revive,
     sweep,
 )
+from magicqueue_cores.kernels.oldest import correct_oldest
 from magicqueue_cores.kernels.ready import (
     drop_all_levels,
     drop_ready,
@@ -240,25 +241,20 @@ def _level_oldest(w: Words, h: Words, level: int) -> int:
 
 @part
 def _oldest(w: Words, h: Words, queue: int) -> int:
-    """The earliest run_at of a queue's ready jobs, or NEVER_MS. O(levels)."""
-    oldest = lo.NEVER_MS
-    stack = lo.EVENTS_W
-    depth = 0
-    top = w[lo.QUEUES_W + queue * lo.QUEUE_WORDS + lo.Q_TOP]
-    if top != 0:
-        w[stack] = top
-        depth = 1
-    while depth > 0:
-        depth -= 1
-        level = w[stack + depth]
-        oldest = min(oldest, _level_oldest(w, h, level))
-        at = lo.LEVELS_H + level * lo.LEVEL_HALVES
-        for link in range(lo.HEAP_LEFT, lo.HEAP_RIGHT + 1):
-            child = half(h, at + link)
-            if child != 0:
-                w[stack + depth] = child
-                depth += 1
-    return oldest
+    """The earliest run_at of a queue's ready jobs, or NEVER_MS. O(log p) amortised.
+
+    It also counts in R_COUNT how many levels it looked at.
+    """
+    w[lo.R_COUNT] = 0
+    while True:
+        level = w[lo.QUEUES_W + queue * lo.QUEUE_WORDS + lo.Q_OLDEST]
+        if level == 0:
+            return lo.NEVER_MS
+        w[lo.R_COUNT] += 1
+        run_at = _level_oldest(w, h, level)
+        if run_at <= w[lo.LEVELS_W + level * lo.LEVEL_WORDS + lo.L_OLDEST]:
+            return run_at
+        correct_oldest(w, h, queue, level, run_at)
 
 
 @part
