@@ -147,7 +147,7 @@ def test_a_damaged_log_says_where() -> None:
     data[ends[4] + 40] ^= 1
     changed = MemoryFolder()
     changed.put(FIRST, bytes(data))
-    with pytest.raises(Corrupt, match="0000000000000001[.]wal at byte") as caught:
+    with pytest.raises(Corrupt, match=r"0000000000000001\.wal at byte") as caught:
         read_log(changed)
     assert (caught.value.at, caught.value.lsn, caught.value.next_lsn) == (ends[4], 6, 7)
     assert caught.value.durable_lsn == 19
@@ -229,7 +229,7 @@ def test_segments_follow_each_other() -> None:
 def test_a_missing_segment_is_refused() -> None:
     folder = many_segments(life(8, 80), synced=True)
     del folder.files[fmt.segment_name(3)]
-    with pytest.raises(Refused, match="0000000000000003[.]wal is missing"):
+    with pytest.raises(Refused, match=r"0000000000000003\.wal is missing"):
         read_log(folder)
 
 

@@ -50,6 +50,7 @@ New record kinds are a new version too, since an old reader would not know them.
 """
 
 import struct
+from collections.abc import Iterator
 from typing import Final
 
 import msgspec
@@ -219,3 +220,18 @@ def read_frame(header: Header, data: memoryview, at: int) -> Frame | None:
     if found != crc:
         return None
     return Frame(lsn, durable_lsn, kind, flags, at, data[body_at : body_at + body_bytes])
+
+
+def search_frames(header: Header, data: memoryview, at: int, lsn: int) -> Iterator[Frame]:
+    """Give whole frames of this segment, from frame `lsn` on, anywhere from `at` on.
+
+    What an earlier life of the file left has lower LSNs, and is passed over quickly.
+    """
+    text = data.obj if isinstance(data.obj, bytes) else bytes(data)
+    while (at := text.find(FRAME_MAGIC, at)) >= 0:
+        frame = None
+        if lsn_at(text, at) >= lsn:
+            frame = read_frame(header, data, at)
+        if frame is not None:
+            yield frame
+        at = at + 1 if frame is None else frame.end

@@ -11,6 +11,7 @@ are done with become spares by a rename: writing over old blocks syncs fastest.
 
 from collections import deque
 from collections.abc import Callable, Iterable
+from itertools import count
 from typing import Final
 
 import msgspec
@@ -83,7 +84,7 @@ class Journal:
         self._unsynced: deque[File] = deque()
         self._names_unsynced = False
         self._spares: deque[str] = deque()
-        self._spare_number = 0
+        self._spare_numbers = count(1)
         self._marked_lsn = 0
 
     @property
@@ -106,11 +107,17 @@ class Journal:
         """Bytes of all segments that hold something. O(segments)."""
         return sum(segment.used_bytes for segment in self.segments)
 
+    @property
+    def marked(self) -> bool:
+        """Whether the last frame is a mark."""
+        return self._marked_lsn == self.lsn
+
     def begin(self, last_id: int, sequence: int) -> None:
         """Begin a segment behind the others, at the start. Raises DiskFull or OSError."""
         for name in self._folder.names():
             if name.startswith(SPARE_PREFIX):
                 self._adopt(name)
+        self._spare_numbers = count(1 + max(map(_spare_number, self._spares), default=0))
         self._roll(last_id, sequence)
         self.sync()
 
@@ -127,20 +134,20 @@ class Journal:
 
     def mark(self, *, clean: bool = False) -> None:
         """Write a mark, if anything but a mark is behind the last one."""
-        if self._marked_lsn < self.lsn or clean:
+        if not self.marked or clean:
             self._append(fmt.MARK, fmt.CLEAN if clean else 0, [])
             self._marked_lsn = self.lsn
 
     def sync(self) -> None:
         """Bring all that was written to the disk. Raises OSError: never call it again."""
-        lsn, count = self.lsn, len(self._unsynced)
-        for index in range(count):
+        lsn, files = self.lsn, len(self._unsynced)
+        for index in range(files):
             self._unsynced[index].sync()
         if self._names_unsynced:
             self._names_unsynced = False
             self._folder.sync()
         self.durable_lsn = lsn
-        for _ in range(count - 1):
+        for _ in range(files - 1):
             self._unsynced.popleft().close()
 
     def prepare(self) -> None:
@@ -261,16 +268,16 @@ class Journal:
         return True
 
     def _next_spare_name(self) -> str:
-        names = set(self._folder.names())
-        while True:
-            self._spare_number += 1
-            name = f"{SPARE_PREFIX}{self._spare_number}"
-            if name not in names:
-                return name
+        return f"{SPARE_PREFIX}{next(self._spare_numbers)}"
 
     def _remove(self, name: str) -> None:
         if name in self._folder.names():
             self._folder.remove(name)
+
+
+def _spare_number(name: str) -> int:
+    text = name.removeprefix(SPARE_PREFIX)
+    return int(text) if text.isdecimal() else 0
 
 
 def _as_full(error: OSError) -> Exception:

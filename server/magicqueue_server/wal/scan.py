@@ -150,7 +150,7 @@ class Scan:
             return
         name, at = fmt.segment_name(segment.number), segment.used_bytes
         view = memoryview(data or self.read(name))
-        behind = list(_search(segment.header, view, at, lsn))
+        behind = list(fmt.search_frames(segment.header, view, at, lsn))
         proofs = [f for f in behind if f.durable_lsn >= lsn] or self._evidence(later, lsn)
         if proofs:
             first = min(proofs, key=lambda frame: frame.lsn)
@@ -166,7 +166,7 @@ class Scan:
             data = memoryview(self.read(self.names[number]))
             header = self._header(self.names[number], number, data)
             if header is not None:
-                frames = _search(header, data, fmt.FRAMES_AT, lsn)
+                frames = fmt.search_frames(header, data, fmt.FRAMES_AT, lsn)
                 found += [frame for frame in frames if frame.durable_lsn >= lsn]
         return found
 
@@ -177,21 +177,6 @@ def _walk(header: fmt.Header, data: memoryview, lsn: int) -> Iterator[fmt.Frame]
     while (frame := fmt.read_frame(header, data, at)) is not None and frame.lsn == lsn:
         yield frame
         at, lsn = frame.end, lsn + 1
-
-
-def _search(header: fmt.Header, data: memoryview, at: int, lsn: int) -> Iterator[fmt.Frame]:
-    """Give whole frames of this segment, from frame `lsn` on, anywhere from `at` on.
-
-    What an earlier life of the file left has lower LSNs, and is passed over quickly.
-    """
-    text = data.obj if isinstance(data.obj, bytes) else bytes(data)
-    while (at := text.find(fmt.FRAME_MAGIC, at)) >= 0:
-        frame = None
-        if fmt.lsn_at(text, at) >= lsn:
-            frame = fmt.read_frame(header, data, at)
-        if frame is not None:
-            yield frame
-        at = at + 1 if frame is None else frame.end
 
 
 def _begins(data: memoryview, at: int, lsn: int) -> bool:
