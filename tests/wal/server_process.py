@@ -18,6 +18,9 @@ from typing import Any
 
 from magicqueue_server.cli import serve
 
+CORE = os.environ.get("TEST_CORE", "python")
+"""Which core the servers have; the log is the same for all."""
+
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(["magicqueue_server.cli", "uvloop"])
 
@@ -48,7 +51,7 @@ class Server:
         self.socket_path = folder / "socket"
         self.output = ""
         read, write = _context.Pipe(duplex=False)
-        options = [f"--unix-socket={self.socket_path}", "--core=python", *arguments]
+        options = [f"--unix-socket={self.socket_path}", f"--core={CORE}", *arguments]
         options += ["--persist", f"--data-dir={log or folder / 'log'}"]
         self._pipe = os.fdopen(os.dup(read.fileno()))
         read.close()
