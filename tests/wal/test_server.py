@@ -215,13 +215,14 @@ def slow_syncs() -> None:
 def test_a_slow_disk_holds_up_neither_pulls_nor_questions(tmp_path: Path) -> None:
     with serving(tmp_path, prepare=slow_syncs) as server:
         with closing(Connection(server)) as pusher, closing(Connection(server)) as puller:
-            jobs = [{"data": n} for n in range(1000)]
+            jobs = [{"data": n} for n in range(60_000)]
             pusher.send({"cmd": "PUSHB", "queue": "q", "jobs": jobs})
             assert pusher.receive()["ok"]
             waits = []
             begun = time.monotonic()
             while time.monotonic() - begun < 3:
-                pusher.send(push(1))
+                if len(waits) % 100 == 0:
+                    pusher.send(push(1))
                 for request in ({"cmd": "PULL", "queue": "q"}, {"cmd": "STATS"}):
                     asked = time.monotonic()
                     assert puller.ask(**request)["ok"]
