@@ -218,7 +218,7 @@ def test_a_slow_disk_holds_up_neither_pulls_nor_questions(tmp_path: Path) -> Non
             jobs = [{"data": n} for n in range(60_000)]
             pusher.send({"cmd": "PUSHB", "queue": "q", "jobs": jobs})
             assert pusher.receive()["ok"]
-            waits = []
+            waits: list[float] = []
             begun = time.monotonic()
             while time.monotonic() - begun < 3:
                 if len(waits) % 100 == 0:
