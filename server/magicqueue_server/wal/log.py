@@ -23,6 +23,7 @@ answer questions only.
 """
 
 import logging
+from collections import deque
 from collections.abc import Callable
 from typing import Final
 
@@ -89,7 +90,8 @@ class Log:
         self._retrying = False
         self._unsafe_since_ms: int | None = None
         self._syncing_since_ms: int | None = None
-        self._idle_wanted: list[Callable[[], None]] = []
+        self._durable = 0
+        self._wanted: deque[tuple[int, Callable[[], None]]] = deque()
 
     def begin(self, journal: Journal, last_id: int, sequence: int) -> None:
         """Write to this journal, after what was given out before."""
@@ -106,11 +108,6 @@ class Log:
     def crowded(self) -> bool:
         """Whether so much waits to be written that no more commands should run."""
         return self._pending_bytes + self.gate.held_bytes > PENDING_BYTES_MAX
-
-    @property
-    def idle(self) -> bool:
-        """Whether all records are safe, or never will be."""
-        return self.failure is not None or self._safe >= self.group
 
     @property
     def mode(self) -> str:
@@ -204,13 +201,12 @@ class Log:
             self._write_here()
 
     def when_safe(self, call: Callable[[], None]) -> None:
-        """Call once all that was recorded so far is safe, synced in every mode."""
+        """Call once all that was recorded so far is on the disk, in every mode."""
         self.flush()
-        self._idle_wanted.append(call)
+        self._wanted.append((self.group, call))
         if self._mode != "always":
             self._sync()
-        else:
-            self._tell_if_safe()
+        self._tell(self._durable)
 
     def prepare(self) -> None:
         """Make the next segment ready, if it is not."""
@@ -247,7 +243,7 @@ class Log:
             self.flush()
         else:
             self._tasks.later(IDLE_MS, self._mark_if_idle)
-        self._tell_if_safe()
+        self._tell(self._safe)
         if not self.full:
             self.prepare()
 
@@ -319,11 +315,9 @@ class Log:
             self._tasks.later(0 if self._late() else SYNC_EVERY_MS, self._sync)
         elif self._mode == "everysec":
             self._mark_if_idle()
-        if self._idle_wanted:
-            if written >= self.group:
-                self._tell_if_safe()
-            else:
-                self._tasks.later(RETRY_MS if self._closed else 0, self._sync)
+        self._tell(written)
+        if self._wanted:
+            self._tasks.later(RETRY_MS if self._closed else 0, self._sync)
 
     def _mark_if_idle(self) -> None:
         """Say in the log that its last frames are on the disk."""
@@ -338,8 +332,8 @@ class Log:
                 self.fail(error)
                 return
             self.flush()
-            if self._idle_wanted:
-                self.when_safe(lambda: None)
+            if self._wanted and self._mode != "always":
+                self._sync()
 
         self._tasks.run(self._mark, done)
 
@@ -374,11 +368,12 @@ class Log:
 
         self._tasks.later(RETRY_MS, again)
 
-    def _tell_if_safe(self) -> None:
-        if self.idle and self._idle_wanted:
-            calls, self._idle_wanted = self._idle_wanted, []
-            for call in calls:
-                call()
+    def _tell(self, durable: int) -> None:
+        """Groups up to this one are on the disk, or the log has failed."""
+        self._durable = durable
+        wanted = self._wanted
+        while wanted and (self.failure is not None or wanted[0][0] <= durable):
+            wanted.popleft()[1]()
 
     def fail(self, error: BaseException) -> None:
         """Write nothing any more: the disk failed with this error."""
@@ -390,7 +385,7 @@ class Log:
         self._closed.clear()
         self.on_change()
         self.on_failure(error)
-        self._tell_if_safe()
+        self._tell(self._durable)
 
 
 def _reason(error: BaseException) -> str:
