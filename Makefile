@@ -8,7 +8,7 @@ STAMP := $(VENV)/.made-from-pyproject
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint fmt unit bench bench-quick bench-peers clean
+.PHONY: help demo test test-all lint fmt unit soak bench bench-quick bench-peers bench-durable clean
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,7 +28,13 @@ demo: ## Start a server and run real work through it, in under a minute
 test: lint unit ## Check style, types and import contracts, then run all tests
 
 unit: $(STAMP) ## Run the tests alone (ARGS="-k name" picks some)
-	$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow" $(ARGS)
+
+soak: $(STAMP) ## Run the long tests: a thousand kills and power cuts, many seeds (an hour)
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m slow $(ARGS)
+
+bench-durable: $(STAMP) ## Push with a sync before each reply, beside Redis and beanstalkd
+	$(BIN)/python benchmarks/durable.py $(ARGS)
 
 lint: $(STAMP) ## Check style, types and import contracts
 	$(BIN)/ruff format --check --quiet

@@ -27,7 +27,7 @@ from magicqueue_cores.contract import (
     Settled,
 )
 from magicqueue_cores.pending import Answer, Pending
-from magicqueue_cores.records import Record
+from magicqueue_cores.records import Moved, Record
 
 T = TypeVar("T")
 
@@ -165,6 +165,9 @@ class LaterCore:
 
     def queues(self, now_ms: int) -> Answer[list[QueueStats]]:
         return self._ask(lambda: self.inner.queues(now_ms))
+
+    def export(self, ids: Sequence[int]) -> Moved:
+        return self.inner.export(ids)
 
     def replay(self, record: Record) -> None:
         self.inner.replay(record)

@@ -35,7 +35,7 @@ from typing import Final, Protocol, TypeAlias, TypeVar
 import msgspec
 
 from magicqueue_cores.pending import Answer
-from magicqueue_cores.records import Record
+from magicqueue_cores.records import Moved, Record
 
 T = TypeVar("T")
 Column: TypeAlias = T | Sequence[T]
@@ -354,6 +354,14 @@ class Core(Protocol):
 
     def queues(self, now_ms: int) -> Answer[list[QueueStats]]:
         """Counts of every known queue, by name. O(queues)."""
+        ...
+
+    def export(self, ids: Sequence[int]) -> Moved:
+        """Tell the whole state of those of `ids` that are here, in order. O(1) a job.
+
+        For a log that leaves old records out: `ids` may be a long range of which few are
+        still here. A core that is durable by itself is never asked.
+        """
         ...
 
     def replay(self, record: Record) -> None:

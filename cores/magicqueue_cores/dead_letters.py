@@ -7,7 +7,7 @@ is compacted. Of each run of tombstones the last one stays: whoever lists a page
 each of its jobs and lists on behind the last one finds the place again.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 from magicqueue_cores.contract import NotFound
@@ -60,6 +60,14 @@ class DeadLetters:
         self._order.append(job_id)
         self._sizes[job_id] = payload_bytes
         self.payload_bytes += payload_bytes
+
+    def put_in(self, sizes: Mapping[int, int], order_of: Callable[[int], int]) -> None:
+        """Put letters (sizes by id) among the others where `order_of` says. O(n log n)."""
+        self._sizes.update(sizes)
+        self.payload_bytes += sum(sizes.values())
+        self._order = sorted(self._sizes, key=order_of)
+        self._place = {job_id: index for index, job_id in enumerate(self._order)}
+        self._first = 0
 
     def remove(self, job_id: int) -> None:
         """Take a letter out; its place stays known for a while. O(1) amortised.

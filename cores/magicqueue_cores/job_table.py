@@ -14,7 +14,6 @@ from magicqueue_cores.delayed_order import DelayedOrder
 from magicqueue_cores.leases import Leases
 from magicqueue_cores.python_job import (
     JOB_OVERHEAD_BYTES,
-    KEY_BITS,
     PLAIN,
     WAITING,
     Job,
@@ -39,8 +38,8 @@ class JobTable:
         self.payload_bytes = 0
         self.dead_count = 0
         self.forgotten = Queue("", options)
-        self._keys_given = 0
-        self._last_policy: RetryPolicy = (0, 0, False)
+        self.sequence = 0
+        self._last_policy: RetryPolicy = (0, 0, False, 0)
 
     def memory_bytes(self) -> int:
         """What the jobs take, by the measure of `memory_bytes_max`."""
@@ -71,6 +70,18 @@ class JobTable:
             total.dropped += queue.dropped
             del self.queues[queue.name]
 
+    def held(self, job_id: int, attempt: int) -> Job | None:
+        """The job, if it is active, in this attempt where one is given (not 0)."""
+        job = self.jobs.get(job_id)
+        if job is None or job.lease is None or (attempt and attempt != job.attempts):
+            return None
+        return job
+
+    def count_from_here(self) -> None:
+        """Set all totals to zero."""
+        for queue in (*self.queues.values(), self.forgotten):
+            queue.pushed = queue.completed = queue.failed = queue.lost = queue.dropped = 0
+
     def add(self, queue: Queue, first_id: int, batch: NewJobs | Pushed, at_ms: int) -> bool:
         """Store a batch; says whether any of it is ready."""
         count = len(batch.payloads)
@@ -85,7 +96,7 @@ class JobTable:
                 repeat(priorities) if isinstance(priorities, int) else priorities,
                 repeat(at_ms),
                 repeat(run_ats_ms) if isinstance(run_ats_ms, int) else run_ats_ms,
-                self._policies(batch),
+                self._policies(batch, first_id),
                 repeat(queue),
             )
         )
@@ -104,6 +115,10 @@ class JobTable:
             if later:
                 self._delay(queue, later)
                 ids = [i for i in ids if self.jobs[i].place == PLAIN]
+                for job_id in ids:
+                    self.jobs[job_id].place = self._next_place()
+                self.sequence -= len(ids)
+        self.sequence += len(ids)
         if isinstance(priorities, int):
             if ids:
                 queue.ready.append(priorities, ids, at_ms)
@@ -120,7 +135,7 @@ class JobTable:
             priority = priority[0]
         if not isinstance(run_at_ms, int):
             run_at_ms = run_at_ms[0]
-        policy = next(iter(self._policies(batch)))
+        policy = next(iter(self._policies(batch, job_id)))
         self.jobs[job_id] = Job(payload, priority, at_ms, run_at_ms, policy, queue)
         self.last_id = job_id
         self.payload_bytes += len(payload)
@@ -128,6 +143,7 @@ class JobTable:
         if run_at_ms > at_ms:
             self._delay(queue, (job_id,))
             return False
+        self.sequence += 1
         queue.ready.append(priority, (job_id,), run_at_ms)
         return True
 
@@ -224,6 +240,7 @@ class JobTable:
                 history.error = error
             history.reason = reason
             history.died_at_ms = at_ms
+            job.place = self._next_place()
             job.queue.dead.add(job_id, len(job.payload))
             self.dead_count += 1
 
@@ -254,9 +271,15 @@ class JobTable:
             self._delete(job_id, self.jobs[job_id])
         return ids
 
+    def shared_policy(self, policy: RetryPolicy) -> RetryPolicy:
+        """Give an equal object, the one given last if that is equal."""
+        if policy != self._last_policy:
+            self._last_policy = policy
+        return self._last_policy
+
     def _next_place(self) -> int:
-        self._keys_given += 1
-        return self.last_id << KEY_BITS | self._keys_given
+        self.sequence += 1
+        return self.sequence
 
     def _append(self, job_id: int, job: Job) -> None:
         job.place = self._next_place()
@@ -290,17 +313,15 @@ class JobTable:
         self.payload_bytes -= len(job.payload)
         del self.jobs[job_id]
 
-    def _policies(self, batch: NewJobs | Pushed) -> Iterable[RetryPolicy]:
+    def _policies(self, batch: NewJobs | Pushed, first_id: int) -> Iterable[RetryPolicy]:
         most, backoff, jitter = batch.max_attempts, batch.backoffs_ms, batch.jitters
+        ahead = self.sequence + 1 - first_id
         if isinstance(most, int) and isinstance(backoff, int) and isinstance(jitter, int):
-            policy = (most, backoff, jitter)
-            if policy != self._last_policy:
-                self._last_policy = policy
-            return repeat(self._last_policy)
+            return repeat(self.shared_policy((most, backoff, jitter, ahead)))
         count = len(batch.payloads)
         columns = [
             [column] * count if isinstance(column, int) else column
-            for column in (most, backoff, jitter)
+            for column in (most, backoff, jitter, ahead)
         ]
         shared: dict[RetryPolicy, RetryPolicy] = {}
         return [shared.setdefault(policy, policy) for policy in zip(*columns, strict=True)]

@@ -5,10 +5,11 @@ A job is one small struct without a garbage-collector header. What most jobs nev
 a whole batch (times, retry policy) is one shared object. Its state is not stored but
 follows from where it is.
 
-Ready keys order the ready jobs of a priority. A job ready at its push has `id << 64`; any
-other event that makes jobs ready hands out `last id << 64 | n` with n counting up. So keys
-rise with time, and a plain job needs no key of its own. No struct here refers to what
-refers to it: a core that is dropped is freed by its reference counts alone.
+Sequence numbers order the ready jobs of a priority, and dead letters. The jobs of a batch
+that is ready at its push have numbers in step with their ids, so what they share is the
+difference, kept with the retry policy: a plain job needs no number of its own. No struct
+here refers to what refers to it: a core that is dropped is freed by its reference counts
+alone.
 """
 
 from typing import Final
@@ -23,14 +24,13 @@ from magicqueue_cores.retry import retry_delay_ms
 
 JOB_OVERHEAD_BYTES: Final = 256
 """Measured: resident memory a queued job beyond its payload, growth of tables included."""
-KEY_BITS: Final = 64
 PLAIN: Final = 0
-"""The `place` of a job that was ready when pushed: its id says its order."""
+"""The `place` of a job that was ready when pushed: its id says its sequence number."""
 WAITING: Final = -1
-"""The `place` of a delayed job: it has no ready key yet."""
+"""The `place` of a delayed job: it has no sequence number yet."""
 
-RetryPolicy = tuple[int, int, bool]
-"""(max_attempts, backoff_ms, jitter)"""
+RetryPolicy = tuple[int, int, bool, int]
+"""(max_attempts, backoff_ms, jitter, sequence number of a plain job minus its id)"""
 
 
 class History(msgspec.Struct, gc=False):
@@ -74,7 +74,7 @@ class Queue:
 
 
 class Job(msgspec.Struct, gc=False):
-    """One job that is not settled. `place` is PLAIN, WAITING or a ready key."""
+    """One job that is not settled. `place` is PLAIN, WAITING or a sequence number."""
 
     payload: bytes
     priority: int
@@ -98,7 +98,7 @@ class Job(msgspec.Struct, gc=False):
 
     def ready_key(self, job_id: int) -> int:
         """Its place among jobs of equal priority; lower is earlier."""
-        return self.place or job_id << KEY_BITS
+        return self.place or job_id + self.policy[3]
 
     def lost_too_often(self, lost_max: int) -> bool:
         """Whether a loss now is one too many; 0 is no bound."""
@@ -121,7 +121,7 @@ class Job(msgspec.Struct, gc=False):
 
     def retry_at_ms(self, job_id: int, now_ms: int, backoff_ms_max: int) -> int | None:
         """When to retry if it fails now; None if that failure is its last."""
-        failures_max, backoff_ms, jitter = self.policy
+        failures_max, backoff_ms, jitter, _ = self.policy
         failures = 1 if self.history is None else self.history.failures + 1
         if failures_max and failures >= failures_max:
             return None

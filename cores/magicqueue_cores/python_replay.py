@@ -2,13 +2,16 @@
 
 from collections.abc import Iterable, Sequence
 
+import msgspec
+
 from magicqueue_cores import records
 from magicqueue_cores.contract import CoreError, JobState
 from magicqueue_cores.job_table import JobTable
 from magicqueue_cores.python_job import Job
+from magicqueue_cores.python_moves import replay_moved
 
 
-def replay_record(  # noqa: C901 - one flat case a record
+def replay_record(  # noqa: C901, PLR0912 - one flat case a record
     table: JobTable, record: records.Record
 ) -> None:
     """Apply one record. Raises `CoreError` if it cannot have happened here."""
@@ -42,6 +45,13 @@ def replay_record(  # noqa: C901 - one flat case a record
             table.revive(ids, at_ms)
         case records.Paused(queue, paused):
             table.queue_of(queue).paused = paused
+        case records.Moved():
+            replay_moved(table, record)
+        case records.Origin(last_id, sequence):
+            table.last_id = max(table.last_id, last_id)
+            table.sequence = max(table.sequence, sequence)
+        case records.Restarted():
+            table.count_from_here()
 
 
 def _push(table: JobTable, record: records.Pushed) -> None:
@@ -54,6 +64,8 @@ def _push(table: JobTable, record: records.Pushed) -> None:
     if bound and len(table.queues) >= bound and record.queue not in table.queues:
         table.forget_idle_queues()
     queue = table.queue_of(record.queue)
+    if isinstance(record.payloads, records.PayloadBlob):
+        record = msgspec.structs.replace(record, payloads=list(record.payloads))
     table.add(queue, record.first_id, record, record.created_at_ms)
 
 
@@ -98,7 +110,7 @@ def _remove(table: JobTable, record: records.Removed) -> None:
 def _jobs(
     table: JobTable, record: records.Record, *states: JobState
 ) -> Sequence[tuple[int, Job]]:
-    assert not isinstance(record, records.Pushed | records.Paused)
+    assert hasattr(record, "ids"), "only records of known jobs come here"
     found = []
     for job_id in _once_each(record.ids):
         job = table.jobs.get(job_id)

@@ -32,13 +32,15 @@ class ReadyJob(Protocol):
 class Run:
     """The ready jobs of one priority."""
 
-    __slots__ = ("arrivals", "returned", "returned_keys")
+    __slots__ = ("arrivals", "moved_ids", "returned", "returned_keys")
 
     def __init__(self) -> None:
         """Start empty."""
         self.arrivals: deque[int] = deque()
         self.returned: list[tuple[int, int]] = []
         self.returned_keys: dict[int, int] = {}
+        self.moved_ids: set[int] = set()
+        """Those among the returned that were put there from a log, not by a loss."""
 
     def __bool__(self) -> bool:
         return bool(self.arrivals or self.returned_keys)
@@ -81,6 +83,7 @@ class Run:
                 self.arrivals.remove(job_id)
             return
         del self.returned_keys[job_id]
+        self.moved_ids.discard(job_id)
         if len(self.returned) > 2 * len(self.returned_keys) + _SPARE_ENTRIES:
             self.returned = [(key, job_id) for job_id, key in self.returned_keys.items()]
             heapify(self.returned)
@@ -118,10 +121,20 @@ class ReadyOrder:
         run.returned_keys[job_id] = ready_key
         self.count += 1
 
+    def put_in(
+        self, priority: int, ready_key: int, job_id: int, run_at_ms: int, *, returned: bool
+    ) -> None:
+        """Put a job to its place; `returned` says if it came back after a loss."""
+        self.give_back(priority, ready_key, job_id, run_at_ms)
+        if not returned:
+            self.runs[priority].moved_ids.add(job_id)
+
     def is_returned(self, priority: int, job_id: int) -> bool:
         """Whether the job came back and waits at its old place."""
         run = self.runs.get(priority)
-        return run is not None and job_id in run.returned_keys
+        return (
+            run is not None and job_id in run.returned_keys and job_id not in run.moved_ids
+        )
 
     def remove(self, priority: int, job_id: int) -> None:
         """Take one job out. O(1) if it is first or came back, else O(n).
@@ -217,6 +230,7 @@ class ReadyOrder:
             for job_id, key in run.returned_keys.items():
                 assert (key, job_id) in waiting, f"job {job_id} came back and is lost"
                 assert key == table[job_id].ready_key(job_id), f"job {job_id}: wrong place"
+            assert run.moved_ids <= run.returned_keys.keys(), "a moved job is lost"
             members = [*run.arrivals, *run.returned_keys]
             if members:
                 first = min(table[job_id].run_at_ms for job_id in members)

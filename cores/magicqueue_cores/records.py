@@ -5,15 +5,67 @@ needs no re-decision: no backoff is computed twice, no clock is read, and a log 
 under one core opens under any other. Columns hold one value a job; a single value stands
 for all jobs of the batch. Times are epoch milliseconds.
 
-Order of jobs among equals follows from the order of records: `Pushed` (ready ones),
-`Matured`, `Failed` (ready ones) and `Revived` give each job named the next ready sequence,
-in the order they are named; `Lost` keeps the old one.
+Order of jobs among equals follows from the order of records. A core counts one *sequence*
+from 1: `Pushed` (ready ones), `Matured`, `Failed` (ready ones), `Revived` and `Died` give
+each job named the next number, in the order they are named (`sequence_span` counts along);
+`Lost` keeps the old one. Ready jobs of a priority go by it, and so do dead letters.
+
+A log does not keep the past of settled jobs. `Origin` stands for what was left out before
+its first record, and `Moved` brings the whole state of jobs whose own records were left
+out; both carry sequence numbers, so the order is the same as if nothing had been left out.
+
+A column is any sequence of numbers: a list, a range, or whatever has the buffer protocol.
+A sink that keeps a record copies what is no `bytes`: the memory may be used again.
 """
 
-from collections.abc import Sequence
-from typing import TypeAlias
+from collections.abc import Iterator, Sequence
+from typing import Final, TypeAlias, overload
 
 import msgspec
+
+
+class PayloadBlob(Sequence[bytes]):
+    """Payloads as one buffer and two columns: where each starts and ends in it.
+
+    So a batch of any size is a handful of objects. It indexes and iterates like a list of
+    bytes, each made when asked for. The columns are sequences of int, also memoryviews
+    and arrays; the buffer may hold more than the payloads, such as a whole request line.
+    """
+
+    __slots__ = ("buffer", "ends", "starts")
+
+    def __init__(
+        self, buffer: bytes | memoryview, starts: Sequence[int], ends: Sequence[int]
+    ) -> None:
+        """Keep references to all three."""
+        self.buffer = buffer
+        self.starts = starts
+        self.ends = ends
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    @overload
+    def __getitem__(self, index: int) -> bytes: ...
+    @overload
+    def __getitem__(self, index: slice) -> "PayloadBlob": ...
+    def __getitem__(self, index: int | slice) -> "bytes | PayloadBlob":
+        if isinstance(index, slice):
+            return PayloadBlob(self.buffer, self.starts[index], self.ends[index])
+        return bytes(self.buffer[self.starts[index] : self.ends[index]])
+
+    def __iter__(self) -> Iterator[bytes]:
+        buffer = self.buffer
+        if not isinstance(buffer, bytes):
+            buffer = bytes(buffer)
+        return (
+            buffer[start:end] for start, end in zip(self.starts, self.ends, strict=True)
+        )
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and list(self) == list(other)
+
+    __hash__ = None  # type: ignore[assignment]  # it may be a view of memory that changes
 
 
 class Pushed(msgspec.Struct, tag="pushed", frozen=True):
@@ -105,6 +157,47 @@ class Paused(msgspec.Struct, tag="paused", frozen=True):
     paused: bool
 
 
+class Moved(msgspec.Struct, tag="moved", frozen=True):
+    """The whole state of some jobs, which replaces every earlier record of them.
+
+    states: `JobState` numbers. returned: ready at its old place after a loss. sequences:
+    its place among ready jobs (also of an active job, for when it is lost) or among dead
+    letters; 0 for delayed jobs. Sessions and lease ends are 0 where there is no lease.
+    """
+
+    ids: Sequence[int]
+    queues: Sequence[str]
+    payloads: Sequence[bytes]
+    priorities: Sequence[int]
+    created_ats_ms: Sequence[int]
+    run_ats_ms: Sequence[int]
+    max_attempts: Sequence[int]
+    backoffs_ms: Sequence[int]
+    jitters: Sequence[bool]
+    states: Sequence[int]
+    returned: Sequence[bool]
+    sequences: Sequence[int]
+    attempts: Sequence[int]
+    failures: Sequence[int]
+    losses: Sequence[int]
+    sessions: Sequence[int]
+    untils_ms: Sequence[int]
+    died_ats_ms: Sequence[int]
+    errors: Sequence[str | None]
+    reasons: Sequence[str | None]
+
+
+class Origin(msgspec.Struct, tag="origin", frozen=True):
+    """Left out before this: ids up to `last_id` and numbers up to `sequence` were given."""
+
+    last_id: int
+    sequence: int
+
+
+class Restarted(msgspec.Struct, tag="restarted", frozen=True):
+    """A server began anew with the state so far: totals count from here."""
+
+
 Record: TypeAlias = (
     Pushed
     | Matured
@@ -117,4 +210,23 @@ Record: TypeAlias = (
     | Removed
     | Revived
     | Paused
+    | Moved
+    | Origin
+    | Restarted
 )
+
+_ONE_EACH: Final = (Matured, Revived, Died)
+
+
+def sequence_span(record: Record) -> int:
+    """How many sequence numbers a record gives out. O(1) but for mixed batches."""
+    if isinstance(record, Pushed):
+        run_ats_ms, created_at_ms = record.run_ats_ms, record.created_at_ms
+        if isinstance(run_ats_ms, int):
+            return len(record.payloads) if run_ats_ms <= created_at_ms else 0
+        return sum(run_at_ms <= created_at_ms for run_at_ms in run_ats_ms)
+    if isinstance(record, _ONE_EACH):
+        return len(record.ids)
+    if isinstance(record, Failed):
+        return sum(run_at_ms <= record.at_ms for run_at_ms in record.run_ats_ms)
+    return 0

@@ -3,6 +3,7 @@
 import click
 
 from magicqueue_server.cli import serve, version
+from magicqueue_server.wal.commands import backup, wal
 
 
 @click.group()
@@ -11,7 +12,8 @@ def main() -> None:
     """Run the MagicQueue server."""
 
 
-main.add_command(serve)
+for command in (serve, wal, backup):
+    main.add_command(command)
 
 if __name__ == "__main__":
     main(prog_name="python -m magicqueue_server")

@@ -31,6 +31,7 @@ from magicqueue_server.config import Config
 from magicqueue_server.engine import Engine
 from magicqueue_server.listener import Listener
 from magicqueue_server.logs import event
+from magicqueue_server.safekeeping import CannotOpen, Safekeeping
 from magicqueue_server.session import Session
 
 _BACKLOG: Final = 4096
@@ -49,6 +50,12 @@ _log = logging.getLogger("magicqueue")
 
 class StartError(Exception):
     """The server cannot start; the text says why and what to do."""
+
+    exit_code = 1
+
+
+class DiskFailed(Exception):
+    """The server had to end, since its log could not be written."""
 
 
 class Address(msgspec.Struct, frozen=True):
@@ -78,17 +85,24 @@ class App:
         self._stopped = asyncio.Event()
         self._servers: list[asyncio.Server] = []
         self._loop = asyncio.get_running_loop()
+        try:
+            self._safekeeping = Safekeeping(config, self._clock, self.stop)
+        except CannotOpen as error:
+            raise _start_error(error) from None
+        self.about_jobs = self._safekeeping.about_jobs
         self.engine = Engine(
             lambda on_ready: make_core(
                 config["core"],
                 config.core_options,
                 on_ready=on_ready,
                 wire=config.wire_defaults,
+                record=self._safekeeping.record,
             ),
             config.limits,
             config.job_defaults,
-            ServerFacts(version=version),
+            ServerFacts(version=version, persistence=self._safekeeping.mode),
             self._wake,
+            self._safekeeping.log,
         )
         self._listener = Listener(self.engine, self._clock, config.bounds)
         self._listener.on_deadline_change = self._follow_deadline
@@ -98,6 +112,7 @@ class App:
         """Listen, call `on_listening`, and run until stopped; raises StartError."""
         self._loop.set_exception_handler(self._on_loop_error)
         try:
+            self._recover()
             await self._listen()
             self.engine.advance(self._clock.now_ms())
             for signal_number in (signal.SIGTERM, signal.SIGINT):
@@ -107,10 +122,19 @@ class App:
             await self._shut_down()
         finally:
             await self._close()
+        if self._safekeeping.ended_by is not None:
+            raise DiskFailed(f"the log could not be written: {self._safekeeping.ended_by}")
 
     def stop(self) -> None:
         """Have `serve` shut down and return."""
         self._stopped.set()
+
+    def _recover(self) -> None:
+        try:
+            session_id = self._safekeeping.recover(self.engine.core)
+        except CannotOpen as error:
+            raise _start_error(error) from None
+        self.engine.begin_after(session_id)
 
     async def _listen(self) -> None:
         path = self._config.socket_path(Path(tempfile.gettempdir()))
@@ -239,6 +263,8 @@ class App:
             async with asyncio.timeout(self._config["shutdown_grace"] / 1000):
                 while await self._jobs_under_way():  # noqa: ASYNC110 - cores have no event
                     await asyncio.sleep(_GRACE_POLL_S)
+        self.engine.keep_leases()
+        await self._safekeeping.flushed()
         connections = list(self._listener.connections)
         for connection in connections:
             connection.close()
@@ -270,6 +296,13 @@ class App:
         if self._timer is not None:
             self._timer.cancel()
         _remove_socket(self.address.path)
+        await self._safekeeping.close()
+
+
+def _start_error(error: CannotOpen) -> StartError:
+    start_error = StartError(str(error))
+    start_error.exit_code = error.exit_code
+    return start_error
 
 
 def _deepen_queue(server: asyncio.Server) -> None:

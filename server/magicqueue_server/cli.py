@@ -14,6 +14,7 @@ from magicqueue_server.options import OPTIONS, Option
 
 EXIT_CANNOT_START = 1
 EXIT_BAD_OPTION = 2
+EXIT_DISK_FAILED = 4
 
 
 def version() -> str:
@@ -63,19 +64,17 @@ def serve(config_path: Path | None, *, print_config: bool, **flags: Any) -> None
     if print_config:
         click.echo(settings.printed())
         return
-    if settings["persist"]:
-        _fail(
-            "persist is on, but this version keeps jobs in memory only and would lose them"
-            " at a restart: start it without --persist (or PERSIST=1)",
-            EXIT_BAD_OPTION,
-        )
     logs.set_up(settings["log_level"], settings["log_format"])
     memory.tune_heap()
     try:
         with asyncio.Runner(loop_factory=loop.loop_factory(settings["loop"])) as runner:
             runner.run(_serve(settings))
-    except (app.StartError, ImportError) as error:
+    except app.StartError as error:
+        _fail(str(error), error.exit_code)
+    except ImportError as error:
         _fail(str(error), EXIT_CANNOT_START)
+    except app.DiskFailed as error:
+        _fail(str(error), EXIT_DISK_FAILED)
     except KeyboardInterrupt:
         sys.exit(130)
 
@@ -93,7 +92,8 @@ def _announce(server: app.App) -> None:
     running = loop.loop_name(asyncio.get_running_loop())
     click.echo(f"magicqueue {version()} listens on {server.address}")
     click.echo(f"{server.engine.core.name} core on {running}")
-    click.echo("jobs are kept in memory only: a restart loses them")
+    for line in server.about_jobs():
+        click.echo(line)
     if not app.is_loopback(server.address):
         click.echo(
             "warning: anyone who can reach this address can push and pull jobs:"

@@ -15,6 +15,10 @@ class Clock(Protocol):
         """Epoch milliseconds."""
         ...
 
+    def not_before(self, ms: int) -> int:
+        """Go on from this time if it is later than now; gives by how much it was."""
+        ...
+
 
 class SystemClock:
     """The machine's clock, read as wall time once and as monotonic time from then on."""
@@ -27,3 +31,13 @@ class SystemClock:
     def now_ms(self) -> int:
         """Epoch milliseconds."""
         return (time.monotonic_ns() + self._offset_ns) // 1_000_000
+
+    def not_before(self, ms: int) -> int:
+        """Go on from this time if it is later than now; gives by how much it was.
+
+        So when the machine's clock was set back while no server ran, delays of jobs that a
+        log kept go on from where they were instead of growing by the difference.
+        """
+        ahead_ms = max(0, ms - self.now_ms())
+        self._offset_ns += ahead_ms * 1_000_000
+        return ahead_ms

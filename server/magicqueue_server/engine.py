@@ -33,6 +33,8 @@ from magicqueue_server.columns import JobDefaults
 from magicqueue_server.commands import Commands, ServerFacts
 from magicqueue_server.pulls import PULLS, Host, Pulls
 from magicqueue_server.session import Session
+from magicqueue_server.wal.guard import Guard
+from magicqueue_server.wal.log import Log
 
 REPLY_BYTES_A_TURN: Final = 256 * 1024
 """A session with more replies than this gives way until they have been read."""
@@ -48,6 +50,7 @@ class Engine:
     make_core: makes the core, given the callback for queues that became ready.
     wake: called when something may go on outside of a call to the engine (a core answered
     later); the host then soon calls `resume(session, now_ms)`, or `advance` for None.
+    log: where the core's records go, if anywhere; replies then wait for it.
     """
 
     def __init__(
@@ -57,6 +60,7 @@ class Engine:
         defaults: JobDefaults,
         facts: ServerFacts,
         wake: Callable[[Session | None], None],
+        log: Log | None = None,
     ) -> None:
         self._inside = False
         self._became_ready = became_ready = list[str]()
@@ -80,6 +84,11 @@ class Engine:
         self._now_ms = 0
         self._started_ms: int | None = None
         self._commands.server_counts = self._server_counts
+        self._leases_stay = False
+        self._log = None if self.core.capabilities.durable else log
+        self._guard: Guard | None = None
+        if self._log is not None:
+            self._guard = Guard(self._log, self._handlers, wake, self._follow_log)
 
     @property
     def next_deadline_ms(self) -> int:
@@ -103,6 +112,8 @@ class Engine:
         self._run_others()
         self._session_id += 1
         session = Session(self._session_id, write, hang_up, read_on)
+        if self._log is not None:
+            self._log.hold_replies(session)
         self._sessions[session.id] = session
         return session
 
@@ -163,6 +174,25 @@ class Engine:
             session.parked = False
         self.resume(session, now_ms)
 
+    def begin_after(self, session_id: int) -> None:
+        """Give new sessions higher numbers than this: leases of older ones are alive."""
+        self._session_id = max(self._session_id, session_id)
+
+    def keep_leases(self) -> None:
+        """Let sessions end without giving their jobs back: the server goes, not they."""
+        self._leases_stay = True
+
+    def _follow_log(self) -> None:
+        """The log has another opinion of what may run."""
+        assert self._log is not None
+        if self._log.failure is not None:
+            self._line_core = None
+            self._pulls.stop()
+            self._run_others()
+        elif not self.stopping and self.core.capabilities.executes_lines:
+            refused = self._log.refusal(push=True) is not None
+            self._line_core = None if refused else self.core  # type: ignore[assignment]
+
     def _on_ready(self, queue: str) -> None:
         self._became_ready.append(queue)
         if not self._inside:
@@ -178,11 +208,19 @@ class Engine:
         if self._became_ready:
             self._pulls.serve(self._now_ms)
 
-    def _run(self, session: Session) -> None:  # noqa: C901 - hot: calls cost more than branches
+    def _run(self, session: Session) -> None:  # noqa: C901, PLR0912 - hot: calls cost more than branches
         """Run a session's lines until they are done or it has to stop."""
         out: list[bytes] = []
         out_bytes = 0
-        while not (session.parked or session.congested or session.closed):
+        guard = self._guard
+        if guard is not None:
+            guard.mark(session)
+        while not (
+            session.parked
+            or session.congested
+            or session.closed
+            or (guard is not None and guard.stalls(session))
+        ):
             if session.at >= len(session.lines):
                 session.lines, session.at = b"", 0
                 if session.last_words is not None:
@@ -262,6 +300,8 @@ class Engine:
             session.greeted = True
             kind = type(request)
             if kind in PULLS:
+                if self._guard is not None:
+                    self._guard.check_pull()
                 reply = self._pulls.pull(session, request, self._now_ms)
             else:
                 reply = self._handlers[kind](request, self._now_ms)
@@ -326,6 +366,8 @@ class Engine:
         return replies.refused(refused, rid)
 
     def _release(self, session: Session) -> None:
+        if self._leases_stay:
+            return
         answer = self.core.release(session.id, self._now_ms)
         if isinstance(answer, Pending):
             answer.then(_log_error)

@@ -15,6 +15,7 @@ from magicqueue.wire.limits import ID_MAX
 from magicqueue_cores import CORE_NAMES
 from magicqueue_server.logs import FORMATS, LEVELS
 from magicqueue_server.loop import LOOPS
+from magicqueue_server.wal.log import MODES
 
 _SPAN: Final = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?\s*$")
 _SPAN_MS: Final = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
@@ -24,6 +25,7 @@ _SIZE_POWERS: Final = {"": 0, "b": 0, "k": 1, "m": 2, "g": 3, "t": 4}
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
 _FALSE: Final = frozenset({"", "0", "false", "no", "off"})
 _PORT_MAX: Final = 65_535
+ON_DISK_ERROR: Final = ("exit", "read-only")
 
 
 def span_ms(text: str) -> int:
@@ -152,6 +154,20 @@ OPTIONS: Final = (
         "Keep jobs in a log, so they survive a restart.",
         ("PERSIST",),
     ),
+    Option("data_dir", str, "magicqueue-data", "Folder of the log."),
+    Option(
+        "fsync",
+        choice(MODES),
+        "everysec",
+        "When the log is synced: before each reply, twice a second, or by the system.",
+    ),
+    Option(
+        "on_disk_error",
+        choice(ON_DISK_ERROR),
+        "exit",
+        "When the log cannot be written: end, or answer questions only.",
+    ),
+    Option("segment_size", size_bytes, "64MiB", "Size of a file of the log."),
     Option(
         "lease",
         span_ms,

@@ -22,6 +22,7 @@ class Session:
         "congested",
         "greeted",
         "hang_up",
+        "hang_up_now",
         "held",
         "id",
         "last_words",
@@ -29,7 +30,12 @@ class Session:
         "lines",
         "parked",
         "read_on",
+        "replies_held",
+        "replies_held_long",
+        "seen_binding",
+        "seen_count",
         "write",
+        "write_now",
     )
 
     def __init__(
@@ -58,6 +64,15 @@ class Session:
         self.leaving = False
         """The other side has ended its input: no pull of it may wait."""
         self.closed = False
+        self.write_now = write
+        self.hang_up_now = hang_up
+        """What `write` and `hang_up` come to when a log stands between."""
+        self.seen_count = self.seen_binding = 0
+        """What the log had counted before the commands whose reply is written next."""
+        self.replies_held = 0
+        """Replies that wait for the log (see `wal.gate`)."""
+        self.replies_held_long = 0
+        """Those of them that wait until what they promise is safe."""
 
     @property
     def backlog_bytes(self) -> int:

@@ -56,6 +56,8 @@ def moves_of(record: records.Record) -> tuple[str, list[int]]:
             return causes[cause], list(ids)
         case records.Paused():
             return "", []
+        case records.Moved() | records.Origin() | records.Restarted():
+            raise AssertionError("no core reports that by itself")
     events = {
         records.Matured: "mature",
         records.Leased: "pull",

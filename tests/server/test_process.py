@@ -163,8 +163,6 @@ def test_unix_socket_1_is_the_originals_place(tmp_path: Path) -> None:
         ((), {"PORT": "x"}, 2, "from environment PORT"),
         (("--lease", "soon"), {}, 2, "flag --lease"),
         (("--config", "/no/such.toml"), {}, 2, "cannot read the config file /no/such.toml"),
-        (("--persist",), {}, 2, "keeps jobs in memory only"),
-        ((), {"PERSIST": "1"}, 2, "keeps jobs in memory only"),
         (("--host", "no-such-host.invalid"), {}, 1, "cannot listen on"),
     ],
 )

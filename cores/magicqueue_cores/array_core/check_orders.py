@@ -43,7 +43,8 @@ def _check_level(store: Store, queue: Queue, level: int, found: dict[int, int]) 
             ghosts += 1
             continue
         _check_ready(store, queue, priority, slot)
-        assert store.field(slot, lo.JH_META) & lo.META_RETURNED, f"record {slot}: no mark"
+        marks = lo.META_RETURNED | lo.META_MOVED
+        assert store.field(slot, lo.JH_META) & marks, f"record {slot}: no mark"
         assert slot not in found, f"record {slot} is in two places"
         found[slot] = lo.READY
     if ghosts:

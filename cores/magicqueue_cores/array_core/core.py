@@ -5,13 +5,14 @@ from itertools import repeat
 from typing import Final
 
 import msgspec
-import numpy as np
 
 from magicqueue_cores import records
 from magicqueue_cores.admission import refuse_bytes, refuse_jobs, refuse_queues
 from magicqueue_cores.array_core.check import check_store
 from magicqueue_cores.array_core.fates import Fates
 from magicqueue_cores.array_core.lines import recorded
+from magicqueue_cores.array_core.memory import refuse_options
+from magicqueue_cores.array_core.moves import export_jobs
 from magicqueue_cores.array_core.queues import Queue
 from magicqueue_cores.array_core.replay import replay_record
 from magicqueue_cores.array_core.store import JOB_OVERHEAD_BYTES, Store
@@ -66,7 +67,7 @@ class ArrayCore:
         wire: WireDefaults | None = None,
     ) -> None:
         """Start empty."""
-        _refuse_options(options)
+        refuse_options(options)
         self._options = options
         self._record = record
         self._store = store = Store(options, wire or WireDefaults())
@@ -307,6 +308,10 @@ class ArrayCore:
         known = sorted(self._queues.by_name.items())
         return [self._queues.stats(queue, now_ms) for _, queue in known]
 
+    def export(self, ids: Sequence[int]) -> records.Moved:
+        """Tell the whole state of those of `ids` that are here. O(1) a job."""
+        return export_jobs(self._store, ids)
+
     def replay(self, record: records.Record) -> None:
         """Apply what happened once before. Raises CoreError if it cannot have."""
         replay_record(self._store, record)
@@ -390,10 +395,3 @@ def _sorted_out(ids: Sequence[int], outcomes: Sequence[int]) -> tuple[Settled, l
         [job_id for job_id, outcome in verdicts if outcome == lo.STALE],
     )
     return answer, [job_id for job_id, outcome in verdicts if outcome == lo.DONE]
-
-
-def _refuse_options(options: CoreOptions) -> None:
-    if options.lost_max >= lo.LOST_MAX:
-        raise ValueError(f"lost_max is {options.lost_max}: the array core counts to 16,382")
-    if not 0 <= options.backoff_ms_max < np.iinfo(np.uint32).max:
-        raise ValueError("backoff_ms_max: the array core keeps waits of 49 days at most")

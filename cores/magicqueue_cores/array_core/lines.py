@@ -5,7 +5,9 @@ are places in the request lines, which are still in the memory when the call ret
 """
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
+
+import numpy as np
 
 from magicqueue_cores import records
 from magicqueue_cores.array_core.store import Store
@@ -23,13 +25,17 @@ def recorded(store: Store) -> Iterator[records.Record]:
     """What the last call of `execute` did, in order."""
     state = store.memory.state
     count = state[lo.S_EVENTS]
-    events = store.memory.words[lo.EVENTS_W : lo.EVENTS_W + count].tolist()
+    events = store.memory.words[lo.EVENTS_W : lo.EVENTS_W + count]
     at = 0
     while at < count:
-        header = events[at : at + lo.E_HEADER_WORDS]
+        header = events[at : at + lo.E_HEADER_WORDS].tolist()
         at += lo.E_HEADER_WORDS
         size = header[_COUNT] * _ITEM_WORDS[header[_KIND]]
-        yield _record(store, header, events[at : at + size])
+        items = events[at : at + size]
+        if header[_KIND] == lo.E_PUSHED and header[_COUNT] > 1:
+            yield _pushed_batch(store, header, items.reshape(-1, lo.ROW_WORDS))
+        else:
+            yield _record(store, header, items.tolist())
         at += size
 
 
@@ -60,17 +66,45 @@ def _record(store: Store, header: list[int], items: list[int]) -> records.Record
 
 
 def _pushed(store: Store, header: list[int], items: list[int]) -> records.Pushed:
-    view, width = store.memory.bytes, lo.ROW_WORDS
-    places = zip(items[lo.X_DATA :: width], items[lo.X_DATA_BYTES :: width], strict=True)
-    retries = items[lo.X_BACKOFF :: width]
+    at, size, priority, run_at_ms, max_attempts, retry = items
     return records.Pushed(
         store.queues.numbered(header[_ONE]).name,
         header[_TWO],
         header[_NOW],
-        [bytes(view[at : at + size]) for at, size in places],
-        items[lo.X_RUN_AT :: width],
-        items[lo.X_PRIORITY :: width],
-        items[lo.X_MAX_ATTEMPTS :: width],
-        [retry & 0xFFFFFFFF for retry in retries],
-        [bool(retry >> lo.X_JITTER_BIT) for retry in retries],
+        (bytes(store.memory.bytes[at : at + size]),),
+        run_at_ms,
+        priority,
+        max_attempts,
+        retry & 0xFFFFFFFF,
+        bool(retry >> lo.X_JITTER_BIT),
     )
+
+
+def _pushed_batch(store: Store, header: list[int], rows: Any) -> records.Pushed:
+    """A batch as columns, without an object a job: payloads stay in the request line."""
+    starts = rows[:, lo.X_DATA]
+    ends = starts + rows[:, lo.X_DATA_BYTES]
+    first, last = int(starts[0]), int(ends[-1])
+    line = bytes(store.memory.bytes[first:last])
+    retries = rows[:, lo.X_BACKOFF]
+    return records.Pushed(
+        store.queues.numbered(header[_ONE]).name,
+        header[_TWO],
+        header[_NOW],
+        records.PayloadBlob(
+            line, (starts - first).astype(np.uint32), (ends - first).astype(np.uint32)
+        ),
+        _column(rows[:, lo.X_RUN_AT]),
+        _column(rows[:, lo.X_PRIORITY]),
+        _column(rows[:, lo.X_MAX_ATTEMPTS]),
+        _column(retries & 0xFFFFFFFF),
+        _column(retries >> lo.X_JITTER_BIT, bool),
+    )
+
+
+def _column(column: Any, kind: type = int) -> Any:
+    """One value if it holds for all jobs, else all of them."""
+    first = column[0]
+    if (column == first).all():
+        return kind(first)
+    return [kind(value) for value in column.tolist()]

@@ -13,6 +13,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from magicqueue_cores.contract import CoreOptions
 from magicqueue_cores.kernels import layout as lo
 
 _MAP_NORESERVE: Final = 0x4000
@@ -48,3 +49,11 @@ class Memory:
         self.state = self.bytes[: 8 * _WINDOW_WORDS].cast("q")
         scratch = 8 * lo.SCRATCH_W
         self.scratch = self.bytes[scratch : scratch + 8 * _WINDOW_WORDS].cast("q")
+
+
+def refuse_options(options: CoreOptions) -> None:
+    """Raise ValueError for what the layout of the memory has no room for."""
+    if options.lost_max >= lo.LOST_MAX:
+        raise ValueError(f"lost_max is {options.lost_max}: the array core counts to 16,382")
+    if not 0 <= options.backoff_ms_max < np.iinfo(np.uint32).max:
+        raise ValueError("backoff_ms_max: the array core keeps waits of 49 days at most")

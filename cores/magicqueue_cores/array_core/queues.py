@@ -107,6 +107,14 @@ class Queues:
             self.by_number[queue.number] = None
             self._free.append(queue.number)
 
+    def count_from_here(self) -> None:
+        """Set all totals to zero."""
+        self.forgotten = QueueStats("")
+        for queue in self.by_name.values():
+            queue.dropped = 0
+            for total in (lo.Q_PUSHED, lo.Q_COMPLETED, lo.Q_FAILED, lo.Q_LOST):
+                self._memory.words[queue.at + total] = 0
+
     def stats(self, queue: Queue, now_ms: int) -> QueueStats:
         """Counts of one queue. O(1), amortised over levels that changed."""
         words, at = self._memory.words, queue.at

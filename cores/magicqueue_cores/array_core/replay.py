@@ -3,12 +3,13 @@
 from collections.abc import Iterable, Sequence
 
 from magicqueue_cores import records
+from magicqueue_cores.array_core.moves import replay_moved
 from magicqueue_cores.array_core.store import Store
 from magicqueue_cores.contract import CoreError, JobState
 from magicqueue_cores.kernels import layout as lo
 
 
-def replay_record(  # noqa: C901 - one flat case a record
+def replay_record(  # noqa: C901, PLR0912 - one flat case a record
     store: Store, record: records.Record
 ) -> None:
     """Apply one record. Raises `CoreError` if it cannot have happened here."""
@@ -43,6 +44,14 @@ def replay_record(  # noqa: C901 - one flat case a record
         case records.Paused(queue, paused):
             at = store.queues.of(queue).at
             store.memory.words[at + lo.Q_PAUSED] = paused
+        case records.Moved():
+            replay_moved(store, record)
+        case records.Origin(last_id, sequence):
+            state = store.memory.state
+            state[lo.S_NEXT_ID] = max(state[lo.S_NEXT_ID], last_id + 1)
+            state[lo.S_SEQUENCE] = max(state[lo.S_SEQUENCE], sequence)
+        case records.Restarted():
+            store.queues.count_from_here()
 
 
 def _push(store: Store, record: records.Pushed) -> None:
@@ -55,13 +64,9 @@ def _push(store: Store, record: records.Pushed) -> None:
     bound = store.options.queues_max
     if bound and len(queues.by_name) >= bound and record.queue not in queues.by_name:
         queues.forget_idle()
-    bounds = state[lo.S_JOBS_MAX], state[lo.S_MEMORY_BYTES_MAX]
-    state[lo.S_JOBS_MAX] = state[lo.S_MEMORY_BYTES_MAX] = 0
-    try:
+    with store.unbounded():
         state[lo.S_NEXT_ID] = record.first_id
         store.push(queues.of(record.queue), record, record.created_at_ms)
-    finally:
-        state[lo.S_JOBS_MAX], state[lo.S_MEMORY_BYTES_MAX] = bounds
 
 
 def _lease(store: Store, record: records.Leased) -> None:
@@ -71,17 +76,18 @@ def _lease(store: Store, record: records.Leased) -> None:
         raise CoreError(f"a record leases jobs of {len(names)} queues to one pull")
     session = store.session(record.session)
     lease = store.act(lo.V_OPEN_LEASE, session, record.until_ms)
-    for _, slot in jobs:
-        store.act(lo.V_TAKE_READY, slot)
-        store.act(lo.V_LEND, slot, lease)
+    words = store.memory.words
+    words[lo.SCRATCH_W : lo.SCRATCH_W + len(jobs)] = [slot for _, slot in jobs]
+    store.act(lo.V_LEASE_MANY, len(jobs), lease)
 
 
 def _ack(store: Store, record: records.Acked) -> None:
-    for job_id, slot in _jobs(store, record, JobState.ACTIVE, JobState.READY):
-        attempts = store.field(slot, lo.JH_ATTEMPTS)
-        store.write_items((job_id,), (attempts,))
-        store.act(lo.V_ACK, 1)
-        if store.outcomes(1) != [lo.DONE]:
+    jobs = _jobs(store, record, JobState.ACTIVE, JobState.READY)
+    attempts = [store.field(slot, lo.JH_ATTEMPTS) for _, slot in jobs]
+    store.write_items(record.ids, attempts)
+    store.act(lo.V_ACK, len(jobs))
+    for (job_id, _), outcome in zip(jobs, store.outcomes(len(jobs)), strict=True):
+        if outcome != lo.DONE:
             raise CoreError(f"a record settles job {job_id}, which was not handed out")
 
 
@@ -108,7 +114,7 @@ def _jobs(
     store: Store, record: records.Record, *states: JobState
 ) -> Sequence[tuple[int, int]]:
     """The ids and records of the jobs that a record names, all in one of the states."""
-    assert not isinstance(record, records.Pushed | records.Paused)
+    assert hasattr(record, "ids"), "only records of known jobs come here"
     found = []
     for job_id in _once_each(record.ids):
         slot = store.find(job_id)

@@ -38,9 +38,10 @@ def state_of(h: Words, slot: int) -> int:
 
 
 @inlined
-def _set_state(h: Words, slot: int, state: int) -> None:
+def set_state(h: Words, slot: int, state: int) -> None:
+    """Put a state, and the flags that go with it, in the place of the old."""
     at = lo.JOBS_H + slot * lo.JOB_HALVES + lo.JH_META
-    h[at] = (half(h, at) & ~(lo.META_STATE | lo.META_RETURNED)) | state
+    h[at] = (half(h, at) & ~(lo.META_STATE | lo.META_RETURNED | lo.META_MOVED)) | state
 
 
 @inlined
@@ -102,7 +103,8 @@ def has_room(w: Words, count: int, payload_bytes: int) -> bool:
 
 
 @inlined
-def _new_slot(w: Words, h: Words) -> int:
+def new_slot(w: Words, h: Words) -> int:
+    """Take a job's record."""
     w[lo.S_SLOTS_USED] += 1
     slot = w[lo.S_SLOT_FREE]
     if slot != 0:
@@ -114,7 +116,7 @@ def _new_slot(w: Words, h: Words) -> int:
 
 
 @inlined
-def _store_row(w: Words, h: Words, b: Words, row: int, slot: int, queue: int) -> int:
+def store_row(w: Words, h: Words, b: Words, row: int, slot: int, queue: int) -> int:
     """Fill a record and its block from a scratch row; gives the payload's size."""
     size = w[row + lo.X_DATA_BYTES]
     block = allocate_block(w, size)
@@ -147,8 +149,8 @@ def add_jobs(
     largest = w[at + lo.Q_PAYLOAD_MAX]
     for k in range(count):
         row = rows + k * lo.ROW_WORDS
-        slot = _new_slot(w, h)
-        size = _store_row(w, h, b, row, slot, queue)
+        slot = new_slot(w, h)
+        size = store_row(w, h, b, row, slot, queue)
         total += size
         largest = max(largest, size)
         job_id = first_id + k
@@ -158,7 +160,7 @@ def add_jobs(
         if w[row + lo.X_RUN_AT] <= now:
             append_ready(w, h, queue, slot, w[row + lo.X_PRIORITY])
         else:
-            _set_state(h, slot, lo.DELAYED)
+            set_state(h, slot, lo.DELAYED)
             add_delayed(w, w[row + lo.X_RUN_AT], job_id)
             w[at + lo.Q_DELAYED] += 1
     w[at + lo.Q_PAYLOAD_MAX] = largest
@@ -174,7 +176,7 @@ def lend_one(w: Words, h: Words, slot: int, lease: int) -> None:
     """A ready job, taken out of its order, is put under a lease."""
     hold(w, h, lease, slot)
     h[lo.JOBS_H + slot * lo.JOB_HALVES + lo.JH_ATTEMPTS] += 1
-    _set_state(h, slot, lo.ACTIVE)
+    set_state(h, slot, lo.ACTIVE)
     w[lo.QUEUES_W + queue_of(h, slot) * lo.QUEUE_WORDS + lo.Q_PROCESSING] += 1
 
 
@@ -246,7 +248,7 @@ def finish_returned(w: Words, h: Words, slot: int) -> None:
     w[at + lo.Q_COMPLETED] += 1
     w[lo.S_LIVE] -= 1
     _empty(w, h, slot)
-    _set_state(h, slot, lo.GHOST)
+    set_state(h, slot, lo.GHOST)
     w[at + lo.Q_QUEUED] -= 1
     sweep(w, h, queue)
 
@@ -292,11 +294,11 @@ def retry(w: Words, h: Words, slot: int, run_at: int, now: int) -> None:
     w[at + lo.Q_FAILED] += 1
     w[lo.JOBS_W + slot * lo.JOB_WORDS + lo.J_RUN_AT] = run_at
     if run_at <= now:
-        _set_state(h, slot, lo.READY)
+        set_state(h, slot, lo.READY)
         priority = half(h, lo.JOBS_H + slot * lo.JOB_HALVES + lo.JH_PRIORITY)
         append_ready(w, h, queue, slot, priority)
     else:
-        _set_state(h, slot, lo.DELAYED)
+        set_state(h, slot, lo.DELAYED)
         add_delayed(w, run_at, w[lo.JOBS_W + slot * lo.JOB_WORDS + lo.J_ID])
         w[at + lo.Q_DELAYED] += 1
 
@@ -314,16 +316,18 @@ def lose(w: Words, h: Words, slot: int, dies: bool) -> None:
     if dies:
         bury(w, h, slot)
         return
-    _set_state(h, slot, lo.READY | lo.META_RETURNED)
+    set_state(h, slot, lo.READY | lo.META_RETURNED)
     give_back(w, h, queue, slot)
 
 
 @part
 def bury(w: Words, h: Words, slot: int) -> None:
     """A job that no order holds any more is dead."""
-    _set_state(h, slot, lo.DEAD)
+    set_state(h, slot, lo.DEAD)
     w[lo.S_LIVE] -= 1
     w[lo.S_DEAD] += 1
+    w[lo.S_SEQUENCE] += 1
+    w[lo.JOBS_W + slot * lo.JOB_WORDS + lo.J_SEQUENCE] = w[lo.S_SEQUENCE]
 
 
 @part
@@ -345,7 +349,7 @@ def revive(w: Words, h: Words, slot: int, now: int) -> None:
     w[lo.JOBS_W + slot * lo.JOB_WORDS + lo.J_RUN_AT] = now
     w[lo.S_DEAD] -= 1
     w[lo.S_LIVE] += 1
-    _set_state(h, slot, lo.READY)
+    set_state(h, slot, lo.READY)
     append_ready(w, h, queue_of(h, slot), slot, half(h, job + lo.JH_PRIORITY))
 
 
@@ -354,7 +358,7 @@ def mature(w: Words, h: Words, slot: int) -> None:
     """A delayed job, taken out of its order, becomes ready."""
     queue = queue_of(h, slot)
     w[lo.QUEUES_W + queue * lo.QUEUE_WORDS + lo.Q_DELAYED] -= 1
-    _set_state(h, slot, lo.READY)
+    set_state(h, slot, lo.READY)
     append_ready(
         w, h, queue, slot, half(h, lo.JOBS_H + slot * lo.JOB_HALVES + lo.JH_PRIORITY)
     )

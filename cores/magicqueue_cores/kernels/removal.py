@@ -32,7 +32,7 @@ def take_ready(w: Words, h: Words, level: int, slot: int) -> int:
     at = lo.LEVELS_H + level * lo.LEVEL_HALVES
     w[lo.QUEUES_W + queue_of(h, slot) * lo.QUEUE_WORDS + lo.Q_QUEUED] -= 1
     meta = half(h, lo.JOBS_H + slot * lo.JOB_HALVES + lo.JH_META)
-    if meta & lo.META_RETURNED != 0:
+    if meta & (lo.META_RETURNED | lo.META_MOVED) != 0:
         _take_returned(w, h, at, slot)
         return 0
     before = 0

@@ -46,6 +46,7 @@ from magicqueue_cores.kernels.ready import (
     first_returned,
 )
 from magicqueue_cores.kernels.removal import take_delayed, take_ready
+from magicqueue_cores.kernels.restore import find_many, lease_many, restore
 from magicqueue_cores.kernels.tables import (
     chain_insert,
     chain_remove,
@@ -357,6 +358,12 @@ def act(memory: Memory, verb: int, one: int, two: int, three: int) -> int:
         result = _session_jobs(w, h, one)
     elif verb == lo.V_OPEN_LEASE:
         result = open_lease(w, one, two)
+    elif verb == lo.V_FIND_MANY:
+        result = find_many(w, h, one)
+    elif verb == lo.V_LEASE_MANY:
+        result = lease_many(w, h, one, two)
+    elif verb == lo.V_RESTORE:
+        result = restore(w, h, b, one, two, three)
     else:
         result = _lose_many(w, h, one, two)
     set_deadline(w)

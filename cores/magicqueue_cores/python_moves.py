@@ -1,0 +1,129 @@
+"""The whole state of jobs of the python core: told for a log, and put back from one.
+
+Jobs come back in any order and much later than they became ready, so each finds its place
+by its sequence number, beside the jobs that came back after a loss.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from magicqueue_cores import records
+from magicqueue_cores.contract import CoreError, JobState
+from magicqueue_cores.job_table import JobTable
+from magicqueue_cores.python_job import PLAIN, WAITING, History, Job
+
+_NO_HISTORY = History()
+
+
+def export_jobs(table: JobTable, ids: Sequence[int]) -> records.Moved:
+    """Tell all about those of `ids` that are here. O(1) a job."""
+    jobs = table.jobs
+    found = [job_id for job_id in ids if job_id in jobs]
+    here = [jobs[job_id] for job_id in found]
+    histories = [job.history or _NO_HISTORY for job in here]
+    leases = [job.lease for job in here]
+    states = [job.state for job in here]
+    return records.Moved(
+        ids=found,
+        queues=[job.queue.name for job in here],
+        payloads=[job.payload for job in here],
+        priorities=[job.priority for job in here],
+        created_ats_ms=[job.created_at_ms for job in here],
+        run_ats_ms=[job.run_at_ms for job in here],
+        max_attempts=[job.policy[0] for job in here],
+        backoffs_ms=[job.policy[1] for job in here],
+        jitters=[job.policy[2] for job in here],
+        states=[int(state) for state in states],
+        returned=[
+            state is JobState.READY and job.queue.ready.is_returned(job.priority, job_id)
+            for job_id, job, state in zip(found, here, states, strict=True)
+        ],
+        sequences=[
+            0 if state is JobState.DELAYED else job.ready_key(job_id)
+            for job_id, job, state in zip(found, here, states, strict=True)
+        ],
+        attempts=[job.attempts for job in here],
+        failures=[history.failures for history in histories],
+        losses=[history.lost for history in histories],
+        sessions=[0 if lease is None else lease.session for lease in leases],
+        untils_ms=[0 if lease is None else lease.until_ms for lease in leases],
+        died_ats_ms=[history.died_at_ms or 0 for history in histories],
+        errors=[history.error for history in histories],
+        reasons=[history.reason for history in histories],
+    )
+
+
+def replay_moved(table: JobTable, record: records.Moved) -> None:
+    """Put jobs back. Raises `CoreError` if one is here already or was never pushed."""
+    leased: dict[tuple[int, int, str], list[int]] = {}
+    delayed: dict[str, list[tuple[int, int]]] = {}
+    dead: dict[str, list[int]] = {}
+    for row, job_id in enumerate(record.ids):
+        if job_id in table.jobs or not 0 < job_id <= table.last_id:
+            raise CoreError(f"a record brings back job {job_id}, which cannot be missing")
+        name, state = record.queues[row], JobState(record.states[row])
+        job = _job(table, record, row)
+        table.jobs[job_id] = job
+        table.payload_bytes += len(job.payload)
+        if state is JobState.DELAYED:
+            job.place = WAITING
+            delayed.setdefault(name, []).append((job.run_at_ms, job_id))
+        elif state is JobState.ACTIVE:
+            held_by = (record.sessions[row], record.untils_ms[row], name)
+            leased.setdefault(held_by, []).append(job_id)
+        elif state is JobState.DEAD:
+            dead.setdefault(name, []).append(job_id)
+        else:
+            job.queue.ready.put_in(
+                job.priority,
+                job.place,
+                job_id,
+                job.run_at_ms,
+                returned=record.returned[row],
+            )
+    for name, entries in delayed.items():
+        table.delayed.add(name, entries)
+    for (session, until_ms, _), ids in leased.items():
+        _lease(table, ids, session, until_ms)
+    for name, ids in dead.items():
+        _bury(table, name, ids)
+
+
+def _job(table: JobTable, record: records.Moved, row: int) -> Job:
+    queue = table.queue_of(record.queues[row])
+    policy = (
+        record.max_attempts[row],
+        record.backoffs_ms[row],
+        bool(record.jitters[row]),
+        0,
+    )
+    job = Job(
+        record.payloads[row],
+        record.priorities[row],
+        record.created_ats_ms[row],
+        record.run_ats_ms[row],
+        table.shared_policy(policy),
+        queue,
+        attempts=record.attempts[row],
+        place=record.sequences[row] or PLAIN,
+    )
+    error, reason = record.errors[row], record.reasons[row]
+    failures, lost = record.failures[row], record.losses[row]
+    if failures or lost or error is not None or reason is not None:
+        died_at_ms = record.died_ats_ms[row] if reason is not None else None
+        job.history = History(failures, lost, error, reason, died_at_ms)
+    return job
+
+
+def _lease(table: JobTable, ids: Iterable[int], session: int, until_ms: int) -> None:
+    jobs = [table.jobs[job_id] for job_id in ids]
+    lease = table.leases.open(session, until_ms, set(ids))
+    for job in jobs:
+        job.lease = lease
+        job.queue.active += 1
+
+
+def _bury(table: JobTable, name: str, ids: list[int]) -> None:
+    letters = table.queues[name].dead
+    sizes = {job_id: len(table.jobs[job_id].payload) for job_id in ids}
+    letters.put_in(sizes, lambda job_id: table.jobs[job_id].place)
+    table.dead_count += len(ids)

@@ -1,0 +1,141 @@
+"""`magicqueue wal check | dump | repair` and `magicqueue backup`.
+
+Exit codes: 0 all is well (or was mended, or copied), 1 the end is torn, which the next
+start mends by itself, 2 it is damaged, 3 it could not be looked at.
+"""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, NoReturn, TypeVar
+
+import click
+import msgspec
+
+from magicqueue_server.wal import tools
+from magicqueue_server.wal.disk import Locked
+from magicqueue_server.wal.scan import Refused
+
+T = TypeVar("T")
+
+EXIT_TORN: Final = 1
+EXIT_CORRUPT: Final = 2
+EXIT_UNREADABLE: Final = 3
+_EXITS: Final = {
+    "ok": 0,
+    "torn": EXIT_TORN,
+    "corrupt": EXIT_CORRUPT,
+    "refused": EXIT_UNREADABLE,
+}
+
+_data_dir = click.option(
+    "--data-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    default="magicqueue-data",
+    show_default=True,
+    envvar="MAGICQUEUE_DATA_DIR",
+    help="Folder of the log. [env: MAGICQUEUE_DATA_DIR]",
+)
+
+
+@click.group("wal")
+def wal() -> None:
+    """Look at the log of a server, or mend it."""
+
+
+@wal.command("check")
+@_data_dir
+@click.option("--json", "as_json", is_flag=True, help="Answer with one JSON object.")
+def check(data_dir: Path, *, as_json: bool) -> None:
+    """Verify every frame and record of a log; it changes nothing.
+
+    Exits with 0 if it is whole, 1 if its end is torn (the next start cuts that off), 2 if
+    it is damaged, 3 if it cannot be read.
+    """
+    report = _or_fail("wal check", lambda: tools.check(data_dir))
+    _show(report, as_json=as_json)
+    sys.exit(_EXITS[report.state])
+
+
+@wal.command("dump")
+@_data_dir
+def dump(data_dir: Path) -> None:
+    """Print every record of a log as a line of JSON, up to the first damage."""
+
+    def lines() -> None:
+        for row in tools.dump(data_dir):
+            click.echo(msgspec.json.encode(row).decode())
+
+    _or_fail("wal dump", lines)
+
+
+@wal.command("repair")
+@_data_dir
+@click.option("--json", "as_json", is_flag=True, help="Answer with one JSON object.")
+def repair(data_dir: Path, *, as_json: bool) -> None:
+    """Cut a damaged log off before the damage, so that a server starts again.
+
+    What comes behind the damage is lost to the server. The folder is copied first, to one
+    beside it whose name ends in .damaged-1 (or -2, …).
+    """
+    done = _or_fail("wal repair", lambda: tools.repair(data_dir))
+    if done is None:
+        click.echo("there is no damage (a torn end is cut off by the next start)")
+        return
+    if as_json:
+        click.echo(msgspec.json.encode(done).decode())
+        return
+    click.echo(f"the folder was copied to {done.copy}")
+    click.echo(f"{done.cut} was cut at byte {done.at:,}, where the damage begins")
+    if done.lost_lsns is not None:
+        first, last = done.lost_lsns
+        click.echo(f"frames {first:,} to {last:,} are not used any more")
+    more = "" if done.lost_jobs <= len(done.lost_job_ids) else ", …"
+    shown = ", ".join(map(str, done.lost_job_ids))
+    click.echo(f"jobs pushed in whole frames behind it: {done.lost_jobs:,} ({shown}{more})")
+
+
+@click.command("backup")
+@_data_dir
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+def backup(data_dir: Path, folder: Path) -> None:
+    """Copy the log of a server, which may be running, to a new FOLDER.
+
+    The copy is the log as it was at one moment; a server opens it like any other:
+    `magicqueue serve --persist --data-dir FOLDER`.
+    """
+    report = _or_fail("backup", lambda: tools.backup(data_dir, folder))
+    click.echo(
+        f"{folder}: {report.segments:,} segments, {report.used_bytes:,} bytes, up to frame"
+        f" {report.last_lsn:,} and job {report.last_id:,}"
+    )
+    if report.problem is not None:
+        _fail("backup", report.problem, _EXITS[report.state])
+
+
+def _or_fail(command: str, do: Callable[[], T]) -> T:
+    try:
+        return do()
+    except (Refused, Locked) as error:
+        _fail(command, str(error), EXIT_UNREADABLE)
+    except OSError as error:
+        _fail(command, f"{error.filename or ''}: {error.strerror}", EXIT_UNREADABLE)
+
+
+def _show(report: tools.Report, *, as_json: bool) -> None:
+    if as_json:
+        click.echo(msgspec.json.encode(report).decode())
+        return
+    click.echo(f"{report.state}: {report.problem or 'every frame and record is whole'}")
+    click.echo(
+        f"{report.segments:,} segments, {report.used_bytes:,} bytes, {report.frames:,}"
+        f" frames up to {report.last_lsn:,}, {report.checksum}; stopped {report.stopped}"
+    )
+    counts = ", ".join(f"{name} {count:,}" for name, count in report.records.items())
+    click.echo(f"{report.jobs_pushed:,} jobs pushed, last id {report.last_id:,}")
+    click.echo(f"records: {counts or 'none'}")
+
+
+def _fail(command: str, message: str, exit_code: int) -> NoReturn:
+    click.echo(f"magicqueue {command}: {message}", err=True)
+    sys.exit(exit_code)

@@ -1,0 +1,393 @@
+"""The log of a running server: from a core's records to replies that may go out.
+
+Records collect in an open *group*, which becomes one frame. When all that could run has
+run, the group is closed and written; so commands that come together share a frame and a
+sync. What then happens depends on the mode:
+
+- `always`: one thread writes and syncs; meanwhile the next group fills. A reply goes out
+  when its group is on the disk.
+- `everysec`: the group is written at once, here, which only fills the system's cache, and
+  its replies go out; the thread syncs twice a second, also when nothing more is written.
+  If the disk cannot keep up, verdicts and pushes wait, so that a power cut never costs
+  more than the last second that was promised (two while the disk stalls).
+- `never`: the same without syncs; the system writes when it likes.
+
+**Full disk**: the next segment is made ready while the current one has room. When that
+fails, pushes are refused, and verdicts go on in what room is left; making room is tried
+twice a second. What could not be written at all stays here, unanswered, until it can.
+
+**Failing disk**: after any other error nothing is written any more, and nothing that was
+not safe is ever answered: whoever waits is hung up on. A sync is not tried again, since
+the kernel forgets what it could not write. `on_failure` ends the server or leaves it to
+answer questions only.
+"""
+
+import logging
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+from magicqueue.errors import Full, ReadOnly, RequestError
+from magicqueue_cores import records
+from magicqueue_cores.records import sequence_span
+from magicqueue_server.logs import event
+from magicqueue_server.session import Session
+from magicqueue_server.wal.encode import encode
+from magicqueue_server.wal.gate import Gate
+from magicqueue_server.wal.journal import DiskFull, Group, Journal
+from magicqueue_server.wal.tasks import Tasks
+
+MODES: Final = ("always", "everysec", "never")
+GROUP_BYTES_MAX: Final = 4 * 2**20
+PENDING_BYTES_MAX: Final = 64 * 2**20
+SYNC_EVERY_MS: Final = 500
+LATE_MS: Final = 1000
+RETRY_MS: Final = 500
+IDLE_MS: Final = 50
+
+_SPANNED: Final = (records.Matured, records.Failed, records.Revived, records.Died)
+_FREE: Final = (records.Leased, records.Matured, records.Lost, records.Extended)
+"""Records that promise nothing to anybody."""
+
+_log = logging.getLogger("magicqueue.wal")
+
+
+class Log:
+    """See above. `begin` comes before the first record; the callbacks may be set by then.
+
+    on_failure: the log has failed, with this error. on_change: `refusal` may be another
+    now. on_room: sessions that were stalled may go on. on_written: groups got a segment.
+    """
+
+    def __init__(self, tasks: Tasks, mode: str, now_ms: Callable[[], int]) -> None:
+        self.journal: Journal
+        self.gate = Gate()
+        self.count = 0
+        """Records so far."""
+        self.binding = 0
+        """Those of them that somebody is promised."""
+        self.last_id = 0
+        self.sequence = 0
+        self.failure: BaseException | None = None
+        self.full = False
+        self.on_failure: Callable[[BaseException], None] = lambda _: None
+        self.on_change: Callable[[], None] = lambda: None
+        self.on_room: Callable[[], None] = lambda: None
+        self.on_written: Callable[[Group], None] = lambda _: None
+        self._tasks = tasks
+        self._mode = mode
+        self._now_ms = now_ms
+        self._open = Group(1, 0, 0)
+        self._closed: list[Group] = []
+        self._pending_bytes = 0
+        self._written = 0
+        self._safe = 0
+        self._flush_soon = False
+        self._committing = False
+        self._syncing = False
+        self._preparing = False
+        self._sync_due = False
+        self._retrying = False
+        self._unsafe_since_ms: int | None = None
+        self._syncing_since_ms: int | None = None
+        self._durable = 0
+        self._wanted: deque[tuple[int, Callable[[], None]]] = deque()
+
+    def begin(self, journal: Journal, last_id: int, sequence: int) -> None:
+        """Write to this journal, after what was given out before."""
+        self.journal = journal
+        self.last_id, self.sequence = last_id, sequence
+        self._open = Group(1, last_id, sequence)
+
+    @property
+    def group(self) -> int:
+        """The group that a reply made now has to wait for."""
+        return self._open.number if self._open.body_bytes else self._open.number - 1
+
+    @property
+    def crowded(self) -> bool:
+        """Whether so much waits to be written that no more commands should run."""
+        return self._pending_bytes + self.gate.held_bytes > PENDING_BYTES_MAX
+
+    @property
+    def mode(self) -> str:
+        """When records are brought to the disk."""
+        return self._mode
+
+    def refusal(self, *, push: bool) -> RequestError | None:
+        """Why a command that changes something cannot run now, or None."""
+        if self.failure is not None:
+            return ReadOnly(
+                "the server is read-only: its log could not be written"
+                f" ({_reason(self.failure)}); mend the disk, then restart the server"
+            )
+        if push and self.full:
+            return Full(
+                "the disk of the log is full, so no more jobs are taken; acknowledging"
+                " jobs goes on: make room, and pushes work again at once"
+            )
+        return None
+
+    def record(self, record: records.Record) -> None:
+        """Take what a core reports."""
+        if self.failure is not None:
+            return
+        group, kind = self._open, type(record)
+        size = encode(record, group.parts)
+        group.body_bytes += size
+        self._pending_bytes += size
+        self.count += 1
+        if kind is records.Pushed:
+            assert isinstance(record, records.Pushed)
+            self.last_id = record.first_id + len(record.payloads) - 1
+            self.sequence += sequence_span(record)
+            self.binding += 1
+        elif kind not in _FREE:
+            self.binding += 1
+        if kind in _SPANNED:
+            self.sequence += sequence_span(record)
+        elif kind is records.Moved:
+            assert isinstance(record, records.Moved)
+            group.moved.extend(record.ids)
+        elif kind is records.Paused:
+            assert isinstance(record, records.Paused)
+            group.paused[record.queue] = record.paused
+        if group.body_bytes > GROUP_BYTES_MAX:
+            self._close_group()
+        if not self._flush_soon:
+            self._flush_soon = True
+            self._tasks.soon(self.flush)
+
+    def hold_replies(self, session: Session) -> None:
+        """Have what a session writes go out as soon as it may, and no sooner."""
+        session.write = lambda reply: self._send(session, reply)
+        session.hang_up = lambda: self.gate.hang_up(session)
+        self.mark(session)
+
+    def mark(self, session: Session) -> None:
+        """Commands of a session begin: its next reply depends on records from here."""
+        session.seen_count, session.seen_binding = self.count, self.binding
+
+    def _send(self, session: Session, reply: bytes) -> None:
+        new = session.seen_count != self.count
+        if self.failure is not None:
+            if session.replies_held or new:
+                session.hang_up_now()
+            else:
+                session.write_now(reply)
+        elif not new and not session.replies_held:
+            session.write_now(reply)
+        else:
+            binds = self._mode == "always" or session.seen_binding != self.binding
+            self.gate.send(session, reply, self.group, binding=binds)
+            self.mark(session)
+
+    def flush(self) -> None:
+        """Write what there is, if the disk has time."""
+        self._flush_soon = False
+        if self.failure is not None or self._committing:
+            return
+        if self._open.body_bytes:
+            self._close_group()
+        if not self._closed or self._retrying:
+            return
+        if self._mode == "always":
+            groups, self._closed = self._closed, []
+            self._committing = True
+            self._tasks.run(
+                lambda: self._commit(groups), lambda error: self._committed(groups, error)
+            )
+        else:
+            self._write_here()
+
+    def when_safe(self, call: Callable[[], None]) -> None:
+        """Call once all that was recorded so far is on the disk, in every mode."""
+        self.flush()
+        self._wanted.append((self.group, call))
+        if self._mode != "always":
+            self._sync()
+        self._tell(self._durable)
+
+    def prepare(self) -> None:
+        """Make the next segment ready, if it is not."""
+        wanted = self.full or not self.journal.has_spare
+        if wanted and not self._preparing and self.failure is None:
+            self._preparing = True
+            self._tasks.run(self.journal.prepare, self._prepared)
+
+    def _close_group(self) -> None:
+        group = self._open
+        self._closed.append(group)
+        self._open = Group(group.number + 1, self.last_id, self.sequence)
+
+    def _commit(self, groups: list[Group]) -> None:
+        """Write and sync; runs on the thread."""
+        try:
+            self.journal.write(groups)
+        except DiskFull:
+            if groups[0].segment:
+                self.journal.sync()
+            raise
+        self.journal.sync()
+
+    def _committed(self, groups: list[Group], error: BaseException | None) -> None:
+        self._committing = False
+        if error is not None and not isinstance(error, DiskFull):
+            self.fail(error)
+            return
+        self._settle(groups, safe=True)
+        if error is not None:
+            self._closed = [group for group in groups if not group.segment] + self._closed
+            self._retry(error)
+        elif self._closed or self._open.body_bytes:
+            self.flush()
+        else:
+            self._tasks.later(IDLE_MS, self._mark_if_idle)
+        self._tell(self._safe)
+        if not self.full:
+            self.prepare()
+
+    def _write_here(self) -> None:
+        groups, self._closed = self._closed, []
+        if self._unsafe_since_ms is None:
+            self._unsafe_since_ms = self._now_ms()
+        error: DiskFull | None = None
+        try:
+            self.journal.write(groups)
+        except DiskFull as full:
+            error = full
+        except OSError as failure:
+            self.fail(failure)
+            return
+        late = self._mode == "everysec" and self._late()
+        self._settle(groups, safe=not late)
+        if error is not None:
+            self._closed = [group for group in groups if not group.segment] + self._closed
+            self._retry(error)
+        if self._mode == "everysec" and not self._sync_due and not self._syncing:
+            self._sync_due = True
+            self._tasks.later(SYNC_EVERY_MS, self._sync)
+        if not self.full:
+            self.prepare()
+
+    def _late(self) -> bool:
+        """Whether what was written a second ago is not on the disk yet."""
+        since_ms = self._syncing_since_ms or self._unsafe_since_ms
+        return since_ms is not None and self._now_ms() - since_ms > LATE_MS
+
+    def _settle(self, groups: list[Group], *, safe: bool) -> None:
+        """Groups that have a segment are written, and safe if that is so."""
+        for group in groups:
+            if group.segment:
+                self._written = group.number
+                self._pending_bytes -= group.body_bytes
+                self.on_written(group)
+        if safe:
+            self._safe = self._written
+        self.gate.release(self._written, self._safe)
+        if not self.crowded:
+            self.on_room()
+
+    def _sync(self) -> None:
+        self._sync_due = False
+        if self._syncing or self.failure is not None:
+            return
+        written = self._written
+        self._syncing = True
+        self._syncing_since_ms, self._unsafe_since_ms = self._unsafe_since_ms, None
+
+        def done(error: BaseException | None) -> None:
+            self._synced(written, error)
+
+        self._tasks.run(self.journal.sync, done)
+
+    def _synced(self, written: int, error: BaseException | None) -> None:
+        self._syncing, self._syncing_since_ms = False, None
+        if error is not None:
+            self.fail(error)
+            return
+        self._safe = max(self._safe, written if self._late() else self._written)
+        self.gate.release(self._written, self._safe)
+        if not self.crowded:
+            self.on_room()
+        if self._unsafe_since_ms is not None and self._mode == "everysec":
+            self._sync_due = True
+            self._tasks.later(0 if self._late() else SYNC_EVERY_MS, self._sync)
+        elif self._mode == "everysec":
+            self._mark_if_idle()
+        self._tell(written)
+        if self._wanted:
+            self._tasks.later(RETRY_MS if self._closed else 0, self._sync)
+
+    def _mark_if_idle(self) -> None:
+        """Say in the log that its last frames are on the disk."""
+        busy = self._committing or self._syncing or self._closed or self._open.body_bytes
+        if busy or self.failure is not None or self.journal.marked:
+            return
+        self._syncing = self._committing = True
+
+        def done(error: BaseException | None) -> None:
+            self._syncing = self._committing = False
+            if error is not None and not isinstance(error, DiskFull):
+                self.fail(error)
+                return
+            self.flush()
+            if self._wanted and self._mode != "always":
+                self._sync()
+
+        self._tasks.run(self._mark, done)
+
+    def _mark(self) -> None:
+        self.journal.mark()
+        self.journal.sync()
+
+    def _prepared(self, error: BaseException | None) -> None:
+        self._preparing = False
+        if error is None:
+            if self.full:
+                self.full = False
+                event(_log, logging.WARNING, "the disk has room again: pushes are taken")
+                self.on_change()
+        elif isinstance(error, DiskFull):
+            if not self.full:
+                self.full = True
+                event(_log, logging.ERROR, "the disk is full: pushes are refused")
+                self.on_change()
+            self._tasks.later(RETRY_MS, self.prepare)
+        else:
+            self.fail(error)
+
+    def _retry(self, error: DiskFull) -> None:
+        """Try to write what could not be written when there may be room."""
+        self._retrying = True
+        self._prepared(error)
+
+        def again() -> None:
+            self._retrying = False
+            self.flush()
+
+        self._tasks.later(RETRY_MS, again)
+
+    def _tell(self, durable: int) -> None:
+        """Groups up to this one are on the disk, or the log has failed."""
+        self._durable = durable
+        wanted = self._wanted
+        while wanted and (self.failure is not None or wanted[0][0] <= durable):
+            wanted.popleft()[1]()
+
+    def fail(self, error: BaseException) -> None:
+        """Write nothing any more: the disk failed with this error."""
+        if self.failure is not None:
+            return
+        self.failure = error
+        event(_log, logging.CRITICAL, "the log failed", why=_reason(error))
+        self.gate.give_up()
+        self._closed.clear()
+        self.on_change()
+        self.on_failure(error)
+        self._tell(self._durable)
+
+
+def _reason(error: BaseException) -> str:
+    text = error.strerror if isinstance(error, OSError) else None
+    return text or str(error) or type(error).__name__

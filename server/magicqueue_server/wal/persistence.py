@@ -1,0 +1,107 @@
+"""The log as the server sees it: a folder to open, a core to fill, and an orderly end."""
+
+import asyncio
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+
+from magicqueue_cores.contract import Core
+from magicqueue_server.wal.disk import Folder, Lock, SystemFolder
+from magicqueue_server.wal.journal import DiskFull, Journal
+from magicqueue_server.wal.log import Log
+from magicqueue_server.wal.reclaim import Reclaimer
+from magicqueue_server.wal.recovery import Progress, Recovered, recover
+from magicqueue_server.wal.scan import Refused
+from magicqueue_server.wal.tasks import LoopTasks
+
+
+class Persistence:
+    """One server's data folder. Make it inside the event loop that the server runs on.
+
+    Raises Locked if another server has the folder, OSError if it cannot be opened.
+    """
+
+    def __init__(
+        self, path: Path, *, mode: str, segment_bytes: int, now_ms: Callable[[], int]
+    ) -> None:
+        self.path = path
+        self._folder = SystemFolder(path)
+        self._lock = Lock(path)
+        self._segment_bytes = segment_bytes
+        self._now_ms = now_ms
+        self._tasks = LoopTasks()
+        self._begun = False
+        self.log = Log(self._tasks, mode, now_ms)
+        self.reclaimer: Reclaimer
+
+    def recover(self, core: Core, progress: Progress | None = None) -> Recovered:
+        """Fill a new core that reports to `log.record`; raises Refused or OSError."""
+        return recover(self._folder, core, progress)
+
+    def begin(self, core: Core, found: Recovered) -> None:
+        """Begin to write behind what was found; raises Refused or OSError."""
+        self.log.begin(
+            begin_journal(
+                self._folder, found, segment_bytes=self._segment_bytes, now_ms=self._now_ms
+            ),
+            found.last_id,
+            found.sequence,
+        )
+        self._begun = True
+        self.reclaimer = Reclaimer(
+            self.log,
+            core,
+            self._tasks,
+            found,
+            segment_bytes=self._segment_bytes,
+            now_ms=self._now_ms,
+        )
+        self.log.prepare()
+        self.reclaimer.start()
+
+    async def flushed(self) -> None:
+        """Wait until all that was recorded is on the disk, or never will be."""
+        safe = asyncio.Event()
+        self.log.when_safe(safe.set)
+        await safe.wait()
+
+    async def close(self) -> None:
+        """End in good order, if the disk still does what it should; raises OSError."""
+        try:
+            if self._begun and self.log.failure is None:
+                ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+                def done(error: BaseException | None) -> None:
+                    if error is None or isinstance(error, DiskFull):
+                        ended.set_result(None)
+                    else:
+                        ended.set_exception(error)
+
+                self._tasks.run(lambda: self.log.journal.close(clean=True), done)
+                await ended
+        finally:
+            self._tasks.close()
+            self._lock.release()
+            self._folder.close()
+
+
+def begin_journal(
+    folder: Folder, found: Recovered, *, segment_bytes: int, now_ms: Callable[[], int]
+) -> Journal:
+    """Begin a segment behind what was found; raises Refused or OSError."""
+    journal = Journal(
+        folder,
+        found.segments,
+        lsn=found.lsn,
+        segment_bytes=segment_bytes,
+        salts=lambda: secrets.randbits(32),
+        now_ms=now_ms,
+    )
+    try:
+        journal.begin(found.last_id, found.sequence)
+    except DiskFull as error:
+        raise Refused(
+            f"there is no room for a new segment of {segment_bytes:,} bytes ({error}): make"
+            " room, or choose a smaller --segment-size"
+        ) from None
+    return journal

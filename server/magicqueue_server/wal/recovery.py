@@ -1,0 +1,270 @@
+"""From the files of a log to a core that has every job, and to where writing goes on.
+
+What is only in memory of the machine is brought to the disk before it is read, and read
+from there: after a failed sync the kernel may hold pages that never got to the disk.
+
+When old segments were left out, the log still has records of jobs pushed in them: ids up
+to the *horizon*, the last id given before the first segment. Those jobs are unknown until
+a `Moved` record brings them; what is said of them before is passed over, but it has given
+out sequence numbers, which are counted along so that all other jobs get theirs. A `Moved`
+record of a job that is known says nothing new.
+"""
+
+from array import array
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import msgspec
+
+from magicqueue_cores import records
+from magicqueue_cores.contract import Core, CoreError
+from magicqueue_cores.records import sequence_span
+from magicqueue_server.wal import format as fmt
+from magicqueue_server.wal.decode import BadRecord, decode
+from magicqueue_server.wal.disk import FULL, Folder
+from magicqueue_server.wal.journal import Segment
+from magicqueue_server.wal.scan import Refused, Scan, Torn
+
+TORN_SUFFIX = ".torn"
+Progress = Callable[[int, int], None]
+"""Is told how many bytes have been read, and of how many."""
+
+_SPLIT = (records.Matured, records.Revived, records.Died, records.Failed)
+"""Records of known jobs that give out sequence numbers."""
+
+
+class Recovered(msgspec.Struct):
+    """What a log holds.
+
+    session: the highest number of a session that was leased a job. last_ms: the latest
+    time in it. moved: ids in `Moved` records, by segment. paused: the segment that last
+    said so, by queue. jobs: how many were pushed or moved. torn: where its end was cut.
+    """
+
+    segments: list[Segment] = msgspec.field(default_factory=list)
+    lsn: int = 0
+    last_id: int = 0
+    sequence: int = 0
+    session: int = 0
+    last_ms: int = 0
+    jobs: int = 0
+    moved: dict[int, "array[int]"] = msgspec.field(default_factory=dict)
+    paused: dict[str, int] = msgspec.field(default_factory=dict)
+    torn: Torn | None = None
+    clean: bool = False
+    damaged_headers: list[str] = msgspec.field(default_factory=list)
+
+
+def recover(folder: Folder, core: Core, progress: Progress | None = None) -> Recovered:
+    """Replay a log into a new core and cut a torn tail off. Raises Refused or OSError."""
+    _bring_to_disk(folder)
+    scan = Scan(folder)
+    total = scan.total_bytes() if progress else 0
+    replay = Replay(core)
+    done, segment = 0, None
+    for segment, frame in scan.frames():
+        replay.frame(segment, frame)
+        if progress:
+            progress(done + frame.end, total)
+            if segment is not scan.segments[-1]:
+                done += segment.used_bytes
+    found = replay.found
+    found.segments, found.lsn = scan.segments, scan.lsn
+    found.torn, found.clean = scan.torn, scan.clean
+    found.damaged_headers = scan.damaged_headers
+    if found.segments:
+        replay.begin(found.segments[-1])
+    core.replay(records.Restarted())
+    _cut(folder, scan)
+    return found
+
+
+class Replay:
+    """Feeds the frames of a log to a core, and notes what the log needs to know."""
+
+    def __init__(self, core: Core) -> None:
+        self.found = Recovered()
+        self._core = core
+        self._horizon = -1
+        self._brought: set[int] = set()
+        self._number = 0
+
+    def begin(self, segment: Segment) -> None:
+        """Be told of a segment before its frames. Raises Refused."""
+        if segment.number == self._number:
+            return
+        self._number = segment.number
+        header, found = segment.header, self.found
+        if self._horizon < 0:
+            self._horizon = found.last_id = header.last_id
+            found.sequence = header.sequence
+            if header.last_id or header.sequence:
+                self._core.replay(records.Origin(header.last_id, header.sequence))
+        if header.last_id > found.last_id:  # a repair skipped the ids that it lost
+            found.last_id = header.last_id
+            self._core.replay(records.Origin(header.last_id, 0))
+        if (header.last_id, header.sequence) != (found.last_id, found.sequence):
+            raise Refused(
+                f"{fmt.segment_name(header.number)} says that ids up to {header.last_id:,}"
+                f" and numbers up to {header.sequence:,} were given before it, but the log"
+                f" before it comes to {found.last_id:,} and {found.sequence:,}: that is a"
+                " bug; keep the folder and report it"
+            )
+        found.last_ms = max(found.last_ms, header.begun_ms)
+
+    def frame(self, segment: Segment, frame: fmt.Frame) -> None:
+        """Replay a frame. Raises Refused."""
+        self.begin(segment)
+        try:
+            for record in decode(frame.body):
+                self._record(record)
+        except (BadRecord, CoreError, KeyError, ValueError, AssertionError) as error:
+            raise Refused(
+                f"{fmt.segment_name(segment.number)}: frame {frame.lsn:,} at byte"
+                f" {frame.at:,} is whole but cannot be replayed: {error}. That is a bug;"
+                " keep the folder and report it"
+            ) from error
+
+    def _record(self, record: records.Record) -> None:
+        found = self.found
+        before = found.sequence
+        found.sequence += sequence_span(record)
+        if isinstance(record, records.Pushed):
+            found.last_id = record.first_id + len(record.payloads) - 1
+            found.last_ms = max(found.last_ms, record.created_at_ms)
+            found.jobs += len(record.payloads)
+        elif isinstance(record, records.Moved):
+            self._moved(record)
+            return
+        elif isinstance(record, records.Paused):
+            found.paused.pop(record.queue, None)
+            if record.paused:
+                found.paused[record.queue] = self._number
+        else:
+            known: Any = record
+            self._note(known)
+            if self._horizon and min(known.ids) <= self._horizon:
+                self._known_part(known, before)
+                return
+        self._core.replay(record)
+
+    def _note(self, record: Any) -> None:
+        if isinstance(record, records.Leased):
+            self.found.session = max(self.found.session, record.session)
+        at_ms = getattr(record, "at_ms", 0)
+        self.found.last_ms = max(self.found.last_ms, at_ms)
+
+    def _moved(self, record: records.Moved) -> None:
+        found = self.found
+        found.moved.setdefault(self._number, array("q")).extend(record.ids)
+        found.session = max([found.session, *record.sessions])
+        news = [
+            row
+            for row, job_id in enumerate(record.ids)
+            if job_id <= self._horizon and job_id not in self._brought
+        ]
+        if news:
+            fresh = rows_of(record, news)
+            self._brought.update(fresh.ids)
+            found.jobs += len(news)
+            self._core.replay(fresh)
+
+    def _known_part(self, record: Any, sequence: int) -> None:
+        """Replay what a record says of jobs that are here."""
+        ids = record.ids
+        known = [
+            row
+            for row, job_id in enumerate(ids)
+            if job_id > self._horizon or job_id in self._brought
+        ]
+        if not isinstance(record, _SPLIT):
+            if known:
+                self._core.replay(rows_of(record, known))
+            return
+        numbers = list(_numbers(record, sequence))
+        for rows in _runs(known):
+            self._core.replay(records.Origin(0, numbers[rows[0]]))
+            self._core.replay(rows_of(record, rows))
+        self._core.replay(records.Origin(0, self.found.sequence))
+
+
+def rows_of(record: Any, rows: Sequence[int]) -> Any:
+    """Make a record of some rows of another's columns."""
+    columns: dict[str, Any] = {}
+    count = len(record.ids)
+    for name in record.__struct_fields__:
+        column = getattr(record, name)
+        if not isinstance(column, int | str) and len(column) == count:
+            columns[name] = [column[row] for row in rows]
+    return msgspec.structs.replace(record, **columns)
+
+
+def _numbers(record: Any, sequence: int) -> Iterator[int]:
+    """The last sequence number given before each row of a record."""
+    for row in range(len(record.ids)):
+        yield sequence
+        if not isinstance(record, records.Failed) or record.run_ats_ms[row] <= record.at_ms:
+            sequence += 1
+
+
+def _runs(rows: Sequence[int]) -> Iterator[list[int]]:
+    """Split rows into runs without gaps."""
+    run: list[int] = []
+    for row in rows:
+        if run and row != run[-1] + 1:
+            yield run
+            run = []
+        run.append(row)
+    if run:
+        yield run
+
+
+def _bring_to_disk(folder: Folder) -> None:
+    for name in folder.names():
+        if fmt.segment_number(name) is not None:
+            file = folder.open(name, write=True)
+            try:
+                file.sync()
+                file.forget_cached()
+            finally:
+                file.close()
+    folder.sync()
+
+
+def _cut(folder: Folder, scan: Scan) -> None:
+    """Let the log end where reading ended, and keep a copy of what is behind."""
+    torn = scan.torn
+    if torn is not None and torn.later:
+        for name in reversed(torn.later):
+            if name + TORN_SUFFIX in folder.names():
+                folder.remove(name + TORN_SUFFIX)
+            folder.rename(name, name + TORN_SUFFIX)
+            folder.sync()
+    if not scan.segments:
+        return
+    last = scan.segments[-1]
+    name, end = fmt.segment_name(last.number), last.used_bytes
+    file = folder.open(name, write=True)
+    try:
+        if file.size() > end:
+            if torn is not None:
+                _copy(folder, name + TORN_SUFFIX, file.read(file.size() - end, end))
+            file.truncate(end)
+            file.sync()
+    finally:
+        file.close()
+
+
+def _copy(folder: Folder, name: str, data: bytes) -> None:
+    """Keep a copy for whoever wants to look; without room there is none."""
+    if name in folder.names():
+        folder.remove(name)
+    copy = folder.open(name, create=True)
+    try:
+        copy.write([data.rstrip(b"\0")], 0)
+        copy.sync()
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+    finally:
+        copy.close()

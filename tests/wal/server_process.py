@@ -1,0 +1,154 @@
+"""Real servers in processes of their own, forked from one that has imported everything.
+
+So a start takes some milliseconds, and a hundred kills a few seconds.
+"""
+
+import json
+import multiprocessing
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from multiprocessing.connection import Connection as PipeConnection
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+from typing import Any
+
+from magicqueue_server.cli import serve
+
+CORE = os.environ.get("TEST_CORE", "python")
+"""Which core the servers have; the log is the same for all."""
+
+_context = multiprocessing.get_context("forkserver")
+_context.set_forkserver_preload(["magicqueue_server.cli", "uvloop"])
+
+
+def _serve(
+    arguments: list[str], output: PipeConnection, prepare: Callable[[], object]
+) -> None:
+    prepare()
+    os.dup2(output.fileno(), 1)
+    os.dup2(output.fileno(), 2)
+    output.close()
+    sys.stdout = os.fdopen(1, "w", buffering=1, closefd=False)
+    sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
+    serve.main(arguments, standalone_mode=True)
+
+
+class Server:
+    """A server that listens on a Unix socket. `output` is what it has said so far."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *arguments: str,
+        log: Path | None = None,
+        prepare: Callable[[], object] = int,
+    ) -> None:
+        """log: the data folder, if not one in `folder`. prepare: runs in the process."""
+        self.socket_path = folder / "socket"
+        self.output = ""
+        read, write = _context.Pipe(duplex=False)
+        options = [f"--unix-socket={self.socket_path}", f"--core={CORE}", *arguments]
+        options += ["--persist", f"--data-dir={log or folder / 'log'}"]
+        self._pipe = os.fdopen(os.dup(read.fileno()))
+        read.close()
+        self.process: ForkServerProcess = _context.Process(
+            target=_serve, args=(options, write, prepare)
+        )
+        self.process.start()
+        write.close()
+
+    def wait_until_it_listens(self) -> "Server":
+        for line in self._pipe:
+            self.output += line
+            if "Ctrl-C stops it" in line:
+                return self
+        self.close()
+        raise AssertionError(f"it did not start: {self.output}")
+
+    @property
+    def pid(self) -> int:
+        assert self.process.pid is not None
+        return self.process.pid
+
+    def close(self) -> None:
+        """Kill it, unless it has ended."""
+        self.process.kill()
+        self.process.join()
+        self._pipe.close()
+
+    def stop(self) -> int:
+        """End it in good order; gives the exit code."""
+        os.kill(self.pid, signal.SIGTERM)
+        return self.wait()
+
+    def wait(self) -> int:
+        self.output += self._pipe.read()
+        self.process.join()
+        assert self.process.exitcode is not None
+        return self.process.exitcode
+
+
+@contextmanager
+def serving(
+    folder: Path,
+    *arguments: str,
+    log: Path | None = None,
+    prepare: Callable[[], object] = int,
+) -> Iterator[Server]:
+    """A server for a while, killed at the end unless it has ended."""
+    server = Server(folder, *arguments, log=log, prepare=prepare)
+    try:
+        yield server.wait_until_it_listens()
+    finally:
+        server.close()
+
+
+class Connection:
+    """A blocking connection. Requests may be sent ahead of their replies."""
+
+    def __init__(
+        self,
+        server: Server,
+        timeout_s: float = 20,
+        is_deaf: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._is_deaf = is_deaf
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._socket.settimeout(timeout_s)
+        self._socket.connect(str(server.socket_path))
+        self._file = self._socket.makefile("rb")
+
+    def send(self, *requests: dict[str, Any]) -> None:
+        self._socket.sendall(
+            b"".join(json.dumps(request).encode() + b"\n" for request in requests)
+        )
+
+    def receive(self) -> dict[str, Any]:
+        """Give the next reply; raises ConnectionError if there is none."""
+        line = self._file.readline()
+        if self._is_deaf() or not line.endswith(b"\n"):
+            raise ConnectionError("the server hung up")
+        reply = json.loads(line)
+        assert isinstance(reply, dict)
+        return reply
+
+    def ask(self, **request: Any) -> dict[str, Any]:
+        self.send(request)
+        return self.receive()
+
+    def ask_all(self, requests: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Pipeline requests, some hundred at a time."""
+        replies = []
+        for first in range(0, len(requests), 500):
+            some = requests[first : first + 500]
+            self.send(*some)
+            replies += [self.receive() for _ in some]
+        return replies
+
+    def close(self) -> None:
+        self._file.close()
+        self._socket.close()

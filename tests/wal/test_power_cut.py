@@ -1,0 +1,153 @@
+"""Power cuts on a real file system: a loop-mounted ext4 that is shut down by its ioctl.
+
+What the file system had not been asked to sync is gone then, as after a real cut. Two
+controls must lose jobs, or the harness would prove nothing: a server that never syncs, and
+one on a disk that only says it did. Needs root and loop devices.
+"""
+
+import fcntl
+import os
+import random
+import shutil
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from wal.noting_client import Worker
+from wal.server_process import Connection, Server
+
+CLIENTS = 6
+SHUTDOWN = 0x8004587D
+NO_LOG_FLUSH = (2).to_bytes(4, "little")
+OPTIONS = ("--segment-size=256KiB", "--log-level=error", "--max-lost=0")
+
+
+class LoopDisk:
+    """An ext4 in a file, mounted."""
+
+    def __init__(self, folder: Path) -> None:
+        self.image = folder / "disk.img"
+        self.at = folder / "disk"
+        self.at.mkdir()
+        with self.image.open("wb") as image:
+            image.truncate(48 * 2**20)
+        run("mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=0", str(self.image))
+        self.mount()
+
+    def mount(self) -> None:
+        run("mount", "-o", "loop", str(self.image), str(self.at))
+        assert self.at.stat().st_dev != self.image.stat().st_dev
+
+    def unmount(self) -> None:
+        run("umount", str(self.at))
+
+    def cut(self) -> None:
+        """The power is off: nothing that is not on the disk gets there any more."""
+        fd = os.open(self.at, os.O_RDONLY)
+        try:
+            fcntl.ioctl(fd, SHUTDOWN, NO_LOG_FLUSH)
+        finally:
+            os.close(fd)
+
+
+def run(*command: str) -> None:
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    if done.returncode:
+        raise OSError(f"{' '.join(command)}: {done.stderr.strip()}")
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[LoopDisk]:
+    if os.geteuid() or not shutil.which("mkfs.ext4"):
+        pytest.skip("a power cut needs root and mkfs.ext4, to mount a disk of its own")
+    try:
+        made = LoopDisk(tmp_path)
+    except OSError as error:
+        pytest.skip(f"a power cut needs a loop-mounted disk, which failed: {error}")
+    try:
+        yield made
+    finally:
+        made.unmount()
+
+
+def lie() -> None:
+    """Make every sync of this process do nothing."""
+    os.fdatasync = os.fsync = lambda _fd: None  # type: ignore[assignment]  # it is a lie
+
+
+def work_until_cut(
+    disk: LoopDisk, workers: list[Worker], server: Server, rng: random.Random
+) -> None:
+    threads = [threading.Thread(target=worker.work, args=(server,)) for worker in workers]
+    for thread in threads:
+        thread.start()
+    off = threading.Event()
+    off.wait(rng.uniform(0.02, 0.2))
+    for worker in workers:
+        worker.deaf = True
+    disk.cut()
+    server.close()
+    for thread in threads:
+        thread.join()
+    for worker in workers:
+        worker.deaf = False
+        if worker.error is not None:
+            raise worker.error
+
+
+def cut_loop(
+    disk: LoopDisk,
+    mode: str,
+    cuts: int,
+    seed: int,
+    prepare: Callable[[], object] = int,
+) -> int:
+    rng = random.Random(seed)
+    workers = [Worker(number, seed) for number in range(CLIENTS)]
+    for cut in range(cuts + 1):
+        server = Server(
+            disk.at.parent,
+            f"--fsync={mode}",
+            *OPTIONS,
+            log=disk.at / "log",
+            prepare=prepare,
+        )
+        try:
+            server.wait_until_it_listens()
+            with closing(Connection(server)) as connection:
+                for worker in workers:
+                    worker.check(connection)
+            if cut < cuts:
+                work_until_cut(disk, workers, server, rng)
+        finally:
+            server.close()
+        disk.unmount()
+        disk.mount()
+    return sum(worker.replies for worker in workers)
+
+
+@pytest.mark.timeout(300)
+def test_power_cuts_lose_nothing_that_was_answered(disk: LoopDisk) -> None:
+    assert cut_loop(disk, "always", 40, seed=1) > 800
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_a_thousand_power_cuts_lose_nothing_that_was_answered(disk: LoopDisk) -> None:
+    assert cut_loop(disk, "always", 1000, seed=2) > 20_000
+
+
+@pytest.mark.timeout(300)
+def test_without_syncs_the_same_cuts_lose_jobs(disk: LoopDisk) -> None:
+    with pytest.raises(AssertionError, match=r"is lost|is back|is forgotten|given twice"):
+        cut_loop(disk, "never", 10, seed=3)
+
+
+@pytest.mark.timeout(300)
+def test_on_a_disk_that_lies_the_same_cuts_lose_jobs(disk: LoopDisk) -> None:
+    with pytest.raises(AssertionError, match=r"is lost|is back|is forgotten|given twice"):
+        cut_loop(disk, "always", 10, seed=4, prepare=lie)

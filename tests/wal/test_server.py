@@ -1,0 +1,233 @@
+"""A real server with a log: starts, stops, and disks that are full, slow or broken."""
+
+import errno
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from magicqueue_server.wal import format as fmt
+from wal.server_process import Connection, Server, serving
+
+Request = dict[str, Any]
+
+
+def push(number: int, size: int = 10) -> Request:
+    return {"cmd": "PUSH", "queue": "q", "data": f"{number:0{size}}"}
+
+
+def test_jobs_survive_a_restart_and_it_says_so(tmp_path: Path) -> None:
+    with serving(tmp_path) as server, closing(Connection(server)) as connection:
+        assert "jobs survive a restart" in server.output
+        assert connection.ask(cmd="HELLO")["persistence"] == "everysec"
+        first = connection.ask(cmd="PUSH", queue="q", data={"to": 1}, priority=5)["id"]
+        delayed = connection.ask(cmd="PUSH", queue="q", data=2, delay=3_600_000)["id"]
+        connection.ask(cmd="PAUSE", queue="other")
+        assert server.stop() == 0
+    with serving(tmp_path) as server, closing(Connection(server)) as connection:
+        assert "stopped=cleanly" in server.output
+        job = connection.ask(cmd="GETJOB", id=delayed)["job"]
+        assert job["state"] == "delayed"
+        assert job["run_at"] - job["created_at"] == 3_600_000
+        assert connection.ask(cmd="STATS", queue="other")["paused"] is True
+        assert connection.ask(cmd="STATS")["pushed"] == 0, "totals are since the start"
+        assert connection.ask(cmd="PUSH", queue="q", data=3)["id"] == delayed + 1
+        assert connection.ask(cmd="PULL", queue="q")["job"]["id"] == first
+
+
+def test_leases_survive_a_restart(tmp_path: Path) -> None:
+    with serving(tmp_path) as server, closing(Connection(server)) as connection:
+        ids = [connection.ask(**push(n))["id"] for n in range(3)]
+        connection.ask(cmd="PULL", queue="q", lease=600_000)
+        server.stop()
+    with serving(tmp_path) as server:
+        for _ in range(3):
+            with closing(Connection(server)) as other:
+                assert other.ask(cmd="STATS")["processing"] == 1, "a lease was let go"
+        with closing(Connection(server)) as connection:
+            assert connection.ask(cmd="ACK", id=ids[0], attempt=1)["ok"]
+            assert connection.ask(cmd="PULL", queue="q")["job"]["id"] == ids[1]
+        server.close()
+    with serving(tmp_path) as server, closing(Connection(server)) as connection:
+        assert connection.ask(cmd="GETJOB", id=ids[1])["job"]["state"] == "active"
+        assert connection.ask(cmd="GETJOB", id=ids[0])["code"] == "NOT_FOUND"
+
+
+def test_a_stop_with_many_jobs_is_quick(tmp_path: Path) -> None:
+    with serving(tmp_path) as server, closing(Connection(server)) as connection:
+        jobs = [{"data": n} for n in range(10_000)]
+        for _ in range(20):
+            assert connection.ask(cmd="PUSHB", queue="q", jobs=jobs)["ok"]
+        begun = time.monotonic()
+        assert server.stop() == 0
+        assert time.monotonic() - begun < 2
+    with serving(tmp_path) as server, closing(Connection(server)) as connection:
+        assert connection.ask(cmd="STATS")["queued"] == 200_000
+
+
+def test_a_second_server_is_refused(tmp_path: Path) -> None:
+    with serving(tmp_path) as server:
+        other = Server(tmp_path / "elsewhere", log=tmp_path / "log")
+        assert other.wait() == 1
+        assert f"(process {server.pid})" in other.output
+        other.close()
+
+
+def test_a_damaged_log_is_refused_with_its_place(tmp_path: Path) -> None:
+    with serving(tmp_path, "--fsync=always") as server:
+        with closing(Connection(server)) as connection:
+            for number in range(5):
+                connection.ask(**push(number))
+        server.stop()
+    path = tmp_path / "log" / fmt.segment_name(1)
+    data = bytearray(path.read_bytes())
+    data[fmt.FRAMES_AT + 60] ^= 4
+    path.write_bytes(data)
+    server = Server(tmp_path)
+    assert server.wait() == 3
+    assert "0000000000000001.wal at byte 128" in server.output
+    assert "magicqueue wal repair" in server.output
+    server.close()
+    assert path.read_bytes() == data
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 4 MiB in memory."""
+    at = tmp_path / "disk"
+    at.mkdir()
+    if os.geteuid() or not shutil.which("mount"):
+        pytest.skip("a small disk needs root, to mount one")
+    command = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(at)]
+    if subprocess.run(command, check=False, capture_output=True).returncode:
+        pytest.skip("a small disk cannot be mounted here")
+    yield at
+    subprocess.run(["umount", str(at)], check=True)
+
+
+@pytest.mark.parametrize("mode", ["always", "everysec"])
+def test_a_full_disk_refuses_pushes_only(
+    tmp_path: Path, small_disk: Path, mode: str
+) -> None:
+    options = ("--segment-size=256KiB", f"--fsync={mode}", "--log-level=error")
+    filler = small_disk / "filler"
+    filler.write_bytes(bytes(2 * 2**20))
+    ids = []
+    with serving(tmp_path, *options, log=small_disk / "log") as server:
+        with closing(Connection(server)) as connection:
+            number = 0
+            while (reply := connection.ask(**push(number, 2000)))["ok"]:
+                ids.append(reply["id"])
+                number += 1
+                assert number < 5000
+            assert reply["code"] == "FULL"
+            assert "disk" in reply["error"]
+            for job_id in ids[:50]:
+                job = connection.ask(cmd="PULL", queue="q")["job"]
+                assert job["id"] == job_id
+                assert connection.ask(cmd="ACK", id=job_id)["ok"]
+            job_id = connection.ask(cmd="PULL", queue="q")["job"]["id"]
+            assert connection.ask(cmd="FAIL", id=job_id, error="x")["ok"]
+            filler.unlink()
+            begun = time.monotonic()
+            while not (reply := connection.ask(**push(number, 2000)))["ok"]:
+                assert time.monotonic() - begun < 2, "no room was noticed"
+            ids.append(reply["id"])
+        server.close()
+    log = small_disk / "log"
+    with (
+        serving(tmp_path, *options, log=log) as server,
+        closing(Connection(server)) as connection,
+    ):
+        requests = [{"cmd": "GETJOB", "id": job_id} for job_id in ids]
+        found = [reply["ok"] for reply in connection.ask_all(requests)]
+        assert found == [False] * 50 + [True] * (len(ids) - 50)
+
+
+def break_syncs() -> None:
+    """Let every sync of this process fail from the tenth on."""
+    calls = iter(range(10**9))
+    real = os.fdatasync
+
+    def failing(fd: int) -> None:
+        if next(calls) >= 10:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        real(fd)
+
+    os.fdatasync = failing  # type: ignore[assignment]  # on purpose
+
+
+def push_until_it_breaks(server: Server) -> int:
+    answered = 0
+    with closing(Connection(server)) as connection:
+        try:
+            while connection.ask(**push(answered))["ok"]:
+                answered += 1
+        except OSError:
+            pass
+    return answered
+
+
+def test_a_failed_sync_ends_the_server(tmp_path: Path) -> None:
+    with serving(tmp_path, "--fsync=always", prepare=break_syncs) as server:
+        answered = push_until_it_breaks(server)
+        begun = time.monotonic()
+        assert server.wait() == 4
+        assert time.monotonic() - begun < 2
+        assert "the log could not be written" in server.output
+    with serving(tmp_path) as server, closing(Connection(server)) as connection:
+        assert answered <= connection.ask(cmd="STATS")["queued"] <= answered + 1
+
+
+def test_a_failed_sync_leaves_a_server_that_only_answers(tmp_path: Path) -> None:
+    with serving(
+        tmp_path, "--fsync=always", "--on-disk-error=read-only", prepare=break_syncs
+    ) as server:
+        assert push_until_it_breaks(server) > 0
+        with closing(Connection(server)) as connection:
+            for command in ("PUSH", "PULL"):
+                reply = connection.ask(cmd=command, queue="q", data=1)
+                assert reply["code"] == "READ_ONLY"
+            assert connection.ask(cmd="ACK", id=1)["code"] == "READ_ONLY"
+            assert connection.ask(cmd="STATS")["ok"]
+        assert server.stop() == 0
+
+
+def slow_syncs() -> None:
+    """Let every sync of this process take two seconds, once the server runs."""
+    real = os.fdatasync
+    calls = iter(range(10**9))
+
+    def slow(fd: int) -> None:
+        if next(calls) > 2:
+            time.sleep(2)
+        real(fd)
+
+    os.fdatasync = slow  # type: ignore[assignment]  # on purpose
+
+
+def test_a_slow_disk_holds_up_neither_pulls_nor_questions(tmp_path: Path) -> None:
+    with serving(tmp_path, prepare=slow_syncs) as server:
+        with closing(Connection(server)) as pusher, closing(Connection(server)) as puller:
+            jobs = [{"data": n} for n in range(60_000)]
+            pusher.send({"cmd": "PUSHB", "queue": "q", "jobs": jobs})
+            assert pusher.receive()["ok"]
+            waits: list[float] = []
+            begun = time.monotonic()
+            while time.monotonic() - begun < 3:
+                if len(waits) % 100 == 0:
+                    pusher.send(push(1))
+                for request in ({"cmd": "PULL", "queue": "q"}, {"cmd": "STATS"}):
+                    asked = time.monotonic()
+                    assert puller.ask(**request)["ok"]
+                    waits.append(time.monotonic() - asked)
+            waits.sort()
+            assert len(waits) > 100
+            assert waits[int(len(waits) * 0.99)] < 0.02
+        server.close()

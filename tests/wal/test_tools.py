@@ -1,0 +1,175 @@
+"""`wal check | dump | repair`, `backup`, and what they say, on logs in real folders."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from magicqueue_cores import make_core, records
+from magicqueue_cores.contract import CoreOptions
+from magicqueue_server.wal import format as fmt
+from magicqueue_server.wal.commands import backup, wal
+from magicqueue_server.wal.disk import Lock, Locked, SystemFolder
+from magicqueue_server.wal.journal import Journal
+from magicqueue_server.wal.recovery import recover
+from wal.sample_logs import NOW_MS, group_of, life
+
+FIRST = fmt.segment_name(1)
+
+
+def written(path: Path, *, clean: bool = False, segment_bytes: int = 4096) -> Journal:
+    folder = SystemFolder(path)
+    journal = Journal(
+        folder,
+        [],
+        lsn=0,
+        segment_bytes=segment_bytes,
+        salts=lambda: 77,
+        now_ms=lambda: NOW_MS,
+    )
+    journal.begin(0, 0)
+    last_id = sequence = 0
+    for number, some in enumerate(life(3, 60)):
+        group = group_of(some, number)
+        group.last_id, group.sequence = last_id, sequence
+        for record in some:
+            sequence += records.sequence_span(record)
+            if isinstance(record, records.Pushed):
+                last_id = record.first_id + len(record.payloads) - 1
+        journal.write([group])
+        journal.sync()
+    journal.close(clean=clean)
+    return journal
+
+
+def run(*arguments: object) -> Result:
+    command = backup if arguments[0] == "backup" else wal
+    rest = arguments[1:] if arguments[0] == "backup" else arguments
+    return CliRunner().invoke(command, [str(argument) for argument in rest])
+
+
+def flip(path: Path, at: int) -> None:
+    data = bytearray(path.read_bytes())
+    data[at] ^= 1
+    path.write_bytes(data)
+
+
+def test_check_of_a_whole_log(tmp_path: Path) -> None:
+    journal = written(tmp_path / "log", clean=True)
+    before = {f.name: f.read_bytes() for f in (tmp_path / "log").iterdir()}
+    result = run("check", "--data-dir", tmp_path / "log")
+    assert result.exit_code == 0, result.output
+    assert result.output.startswith("ok: every frame and record is whole")
+    assert "stopped cleanly" in result.output
+    report = json.loads(run("check", "--json", "--data-dir", tmp_path / "log").output)
+    assert report["segments"] == len(journal.segments) > 2
+    assert report["frames"] == 60
+    assert report["last_lsn"] == journal.lsn
+    assert report["records"]["pushed"] > 5
+    assert before == {f.name: f.read_bytes() for f in (tmp_path / "log").iterdir()}
+
+
+def test_check_of_a_torn_log(tmp_path: Path) -> None:
+    journal = written(tmp_path)
+    last = tmp_path / fmt.segment_name(journal.current.number)
+    last.write_bytes(last.read_bytes()[: journal.current.used_bytes - 3])
+    result = run("check", "--data-dir", tmp_path)
+    assert result.exit_code == 1
+    assert result.output.startswith("torn: the log ends in the middle of a write")
+
+
+def test_check_and_repair_of_a_damaged_log(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    journal = written(path)
+    flip(path / fmt.segment_name(2), 700)
+    damaged = {f.name: f.read_bytes() for f in path.iterdir()}
+    result = run("check", "--data-dir", path)
+    assert result.exit_code == 2
+    assert "0000000000000002.wal at byte" in result.output
+    mended = json.loads(run("repair", "--json", "--data-dir", path).output)
+    assert mended["cut"] == fmt.segment_name(2)
+    assert mended["lost_lsns"][1] == journal.lsn
+    assert mended["lost_jobs"] >= len(mended["lost_job_ids"]) > 0
+    copy = Path(mended["copy"])
+    assert copy.name == "log.damaged-1"
+    kept = {f.name: f.read_bytes() for f in copy.iterdir()}
+    assert kept == {n: d for n, d in damaged.items() if fmt.segment_number(n)}
+    assert run("check", "--data-dir", path).exit_code == 0
+    again = run("repair", "--data-dir", path)
+    assert (again.exit_code, again.output[:18]) == (0, "there is no damage")
+    core = make_core("python", CoreOptions())
+    found = recover(SystemFolder(path), core)
+    core.check()
+    assert found.last_id >= max(mended["lost_job_ids"]), "ids could be given again"
+
+
+def test_repair_says_what_it_did(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    written(path)
+    flip(path / FIRST, fmt.FRAMES_AT + 8)
+    output = run("repair", "--data-dir", path).output
+    for part in (
+        "was copied to",
+        "was cut at byte 128",
+        "not used any more",
+        "jobs pushed",
+    ):
+        assert part in output
+
+
+def test_repair_beside_a_server_is_refused(tmp_path: Path) -> None:
+    written(tmp_path)
+    lock = Lock(tmp_path)
+    with pytest.raises(Locked, match="another server"):
+        Lock(tmp_path)
+    result = run("repair", "--data-dir", tmp_path)
+    assert result.exit_code == 3
+    assert "another server" in result.output
+    lock.release()
+    Lock(tmp_path).release()
+
+
+def test_dump_shows_every_record(tmp_path: Path) -> None:
+    written(tmp_path, clean=True)
+    rows = [
+        json.loads(row) for row in run("dump", "--data-dir", tmp_path).output.splitlines()
+    ]
+    assert [row["lsn"] for row in rows] == sorted(row["lsn"] for row in rows)
+    assert {"pushed", "leased", "mark"} <= {row["record"] for row in rows}
+    assert sum(row["record"] != "mark" for row in rows) == sum(map(len, life(3, 60)))
+
+
+def test_a_backup_opens_as_a_log(tmp_path: Path) -> None:
+    written(tmp_path / "log")
+    result = run("backup", "--data-dir", tmp_path / "log", tmp_path / "copy")
+    assert result.exit_code == 0, result.output
+    cores = [make_core("python", CoreOptions()) for _ in range(2)]
+    for core, name in zip(cores, ("log", "copy"), strict=True):
+        recover(SystemFolder(tmp_path / name), core)
+    for job_id in range(1, 80):
+        assert cores[0].job(job_id, NOW_MS) == cores[1].job(job_id, NOW_MS)
+    result = run("backup", "--data-dir", tmp_path / "log", tmp_path / "copy")
+    assert result.exit_code == 3
+    assert "is not empty" in result.output
+
+
+def test_what_is_not_there_is_said(tmp_path: Path) -> None:
+    for command in ("check", "dump", "repair"):
+        result = run(command, "--data-dir", tmp_path / "nowhere")
+        assert result.exit_code == 3
+        assert "No such file or directory" in result.output
+    assert run("backup", "--data-dir", tmp_path, tmp_path / "b").exit_code == 3
+
+
+def test_a_newer_format_is_refused_and_not_touched(tmp_path: Path) -> None:
+    written(tmp_path)
+    newer = fmt.Header(
+        number=1, salt=1, first_lsn=1, last_id=0, sequence=0, begun_ms=0, version=9
+    )
+    data = fmt.header_bytes(newer) + (tmp_path / FIRST).read_bytes()[fmt.FRAMES_AT :]
+    (tmp_path / FIRST).write_bytes(data)
+    result = run("check", "--data-dir", tmp_path)
+    assert result.exit_code == 3
+    assert "format version 9" in result.output
+    assert (tmp_path / FIRST).read_bytes() == data
