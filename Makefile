@@ -64,10 +64,10 @@ $(BENCH_STAMP): pyproject.toml
 	$(BENCH)/bin/python -m pip install --quiet --editable ".[array]" --group bench
 	@touch $@
 
-bench: $(BENCH_STAMP) ## Compare the cores: all benchmarks, a table, the plots (20 minutes)
+bench: $(BENCH_STAMP) ## Compare the cores: all benchmarks, a table, the plots (10 minutes)
 	$(BENCH)/bin/python -m benchmarks.run $(ARGS)
 
-bench-quick: $(BENCH_STAMP) ## The same with small sizes, to see that all runs (under 5 minutes)
+bench-quick: $(BENCH_STAMP) ## The same with small sizes, to see that all runs (3 minutes)
 	$(BENCH)/bin/python -m benchmarks.run --quick $(ARGS)
 
 bench-peers: $(BENCH_STAMP) ## Compare with beanstalkd and Redis, in turn (5 minutes)

@@ -85,12 +85,12 @@ class Producer(Connection):
             self._time(answered)
             self.done = self._answered >= self._count
             self._send_some(answered)
+        outstanding = (self._next - self._answered) * self._lines_each - self._lines
+        self.wake_at(self._dialect.wake_bytes(outstanding))
 
     def _send_some(self, count):
         first = self._next
         self._next = end = min(first + count, self._count)
-        outstanding = (end - self._answered) * self._lines_each - self._lines
-        self.wake_at(self._dialect.wake_bytes(outstanding))
         if end > first:
             self._sent.append([end - first, time.perf_counter_ns()])
             self.send(self._requests[self._starts[first] : self._starts[end]])
@@ -129,7 +129,6 @@ class Consumer(Connection):
         """Settle what came, and ask for more."""
         settled, requests = self._taker.received(data)
         self._goal[0] -= settled
-        self.wake_at(self._taker.wake_bytes)
         if requests:
             self.send(requests)
 

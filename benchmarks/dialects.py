@@ -44,8 +44,6 @@ class Dialect:
 class Taker:
     """The consumer's side: how long each pull took is in `latencies`."""
 
-    wake_bytes = 1
-
     def __init__(self):
         self.latencies = []
         self._sent = deque()

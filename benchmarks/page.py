@@ -12,7 +12,7 @@ from benchmarks.peers import ABOUT
 from benchmarks.plot import PEERS
 from benchmarks.processes import ROOT
 from benchmarks.results import find_results, machine_of, read_rows
-from benchmarks.table import RESULTS, SECTIONS, in_order, label, module_of, number
+from benchmarks.table import RESULTS, SECTIONS, in_order, label, module_of, number, times
 from benchmarks.targets import check_targets
 from benchmarks.workloads import FULL
 
@@ -86,8 +86,8 @@ def _figures(found, ours):
         number(found["jobs_per_s"], "jobs/s"),
         number(found["server_cpu_ns"], "ns/job"),
         *(f"{found[key]:,.0f} us" if found[key] else "-" for key in ("p50_us", "p99_us")),
-        f"{ours['jobs_per_s'] / found['jobs_per_s']:.2g}x",
-        f"{found['server_cpu_ns'] / ours['server_cpu_ns']:.2g}x",
+        times(ours["jobs_per_s"] / found["jobs_per_s"]),
+        times(found["server_cpu_ns"] / ours["server_cpu_ns"]),
     ]
 
 

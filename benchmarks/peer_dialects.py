@@ -17,15 +17,7 @@ from benchmarks.dialects import QUEUE, Dialect, Refused, Taker
 
 LEASE_S = 300
 WAIT_S = 5
-
-
-def wake_bytes_for(lines):
-    """Wait for half of the replies (one has 9 bytes at least), but for no more than 1 KiB.
-
-    beanstalkd sends each by itself; a client that woke up for each would be slower than it.
-    Not more, since so many small packets would fill the socket before it wakes anyone.
-    """
-    return max(min(lines // 2 * 9 - 32, 1024), 1)
+_MANY_LINES = 500
 
 
 class Beanstalkd(Dialect):
@@ -35,8 +27,13 @@ class Beanstalkd(Dialect):
     _form = b"put %d 0 %d %d\r\n%s\r\n"
 
     def wake_bytes(self, lines):
-        """Wait for many replies."""
-        return wake_bytes_for(lines)
+        """Wait for some of the replies to a batch of puts.
+
+        beanstalkd sends each by itself, and a client that woke up for each would be slower
+        than it. Not for more than 512 bytes, since so many small packets would fill the
+        socket's buffer; and only for puts, as reserves were slower so.
+        """
+        return 512 if lines >= _MANY_LINES else 1
 
     def push_lines(self, batch):
         """Say that each put has its reply."""
@@ -94,12 +91,9 @@ class BeanstalkdTaker(Taker):
         if ids:
             out.append(self._ask * (self._count - self._in_flight))
             self._in_flight = self._count
-            self.wake_bytes = wake_bytes_for(self._count)
         elif not self._in_flight and self._waiting:
             out.append(self.one)
             self._in_flight = 1
-        if self._in_flight < self._count:
-            self.wake_bytes = 1
         return lines.count(b"DELETED"), b"".join(out)
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from benchmarks.in_process import CORES, new_core
 from benchmarks.processes import ROOT, free_port, peer, server
 from benchmarks.rounds import interleave
-from benchmarks.table import number
+from benchmarks.table import number, times
 from benchmarks.workloads import ROUNDS, WORKLOADS
 
 PEERS_FILE = ROOT / ".asv" / "peers.json"
@@ -124,7 +124,7 @@ def _figures(found, ours):
     return (
         f"{number(found['jobs_per_s'], 'jobs/s'):>12}"
         f"{number(found['server_cpu_ns'], 'ns/job'):>14}{p50:>14}{p99:>12}"
-        f"{f'{speed:.2g}x':>14}{f'{cpu:.2g}x':>11}"
+        f"{times(speed):>14}{times(cpu):>11}"
     )
 
 

@@ -37,12 +37,8 @@ class Row:
 
 
 def find_results(results_dir):
-    """Find the results file written last, or None."""
-    files = [
-        path
-        for path in Path(results_dir).glob("*/*.json")
-        if path.name not in {"machine.json", "benchmarks.json"}
-    ]
+    """Find the results file that `make bench` wrote last, or None."""
+    files = Path(results_dir).glob("*/*-existing*.json")
     return max(files, key=lambda path: path.stat().st_mtime, default=None)
 
 

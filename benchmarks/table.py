@@ -36,6 +36,11 @@ def number(value, unit):
     return f"{value:,.{digits}f} {unit}"
 
 
+def times(ratio):
+    """Write a ratio with two digits, or as many as its whole part has."""
+    return f"{ratio:.0f}x" if ratio >= 10 else f"{ratio:.2g}x"
+
+
 def label(row):
     """Name a row."""
     _, cls, method = row.benchmark.split(".")

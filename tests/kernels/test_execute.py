@@ -9,6 +9,7 @@ import pytest
 from conformance.driver import START_MS, answered, require_core
 from magicqueue_cores.array_core import ArrayCore
 from magicqueue_cores.contract import CoreOptions, NewJobs, WireDefaults
+from magicqueue_cores.kernels import layout as lo
 from magicqueue_cores.kernels.jit import MODE
 
 _TIMES = b'"created_at":%d,"run_at":%d' % (START_MS, START_MS)
@@ -231,3 +232,14 @@ def test_kernels_also_run_uncompiled() -> None:
     assert [output[0] for output in outputs] == [MODE, "python"]
     assert outputs[0][2] == outputs[1][2]
     assert '"attempts":1}]}' in outputs[0][2]
+
+
+@pytest.mark.skipif(MODE == "python", reason="minutes without compiled kernels")
+def test_very_many_verdicts_are_worked_off_in_parts(core: ArrayCore) -> None:
+    strangers = lo.ITEMS_MAX + 5
+    line = b'{"cmd":"ACKB","ids":[%b2]}\n' % (b"9," * strangers)
+    assert core.execute(memoryview(line), 5, START_MS) == (0, b"")
+    settled = answered(core.ack([9] * strangers + [2], None, START_MS))
+    assert len(settled.missing) == strangers
+    assert core.job(2, START_MS) is None
+    core.check()

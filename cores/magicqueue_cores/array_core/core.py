@@ -11,8 +11,10 @@ from magicqueue_cores.admission import refuse_bytes, refuse_jobs, refuse_queues
 from magicqueue_cores.array_core.check import check_store
 from magicqueue_cores.array_core.fates import Fates
 from magicqueue_cores.array_core.lines import recorded
+from magicqueue_cores.array_core.maturing import mature_due
 from magicqueue_cores.array_core.memory import refuse_options
 from magicqueue_cores.array_core.moves import export_jobs
+from magicqueue_cores.array_core.outcomes import remove_dead, revive
 from magicqueue_cores.array_core.queues import Queue
 from magicqueue_cores.array_core.replay import replay_record
 from magicqueue_cores.array_core.store import JOB_OVERHEAD_BYTES, Store
@@ -23,6 +25,7 @@ from magicqueue_cores.array_core.views import (
     delivery,
     memory_bytes,
     pushed_record,
+    sorted_out,
 )
 from magicqueue_cores.contract import (
     Capabilities,
@@ -45,6 +48,8 @@ from magicqueue_cores.kernels import layout as lo
 from magicqueue_cores.kernels.driver import execute
 
 _LINE_END: Final = 10
+_NO_LINES: Final = memoryview(b"\n")
+"""Run once by a new core: whatever is loaded at first use is loaded then."""
 
 
 class ArrayCore:
@@ -77,6 +82,7 @@ class ArrayCore:
         self._state = store.memory.state
         self._bytes = store.memory.bytes
         self._state[lo.S_RECORDING] = record is not None
+        self.execute(_NO_LINES, 0, 0)
 
     @property
     def next_deadline_ms(self) -> int:
@@ -88,12 +94,11 @@ class ArrayCore:
         if now_ms < self._state[lo.S_DEADLINE]:
             return
         store = self._store
-        matured = store.act(lo.V_MATURE_DUE, now_ms)
+        matured, queues = mature_due(store, now_ms)
         if matured:
-            moved = store.scratch_list(2 * matured)
             if self._record:
-                self._record(records.Matured(moved[::2]))
-            self._fates.wake(map(self._queues.numbered, dict.fromkeys(moved[1::2])))
+                self._record(records.Matured(matured))
+            self._fates.wake(map(self._queues.numbered, dict.fromkeys(queues)))
         ended = store.act(lo.V_DUE_LEASES, now_ms)
         if ended:
             self._fates.lose(sorted(store.scratch_list(ended)), now_ms)
@@ -158,11 +163,8 @@ class ArrayCore:
     ) -> Settled:
         """Settle active jobs as done. O(1) a job."""
         self.advance(now_ms)
-        store = self._store
-        store.write_items(ids, attempts)
-        store.act(lo.V_ACK, len(ids))
-        outcomes = store.outcomes(len(ids))
-        answer, done = _sorted_out(ids, outcomes)
+        outcomes = self._store.judged(lo.V_ACK, ids, attempts)
+        answer, done = sorted_out(ids, outcomes)
         if self._record and done:
             self._record(records.Acked(done))
         return answer
@@ -179,16 +181,16 @@ class ArrayCore:
         store, answer = self._store, Failed([], [], [])
         retried: dict[int, tuple[str | None, int]] = {}
         dying: dict[int, str | None] = {}
-        for job_id, attempt, error in zip(ids, attempts or repeat(0), errors, strict=False):
-            slot = store.act(lo.V_VERDICT, job_id, attempt, 0)
-            if not slot or job_id in retried or job_id in dying:
+        given = zip(ids, attempts or repeat(0), errors, strict=False)
+        outcomes = store.judged(lo.V_JUDGE, ids, attempts, now_ms)
+        for (job_id, attempt, error), run_at_ms in zip(given, outcomes, strict=True):
+            if run_at_ms == lo.NOT_ACTIVE or job_id in retried or job_id in dying:
                 self._miss(answer, job_id, attempt)
                 answer.states.append(None)
-            elif store.act(lo.V_DIES, slot):
+            elif run_at_ms == lo.DIES:
                 dying[job_id] = error
                 answer.states.append(JobState.DEAD)
             else:
-                run_at_ms = int(store.act(lo.V_RETRY_AT, slot, now_ms))
                 retried[job_id] = (error, run_at_ms)
                 later = run_at_ms > now_ms
                 answer.states.append(JobState.DELAYED if later else JobState.READY)
@@ -206,13 +208,12 @@ class ArrayCore:
     ) -> Settled:
         """Let the leases of active jobs end `lease_ms` from now. O(log n)."""
         self.advance(now_ms)
-        store = self._store
-        store.write_items(ids, attempts)
-        store.act(lo.V_HEARTBEAT, len(ids), now_ms + lease_ms)
-        answer, done = _sorted_out(ids, store.outcomes(len(ids)))
+        until_ms = now_ms + lease_ms
+        outcomes = self._store.judged(lo.V_HEARTBEAT, ids, attempts, until_ms)
+        answer, done = sorted_out(ids, outcomes)
         if self._record and done:
             extended = list(dict.fromkeys(done))
-            self._record(records.Extended(extended, now_ms + lease_ms))
+            self._record(records.Extended(extended, until_ms))
         return answer
 
     def release(self, session: int, now_ms: int) -> None:
@@ -250,6 +251,7 @@ class ArrayCore:
         if self._record and count:
             ids = sorted(self._store.scratch_list(count))
             self._record(records.Removed(ids, "drained"))
+        self._store.memory.trim_scratch(count)
         return count
 
     def dead(
@@ -271,7 +273,7 @@ class ArrayCore:
         if ids:
             if self._record:
                 self._record(records.Revived(ids, now_ms))
-            self._store.revive(ids, now_ms)
+            revive(self._store, ids, now_ms)
             self._fates.wake((self._store.queue_of(self._store.find(ids[0])),))
         return len(ids)
 
@@ -282,7 +284,7 @@ class ArrayCore:
         if ids:
             if self._record:
                 self._record(records.Removed(ids, "purged"))
-            self._store.remove_dead(ids, dropped=False)
+            remove_dead(self._store, ids, dropped=False)
         return len(ids)
 
     def job(self, job_id: int, now_ms: int) -> JobView | None:
@@ -383,15 +385,3 @@ class ArrayCore:
         slot = self._store.find(job_id)
         if slot and 0 < attempt < self._store.field(slot, lo.JH_ATTEMPTS):
             answer.stale.append(job_id)
-
-
-def _sorted_out(ids: Sequence[int], outcomes: Sequence[int]) -> tuple[Settled, list[int]]:
-    """What could not be done, and what could."""
-    if not any(outcomes):
-        return Settled([], []), list(ids)
-    verdicts = list(zip(ids, outcomes, strict=True))
-    answer = Settled(
-        [job_id for job_id, outcome in verdicts if outcome != lo.DONE],
-        [job_id for job_id, outcome in verdicts if outcome == lo.STALE],
-    )
-    return answer, [job_id for job_id, outcome in verdicts if outcome == lo.DONE]

@@ -6,6 +6,7 @@ Each is decided here, recorded, and applied through `Store`.
 from collections.abc import Iterable, Sequence
 
 from magicqueue_cores import records
+from magicqueue_cores.array_core import outcomes
 from magicqueue_cores.array_core.queues import Queue
 from magicqueue_cores.array_core.store import Store
 from magicqueue_cores.contract import OnReady, RecordSink
@@ -47,7 +48,7 @@ class Fates:
         errors, run_ats_ms = zip(*retried.values(), strict=True)
         if self._record:
             self._record(records.Failed(ids, errors, run_ats_ms, now_ms))
-        self._store.retry(ids, errors, run_ats_ms, now_ms)
+        outcomes.retry(self._store, ids, errors, run_ats_ms, now_ms)
         self._wake_of(ids)
 
     def lose(self, ids: Sequence[int], now_ms: int) -> None:
@@ -55,7 +56,7 @@ class Fates:
         if not ids:
             return
         store = self._store
-        dying = store.lose(ids)
+        dying = outcomes.lose(store, ids)
         kept = set(dying)
         back = [job_id for job_id in ids if job_id not in kept] if dying else ids
         if back:
@@ -73,10 +74,10 @@ class Fates:
             return
         if self._record:
             self._record(records.Died(ids, reason, errors, now_ms))
-        self._store.bury(ids, reason, errors, now_ms)
+        outcomes.bury(self._store, ids, reason, errors, now_ms)
         for queue in self._queues_of(ids):
             dropped = queue.dead.overflow()
             if dropped:
                 if self._record:
                     self._record(records.Removed(dropped, "dropped"))
-                self._store.remove_dead(dropped, dropped=True)
+                outcomes.remove_dead(self._store, dropped, dropped=True)

@@ -108,6 +108,7 @@ def _restore(store: Store, record: records.Moved, row: int, state: JobState) -> 
         slot = store.act(lo.V_RESTORE, queue.number, flags, record.sequences[row])
     if slot < 0:
         raise CoreError("the array core's tables cannot hold more jobs")
+    store.keep_max_attempts(job_id, record.max_attempts[row])
     if large:
         store.keep_large(queue, job_id, payload)
     return slot

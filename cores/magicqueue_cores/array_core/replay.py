@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from magicqueue_cores import records
+from magicqueue_cores.array_core import outcomes
 from magicqueue_cores.array_core.moves import replay_moved
 from magicqueue_cores.array_core.store import Store
 from magicqueue_cores.contract import CoreError, JobState
@@ -23,24 +24,23 @@ def replay_record(  # noqa: C901, PLR0912 - one flat case a record
             _lease(store, record)
         case records.Extended(ids, until_ms):
             _jobs(store, record, JobState.ACTIVE)
-            store.write_items(ids, None)
-            store.act(lo.V_HEARTBEAT, len(ids), until_ms)
+            store.judged(lo.V_HEARTBEAT, ids, None, until_ms)
         case records.Acked():
             _ack(store, record)
         case records.Failed(ids, errors, run_ats_ms, at_ms):
             _jobs(store, record, JobState.ACTIVE)
-            store.retry(ids, errors, run_ats_ms, at_ms)
+            outcomes.retry(store, ids, errors, run_ats_ms, at_ms)
         case records.Lost(ids):
             _jobs(store, record, JobState.ACTIVE)
-            store.lose(ids, lost_max=0)
+            outcomes.lose(store, ids, lost_max=0)
         case records.Died(ids, reason, errors, at_ms):
             _jobs(store, record, JobState.ACTIVE)
-            store.bury(ids, reason, errors, at_ms)
+            outcomes.bury(store, ids, reason, errors, at_ms)
         case records.Removed():
             _remove(store, record)
         case records.Revived(ids, at_ms):
             _jobs(store, record, JobState.DEAD)
-            store.revive(ids, at_ms)
+            outcomes.revive(store, ids, at_ms)
         case records.Paused(queue, paused):
             at = store.queues.of(queue).at
             store.memory.words[at + lo.Q_PAUSED] = paused
@@ -84,9 +84,8 @@ def _lease(store: Store, record: records.Leased) -> None:
 def _ack(store: Store, record: records.Acked) -> None:
     jobs = _jobs(store, record, JobState.ACTIVE, JobState.READY)
     attempts = [store.field(slot, lo.JH_ATTEMPTS) for _, slot in jobs]
-    store.write_items(record.ids, attempts)
-    store.act(lo.V_ACK, len(jobs))
-    for (job_id, _), outcome in zip(jobs, store.outcomes(len(jobs)), strict=True):
+    outcomes = store.judged(lo.V_ACK, record.ids, attempts)
+    for (job_id, _), outcome in zip(jobs, outcomes, strict=True):
         if outcome != lo.DONE:
             raise CoreError(f"a record settles job {job_id}, which was not handed out")
 
@@ -94,7 +93,7 @@ def _ack(store: Store, record: records.Acked) -> None:
 def _remove(store: Store, record: records.Removed) -> None:
     if record.cause != "drained":
         _jobs(store, record, JobState.DEAD)
-        store.remove_dead(record.ids, dropped=record.cause == "dropped")
+        outcomes.remove_dead(store, record.ids, dropped=record.cause == "dropped")
         return
     counts: dict[str, int] = {}
     for _, slot in _jobs(store, record, JobState.READY, JobState.DELAYED):

@@ -1,12 +1,12 @@
 """The jobs in the core's memory, as Python sees and changes them.
 
 Kernels do what touches many jobs; here are the batches that go to them and come from
-them, and the little that Python itself keeps for a job: its last error, how it died, and
-a payload too long for the arena. A job with any of these is marked, and the kernels
-leave a note when it is settled.
+them, and the little that Python itself keeps for a job: its last error, how it died, a
+payload too long for the arena, a number too large for its block. A job with any of these
+is marked, and the kernels leave a note when it is settled.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -34,7 +34,7 @@ _ERROR_TEXT: Final = msgspec.json.Decoder(str)
 _INT32_MAX: Final = 2**31 - 1
 
 
-class Death(msgspec.Struct, gc=False):
+class Death(msgspec.Struct, frozen=True, gc=False):
     """How a job died."""
 
     reason: str
@@ -53,6 +53,7 @@ class Store:
         self.errors: dict[int, str] = {}
         self.large: dict[int, tuple[bytes, Queue]] = {}
         self.deaths: dict[int, Death] = {}
+        self.max_attempts: dict[int, int] = {}
         self._error_chars_max = wire.error_chars_max
         self._free_sessions: list[int] = []
         self._set_up(wire)
@@ -132,14 +133,14 @@ class Store:
         count = memory.state[lo.S_NOTES]
         notes = memory.words[lo.NOTES_W : lo.NOTES_W + count * lo.NOTE_WORDS].tolist()
         memory.state[lo.S_NOTES] = 0
-        for place in range(0, len(notes), lo.NOTE_WORDS):
-            job_id, at, size = notes[place : place + lo.NOTE_WORDS]
+        for job_id, at, size in zip(notes[::3], notes[1::3], notes[2::3], strict=True):
             if at > 0:
                 self.errors[job_id] = self.error_text(at, size)
                 continue
             self.errors.pop(job_id, None)
             if at == lo.NOTE_SETTLED:
                 self.deaths.pop(job_id, None)
+                self.max_attempts.pop(job_id, None)
                 self._drop_large(job_id)
 
     def error_text(self, at: int, size: int) -> str:
@@ -147,30 +148,35 @@ class Store:
         text = _ERROR_TEXT.decode(bytes(self.memory.bytes[at : at + size]))
         return text[: self._error_chars_max]
 
-    def write_items(self, ids: Sequence[int], attempts: Sequence[int] | None) -> None:
-        """Put verdicts into scratch."""
-        count = len(ids)
-        if count == 1:
+    def judged(
+        self, verb: int, ids: Sequence[int], attempts: Sequence[int] | None, more: int = 0
+    ) -> list[int]:
+        """Run a verb on verdicts, some at a time; gives what became of each."""
+        if len(ids) == 1:
             scratch = self.memory.scratch
             scratch[lo.I_ID] = ids[0]
             scratch[lo.I_ATTEMPT] = attempts[0] if attempts else 0
-            return
-        items = self._scratch_table(count, lo.ITEM_WORDS)
-        items[:, lo.I_ID] = ids
-        items[:, lo.I_ATTEMPT] = attempts or 0
-
-    def outcomes(self, count: int) -> list[int]:
-        """What became of each verdict."""
-        if count == 1:
-            return [self.memory.scratch[lo.I_ERROR]]
-        outcomes: list[int] = self._scratch_table(count, lo.ITEM_WORDS)[
-            :, lo.I_ERROR
-        ].tolist()
+            self.act(verb, 1, more)
+            return [scratch[lo.I_ERROR]]
+        outcomes: list[int] = []
+        for first in range(0, len(ids), lo.ITEMS_MAX):
+            part = slice(first, first + lo.ITEMS_MAX)
+            count = len(ids[part])
+            items = self.scratch_table(count, lo.ITEM_WORDS)
+            items[:, lo.I_ID] = ids[part]
+            items[:, lo.I_ATTEMPT] = attempts[part] if attempts else 0
+            self.act(verb, count, more)
+            outcomes += items[:, lo.I_ERROR].tolist()
         return outcomes
+
+    def write_ids(self, ids: Any) -> None:
+        """Put ids into scratch."""
+        self.memory.words[lo.SCRATCH_W : lo.SCRATCH_W + len(ids)] = ids
 
     def scratch_list(self, count: int) -> list[int]:
         """The first words of scratch."""
         listed: list[int] = self.memory.words[lo.SCRATCH_W : lo.SCRATCH_W + count].tolist()
+        self.memory.trim_scratch(count)
         return listed
 
     def push(self, queue: Queue, batch: NewJobs | Pushed, at_ms: int) -> int:
@@ -179,74 +185,22 @@ class Store:
         if len(payloads) == 1 and len(payloads[0]) <= lo.PAYLOAD_BYTES_MAX:
             return self._push_one(queue, payloads[0], batch, at_ms)
         large = self._write_payloads(payloads)
-        rows = self._scratch_table(len(payloads), lo.ROW_WORDS)
+        rows = self.scratch_table(len(payloads), lo.ROW_WORDS)
         rows[:, lo.X_PRIORITY] = batch.priorities
         rows[:, lo.X_RUN_AT] = batch.run_ats_ms
         rows[:, lo.X_MAX_ATTEMPTS] = np.minimum(batch.max_attempts, _INT32_MAX)
         rows[:, lo.X_BACKOFF] = np.minimum(batch.backoffs_ms, self.options.backoff_ms_max)
         rows[:, lo.X_BACKOFF] |= np.asarray(batch.jitters, np.int64) << lo.X_JITTER_BIT
+        high = int(rows[:, lo.X_MAX_ATTEMPTS].max(initial=0)) == _INT32_MAX
         first_id = self._pushed(self.act(lo.V_PUSH, queue.number, len(payloads), at_ms))
+        if high:
+            column = batch.max_attempts
+            for index in range(len(payloads)):
+                most = column if isinstance(column, int) else column[index]
+                self.keep_max_attempts(first_id + index, most)
         for index in large:
             self.keep_large(queue, first_id + index, payloads[index])
         return first_id
-
-    def lose(self, ids: Sequence[int], lost_max: int | None = None) -> list[int]:
-        """Active jobs are back at their old place; gives those lost too often for that.
-
-        These are left as they are. lost_max: 0 is no bound; None is that of the options.
-        """
-        memory, count = self.memory, len(ids)
-        memory.words[lo.SCRATCH_W : lo.SCRATCH_W + count] = ids
-        bound = self.options.lost_max if lost_max is None else lost_max
-        return self.scratch_list(self.act(lo.V_LOSE_MANY, count, bound))
-
-    def bury(
-        self, ids: Iterable[int], reason: str, errors: Iterable[str | None], at_ms: int
-    ) -> None:
-        """Active jobs are dead, by a failure or a loss that counts."""
-        for job_id, error in zip(ids, errors, strict=True):
-            slot = self.find(job_id)
-            queue = self.queue_of(slot)
-            size = len(self.payload(slot))
-            if reason == "failed":
-                self.act(lo.V_FAIL_FOR_GOOD, slot)
-            else:
-                self.act(lo.V_LOSE, slot, 1)
-            self.set_error(job_id, slot, error)
-            self.mark(slot, lo.META_NOTED)
-            self.deaths[job_id] = Death(reason, at_ms)
-            queue.dead.add(job_id, size)
-
-    def retry(
-        self,
-        ids: Sequence[int],
-        errors: Sequence[str | None],
-        run_ats_ms: Sequence[int],
-        at_ms: int,
-    ) -> None:
-        """Active jobs failed; each is due at its run_at, ready if that is now."""
-        for job_id, error, run_at_ms in zip(ids, errors, run_ats_ms, strict=True):
-            slot = self.find(job_id)
-            self.act(lo.V_RETRY, slot, run_at_ms, at_ms)
-            self.set_error(job_id, slot, error)
-
-    def revive(self, ids: Iterable[int], at_ms: int) -> None:
-        """Dead jobs are ready anew, in this order."""
-        for job_id in ids:
-            slot = self.find(job_id)
-            self.queue_of(slot).dead.remove(job_id)
-            del self.deaths[job_id]
-            self.errors.pop(job_id, None)
-            self.act(lo.V_REVIVE, slot, at_ms)
-
-    def remove_dead(self, ids: Iterable[int], *, dropped: bool) -> None:
-        """Dead jobs are gone."""
-        for job_id in ids:
-            slot = self.find(job_id)
-            queue = self.queue_of(slot)
-            queue.dead.remove(job_id)
-            queue.dropped += dropped
-            self.act(lo.V_REMOVE, slot)
 
     def view(self, slot: int) -> JobView:
         """All that can be said of one job."""
@@ -270,7 +224,8 @@ class Store:
             state=state,
             failures=attempts - lost - (state is JobState.ACTIVE),
             lost=lost,
-            max_attempts=self.header(slot, lo.B_MAX_ATTEMPTS),
+            max_attempts=self.max_attempts.get(job_id)
+            or self.header(slot, lo.B_MAX_ATTEMPTS),
             error=self.errors.get(job_id),
             lease_until_ms=until_ms,
             reason=death.reason if death else None,
@@ -306,7 +261,9 @@ class Store:
             backoff_ms=_first(batch.backoffs_ms),
             jitter=_first(batch.jitters),
         )
-        return self._pushed(self.act(lo.V_PUSH, queue.number, 1, at_ms))
+        job_id = self._pushed(self.act(lo.V_PUSH, queue.number, 1, at_ms))
+        self.keep_max_attempts(job_id, _first(batch.max_attempts))
+        return job_id
 
     def write_row(
         self,
@@ -334,7 +291,8 @@ class Store:
             raise Full("the array core's tables cannot hold more jobs: drain a queue")
         return first_id
 
-    def _scratch_table(self, count: int, width: int) -> Any:
+    def scratch_table(self, count: int, width: int) -> Any:
+        """The first words of scratch as rows."""
         words = self.memory.words[lo.SCRATCH_W : lo.SCRATCH_W + count * width]
         return words.reshape(count, width)
 
@@ -352,7 +310,7 @@ class Store:
                 sizes[index] = 0
         joined = b"".join(payloads)
         self.memory.bytes[lo.INPUT_B : lo.INPUT_B + len(joined)] = joined
-        rows = self._scratch_table(len(payloads), lo.ROW_WORDS)
+        rows = self.scratch_table(len(payloads), lo.ROW_WORDS)
         rows[:, lo.X_DATA] = lo.INPUT_B + np.cumsum(sizes) - sizes
         rows[:, lo.X_DATA_BYTES] = sizes
         return large
@@ -375,10 +333,16 @@ class Store:
         if int(sizes.max()) > lo.PAYLOAD_BYTES_MAX or size > lo.INPUT_BYTES_MAX:
             return False
         self.memory.bytes[lo.INPUT_B : lo.INPUT_B + size] = blob.buffer
-        rows = self._scratch_table(len(starts), lo.ROW_WORDS)
+        rows = self.scratch_table(len(starts), lo.ROW_WORDS)
         rows[:, lo.X_DATA] = starts + lo.INPUT_B
         rows[:, lo.X_DATA_BYTES] = sizes
         return True
+
+    def keep_max_attempts(self, job_id: int, max_attempts: int) -> None:
+        """Keep a number that no job comes to, and that its block has no bits for."""
+        if max_attempts > _INT32_MAX:
+            self.max_attempts[job_id] = int(max_attempts)
+            self.mark(self.find(job_id), lo.META_NOTED)
 
     def keep_large(self, queue: Queue, job_id: int, payload: bytes) -> None:
         """Keep a payload that is too long for the arena."""

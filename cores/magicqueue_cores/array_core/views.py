@@ -1,5 +1,6 @@
 """What the array core tells: deliveries, dead letters, totals, the record of a push."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from magicqueue_cores.contract import (
     JobView,
     NewJobs,
     NotFound,
+    Settled,
 )
 from magicqueue_cores.dead_letters import no_such_cursor
 from magicqueue_cores.kernels import layout as lo
@@ -134,3 +136,15 @@ def pushed_record(queue: str, first_id: int, jobs: NewJobs, now_ms: int) -> reco
         jobs.backoffs_ms,
         jobs.jitters,
     )
+
+
+def sorted_out(ids: Sequence[int], outcomes: Sequence[int]) -> tuple[Settled, list[int]]:
+    """What could not be done, and what could."""
+    if not any(outcomes):
+        return Settled([], []), list(ids)
+    verdicts = list(zip(ids, outcomes, strict=True))
+    answer = Settled(
+        [job_id for job_id, outcome in verdicts if outcome != lo.DONE],
+        [job_id for job_id, outcome in verdicts if outcome == lo.STALE],
+    )
+    return answer, [job_id for job_id, outcome in verdicts if outcome == lo.DONE]

@@ -9,6 +9,7 @@ function here checks a bound: callers stay within the memory's regions.
 # ruff: noqa: ANN001, ANN002, ANN201, ANN202, ARG001, D103, SLF001 - numba calls these; `jit` documents them
 
 import inspect
+from functools import partial
 
 import numpy as np
 from llvmlite import ir
@@ -39,8 +40,17 @@ def _argument(kind):
     return kind
 
 
+def _leave(library):
+    """Stand for a library's own `finalize`."""
+    library._finalized = True
+
+
 def _compiled(context, function, signature, *, inlined):
-    """Compile a part, once for each signature, and leave optimising to who needs it."""
+    """Compile a part, once for each signature, to LLVM's language and no further.
+
+    Its library is never finalised as others are, with what it needs linked in, optimised
+    and made machine code: whoever needs the part links it and all that it needs.
+    """
     made = _PARTS.get((function, signature))
     if made is None:
         flags = Flags()
@@ -50,7 +60,7 @@ def _compiled(context, function, signature, *, inlined):
         flags.no_cpython_wrapper = True
         flags.no_cfunc_wrapper = True
         library = context.codegen().create_library(function.__name__)
-        library._optimize_final_module = lambda: None
+        library.finalize = partial(_leave, library)
         made = _PARTS[function, signature] = compile_internal(
             context.typing_context,
             context,
@@ -71,7 +81,8 @@ def part(function, *, inlined):
     def typer(_typing, *arguments):
         def code(context, builder, signature, values):
             made = _compiled(context, function, signature, inlined=inlined)
-            context.active_code_library.add_linking_library(made.library)
+            for library in (made.library, *made.library._linking_libraries):
+                context.active_code_library.add_linking_library(library)
             return context.call_internal(builder, made.fndesc, signature, values)
 
         return make_signature(returns, *map(_argument, arguments)), code

@@ -323,7 +323,7 @@ def lose(w: Words, h: Words, slot: int, dies: bool) -> None:
 @part
 def bury(w: Words, h: Words, slot: int) -> None:
     """A job that no order holds any more is dead."""
-    set_state(h, slot, lo.DEAD)
+    set_state(h, slot, lo.DEAD | lo.META_NOTED)
     w[lo.S_LIVE] -= 1
     w[lo.S_DEAD] += 1
     w[lo.S_SEQUENCE] += 1

@@ -302,11 +302,16 @@ I_ID: Final = 0
 I_ATTEMPT: Final = 1
 I_ERROR: Final = 2
 I_ERROR_BYTES: Final = 3
+ITEMS_MAX: Final = 1 << 20
+"""A longer list of verdicts is worked off in parts, so that scratch need not be larger."""
 
 DONE: Final = 0
 MISSING: Final = 1
 STALE: Final = 2
 """Outcomes of a verdict."""
+DIES: Final = -1
+NOT_ACTIVE: Final = -2
+"""Outcomes of V_JUDGE that are no time."""
 
 # A note to Python: words (id, error text's place, its bytes).
 NOTE_WORDS: Final = 3
@@ -334,7 +339,7 @@ C_HEARTBEAT: Final = 9
 
 # What `act` does.
 V_FIND: Final = 1
-V_VERDICT: Final = 2
+V_JUDGE: Final = 2
 V_PUSH: Final = 3
 V_PULL: Final = 4
 V_ACK: Final = 5
@@ -346,22 +351,21 @@ V_OPEN_LEASE: Final = 10
 V_LOSE_MANY: Final = 11
 V_FIND_MANY: Final = 12
 V_LEASE_MANY: Final = 13
-V_RESTORE: Final = 14
-V_DIES: Final = 15
-V_RETRY_AT: Final = 16
-V_RETRY: Final = 17
-V_FAIL_FOR_GOOD: Final = 18
-V_LOSE: Final = 19
-V_REVIVE: Final = 20
-V_REMOVE: Final = 21
-V_TAKE_READY: Final = 22
-V_TAKE_DELAYED: Final = 23
-V_LEND: Final = 24
-V_DRAIN: Final = 25
-V_OLDEST: Final = 26
-V_ADD_QUEUE: Final = 27
-V_DROP_QUEUE: Final = 28
-V_FIRST: Final = 29
+V_RETRY_MANY: Final = 14
+V_RESTORE: Final = 15
+V_REBUILD_DELAYED: Final = 16
+V_TAKE_DELAYED: Final = 17
+V_LEND: Final = 18
+V_MATURE_MANY: Final = 19
+V_FAIL_FOR_GOOD_MANY: Final = 20
+V_LOSE_FOR_GOOD_MANY: Final = 21
+V_REVIVE_MANY: Final = 22
+V_REMOVE_MANY: Final = 23
+V_DRAIN: Final = 24
+V_OLDEST: Final = 25
+V_ADD_QUEUE: Final = 26
+V_DROP_QUEUE: Final = 27
+V_FIRST: Final = 28
 
 ABSENT: Final = -(1 << 62)
 """An integer that was not given, or given as null."""

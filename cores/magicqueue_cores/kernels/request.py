@@ -243,7 +243,7 @@ def _read_items(w: Words, b: Words, i: int, plain: bool) -> int:
         else:
             return -1
         count += 1
-        if i < 0 or w[item + lo.I_ID] > lo.TIME_MAX_MS:
+        if i < 0 or count > lo.ITEMS_MAX or w[item + lo.I_ID] > lo.TIME_MAX_MS:
             return -1
         i = skip_space(b, i)
         if b[i] != 44:

@@ -201,10 +201,11 @@ def drop_first_delayed(w: Words) -> None:
 
 
 @part
-def rebuild_delayed(w: Words, count: int) -> None:
+def rebuild_delayed(w: Words, count: int) -> int:
     """Make a heap of the first `count` entries, which lie in any order."""
     w[lo.S_DELAYED] = count
     for k in range((count + 2) >> 2):
         place = ((count + 2) >> 2) - 1 - k
         base = lo.DELAY_HEAP_W + 2 * place
         _sink_delayed(w, place, w[base], w[base + 1])
+    return 0

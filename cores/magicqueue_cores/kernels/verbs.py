@@ -8,7 +8,6 @@ scratch region. One entry point for all keeps the time to compile them short.
 
 from magicqueue_cores.kernels import layout as lo
 from magicqueue_cores.kernels.arena import compact, sprawls
-from magicqueue_cores.kernels.backoff import retry_at
 from magicqueue_cores.kernels.fields import hash_name
 from magicqueue_cores.kernels.index import find_job
 from magicqueue_cores.kernels.jit import (
@@ -22,30 +21,29 @@ from magicqueue_cores.kernels.jit import (
 )
 from magicqueue_cores.kernels.jobs import (
     add_jobs,
-    dies_of_failure,
-    fail_for_good,
     find_for_verdict,
     has_room,
     lend,
     lend_one,
-    lose,
-    lost_of,
     mature,
     queue_of,
     remove,
-    retry,
-    revive,
     sweep,
+)
+from magicqueue_cores.kernels.many import (
+    change_many,
+    judge,
+    lose_many,
+    retry_many,
 )
 from magicqueue_cores.kernels.oldest import correct_oldest
 from magicqueue_cores.kernels.ready import (
     drop_all_levels,
     drop_ready,
-    find_level,
     first_ready,
     first_returned,
 )
-from magicqueue_cores.kernels.removal import take_delayed, take_ready
+from magicqueue_cores.kernels.removal import take_delayed
 from magicqueue_cores.kernels.restore import find_many, lease_many, restore
 from magicqueue_cores.kernels.tables import (
     chain_insert,
@@ -120,10 +118,10 @@ def _heartbeat(w: Words, h: Words, count: int, until: int) -> int:
 
 
 @part
-def _mature_due(w: Words, h: Words, now: int) -> int:
-    """Let due jobs become ready; ids and queues in scratch, gives how many."""
+def _mature_due(w: Words, h: Words, now: int, most: int) -> int:
+    """Let up to `most` due jobs become ready; ids and queues in scratch; how many."""
     count = 0
-    while w[lo.S_DELAYED] != 0 and w[lo.DELAY_HEAP_W] <= now:
+    while count < most and w[lo.S_DELAYED] != 0 and w[lo.DELAY_HEAP_W] <= now:
         job_id = w[lo.DELAY_HEAP_W + 1]
         drop_first_delayed(w)
         slot = find_job(w, h, job_id)
@@ -174,24 +172,6 @@ def _session_jobs(w: Words, h: Words, session: int) -> int:
         count = _list_lease(w, h, lease, count)
         lease = w[lo.LEASES_W + lease * lo.LEASE_WORDS + lo.G_NEXT]
     return count
-
-
-@part
-def _lose_many(w: Words, h: Words, count: int, lost_max: int) -> int:
-    """Lose the jobs whose ids are in scratch, but for those already lost too often.
-
-    Gives how many these are; their ids are then first in scratch.
-    """
-    dying = 0
-    for k in range(count):
-        job_id = w[lo.SCRATCH_W + k]
-        slot = find_job(w, h, job_id)
-        if 0 < lost_max <= lost_of(w, h, slot):
-            w[lo.SCRATCH_W + dying] = job_id
-            dying += 1
-        else:
-            lose(w, h, slot, False)
-    return dying
 
 
 @part
@@ -283,36 +263,25 @@ def _drop_queue(w: Words, h: Words, queue: int) -> int:
 
 
 @part
-def _act_on_job(w: Words, h: Words, verb: int, slot: int, two: int, three: int) -> int:
+def _act_on_job(w: Words, h: Words, verb: int, slot: int, lease: int) -> int:
     """Verbs on one record, of a job that is in the state they need."""
-    if verb == lo.V_DIES:
-        return 1 if dies_of_failure(w, h, slot) else 0
-    if verb == lo.V_RETRY_AT:
-        return retry_at(w, h, slot, two)
-    if verb == lo.V_RETRY:
-        retry(w, h, slot, two, three)
-    elif verb == lo.V_FAIL_FOR_GOOD:
-        fail_for_good(w, h, slot)
-    elif verb == lo.V_LOSE:
-        lose(w, h, slot, two != 0)
-    elif verb == lo.V_REVIVE:
-        revive(w, h, slot, two)
-    elif verb == lo.V_REMOVE:
-        remove(w, h, slot)
-    elif verb == lo.V_TAKE_READY:
-        level = find_level(
-            w,
-            h,
-            queue_of(h, slot),
-            half(h, lo.JOBS_H + slot * lo.JOB_HALVES + lo.JH_PRIORITY),
-        )
-        return take_ready(w, h, level, slot)
-    elif verb == lo.V_TAKE_DELAYED:
+    if verb == lo.V_TAKE_DELAYED:
         return take_delayed(w, h, slot)
-    elif verb == lo.V_LEND:
-        lend_one(w, h, slot, two)
-        sweep(w, h, queue_of(h, slot))
+    lend_one(w, h, slot, lease)
+    sweep(w, h, queue_of(h, slot))
     return 0
+
+
+@part
+def _act_on_many(w: Words, h: Words, verb: int, count: int, two: int) -> int:
+    """Verbs on what is in scratch."""
+    if verb == lo.V_LOSE_MANY:
+        return lose_many(w, h, count, two)
+    if verb == lo.V_FIND_MANY:
+        return find_many(w, h, count)
+    if verb == lo.V_LEASE_MANY:
+        return lease_many(w, h, count, two)
+    return retry_many(w, h, count, two)
 
 
 @part
@@ -336,12 +305,20 @@ def act(memory: Memory, verb: int, one: int, two: int, three: int) -> int:
     w[lo.S_NOTES] = 0
     if verb == lo.V_FIND:
         return find_job(w, h, one)
-    if verb == lo.V_VERDICT:
-        return find_for_verdict(w, h, one, two, three != 0)
+    if verb == lo.V_JUDGE:
+        return judge(w, h, one, two)
     if verb >= lo.V_DRAIN:
         result = _act_on_queue(w, h, b, verb, one)
-    elif verb >= lo.V_DIES:
-        result = _act_on_job(w, h, verb, one, two, three)
+    elif verb >= lo.V_MATURE_MANY:
+        result = change_many(w, h, verb, one, two)
+    elif verb >= lo.V_TAKE_DELAYED:
+        result = _act_on_job(w, h, verb, one, two)
+    elif verb == lo.V_REBUILD_DELAYED:
+        result = rebuild_delayed(w, one)
+    elif verb == lo.V_RESTORE:
+        result = restore(w, h, b, one, two, three)
+    elif verb >= lo.V_LOSE_MANY:
+        result = _act_on_many(w, h, verb, one, two)
     elif verb == lo.V_PUSH:
         result = _push(w, h, b, one, two, three)
     elif verb == lo.V_PULL:
@@ -351,21 +328,13 @@ def act(memory: Memory, verb: int, one: int, two: int, three: int) -> int:
     elif verb == lo.V_HEARTBEAT:
         result = _heartbeat(w, h, one, two)
     elif verb == lo.V_MATURE_DUE:
-        result = _mature_due(w, h, one)
+        result = _mature_due(w, h, one, two)
     elif verb == lo.V_DUE_LEASES:
         result = _due_leases(w, h, one)
     elif verb == lo.V_SESSION_JOBS:
         result = _session_jobs(w, h, one)
-    elif verb == lo.V_OPEN_LEASE:
-        result = open_lease(w, one, two)
-    elif verb == lo.V_FIND_MANY:
-        result = find_many(w, h, one)
-    elif verb == lo.V_LEASE_MANY:
-        result = lease_many(w, h, one, two)
-    elif verb == lo.V_RESTORE:
-        result = restore(w, h, b, one, two, three)
     else:
-        result = _lose_many(w, h, one, two)
+        result = open_lease(w, one, two)
     set_deadline(w)
     if sprawls(w):
         compact(w, h, b)

@@ -1,0 +1,89 @@
+"""Jobs that fail, are lost, die, live again: in batches, by kernels, and what Python keeps.
+
+Each function applies what was decided elsewhere; its jobs are in the state it needs.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from magicqueue_cores.array_core.queues import Queue
+from magicqueue_cores.array_core.store import Death, Store
+from magicqueue_cores.kernels import layout as lo
+
+
+def retry(
+    store: Store,
+    ids: Sequence[int],
+    errors: Sequence[str | None],
+    run_ats_ms: Sequence[int],
+    at_ms: int,
+) -> None:
+    """Active jobs failed; each is due at its run_at, ready if that is now."""
+    pairs = store.scratch_table(len(ids), 2)
+    pairs[:, 0] = ids
+    pairs[:, 1] = run_ats_ms
+    store.act(lo.V_RETRY_MANY, len(ids), at_ms)
+    for job_id, error in zip(ids, errors, strict=True):
+        if error is None:
+            store.errors.pop(job_id, None)
+        else:
+            store.set_error(job_id, store.find(job_id), error)
+
+
+def lose(store: Store, ids: Sequence[int], lost_max: int | None = None) -> list[int]:
+    """Active jobs are back at their old place; gives those lost too often for that.
+
+    These are left as they are. lost_max: 0 is no bound; None is that of the options.
+    """
+    store.write_ids(ids)
+    bound = store.options.lost_max if lost_max is None else lost_max
+    return store.scratch_list(store.act(lo.V_LOSE_MANY, len(ids), bound))
+
+
+def bury(
+    store: Store,
+    ids: Sequence[int],
+    reason: str,
+    errors: Sequence[str | None],
+    at_ms: int,
+) -> None:
+    """Active jobs are dead, by a failure or a loss that counts."""
+    failed = reason == "failed"
+    verb = lo.V_FAIL_FOR_GOOD_MANY if failed else lo.V_LOSE_FOR_GOOD_MANY
+    death = Death(reason, at_ms)
+    changed = _changed(store, verb, ids)
+    for (job_id, queue, size), error in zip(changed, errors, strict=True):
+        if error is None:
+            store.errors.pop(job_id, None)
+        else:
+            store.errors[job_id] = error
+        store.deaths[job_id] = death
+        queue.dead.add(job_id, size)
+
+
+def revive(store: Store, ids: Sequence[int], at_ms: int) -> None:
+    """Dead jobs are ready anew, in this order."""
+    for job_id, queue, _ in _changed(store, lo.V_REVIVE_MANY, ids, at_ms):
+        queue.dead.remove(job_id)
+        del store.deaths[job_id]
+        store.errors.pop(job_id, None)
+
+
+def remove_dead(store: Store, ids: Sequence[int], *, dropped: bool) -> None:
+    """Dead jobs are gone."""
+    for job_id, queue, _ in _changed(store, lo.V_REMOVE_MANY, ids):
+        queue.dead.remove(job_id)
+        queue.dropped += dropped
+
+
+def _changed(
+    store: Store, verb: int, ids: Sequence[int], now_ms: int = 0
+) -> Iterator[tuple[int, Queue, int]]:
+    """Do a verb to all; then gives each, its queue, and its payload's bytes."""
+    sizes = {i: len(store.large[i][0]) for i in ids if i in store.large}
+    store.write_ids(ids)
+    store.act(verb, len(ids), now_ms)
+    queues = store.queues.by_number
+    for job_id, account in zip(ids, store.scratch_list(len(ids)), strict=True):
+        queue = queues[account >> lo.BLOCK_BITS]
+        assert queue is not None, f"job {job_id} is in no queue"
+        yield job_id, queue, sizes.get(job_id, account & lo.BLOCK_MASK)

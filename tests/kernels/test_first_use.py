@@ -1,0 +1,54 @@
+"""A core that was made needs nothing more from the disk: no import, no open file."""
+
+import os
+import subprocess
+import sys
+
+from conformance.driver import require_core
+
+_PROGRAM = """
+import resource, sys
+from magicqueue_cores.array_core import ArrayCore
+from magicqueue_cores.contract import CoreOptions
+
+core = ArrayCore(CoreOptions(), record=lambda record: None)
+loaded = set(sys.modules)
+resource.setrlimit(resource.RLIMIT_NOFILE, (0, 0))
+try:
+    open(sys.executable)
+except OSError as error:
+    print("no files:", error.strerror)
+core.pause("q", paused=True, now_ms=5)
+core.pause("q", paused=False, now_ms=5)
+lines = (
+    b'{"cmd":"PUSH","queue":"q","data":1}',
+    b'{"cmd":"PUSHB","queue":"q","jobs":[{"data":"2"},{"data":3,"delay":10}]}',
+    b'{"cmd":"PULLB","queue":"q","count":1}',
+    b'{"cmd":"PULL","queue":"q"}',
+    b'{"cmd":"FAIL","id":1,"error":"why"}',
+    b'{"cmd":"HEARTBEAT","ids":[2]}',
+    b'{"cmd":"ACKB","ids":[2]}',
+)
+text = b"".join(line + b"\\n" for line in lines)
+consumed, replies = core.execute(memoryview(text), 1, 5)
+print(consumed == len(text), replies.count(b'"ok":true'))
+core.advance(20)
+print(core.drain("q", 20), sorted(set(sys.modules) - loaded))
+"""
+
+
+def test_nothing_is_loaded_at_first_use() -> None:
+    require_core("array")
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", _PROGRAM],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    assert done.stdout.splitlines() == [
+        "no files: Too many open files",
+        "True 7",
+        "2 []",
+    ]
