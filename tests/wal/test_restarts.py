@@ -4,8 +4,10 @@ All that the core reports goes through a log of very small segments, which are f
 the time; a restart reads it back, after an orderly end, a kill or a power cut.
 """
 
+import gc
 import random
 from collections import Counter
+from collections.abc import Iterator
 from itertools import count
 from typing import Any, ClassVar
 
@@ -27,6 +29,8 @@ from wal.memory_disk import MemoryFolder
 from wal.simulated import HeldTasks
 
 SEGMENT_BYTES = 500
+OPENED_A_COLLECTION = 8
+"""An array core reserves so much of the address space that only so many fit in it."""
 
 
 class EagerReclaimer(Reclaimer):
@@ -42,6 +46,8 @@ class EagerReclaimer(Reclaimer):
 class LoggedDriver(Driver):
     """A core whose records are kept in a log in memory."""
 
+    opened: ClassVar[Iterator[int]] = count(1)
+
     def __init__(self, name: str, **options: int) -> None:
         super().__init__(name, **options)
         self.options = CoreOptions(**options)
@@ -52,6 +58,8 @@ class LoggedDriver(Driver):
 
     def open(self, name: str) -> None:
         """Make a core of what the log holds, and go on with it."""
+        if next(self.opened) % OPENED_A_COLLECTION == 0:
+            gc.collect()
         self.tasks = HeldTasks()
         self.log = Log(self.tasks, "always", lambda: self.now)
         self.core = make_core(
@@ -139,7 +147,9 @@ class RestartMachine(CoreMachine):
                     assert not held
                     assert not self.model.by_name.pop(name_of).paused
         else:
-            self.both("advance", now)
+            self.model.advance(now)
+            core.advance(now)
+            self.logged.pump()
             self.reopen(core.name, "kill", seed)
         self.compare()
 
