@@ -55,10 +55,10 @@ def _array_core(
 ) -> Core:
     """Make the array core; `quick` refuses it where kernels are not compiled."""
     try:
-        from magicqueue_cores.kernels import jit  # noqa: PLC0415 - numba may be missing
+        from magicqueue_cores.kernels import entry  # noqa: PLC0415 - numba may be missing
 
         if quick:
-            jit.require_compiled()
+            entry.require_compiled()
         from magicqueue_cores.array_core import ArrayCore  # noqa: PLC0415 - the same
     except ImportError as error:
         raise ImportError(

@@ -4,7 +4,7 @@ from magicqueue_cores.array_core.memory import Memory
 from magicqueue_cores.kernels import layout as lo
 from magicqueue_cores.kernels.fields import read_id, read_integer
 from magicqueue_cores.kernels.jit import Memory as Flat
-from magicqueue_cores.kernels.jit import bytes_of, halves_of, kernel, words_of
+from magicqueue_cores.kernels.jit import as_array, bytes_of, halves_of, kernel, words_of
 from magicqueue_cores.kernels.reply import write_ids, write_integer
 from magicqueue_cores.kernels.scan import skip_value
 from magicqueue_cores.kernels.tables import (
@@ -55,9 +55,10 @@ class Probe:
 
     def __init__(self) -> None:
         self.memory = Memory()
+        self.flat = as_array(self.memory.words)
 
     def run(self, what: int, one: int = 0, two: int = 0) -> int:
-        return int(probe(self.memory.words, what, one, two))
+        return int(probe(self.flat, what, one, two))
 
     def read(self, what: int, text: bytes, one: int = 0, two: int = 0) -> int | None:
         """Read a part of a text; gives how many bytes it is, None if it is wrong."""

@@ -45,7 +45,7 @@ from magicqueue_cores.contract import (
     WireDefaults,
 )
 from magicqueue_cores.kernels import layout as lo
-from magicqueue_cores.kernels.driver import execute
+from magicqueue_cores.kernels.entry import execute
 
 _LINE_END: Final = 10
 _NO_LINES: Final = memoryview(b"\n")
@@ -78,7 +78,7 @@ class ArrayCore:
         self._store = store = Store(options, wire or WireDefaults())
         self._fates = Fates(store, on_ready, record)
         self._queues = store.queues
-        self._words = store.memory.words
+        self._flat, self._words = store.memory.flat, store.memory.words
         self._state = store.memory.state
         self._bytes = store.memory.bytes
         self._state[lo.S_RECORDING] = record is not None
@@ -330,7 +330,7 @@ class ArrayCore:
         if index is None:
             index = store.session(session)
         view[lo.INPUT_B : lo.INPUT_B + size] = lines
-        ran = int(execute(self._words, size, index, now_ms))
+        ran = int(execute(self._flat, size, index, now_ms))
         state = self._state
         if self._record and state[lo.S_EVENTS]:
             for record in recorded(store):

@@ -4,14 +4,15 @@ An event is a header (kind, count, two values, the time) and a list. Payloads an
 are places in the request lines, which are still in the memory when the call returns.
 """
 
-from collections.abc import Iterator
-from typing import Any, Final
-
-import numpy as np
+from collections.abc import Callable, Iterator
+from typing import Final, TypeVar
 
 from magicqueue_cores import records
 from magicqueue_cores.array_core.store import Store
 from magicqueue_cores.kernels import layout as lo
+from magicqueue_cores.kernels.entry import act
+
+T = TypeVar("T")
 
 _KIND: Final = 0
 _COUNT: Final = 1
@@ -31,11 +32,10 @@ def recorded(store: Store) -> Iterator[records.Record]:
         header = events[at : at + lo.E_HEADER_WORDS].tolist()
         at += lo.E_HEADER_WORDS
         size = header[_COUNT] * _ITEM_WORDS[header[_KIND]]
-        items = events[at : at + size]
         if header[_KIND] == lo.E_PUSHED and header[_COUNT] > 1:
-            yield _pushed_batch(store, header, items.reshape(-1, lo.ROW_WORDS))
+            yield _pushed_batch(store, header, lo.EVENTS_W + at)
         else:
-            yield _record(store, header, items.tolist())
+            yield _record(store, header, events[at : at + size].tolist())
         at += size
 
 
@@ -75,36 +75,45 @@ def _pushed(store: Store, header: list[int], items: list[int]) -> records.Pushed
         run_at_ms,
         priority,
         max_attempts,
-        retry & 0xFFFFFFFF,
-        bool(retry >> lo.X_JITTER_BIT),
+        _backoff_ms(retry),
+        _jitter(retry),
     )
 
 
-def _pushed_batch(store: Store, header: list[int], rows: Any) -> records.Pushed:
+def _pushed_batch(store: Store, header: list[int], at: int) -> records.Pushed:
     """A batch as columns, without an object a job: payloads stay in the request line."""
-    starts = rows[:, lo.X_DATA]
-    ends = starts + rows[:, lo.X_DATA_BYTES]
-    first, last = int(starts[0]), int(ends[-1])
-    line = bytes(store.memory.bytes[first:last])
-    retries = rows[:, lo.X_BACKOFF]
+    memory, count, width = store.memory, header[_COUNT], lo.ROW_WORDS
+    mixed = act(memory.flat, lo.V_COLUMNS, at, count, 0)
+    places = memory.bytes[8 * lo.SCRATCH_W : 8 * (lo.SCRATCH_W + count)].tobytes()
+    starts_ends = memoryview(places).cast("I")
+    rows = memory.words[at : at + count * width]
+    first, last = rows[lo.X_DATA], rows[lo.X_DATA] + starts_ends[-1]
+    line = bytes(memory.bytes[first:last])
+
+    def column(field: int) -> int | list[int]:
+        return rows[field::width].tolist() if mixed >> field & 1 else rows[field]
+
+    retries = column(lo.X_BACKOFF)
     return records.Pushed(
         store.queues.numbered(header[_ONE]).name,
         header[_TWO],
         header[_NOW],
-        records.PayloadBlob(
-            line, (starts - first).astype(np.uint32), (ends - first).astype(np.uint32)
-        ),
-        _column(rows[:, lo.X_RUN_AT]),
-        _column(rows[:, lo.X_PRIORITY]),
-        _column(rows[:, lo.X_MAX_ATTEMPTS]),
-        _column(retries & 0xFFFFFFFF),
-        _column(retries >> lo.X_JITTER_BIT, bool),
+        records.PayloadBlob(line, starts_ends[:count], starts_ends[count:]),
+        column(lo.X_RUN_AT),
+        column(lo.X_PRIORITY),
+        column(lo.X_MAX_ATTEMPTS),
+        _each(_backoff_ms, retries),
+        _each(_jitter, retries),
     )
 
 
-def _column(column: Any, kind: type = int) -> Any:
-    """One value if it holds for all jobs, else all of them."""
-    first = column[0]
-    if (column == first).all():
-        return kind(first)
-    return [kind(value) for value in column.tolist()]
+def _each(of: Callable[[int], T], column: int | list[int]) -> T | list[T]:
+    return of(column) if isinstance(column, int) else list(map(of, column))
+
+
+def _backoff_ms(retry: int) -> int:
+    return retry & 0xFFFFFFFF
+
+
+def _jitter(retry: int) -> bool:
+    return bool(retry >> lo.X_JITTER_BIT)

@@ -2,15 +2,20 @@
 
 A heap gives its entries in order at the price of some cache misses each. Where thousands
 are due in one tick, and they are a fair part of all, they are cut out of the heap and
-sorted instead, and what stays is made a heap again.
+sorted instead, and what stays is made a heap again. That takes numpy; where it is missing
+they go one after the other.
 """
 
 from typing import Any, Final
 
-import numpy as np
-
 from magicqueue_cores.array_core.store import Store
 from magicqueue_cores.kernels import layout as lo
+
+np: Any
+try:
+    import numpy as np
+except ImportError:
+    np = None
 
 ONE_BY_ONE_MAX: Final = 4096
 SHARE_MIN: Final = 16
@@ -36,7 +41,10 @@ def _one_by_one(store: Store, now_ms: int, most: int) -> tuple[list[int], list[i
 
 
 def _mature_more(store: Store, now_ms: int) -> tuple[list[int], list[int]]:
-    words, count = store.memory.words, store.memory.state[lo.S_DELAYED]
+    memory, count = store.memory, store.memory.state[lo.S_DELAYED]
+    if np is None:
+        return _one_by_one(store, now_ms, count)
+    words = np.frombuffer(memory.words, np.int64)
     heap = words[lo.DELAY_HEAP_W : lo.DELAY_HEAP_W + 2 * count].reshape(count, 2)
     is_due = heap[:, 0] <= now_ms
     due_count = int(np.count_nonzero(is_due))
@@ -45,11 +53,11 @@ def _mature_more(store: Store, now_ms: int) -> tuple[list[int], list[int]]:
     ids = _in_order(heap[is_due])
     heap[: count - due_count] = heap[~is_due]
     store.act(lo.V_REBUILD_DELAYED, count - due_count)
-    store.write_ids(ids)
+    words[lo.SCRATCH_W : lo.SCRATCH_W + due_count] = ids
     store.act(lo.V_MATURE_MANY, due_count)
     accounts = words[lo.SCRATCH_W : lo.SCRATCH_W + due_count]
     queues = np.unique(accounts >> lo.BLOCK_BITS).tolist()
-    store.memory.trim_scratch(due_count)
+    memory.trim_scratch(due_count)
     return ids.tolist(), queues
 
 

@@ -10,40 +10,34 @@ when it is used again. Two ways around that were measured and left. Huge pages: 
 faults, but each as long as it takes to clear 2 MiB, and pauses while the system makes
 some. MADV_POPULATE_WRITE in steps ahead of use: a tenth less a page, as clearing the
 page is nearly all of it, and steps of up to 8 ms.
+
+Python looks at it through memoryviews, which the standard library has and which are
+quicker than arrays for single elements; so numpy is only needed where numba is.
 """
 
 import mmap
+from array import array
+from collections.abc import Sequence
 from typing import Final
-
-import numpy as np
-from numpy.typing import NDArray
 
 from magicqueue_cores.contract import CoreOptions
 from magicqueue_cores.kernels import layout as lo
+from magicqueue_cores.kernels.entry import as_entry_takes_it
 
 _MAP_NORESERVE: Final = 0x4000
 _WINDOW_WORDS: Final = 1024
 _SCRATCH_KEPT_BYTES: Final = 1 << 26
+_UINT32_MAX: Final = 2**32 - 1
 
 
 class Memory:
     """The core's memory as words, halves and bytes; `state` is its first words.
 
-    `word` and `half` are views that are quicker for single elements than the arrays.
-
-    Raises MemoryError with a sentence that helps if the system reserves none.
+    `flat` is the same as kernels take it. Raises MemoryError with a sentence that helps
+    if the system reserves none.
     """
 
-    __slots__ = (
-        "_reserved",
-        "bytes",
-        "half",
-        "halves",
-        "scratch",
-        "state",
-        "word",
-        "words",
-    )
+    __slots__ = ("_reserved", "bytes", "flat", "halves", "scratch", "state", "words")
 
     def __init__(self) -> None:
         """Reserve it."""
@@ -58,10 +52,9 @@ class Memory:
             ) from None
         self._reserved = reserved
         self.bytes = memoryview(reserved)
-        self.words: NDArray[np.int64] = np.frombuffer(reserved, np.int64)
-        self.halves: NDArray[np.int32] = np.frombuffer(reserved, np.int32)
-        self.word = self.bytes.cast("q")
-        self.half = self.bytes.cast("i")
+        self.words = self.bytes.cast("q")
+        self.halves = self.bytes.cast("i")
+        self.flat = as_entry_takes_it(self.words)
         self.state = self.bytes[: 8 * _WINDOW_WORDS].cast("q")
         scratch = 8 * lo.SCRATCH_W
         self.scratch = self.bytes[scratch : scratch + 8 * _WINDOW_WORDS].cast("q")
@@ -71,10 +64,21 @@ class Memory:
         if 8 * words > _SCRATCH_KEPT_BYTES:
             self._reserved.madvise(mmap.MADV_DONTNEED, 8 * lo.SCRATCH_W, 8 * words)
 
+    def write_column(
+        self, field: int, width: int, count: int, values: int | Sequence[int]
+    ) -> None:
+        """Set one field of each of `count` rows in scratch: to one value, or one each."""
+        start = lo.SCRATCH_W + field
+        if isinstance(values, int):
+            column = array("q", (values,)) * count
+        else:
+            column = array("q", values)
+        self.words[start : start + count * width : width] = column
+
 
 def refuse_options(options: CoreOptions) -> None:
     """Raise ValueError for what the layout of the memory has no room for."""
     if options.lost_max >= lo.LOST_MAX:
         raise ValueError(f"lost_max is {options.lost_max}: the array core counts to 16,382")
-    if not 0 <= options.backoff_ms_max < np.iinfo(np.uint32).max:
+    if not 0 <= options.backoff_ms_max < _UINT32_MAX:
         raise ValueError("backoff_ms_max: the array core keeps waits of 49 days at most")

@@ -1,9 +1,8 @@
 """The whole state of jobs of the array core: told for a log, and put back from one."""
 
+from array import array
 from collections.abc import Sequence
 from typing import Any
-
-import numpy as np
 
 from magicqueue_cores import records
 from magicqueue_cores.array_core.store import Death, Store
@@ -15,8 +14,7 @@ def export_jobs(store: Store, ids: Sequence[int]) -> records.Moved:
     """Tell all about those of `ids` that are here. O(1) a job."""
     count = len(ids)
     words = store.memory.words
-    wanted = np.arange(ids.start, ids.stop) if isinstance(ids, range) else ids
-    words[lo.SCRATCH_W : lo.SCRATCH_W + count] = wanted
+    words[lo.SCRATCH_W : lo.SCRATCH_W + count] = array("q", ids)
     slots = store.scratch_list(store.act(lo.V_FIND_MANY, count))
     views = [store.view(slot) for slot in slots]
     places, sessions, backoffs, jitters, returned = [], [], [], [], []

@@ -18,9 +18,8 @@ def retry(
     at_ms: int,
 ) -> None:
     """Active jobs failed; each is due at its run_at, ready if that is now."""
-    pairs = store.scratch_table(len(ids), 2)
-    pairs[:, 0] = ids
-    pairs[:, 1] = run_ats_ms
+    store.memory.write_column(0, 2, len(ids), ids)
+    store.memory.write_column(1, 2, len(ids), run_ats_ms)
     store.act(lo.V_RETRY_MANY, len(ids), at_ms)
     for job_id, error in zip(ids, errors, strict=True):
         if error is None:

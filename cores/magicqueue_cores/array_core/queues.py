@@ -10,7 +10,7 @@ from magicqueue_cores.array_core.memory import Memory
 from magicqueue_cores.contract import CoreOptions, QueueStats
 from magicqueue_cores.dead_letters import DeadLetters
 from magicqueue_cores.kernels import layout as lo
-from magicqueue_cores.kernels.verbs import act
+from magicqueue_cores.kernels.entry import act
 
 _TEXT_HEAD: Final = b',"queue":"%b","data":'
 _ESCAPED: Final = frozenset((*range(32), *b'"\\'))
@@ -67,7 +67,7 @@ class Queues:
             self.by_number[number] = queue
         self.by_name[name] = queue
         self._write_names(queue)
-        act(self._memory.words, lo.V_ADD_QUEUE, number, 0, 0)
+        act(self._memory.flat, lo.V_ADD_QUEUE, number, 0, 0)
         if name in self.watched:
             self._memory.words[queue.at + lo.Q_WATCHED] = 1
         return queue
@@ -95,14 +95,14 @@ class Queues:
         for queue in list(self.by_name.values()):
             at = queue.at
             held = words[at + lo.Q_QUEUED : at + lo.Q_WATCHED + 1]
-            if held.any() or queue.dead:
+            if any(held) or queue.dead:
                 continue
-            total.pushed += int(words[at + lo.Q_PUSHED])
-            total.completed += int(words[at + lo.Q_COMPLETED])
-            total.failed += int(words[at + lo.Q_FAILED])
-            total.lost += int(words[at + lo.Q_LOST])
+            total.pushed += words[at + lo.Q_PUSHED]
+            total.completed += words[at + lo.Q_COMPLETED]
+            total.failed += words[at + lo.Q_FAILED]
+            total.lost += words[at + lo.Q_LOST]
             total.dropped += queue.dropped
-            act(words, lo.V_DROP_QUEUE, queue.number, 0, 0)
+            act(self._memory.flat, lo.V_DROP_QUEUE, queue.number, 0, 0)
             del self.by_name[queue.name]
             self.by_number[queue.number] = None
             self._free.append(queue.number)
@@ -121,7 +121,7 @@ class Queues:
         counts = words[at : at + lo.Q_TOP].tolist()
         oldest_ms = 0
         if counts[lo.Q_QUEUED]:
-            oldest_ms = now_ms - act(words, lo.V_OLDEST, queue.number, 0, 0)
+            oldest_ms = now_ms - act(self._memory.flat, lo.V_OLDEST, queue.number, 0, 0)
         return QueueStats(
             name=queue.name,
             queued=counts[lo.Q_QUEUED],
@@ -134,7 +134,7 @@ class Queues:
             failed=counts[lo.Q_FAILED],
             lost=counts[lo.Q_LOST],
             dropped=queue.dropped,
-            oldest_ready_ms=int(oldest_ms),
+            oldest_ready_ms=oldest_ms,
         )
 
     def _write_names(self, queue: Queue) -> None:

@@ -1,5 +1,6 @@
 """Records applied to the array core: checked, never re-decided."""
 
+from array import array
 from collections.abc import Iterable, Sequence
 
 from magicqueue_cores import records
@@ -77,7 +78,7 @@ def _lease(store: Store, record: records.Leased) -> None:
     session = store.session(record.session)
     lease = store.act(lo.V_OPEN_LEASE, session, record.until_ms)
     words = store.memory.words
-    words[lo.SCRATCH_W : lo.SCRATCH_W + len(jobs)] = [slot for _, slot in jobs]
+    words[lo.SCRATCH_W : lo.SCRATCH_W + len(jobs)] = array("q", (slot for _, slot in jobs))
     store.act(lo.V_LEASE_MANY, len(jobs), lease)
 
 

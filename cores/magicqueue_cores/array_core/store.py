@@ -6,13 +6,16 @@ payload too long for the arena, a number too large for its block. A job with any
 is marked, and the kernels leave a note when it is settled.
 """
 
+from array import array
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Final
+from itertools import accumulate
+from operator import sub
+from typing import Final
 
 import msgspec
-import numpy as np
 
+from magicqueue_cores.array_core.columns import clipped, first, largest, spread
 from magicqueue_cores.array_core.memory import Memory
 from magicqueue_cores.array_core.queues import Queue, Queues
 from magicqueue_cores.contract import (
@@ -25,7 +28,7 @@ from magicqueue_cores.contract import (
     WireDefaults,
 )
 from magicqueue_cores.kernels import layout as lo
-from magicqueue_cores.kernels.verbs import act
+from magicqueue_cores.kernels.entry import act
 from magicqueue_cores.records import PayloadBlob, Pushed
 
 JOB_OVERHEAD_BYTES: Final = 88
@@ -60,27 +63,27 @@ class Store:
 
     def act(self, verb: int, one: int = 0, two: int = 0, three: int = 0) -> int:
         """Run a kernel of `verbs`, and see to its notes."""
-        result: int = act(self.memory.words, verb, one, two, three)
+        result: int = act(self.memory.flat, verb, one, two, three)
         if self.memory.state[lo.S_NOTES]:
             self.take_notes()
         return result
 
     def find(self, job_id: int) -> int:
         """The job's record, or 0. O(1)."""
-        return int(act(self.memory.words, lo.V_FIND, job_id, 0, 0))
+        return int(act(self.memory.flat, lo.V_FIND, job_id, 0, 0))
 
     def field(self, slot: int, half: int) -> int:
         """A half of a job's record."""
-        return self.memory.half[lo.JOBS_H + slot * lo.JOB_HALVES + half]
+        return self.memory.halves[lo.JOBS_H + slot * lo.JOB_HALVES + half]
 
     def word(self, slot: int, word: int) -> int:
         """A word of a job's record."""
-        return self.memory.word[lo.JOBS_W + slot * lo.JOB_WORDS + word]
+        return self.memory.words[lo.JOBS_W + slot * lo.JOB_WORDS + word]
 
     def header(self, slot: int, half: int) -> int:
         """A half of the header of a job's block."""
         block = self.word(slot, lo.J_BLOCK) >> lo.BLOCK_BITS
-        return self.memory.half[lo.ARENA_H + 2 * block + half]
+        return self.memory.halves[lo.ARENA_H + 2 * block + half]
 
     def state_of(self, slot: int) -> JobState:
         """Where the job is."""
@@ -104,9 +107,8 @@ class Store:
         if index is None:
             index = self._free_sessions.pop() if self._free_sessions else len(self.sessions)
             self.sessions[number] = index
-            self.memory.words[lo.SESSIONS_W + index * lo.SESSION_WORDS + lo.N_NUMBER] = (
-                number
-            )
+            at = lo.SESSIONS_W + index * lo.SESSION_WORDS
+            self.memory.words[at + lo.N_NUMBER] = number
         return index
 
     def forget_session(self, number: int) -> None:
@@ -117,7 +119,7 @@ class Store:
 
     def mark(self, slot: int, flags: int) -> None:
         """Note that Python keeps something for a job."""
-        self.memory.half[lo.JOBS_H + slot * lo.JOB_HALVES + lo.JH_META] |= flags
+        self.memory.halves[lo.JOBS_H + slot * lo.JOB_HALVES + lo.JH_META] |= flags
 
     def set_error(self, job_id: int, slot: int, error: str | None) -> None:
         """Keep a job's last error."""
@@ -159,23 +161,24 @@ class Store:
             self.act(verb, 1, more)
             return [scratch[lo.I_ERROR]]
         outcomes: list[int] = []
-        for first in range(0, len(ids), lo.ITEMS_MAX):
-            part = slice(first, first + lo.ITEMS_MAX)
+        write, width = self.memory.write_column, lo.ITEM_WORDS
+        for begin in range(0, len(ids), lo.ITEMS_MAX):
+            part = slice(begin, begin + lo.ITEMS_MAX)
             count = len(ids[part])
-            items = self.scratch_table(count, lo.ITEM_WORDS)
-            items[:, lo.I_ID] = ids[part]
-            items[:, lo.I_ATTEMPT] = attempts[part] if attempts else 0
+            write(lo.I_ID, width, count, ids[part])
+            write(lo.I_ATTEMPT, width, count, attempts[part] if attempts else 0)
             self.act(verb, count, more)
-            outcomes += items[:, lo.I_ERROR].tolist()
+            end = lo.SCRATCH_W + count * width
+            outcomes += self.memory.words[lo.SCRATCH_W + lo.I_ERROR : end : width].tolist()
         return outcomes
 
-    def write_ids(self, ids: Any) -> None:
+    def write_ids(self, ids: Sequence[int]) -> None:
         """Put ids into scratch."""
-        self.memory.words[lo.SCRATCH_W : lo.SCRATCH_W + len(ids)] = ids
+        self.memory.write_column(0, 1, len(ids), ids)
 
     def scratch_list(self, count: int) -> list[int]:
         """The first words of scratch."""
-        listed: list[int] = self.memory.words[lo.SCRATCH_W : lo.SCRATCH_W + count].tolist()
+        listed = self.memory.words[lo.SCRATCH_W : lo.SCRATCH_W + count].tolist()
         self.memory.trim_scratch(count)
         return listed
 
@@ -185,18 +188,14 @@ class Store:
         if len(payloads) == 1 and len(payloads[0]) <= lo.PAYLOAD_BYTES_MAX:
             return self._push_one(queue, payloads[0], batch, at_ms)
         large = self._write_payloads(payloads)
-        rows = self.scratch_table(len(payloads), lo.ROW_WORDS)
-        rows[:, lo.X_PRIORITY] = batch.priorities
-        rows[:, lo.X_RUN_AT] = batch.run_ats_ms
-        rows[:, lo.X_MAX_ATTEMPTS] = np.minimum(batch.max_attempts, _INT32_MAX)
-        rows[:, lo.X_BACKOFF] = np.minimum(batch.backoffs_ms, self.options.backoff_ms_max)
-        rows[:, lo.X_BACKOFF] |= np.asarray(batch.jitters, np.int64) << lo.X_JITTER_BIT
-        high = int(rows[:, lo.X_MAX_ATTEMPTS].max(initial=0)) == _INT32_MAX
+        write, count, width = self.memory.write_column, len(payloads), lo.ROW_WORDS
+        write(lo.X_PRIORITY, width, count, batch.priorities)
+        write(lo.X_RUN_AT, width, count, batch.run_ats_ms)
+        write(lo.X_MAX_ATTEMPTS, width, count, clipped(batch.max_attempts, _INT32_MAX))
+        write(lo.X_BACKOFF, width, count, self._retries(batch))
         first_id = self._pushed(self.act(lo.V_PUSH, queue.number, len(payloads), at_ms))
-        if high:
-            column = batch.max_attempts
-            for index in range(len(payloads)):
-                most = column if isinstance(column, int) else column[index]
+        if largest(batch.max_attempts) > _INT32_MAX:
+            for index, most in enumerate(spread(batch.max_attempts, count)):
                 self.keep_max_attempts(first_id + index, most)
         for index in large:
             self.keep_large(queue, first_id + index, payloads[index])
@@ -212,7 +211,7 @@ class Store:
         until_ms = None
         if state is JobState.ACTIVE:
             lease = self.field(slot, lo.JH_LEASE)
-            until_ms = int(self.memory.words[lo.LEASES_W + lease * lo.LEASE_WORDS])
+            until_ms = self.memory.words[lo.LEASES_W + lease * lo.LEASE_WORDS]
         return JobView(
             id=job_id,
             queue=self.queue_of(slot).name,
@@ -255,14 +254,14 @@ class Store:
         """Store one job: at a third of the price of a batch of one."""
         self.write_row(
             payload,
-            priority=_first(batch.priorities),
-            run_at_ms=_first(batch.run_ats_ms),
-            max_attempts=_first(batch.max_attempts),
-            backoff_ms=_first(batch.backoffs_ms),
-            jitter=_first(batch.jitters),
+            priority=first(batch.priorities),
+            run_at_ms=first(batch.run_ats_ms),
+            max_attempts=first(batch.max_attempts),
+            backoff_ms=first(batch.backoffs_ms),
+            jitter=first(batch.jitters),
         )
         job_id = self._pushed(self.act(lo.V_PUSH, queue.number, 1, at_ms))
-        self.keep_max_attempts(job_id, _first(batch.max_attempts))
+        self.keep_max_attempts(job_id, first(batch.max_attempts))
         return job_id
 
     def write_row(
@@ -291,18 +290,23 @@ class Store:
             raise Full("the array core's tables cannot hold more jobs: drain a queue")
         return first_id
 
-    def scratch_table(self, count: int, width: int) -> Any:
-        """The first words of scratch as rows."""
-        words = self.memory.words[lo.SCRATCH_W : lo.SCRATCH_W + count * width]
-        return words.reshape(count, width)
+    def _retries(self, batch: NewJobs | Pushed) -> int | list[int]:
+        """The words of a batch that hold backoff and jitter."""
+        backoffs_ms = clipped(batch.backoffs_ms, self.options.backoff_ms_max)
+        jitters = batch.jitters
+        if isinstance(backoffs_ms, int) and isinstance(jitters, int):
+            return backoffs_ms | jitters << lo.X_JITTER_BIT
+        count = len(batch.payloads)
+        pairs = zip(spread(backoffs_ms, count), spread(jitters, count), strict=True)
+        return [backoff_ms | jitter << lo.X_JITTER_BIT for backoff_ms, jitter in pairs]
 
     def _write_payloads(self, payloads: Sequence[bytes]) -> list[int]:
         """Put payloads where kernels look for them; gives which are too long for that."""
         if isinstance(payloads, PayloadBlob) and self._write_blob(payloads):
             return []
-        sizes = np.fromiter(map(len, payloads), np.int64, len(payloads))
-        most = lo.PAYLOAD_BYTES_MAX if int(sizes.sum()) <= lo.INPUT_BYTES_MAX else 0
-        large: list[int] = np.flatnonzero(sizes > most).tolist()
+        sizes = array("q", map(len, payloads))
+        most = lo.PAYLOAD_BYTES_MAX if sum(sizes) <= lo.INPUT_BYTES_MAX else 0
+        large = [index for index, size in enumerate(sizes) if size > most]
         if large:
             payloads = list(payloads)
             for index in large:
@@ -310,9 +314,9 @@ class Store:
                 sizes[index] = 0
         joined = b"".join(payloads)
         self.memory.bytes[lo.INPUT_B : lo.INPUT_B + len(joined)] = joined
-        rows = self.scratch_table(len(payloads), lo.ROW_WORDS)
-        rows[:, lo.X_DATA] = lo.INPUT_B + np.cumsum(sizes) - sizes
-        rows[:, lo.X_DATA_BYTES] = sizes
+        starts = list(accumulate(sizes, initial=lo.INPUT_B))[:-1]
+        self.memory.write_column(lo.X_DATA, lo.ROW_WORDS, len(payloads), starts)
+        self.memory.write_column(lo.X_DATA_BYTES, lo.ROW_WORDS, len(payloads), sizes)
         return large
 
     @contextmanager
@@ -328,14 +332,14 @@ class Store:
 
     def _write_blob(self, blob: PayloadBlob) -> bool:
         """Put payloads that lie in one buffer where kernels look, if all are short."""
-        starts, size = np.asarray(blob.starts, np.int64), len(blob.buffer)
-        sizes = np.asarray(blob.ends, np.int64) - starts
-        if int(sizes.max()) > lo.PAYLOAD_BYTES_MAX or size > lo.INPUT_BYTES_MAX:
+        starts, size = blob.starts, len(blob.buffer)
+        sizes = array("q", map(sub, blob.ends, starts))
+        if max(sizes) > lo.PAYLOAD_BYTES_MAX or size > lo.INPUT_BYTES_MAX:
             return False
         self.memory.bytes[lo.INPUT_B : lo.INPUT_B + size] = blob.buffer
-        rows = self.scratch_table(len(starts), lo.ROW_WORDS)
-        rows[:, lo.X_DATA] = starts + lo.INPUT_B
-        rows[:, lo.X_DATA_BYTES] = sizes
+        write, count, width = self.memory.write_column, len(sizes), lo.ROW_WORDS
+        write(lo.X_DATA, width, count, [lo.INPUT_B + start for start in starts])
+        write(lo.X_DATA_BYTES, width, count, sizes)
         return True
 
     def keep_max_attempts(self, job_id: int, max_attempts: int) -> None:
@@ -357,7 +361,3 @@ class Store:
             payload, queue = kept
             self.memory.words[queue.at + lo.Q_LARGE] -= 1
             self.memory.state[lo.S_PAYLOAD_BYTES] -= len(payload)
-
-
-def _first(column: int | Sequence[int]) -> int:
-    return column if isinstance(column, int) else column[0]

@@ -1,9 +1,6 @@
 """What the array core tells: deliveries, dead letters, totals, the record of a push."""
 
-from collections.abc import Sequence
-from typing import Any
-
-import numpy as np
+from collections.abc import Iterable, Sequence
 
 from magicqueue_cores import records
 from magicqueue_cores.array_core.store import JOB_OVERHEAD_BYTES, Store
@@ -26,14 +23,14 @@ def delivery(store: Store, slots: list[int]) -> Delivery:
     if len(slots) == 1:
         return _delivery_of_one(store, slots[0])
     words, halves = store.memory.words, store.memory.halves
-    at: Any = lo.JOBS_W + np.asarray(slots, np.int64) * lo.JOB_WORDS
+    ats = [lo.JOBS_W + slot * lo.JOB_WORDS for slot in slots]
     return Delivery(
-        words[at + lo.J_ID].tolist(),
-        _payloads(store, slots, words[at + lo.J_BLOCK]),
-        halves[2 * at + lo.JH_PRIORITY].tolist(),
-        words[at + lo.J_CREATED].tolist(),
-        words[at + lo.J_RUN_AT].tolist(),
-        halves[2 * at + lo.JH_ATTEMPTS].tolist(),
+        [words[at + lo.J_ID] for at in ats],
+        _payloads(store, slots, [words[at + lo.J_BLOCK] for at in ats]),
+        [halves[2 * at + lo.JH_PRIORITY] for at in ats],
+        [words[at + lo.J_CREATED] for at in ats],
+        [words[at + lo.J_RUN_AT] for at in ats],
+        [halves[2 * at + lo.JH_ATTEMPTS] for at in ats],
     )
 
 
@@ -48,14 +45,15 @@ def _delivery_of_one(store: Store, slot: int) -> Delivery:
     )
 
 
-def _payloads(store: Store, slots: list[int], places: Any) -> list[bytes]:
+def _payloads(store: Store, slots: list[int], places: Iterable[int]) -> list[bytes]:
     if store.large:
         return [store.payload(slot) for slot in slots]
     view = store.memory.bytes
-    starts = lo.ARENA_B + 8 * (places >> lo.BLOCK_BITS) + lo.BLOCK_HEADER_BYTES
-    ends = starts + (places & lo.BLOCK_MASK)
-    spans = zip(starts.tolist(), ends.tolist(), strict=True)
-    return [view[start:end].tobytes() for start, end in spans]
+    payloads = []
+    for place in places:
+        start = lo.ARENA_B + 8 * (place >> lo.BLOCK_BITS) + lo.BLOCK_HEADER_BYTES
+        payloads.append(view[start : start + (place & lo.BLOCK_MASK)].tobytes())
+    return payloads
 
 
 def dead_page(

@@ -102,10 +102,14 @@ def _at(builder, pointer, place, pointee):
 
 
 def _view(element, pointee):
+    """The memory, an array or (compiled ahead of time) a pointer, as another pointer."""
+
     def typer(_typing, memory):
         def code(context, builder, signature, arguments):
-            array = context.make_array(signature.args[0])(context, builder, arguments[0])
-            return builder.bitcast(array.data, pointee.as_pointer())
+            kind, data = signature.args[0], arguments[0]
+            if isinstance(kind, types.Array):
+                data = context.make_array(kind)(context, builder, data).data
+            return builder.bitcast(data, pointee.as_pointer())
 
         return types.CPointer(element)(memory), code
 

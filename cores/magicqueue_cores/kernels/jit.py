@@ -1,9 +1,9 @@
 """How a kernel runs, decided in one place.
 
-An entry point (`@kernel("signature")`) is, in this order: the function of that name in
-`magicqueue_cores._kernels_aot`, if that was built; compiled by numba at import, or taken
-from numba's cache; or the plain Python function, when NUMBA_DISABLE_JIT=1. A `@part` is
-a piece of kernels and compiled into the entry points that use it.
+An entry point (`@kernel("signature")`) is compiled by numba at import, or taken from
+numba's cache; or it is the plain Python function, when NUMBA_DISABLE_JIT=1. A `@part` is a
+piece of kernels and compiled into the entry points that use it. (Where kernels were
+compiled ahead of time, `entry` takes those and nothing here is imported.)
 
 An entry point gets the memory as an array of words and hands pointers to its parts
 (`words_of`, `halves_of`, `bytes_of`): arrays would be seven registers each and counted by
@@ -15,19 +15,18 @@ in a folder named after the kernels' sources: numba itself would not notice a ch
 part, only in the entry point's own file.
 """
 
-import hashlib
-import importlib
 import logging
 import os
 import sys
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from types import ModuleType
 from typing import Any, Final, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+from magicqueue_cores.kernels import sources
 
 F = TypeVar("F", bound=Callable[..., Any])
 Memory: TypeAlias = NDArray[np.int64]
@@ -46,20 +45,11 @@ class Words(Protocol):
         """Set one element."""
 
 
-def _ahead_of_time() -> ModuleType | None:
-    try:
-        return importlib.import_module("magicqueue_cores._kernels_aot")
-    except ImportError:
-        return None
-
-
 def _cache_folder() -> Path:
     asked = os.environ.get("MAGICQUEUE_CACHE_DIR")
     base = Path(asked) if asked else Path.home() / ".cache" / "magicqueue"
     base.mkdir(mode=0o700, parents=True, exist_ok=True)
-    sources = sorted(Path(__file__).parent.glob("*.py"))
-    digest = hashlib.sha256(b"\0".join(path.read_bytes() for path in sources))
-    folder = base / f"kernels-{digest.hexdigest()[:16]}"
+    folder = base / f"kernels-{sources.digest()}"
     if not folder.exists():
         _log.warning("compiling the array core's kernels, once, into %s: some 10 s", folder)
         folder.mkdir(mode=0o700, exist_ok=True)
@@ -67,17 +57,14 @@ def _cache_folder() -> Path:
 
 
 def _mode() -> str:
-    if _aot is not None:
-        return "aot"
     disabled = os.environ.get("NUMBA_DISABLE_JIT", "0") not in {"", "0"}
     return "python" if disabled else "jit"
 
 
 if sys.byteorder != "little":
     raise ImportError("kernels read eight bytes as a little-endian number")
-_aot = _ahead_of_time()
 MODE: Final = _mode()
-"""How kernels run here: "aot", "jit" or "python"."""
+"""How kernels run that are not compiled ahead of time: "jit" or "python"."""
 
 if MODE == "jit":
     import numba
@@ -90,29 +77,31 @@ _compiled: Final[list[Any]] = []
 """The dispatchers, which own the machine code."""
 
 
-def require_compiled() -> None:
-    """Raise ImportError where kernels would run as plain Python, 100 times slower."""
-    if MODE == "python":
-        raise ImportError("numba compiles nothing: NUMBA_DISABLE_JIT is set")
+def as_array(words: memoryview) -> Memory:
+    """Give the memory as entry points take it."""
+    return np.frombuffer(words, np.int64)
+
+
+def compile_entry(function: Any, signature: str) -> Any:
+    """Compile an entry point for this processor.
+
+    It is called directly: numba's dispatcher, which would choose by the types of the
+    arguments, takes longer than a small kernel.
+    """
+    compiled: Any = numba.njit(signature, cache=True, nogil=True, error_model="numpy")(
+        function
+    )
+    _compiled.append(compiled)
+    (only,) = compiled.overloads.values()
+    return only.entry_point
 
 
 def kernel(signature: str) -> Callable[[F], F]:
-    """Make an entry point: its arguments' types are stated, as numba writes them.
-
-    What numba compiled is called directly: its dispatcher, which would choose by the
-    types of the arguments, takes longer than a small kernel.
-    """
+    """Make an entry point: its arguments' types are stated, as numba writes them."""
 
     def decorate(function: F) -> F:
-        if _aot is not None:
-            return getattr(_aot, function.__name__)  # type: ignore[no-any-return]
         if MODE == "jit":
-            compiled: Any = numba.njit(
-                signature, cache=True, nogil=True, error_model="numpy"
-            )(function)
-            _compiled.append(compiled)
-            (only,) = compiled.overloads.values()
-            return only.entry_point  # type: ignore[no-any-return]
+            return compile_entry(function, signature)  # type: ignore[no-any-return]
 
         @wraps(function)
         def plain(memory: Any, *numbers: int) -> int:

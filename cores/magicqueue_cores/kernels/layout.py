@@ -338,6 +338,7 @@ C_FAILB: Final = 8
 C_HEARTBEAT: Final = 9
 
 # What `act` does.
+V_COLUMNS: Final = 0
 V_FIND: Final = 1
 V_JUDGE: Final = 2
 V_PUSH: Final = 3

@@ -1,0 +1,25 @@
+"""Columns of a batch: one value for all jobs, or a sequence of one each."""
+
+from collections.abc import Sequence
+
+
+def first(column: int | Sequence[int]) -> int:
+    """Give the first job's value."""
+    return column if isinstance(column, int) else column[0]
+
+
+def clipped(column: int | Sequence[int], most: int) -> int | Sequence[int]:
+    """Give the column with no value above `most`."""
+    if isinstance(column, int):
+        return min(column, most)
+    return [min(value, most) for value in column]
+
+
+def spread(column: int | Sequence[int], count: int) -> Sequence[int]:
+    """Give a value for each of `count` jobs."""
+    return [column] * count if isinstance(column, int) else column
+
+
+def largest(column: int | Sequence[int]) -> int:
+    """Give the largest of the values."""
+    return column if isinstance(column, int) else max(column)
