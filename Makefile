@@ -8,7 +8,7 @@ STAMP := $(VENV)/.made-from-pyproject
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint fmt unit soak bench bench-quick bench-peers bench-durable clean
+.PHONY: help demo test test-all lint fmt unit soak bench bench-quick bench-peers bench-durable dist test-dist clean
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -72,6 +72,21 @@ bench-quick: $(BENCH_STAMP) ## The same with small sizes, to see that all runs (
 
 bench-peers: $(BENCH_STAMP) ## Compare with beanstalkd and Redis, in turn (5 minutes)
 	$(BENCH)/bin/python -m benchmarks.peers $(ARGS)
+
+DIST := .venv-dist
+DIST_STAMP := $(DIST)/.made-from-pyproject
+
+$(DIST_STAMP): pyproject.toml
+	$(PYTHON) -m venv --clear $(DIST)
+	$(DIST)/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(DIST)/bin/python -m pip install --quiet . --group build
+	@touch $@
+
+dist: $(DIST_STAMP) ## Build the executables and the platform wheel, into dist/ (10 minutes)
+	$(DIST)/bin/python packaging/dist.py $(ARGS)
+
+test-dist: $(STAMP) ## Test what is in dist/, where no Python can be reached
+	$(BIN)/python -m pytest tests/dist tests/server/test_process.py --executables $(ARGS)
 
 clean: ## Remove environments and caches
 	rm -rf .venv .venv-* build dist .asv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -5,9 +5,11 @@
 
 import logging
 
+import importlib.util
+
 from magicqueue_cores.contract import Core, CoreOptions, OnReady, RecordSink, WireDefaults
 
-__all__ = ["CORE_NAMES", "make_core"]
+__all__ = ["CORE_NAMES", "array_kernels", "make_core"]
 
 CORE_NAMES = ("auto", "array", "python")
 
@@ -66,3 +68,15 @@ def _array_core(
             "choose the python core"
         ) from error
     return ArrayCore(options, on_ready=on_ready, record=record, wire=wire)
+
+
+def array_kernels() -> str:
+    """Say how the array core's kernels run here, without compiling any."""
+    from magicqueue_cores.kernels import ahead  # noqa: PLC0415 - only if asked
+
+    built = ahead.extension()
+    if built is not None:
+        return f"compiled ahead of time for {built.LEVEL}"
+    if importlib.util.find_spec("numba") is not None:
+        return "compiled by numba for this processor"
+    return "not here, it needs magicqueue[array]"

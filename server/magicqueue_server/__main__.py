@@ -2,7 +2,8 @@
 
 import click
 
-from magicqueue_server.cli import serve, version
+from magicqueue_server.about import version
+from magicqueue_server.cli import serve
 from magicqueue_server.wal.commands import backup, wal
 
 

@@ -1,7 +1,6 @@
 """`magicqueue serve`: options in, a running server out, and what it says to people."""
 
 import asyncio
-import importlib.metadata
 import os
 import sys
 from pathlib import Path
@@ -9,20 +8,14 @@ from typing import Any, NoReturn
 
 import click
 
+from magicqueue_cores import array_kernels
 from magicqueue_server import app, config, logs, loop, memory
+from magicqueue_server.about import version
 from magicqueue_server.options import OPTIONS, Option
 
 EXIT_CANNOT_START = 1
 EXIT_BAD_OPTION = 2
 EXIT_DISK_FAILED = 4
-
-
-def version() -> str:
-    """Give the version of the installed package."""
-    try:
-        return importlib.metadata.version("magicqueue")
-    except importlib.metadata.PackageNotFoundError:
-        return "0+uninstalled"
 
 
 def _click_option(option: Option) -> click.Option:
@@ -91,7 +84,9 @@ def _announce(server: app.App) -> None:
     memory.tune_collector()
     running = loop.loop_name(asyncio.get_running_loop())
     click.echo(f"magicqueue {version()} listens on {server.address}")
-    click.echo(f"{server.engine.core.name} core on {running}")
+    core = server.engine.core.name
+    how = f" ({array_kernels()})" if core == "array" else ""
+    click.echo(f"{core} core{how} on {running}")
     for line in server.about_jobs():
         click.echo(line)
     if not app.is_loopback(server.address):

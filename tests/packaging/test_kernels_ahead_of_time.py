@@ -52,8 +52,8 @@ def kernels(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_it_is_a_core_like_any_other(kernels: Path, level: str) -> None:
     program = (
         "import ahead_of_time\n"
-        "from magicqueue_cores.kernels.entry import PROCESSOR\n"
-        "print(PROCESSOR)\n"
+        "from magicqueue_cores import _kernels_aot\n"
+        "print(_kernels_aot.LEVEL)\n"
     )
     chosen = _run(kernels, level, "-c", program).stdout.strip()
     if chosen != level:

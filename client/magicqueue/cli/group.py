@@ -1,9 +1,11 @@
 """Which commands there are, and where. A command's module is imported when it is used.
 
 The commands of other packages, the server's above all, are entry points of the group
-"magicqueue.commands", since the client must work without a server's code.
+"magicqueue.commands", since the client must work without a server's code; what --version
+tells is one of "magicqueue.about".
 """
 
+from collections.abc import Iterable
 from difflib import get_close_matches
 from importlib import import_module
 from typing import Any, Final, NoReturn
@@ -13,6 +15,7 @@ import click
 from magicqueue.cli import interrupts
 
 PLUGINS: Final = "magicqueue.commands"
+ABOUT: Final = "magicqueue.about"
 
 _SECTIONS: Final[dict[str, dict[str, tuple[str, str]]]] = {
     "Jobs": {
@@ -130,9 +133,14 @@ class LazyGroup(click.Group):
                 formatter.write_dl(rows)
 
 
-def _plugins() -> dict[str, Any]:
-    from importlib.metadata import entry_points  # noqa: PLC0415 - slow
+def entry_points(group: str) -> Iterable[Any]:
+    """Give what packages offer to a group."""
+    from importlib import metadata  # noqa: PLC0415 - slow
 
+    return metadata.entry_points(group=group)
+
+
+def _plugins() -> dict[str, Any]:
     return {entry.name: entry for entry in entry_points(group=PLUGINS)}
 
 
@@ -145,10 +153,22 @@ def _no_server_here(name: str) -> NoReturn:
 
 def _show_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:  # noqa: FBT001 - click's signature
     if value:
-        from magicqueue import __version__  # noqa: PLC0415 - slow
-
-        click.echo(f"magicqueue {__version__}")
+        for line in _about():
+            click.echo(line)
         ctx.exit()
+
+
+def _about() -> Iterable[str]:
+    """Say what this is; the server knows more of it than the client."""
+    for about in entry_points(group=ABOUT):
+        try:
+            lines: Iterable[str] = about.load()()
+        except ModuleNotFoundError:
+            continue
+        return lines
+    from magicqueue import __version__  # noqa: PLC0415 - slow
+
+    return (f"magicqueue {__version__}",)
 
 
 @click.group(

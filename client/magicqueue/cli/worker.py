@@ -1,6 +1,7 @@
 """`magicqueue worker`: run a handler on the jobs of a queue, in one process or more."""
 
 import os
+import sys
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +16,12 @@ from magicqueue.errors import HandlerNotFound
 from magicqueue.worker_options import BATCH_SIZE, GRACE_S, LEASE_S
 
 _PROCESSES_MAX: Final = 1024
+_NO_PYTHON_OF_YOURS: Final = """\
+a worker imports your code, and this executable has a Python of its own that cannot. Run \
+it with the Python that your code runs with (3.11 or later):
+
+  python -m pip install magicqueue
+  python -m magicqueue worker {}"""
 _LEVELS: Final = ("debug", "info", "warning", "error")
 
 
@@ -103,6 +110,8 @@ def worker(  # noqa: PLR0913 - one for each option
     second one ends it at once; what it held goes back to the queue. A server that is not
     there is waited for.
     """
+    if getattr(sys, "frozen", False):
+        raise click.UsageError(_NO_PYTHON_OF_YOURS.format(" ".join(sys.argv[2:])))
     if inline and concurrency is not None:
         raise click.UsageError("--inline runs one handler at a time: leave out -c")
     plan = WorkerPlan(

@@ -1,0 +1,217 @@
+"""Build what is downloaded: a platform wheel, a standalone folder, a single executable.
+
+    make dist        # in an environment of its own, about ten minutes on two cores
+
+1. `aot.py` compiles the kernels ahead of time.
+2. A wheel is made of a copy of the sources with those kernels and the commit's name in it,
+   and installed here: the executables are made of the package that others install.
+3. Nuitka compiles it to C and packs it with the interpreter, once as a folder (for the
+   tar.gz, which starts fastest) and once as one file (which unpacks itself at each start).
+
+numba, llvmlite and numpy stay outside: kernels are machine code already. Patchelf (needed)
+and ccache (not needed) come from Debian where this runs as root.
+"""
+
+import argparse
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import tomllib
+from pathlib import Path
+from typing import Final
+
+import aot
+
+BUILD: Final = aot.ROOT / "build"
+DIST: Final = aot.ROOT / "dist"
+SITE: Final = Path(sys.prefix) / "lib" / f"python3.{sys.version_info[1]}" / "site-packages"
+_COPIED: Final = (
+    *("client", "cores", "server", "packaging"),
+    *("pyproject.toml", "README.md", "CHANGELOG.md", "LICENSE"),
+)
+_OUTSIDE: Final = (
+    *("numba", "numpy", "llvmlite", "nuitka", "pytest", "hypothesis"),
+    *("magicqueue.demo", "magicqueue.demo_processes", "magicqueue.demo_report"),
+    *("magicqueue.demo_work", "magicqueue_cores.kernels.jit"),
+    *("magicqueue_cores.kernels.driver", "magicqueue_cores.kernels.verbs"),
+    *("IPython", "tkinter", "unittest", "pydoc", "setuptools", "pip", "cython"),
+)
+_BESIDE: Final = ("magicqueue.toml", "magicqueue.service")
+
+
+def main() -> None:
+    """Build all, or the wheel alone."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--wheel-only", action="store_true")
+    only = parser.parse_args().wheel_only
+    sys.path[:0] = [str(aot.ROOT / source) for source in aot.SOURCES]
+    try:
+        if not only:
+            _have_tools()
+        kernels = aot.build(BUILD / "kernels")
+        _say(f"kernels: {kernels.stat().st_size:,} bytes")
+        wheel = _wheel(_stage(), kernels)
+        _say(wheel.name)
+        if not only:
+            _executables(wheel)
+    except aot.BuildError as error:
+        sys.exit(f"dist.py: {error}")
+
+
+def version() -> str:
+    """Give the version that is being built."""
+    project = tomllib.loads((aot.ROOT / "pyproject.toml").read_text())["project"]
+    return str(project["version"])
+
+
+def commit() -> str:
+    """Name the commit, with "+" behind it if files differ from it."""
+    git = ("git", "-C", aot.ROOT)
+    try:
+        name = aot.run(*git, "rev-parse", "--short=12", "HEAD").strip()
+        changed = aot.run(*git, "status", "--porcelain", "--untracked-files=no").strip()
+    except (aot.BuildError, FileNotFoundError):
+        return "unknown"
+    return f"{name}{'+' if changed else ''}"
+
+
+def _say(what: str) -> None:
+    sys.stdout.write(f"== {what}\n")
+    sys.stdout.flush()
+
+
+def _have_tools() -> None:
+    missing = [tool for tool in ("patchelf", "ccache") if shutil.which(tool) is None]
+    if missing and os.geteuid() == 0 and shutil.which("apt-get"):
+        _say(f"installing {' and '.join(missing)}")
+        quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+        for command in (("update", "-qq"), ("install", "-y", "-qq", *missing)):
+            subprocess.run(("apt-get", *command), env=quiet, check=False)  # noqa: S607 - Debian's
+    aot.require({"patchelf": "patchelf (Debian: patchelf)"})
+    if shutil.which("ccache") is None:
+        _say("ccache is not here: the next build will take as long as this one")
+
+
+def _stage() -> Path:
+    """Copy the sources, and write the commit's name beside them."""
+    stage = BUILD / "stage"
+    shutil.rmtree(stage, ignore_errors=True)
+    stage.mkdir(parents=True)
+    junk = shutil.ignore_patterns("__pycache__", "*.so", "_build.py")
+    for name in _COPIED:
+        source = aot.ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, stage / name, ignore=junk)
+        else:
+            shutil.copy2(source, stage / name)
+    build = stage / "server" / "magicqueue_server" / "_build.py"
+    build.write_text(f'"""Written by the build."""\n\nCOMMIT = "{commit()}"\n')
+    return stage
+
+
+def _pip(*arguments: str | Path, env: dict[str, str] | None = None) -> None:
+    aot.run(sys.executable, "-m", "pip", "--quiet", *arguments, env=env)
+
+
+def _wheel(stage: Path, kernels: Path) -> Path:
+    """Make the platform wheel; gives its path."""
+    DIST.mkdir(exist_ok=True)
+    for old in DIST.glob("*.whl"):
+        old.unlink()
+    env = {**os.environ, "MAGICQUEUE_KERNELS": str(kernels)}
+    _pip("wheel", "--no-deps", "--no-build-isolation", "-w", DIST, stage, env=env)
+    (wheel,) = DIST.glob("*.whl")
+    return wheel
+
+
+def _executables(wheel: Path) -> None:
+    """Make the folder and the single file, of the wheel and what it needs."""
+    _pip("install", "--force-reinstall", "--no-deps", wheel)
+    for library in SITE.rglob("*.so"):
+        subprocess.run(("strip", "--strip-unneeded", library), check=False)  # noqa: S607 - binutils
+    name = f"magicqueue-{version()}-linux-{platform.machine()}"
+    folder = _nuitka("standalone") / "executable.dist"
+    _strip(folder)
+    for beside in _BESIDE:
+        shutil.copy2(aot.ROOT / "packaging" / beside, folder)
+    shutil.copy2(aot.ROOT / "LICENSE", folder)
+    _licences(folder)
+    archive = DIST / f"{name}.tar.gz"
+    with tarfile.open(archive, "w:gz") as tar:
+        tar.add(folder, name)
+    shutil.rmtree(DIST / name, ignore_errors=True)
+    shutil.copytree(folder, DIST / name)
+    single = DIST / f"{name}.bin"
+    shutil.copy2(_nuitka("onefile") / "magicqueue", single)
+    size = sum(path.stat().st_size for path in folder.rglob("*"))
+    _say(f"folder: {size:,} bytes")
+    for made in (archive, single):
+        _say(f"{made.name}: {made.stat().st_size:,} bytes")
+
+
+def _nuitka(mode: str) -> Path:
+    """Run Nuitka; gives the folder with what it made."""
+    output = BUILD / mode
+    shutil.rmtree(output, ignore_errors=True)
+    env = {
+        **os.environ,
+        "NUITKA_CACHE_DIR": str(BUILD / "nuitka-cache"),
+        "CCACHE_DIR": str(BUILD / "ccache"),
+        "PYTHONPATH": "",
+    }
+    command = [
+        *(sys.executable, "-m", "nuitka", f"--mode={mode}", "--deployment"),
+        *("--python-flag=no_site,isolated", "--assume-yes-for-downloads=no"),
+        *(f"--output-dir={output}", "--output-filename=magicqueue", "--quiet"),
+        *("--include-distribution-metadata=magicqueue", "--include-package=crc32c"),
+        *("--include-package=uvloop", "--include-package=magicqueue"),
+        *("--include-package=magicqueue_cores", "--include-package=magicqueue_server"),
+        f"--nofollow-import-to={','.join(_OUTSIDE)}",
+        *_system_libraries(),
+        str(aot.ROOT / "packaging" / "executable.py"),
+    ]
+    with (BUILD / f"{mode}.log").open("w") as log:
+        _say(f"Nuitka, {mode}: {log.name}")
+        done = subprocess.run(
+            command,
+            env=env,
+            cwd=BUILD,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+    if done.returncode:
+        raise aot.BuildError(f"Nuitka failed:\n{Path(log.name).read_text()[-3000:]}")
+    return output
+
+
+def _system_libraries() -> list[str]:
+    """Take along libz, which an interpreter needs and a small system may not have."""
+    linked = aot.run("ldd", os.path.realpath(sys.executable))
+    found = re.search(r"libz\.so\.1 => (\S+)", linked)
+    return [f"--include-data-files={found[1]}=libz.so.1"] if found else []
+
+
+def _strip(folder: Path) -> None:
+    for path in (folder / "magicqueue", *folder.rglob("*.so"), *folder.rglob("*.so.*")):
+        subprocess.run(("strip", "--strip-unneeded", path), check=False)  # noqa: S607 - binutils
+
+
+def _licences(folder: Path) -> None:
+    """Gather the licences of what is inside."""
+    target = folder / "licences"
+    target.mkdir(exist_ok=True)
+    for package in ("click", "crc32c", "msgspec", "orjson", "rich", "uvloop", "pygments"):
+        for info in SITE.glob(f"{package}-*.dist-info"):
+            for text in info.rglob("*LICEN*"):
+                if text.is_file():
+                    shutil.copy2(text, target / f"{package}-{text.name}")
+
+
+if __name__ == "__main__":
+    main()

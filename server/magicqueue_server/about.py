@@ -1,0 +1,39 @@
+"""What runs here, for people who report a fault: version, commit, build, core, Python.
+
+A wheel or executable has a module `_build`, which its build wrote; a source tree has none.
+"""
+
+import importlib
+import importlib.metadata
+import importlib.util
+import platform
+import sys
+from collections.abc import Iterator
+
+from magicqueue_cores import array_kernels
+
+
+def version() -> str:
+    """Give the version of the installed package."""
+    try:
+        return importlib.metadata.version("magicqueue")
+    except importlib.metadata.PackageNotFoundError:
+        return "0+uninstalled"
+
+
+def lines() -> Iterator[str]:
+    """Say what this is, a line a thing (`magicqueue --version`)."""
+    yield f"magicqueue {version()}"
+    yield f"build: {_build()}"
+    yield f"array core: {array_kernels()}"
+    loop = "uvloop" if importlib.util.find_spec("uvloop") else "asyncio"
+    yield f"Python {platform.python_version()}, {loop}, {platform.machine()}"
+
+
+def _build() -> str:
+    kind = "executable" if getattr(sys, "frozen", False) else "package"
+    try:
+        made = importlib.import_module("magicqueue_server._build")
+    except ImportError:
+        return f"{kind}, from source"
+    return f"{kind}, commit {made.COMMIT}"
