@@ -86,7 +86,9 @@ dist: $(DIST_STAMP) ## Build the executables and the platform wheel, into dist/ 
 	$(DIST)/bin/python packaging/dist.py $(ARGS)
 
 test-dist: $(STAMP) ## Test what is in dist/, where no Python can be reached
-	$(BIN)/python -m pytest tests/dist tests/server/test_process.py --executables $(ARGS)
+	@ls dist/magicqueue-*-linux-*/magicqueue >/dev/null 2>&1 || { echo "nothing in dist/: run make dist first"; exit 1; }
+	MAGICQUEUE_TEST_EXECUTABLE=$$(ls -d $(CURDIR)/dist/magicqueue-*-linux-*/magicqueue) \
+	  $(BIN)/python -m pytest tests/dist tests/server/test_process.py $(ARGS)
 
 clean: ## Remove environments and caches
 	rm -rf .venv .venv-* build dist .asv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

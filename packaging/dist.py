@@ -36,10 +36,11 @@ _COPIED: Final = (
 _OUTSIDE: Final = (
     *("numba", "numpy", "llvmlite", "nuitka", "pytest", "hypothesis"),
     *("magicqueue.demo", "magicqueue.demo_processes", "magicqueue.demo_report"),
-    *("magicqueue.demo_work", "magicqueue_cores.kernels.jit"),
-    *("magicqueue_cores.kernels.driver", "magicqueue_cores.kernels.verbs"),
+    "magicqueue.demo_work",
     *("IPython", "tkinter", "unittest", "pydoc", "setuptools", "pip", "cython"),
 )
+_KERNELS_INSIDE: Final = {"__init__", "ahead", "entry", "layout", "sources"}
+_WITH_LIBRARIES: Final = ("crc32c", "magicqueue_cores", "msgspec", "orjson", "uvloop")
 _BESIDE: Final = ("magicqueue.toml", "magicqueue.service")
 
 
@@ -131,8 +132,8 @@ def _wheel(stage: Path, kernels: Path) -> Path:
 def _executables(wheel: Path) -> None:
     """Make the folder and the single file, of the wheel and what it needs."""
     _pip("install", "--force-reinstall", "--no-deps", wheel)
-    for library in SITE.rglob("*.so"):
-        subprocess.run(("strip", "--strip-unneeded", library), check=False)  # noqa: S607 - binutils
+    for package in _WITH_LIBRARIES:
+        _strip(SITE / package)
     name = f"magicqueue-{version()}-linux-{platform.machine()}"
     folder = _nuitka("standalone") / "executable.dist"
     _strip(folder)
@@ -165,12 +166,12 @@ def _nuitka(mode: str) -> Path:
     }
     command = [
         *(sys.executable, "-m", "nuitka", f"--mode={mode}", "--deployment"),
-        *("--python-flag=no_site,isolated", "--assume-yes-for-downloads=no"),
+        "--python-flag=no_site,isolated",
         *(f"--output-dir={output}", "--output-filename=magicqueue", "--quiet"),
         *("--include-distribution-metadata=magicqueue", "--include-package=crc32c"),
         *("--include-package=uvloop", "--include-package=magicqueue"),
         *("--include-package=magicqueue_cores", "--include-package=magicqueue_server"),
-        f"--nofollow-import-to={','.join(_OUTSIDE)}",
+        f"--nofollow-import-to={','.join((*_OUTSIDE, *_kernel_sources()))}",
         *_system_libraries(),
         str(aot.ROOT / "packaging" / "executable.py"),
     ]
@@ -190,6 +191,13 @@ def _nuitka(mode: str) -> Path:
     return output
 
 
+def _kernel_sources() -> list[str]:
+    """Name the modules that were compiled ahead of time."""
+    folder = aot.ROOT / "cores" / "magicqueue_cores" / "kernels"
+    modules = sorted({path.stem for path in folder.glob("*.py")} - _KERNELS_INSIDE)
+    return [f"magicqueue_cores.kernels.{module}" for module in modules]
+
+
 def _system_libraries() -> list[str]:
     """Take along libz, which an interpreter needs and a small system may not have."""
     linked = aot.run("ldd", os.path.realpath(sys.executable))
@@ -198,7 +206,7 @@ def _system_libraries() -> list[str]:
 
 
 def _strip(folder: Path) -> None:
-    for path in (folder / "magicqueue", *folder.rglob("*.so"), *folder.rglob("*.so.*")):
+    for path in folder.rglob("*.so"):
         subprocess.run(("strip", "--strip-unneeded", path), check=False)  # noqa: S607 - binutils
 
 

@@ -3,9 +3,8 @@
 `contract` is the one interface; `make_core` is the only place that names the cores.
 """
 
-import logging
-
 import importlib.util
+import logging
 
 from magicqueue_cores.contract import Core, CoreOptions, OnReady, RecordSink, WireDefaults
 

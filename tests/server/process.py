@@ -13,18 +13,25 @@ from typing import Self
 
 ROOT = Path(__file__).parents[2]
 SOURCES = ("client", "cores", "server")
+EXECUTABLE = os.environ.get("MAGICQUEUE_TEST_EXECUTABLE")
+"""Set by `make test-dist`: servers are this instead of the sources."""
 
 
 def environment(extra: dict[str, str] | None = None) -> dict[str, str]:
     """This process's environment without the server's own variables, and with `extra`."""
     ours = ("MAGICQUEUE_", "PORT", "PERSIST", "UNIX_SOCKET")
     env = {name: text for name, text in os.environ.items() if not name.startswith(ours)}
-    env["PYTHONPATH"] = os.pathsep.join(str(ROOT / source) for source in SOURCES)
+    if EXECUTABLE is None:
+        env["PYTHONPATH"] = os.pathsep.join(str(ROOT / source) for source in SOURCES)
+    else:
+        env["PATH"] = ""
     return env | (extra or {})
 
 
 def serve_command(*options: str) -> list[str]:
-    """The command line of a server."""
+    """The command line of a server: of the executable, where that is what is tested."""
+    if EXECUTABLE is not None:
+        return [EXECUTABLE, "serve", *options]
     return [sys.executable, "-m", "magicqueue_server", "serve", *options]
 
 

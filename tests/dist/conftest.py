@@ -1,0 +1,60 @@
+"""Fixtures: the executables in dist/, in an environment where no Python can be reached."""
+
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="session")
+def folder_executable() -> str:
+    """The executable of the standalone folder."""
+    path = os.environ.get("MAGICQUEUE_TEST_EXECUTABLE")
+    if path is None:
+        pytest.skip("`make test-dist` tests the executables that `make dist` builds")
+    return path
+
+
+@pytest.fixture(scope="session")
+def single_executable(folder_executable: str) -> str:
+    """The executable that is one file."""
+    (path,) = Path(folder_executable).parents[1].glob("magicqueue-*.bin")
+    return str(path)
+
+
+@pytest.fixture(params=["folder_executable", "single_executable"])
+def executable(request: pytest.FixtureRequest) -> str:
+    """Each of the two."""
+    path: str = request.getfixturevalue(request.param)
+    return path
+
+
+@pytest.fixture
+def bare(tmp_path: Path) -> dict[str, str]:
+    """An environment with an empty PATH and nothing of Python's."""
+    return {"PATH": "", "HOME": str(tmp_path), "TMPDIR": str(tmp_path)}
+
+
+@pytest.fixture
+def run(bare: dict[str, str], tmp_path: Path) -> Run:
+    """Run a command line of an executable to its end."""
+
+    def run_it(
+        executable: str, *arguments: str, **more: str
+    ) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [executable, *arguments],
+            env=bare | more,
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    return run_it

@@ -1,0 +1,82 @@
+"""The executable answers, byte for byte, what the package answers, and logs the same."""
+
+import random
+import re
+from pathlib import Path
+
+import pytest
+
+from differential.line_makers import Lines
+from dist.serving import FROM_SOURCE, serving
+from magicqueue_server.wal import tools
+
+CORES = pytest.mark.parametrize("core", ["array", "python"])
+_TIMES = re.compile(rb'"(created_at|run_at|died_at|lease_until|oldest_ready_ms|uptime_ms)":\d+')
+
+
+def _session(seed: int) -> list[bytes]:
+    """Lines of a client that waits for nothing: so the replies depend on them alone."""
+    made = Lines(random.Random(seed))
+    lines = []
+    for _ in range(1500):
+        line = made.line()
+        upper = line.upper()
+        if b"STATS" in upper or b"HELLO" in upper or not line.strip():
+            continue
+        if b"PULL" in upper and b'"TIMEOUT":0' not in upper:
+            continue
+        if b"DELAY" in upper or b"RUN_AT" in upper or b"BACKOFF" in upper:
+            continue
+        if b'"LEASE":' in upper or b"MEMORY" in upper:
+            continue
+        lines.append(line if line.endswith(b"\n") else line + b"\n")
+    return lines
+
+
+def _replies(command: list[str], folder: Path, core: str, lines: list[bytes]) -> list[bytes]:
+    folder.mkdir()
+    with serving(command, folder, "--core", core) as server, server.connect() as peer:
+        replies = peer.ask(b'{"cmd":"PING"}\n' + b"".join(lines), len(lines) + 1)
+        return _TIMES.sub(rb'"\1":0', replies).splitlines()
+
+
+@CORES
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_recorded_session(
+    executable: str, tmp_path: Path, core: str, seed: int
+) -> None:
+    lines = _session(seed)
+    assert len(lines) > 300
+    ours = _replies(FROM_SOURCE, tmp_path / "package", core, lines)
+    theirs = _replies([executable], tmp_path / "executable", core, lines)
+    assert len({line[:20] for line in ours}) > 10
+    assert theirs == ours
+
+
+@CORES
+@pytest.mark.parametrize("writer", ["package", "executable"])
+def test_a_log_opens_in_the_other(
+    folder_executable: str, tmp_path: Path, core: str, writer: str
+) -> None:
+    commands = [FROM_SOURCE, [folder_executable]]
+    first, second = commands if writer == "package" else commands[::-1]
+    options = ("--persist", "--data-dir", str(tmp_path / "log"), "--core", core)
+    batch = b",".join(b'{"data":{"n":%d},"priority":%d}' % (n, n % 3) for n in range(100))
+    lines = (
+        b'{"cmd":"PUSHB","queue":"q","jobs":[%b]}\n' % batch,
+        b'{"cmd":"PULLB","queue":"q","count":10}\n{"cmd":"ACKB","ids":[3,6]}\n',
+        b'{"cmd":"FAIL","id":9,"error":"no \xc3\xa9"}\n',
+        b'{"cmd":"PAUSE","queue":"other"}\n',
+    )
+    told = [b'{"cmd":"GETJOB","id":%d}\n' % n for n in (1, 3, 9, 100)]
+    told += [b'{"cmd":"PULLB","queue":"q","count":100,"timeout":0}\n']
+    with serving(first, tmp_path, *options) as server, server.connect() as peer:
+        assert peer.ask(b"".join(lines), 5).count(b'{"ok":true') == 5
+        before = peer.ask(b"".join(told[:4]), 4)
+    with serving(second, tmp_path, *options) as server, server.connect() as peer:
+        assert peer.ask(b"".join(told[:4]), 4) == before
+        rest = peer.ask(told[4], 1)
+        assert rest.count(b'"id":') == 98 - rest.count(b'"ok":false')
+    with serving(first, tmp_path, *options) as server, server.connect() as peer:
+        assert b'"state":"' in peer.ask(told[3], 1)
+    assert tools.check(tmp_path / "log").state == "ok"
