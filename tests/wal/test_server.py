@@ -71,6 +71,16 @@ def test_a_stop_with_many_jobs_is_quick(tmp_path: Path) -> None:
         assert connection.ask(cmd="STATS")["queued"] == 200_000
 
 
+def test_a_stop_while_a_sync_is_under_way_is_a_clean_one(tmp_path: Path) -> None:
+    for _ in range(6):
+        with serving(tmp_path) as server:
+            with closing(Connection(server)) as connection:
+                connection.ask(cmd="PUSH", queue="q", data=1)
+                connection.ask(cmd="PULL", queue="q")
+            assert server.stop() == 0, server.output
+        assert "the log failed" not in server.output
+
+
 def test_a_second_server_is_refused(tmp_path: Path) -> None:
     with serving(tmp_path) as server:
         other = Server(tmp_path / "elsewhere", log=tmp_path / "log")

@@ -77,7 +77,7 @@ class Persistence:
                     else:
                         ended.set_exception(error)
 
-                self._tasks.run(lambda: self.log.journal.close(clean=True), done)
+                self._tasks.run_last(lambda: self.log.journal.close(clean=True), done)
                 await ended
         finally:
             self._tasks.close()

@@ -37,16 +37,20 @@ class LoopTasks:
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._jobs: queue.SimpleQueue[tuple[Call, Done] | None] = queue.SimpleQueue()
+        self._ending = False
         self._timers: set[asyncio.TimerHandle] = set()
         self._thread = threading.Thread(target=self._work, name="log", daemon=True)
         self._thread.start()
 
     def soon(self, call: Call) -> None:
         """Call when what runs now has returned."""
-        self._loop.call_soon(call)
+        if not self._ending:
+            self._loop.call_soon(call)
 
     def later(self, delay_ms: int, call: Call) -> None:
         """Call after a while."""
+        if self._ending:
+            return
 
         def fire() -> None:
             self._timers.discard(timer)
@@ -57,10 +61,19 @@ class LoopTasks:
 
     def run(self, job: Call, done: Done) -> None:
         """Run a blocking job after the earlier ones, then `done` with its error."""
-        self._jobs.put((job, done))
+        if not self._ending:
+            self._jobs.put((job, done))
+
+    def run_last(self, job: Call, done: Done) -> None:
+        """Run a job and take no more: an earlier one's end may still ask for another."""
+        self.run(job, done)
+        self._ending = True
+        for timer in self._timers:
+            timer.cancel()
 
     def close(self) -> None:
         """End the thread after the jobs it has, and call nothing later any more."""
+        self._ending = True
         for timer in self._timers:
             timer.cancel()
         self._jobs.put(None)
