@@ -37,6 +37,7 @@ _OUTSIDE: Final = (
     *("numba", "numpy", "llvmlite", "nuitka", "pytest", "hypothesis"),
     *("magicqueue.demo", "magicqueue.demo_processes", "magicqueue.demo_report"),
     "magicqueue.demo_work",
+    *("pygments", "markdown_it", "rich.syntax", "rich.markdown", "rich.traceback"),
     *("IPython", "tkinter", "unittest", "pydoc", "setuptools", "pip", "cython"),
 )
 _KERNELS_INSIDE: Final = {"__init__", "ahead", "entry", "layout", "sources"}
@@ -206,15 +207,18 @@ def _system_libraries() -> list[str]:
 
 
 def _strip(folder: Path) -> None:
+    """Strip libraries: into another file each, since one may be in use by this process."""
     for path in folder.rglob("*.so"):
-        subprocess.run(("strip", "--strip-unneeded", path), check=False)  # noqa: S607 - binutils
+        stripped = path.with_suffix(".stripped")
+        aot.run("strip", "--strip-unneeded", "-o", stripped, path)
+        stripped.replace(path)
 
 
 def _licences(folder: Path) -> None:
     """Gather the licences of what is inside."""
     target = folder / "licences"
     target.mkdir(exist_ok=True)
-    for package in ("click", "crc32c", "msgspec", "orjson", "rich", "uvloop", "pygments"):
+    for package in ("click", "crc32c", "msgspec", "orjson", "rich", "uvloop"):
         for info in SITE.glob(f"{package}-*.dist-info"):
             for text in info.rglob("*LICEN*"):
                 if text.is_file():
