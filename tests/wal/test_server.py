@@ -1,5 +1,6 @@
 """A real server with a log: starts, stops, and disks that are full, slow or broken."""
 
+import asyncio
 import errno
 import os
 import shutil
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 from magicqueue_server.wal import format as fmt
+from magicqueue_server.wal.tasks import LoopTasks
 from wal.server_process import Connection, Server, serving
 
 Request = dict[str, Any]
@@ -71,14 +73,26 @@ def test_a_stop_with_many_jobs_is_quick(tmp_path: Path) -> None:
         assert connection.ask(cmd="STATS")["queued"] == 200_000
 
 
-def test_a_stop_while_a_sync_is_under_way_is_a_clean_one(tmp_path: Path) -> None:
-    for _ in range(6):
-        with serving(tmp_path) as server:
-            with closing(Connection(server)) as connection:
-                connection.ask(cmd="PUSH", queue="q", data=1)
-                connection.ask(cmd="PULL", queue="q")
-            assert server.stop() == 0, server.output
-        assert "the log failed" not in server.output
+def test_nothing_is_written_behind_the_end() -> None:
+    """The end of a sync asks for a mark, also when the files are about to be closed."""
+    done: list[str] = []
+
+    async def end() -> None:
+        ended, tasks = asyncio.Event(), LoopTasks()
+
+        def mark(_error: BaseException | None) -> None:
+            tasks.run(lambda: done.append("mark"), print)
+            tasks.soon(lambda: done.append("flush"))
+            tasks.later(0, lambda: done.append("later"))
+
+        tasks.later(0, lambda: done.append("timer"))
+        tasks.run(lambda: done.append("sync"), mark)
+        tasks.run_last(lambda: done.append("close"), lambda _error: ended.set())
+        await ended.wait()
+        tasks.close()
+
+    asyncio.run(end())
+    assert done == ["sync", "close"]
 
 
 def test_a_second_server_is_refused(tmp_path: Path) -> None:
