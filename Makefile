@@ -8,7 +8,7 @@ STAMP := $(VENV)/.made-from-pyproject
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint fmt unit soak bench bench-quick bench-peers bench-durable dist test-dist clean
+.PHONY: help demo test test-all lint fmt unit soak bench bench-quick bench-peers bench-durable dist test-dist bench-dist clean
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -89,6 +89,9 @@ test-dist: $(STAMP) ## Test what is in dist/, where no Python can be reached
 	@ls dist/magicqueue-*-linux-*/magicqueue >/dev/null 2>&1 || { echo "nothing in dist/: run make dist first"; exit 1; }
 	MAGICQUEUE_TEST_EXECUTABLE=$$(ls -d $(CURDIR)/dist/magicqueue-*-linux-*/magicqueue) \
 	  $(BIN)/python -m pytest tests/dist tests/server/test_process.py $(ARGS)
+
+bench-dist: ## Compare what is in dist/ with the package, under the same Python (2 minutes)
+	$(DIST)/bin/python -m benchmarks.executables $(ARGS)
 
 clean: ## Remove environments and caches
 	rm -rf .venv .venv-* build dist .asv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

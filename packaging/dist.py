@@ -1,12 +1,13 @@
 """Build what is downloaded: a platform wheel, a standalone folder, a single executable.
 
-    make dist        # in an environment of its own, about ten minutes on two cores
+    make dist        # in an environment of its own, some minutes on two cores
 
 1. `aot.py` compiles the kernels ahead of time.
 2. A wheel is made of a copy of the sources with those kernels and the commit's name in it,
    and installed here: the executables are made of the package that others install.
-3. Nuitka compiles it to C and packs it with the interpreter, once as a folder (for the
-   tar.gz, which starts fastest) and once as one file (which unpacks itself at each start).
+3. Nuitka packs it with the interpreter, once as a folder (for the tar.gz, which starts
+   fastest) and once as one file (which unpacks itself at each start). Modules stay
+   bytecode (`keep_bytecode` says why).
 
 numba, llvmlite and numpy stay outside: kernels are machine code already. Patchelf (needed)
 and ccache (not needed) come from Debian where this runs as root.
@@ -168,6 +169,7 @@ def _nuitka(mode: str) -> Path:
     command = [
         *(sys.executable, "-m", "nuitka", f"--mode={mode}", "--deployment"),
         "--python-flag=no_site,isolated",
+        f"--user-plugin={aot.ROOT / 'packaging' / 'keep_bytecode.py'}",
         *(f"--output-dir={output}", "--output-filename=magicqueue", "--quiet"),
         *("--include-distribution-metadata=magicqueue", "--include-package=crc32c"),
         *("--include-package=uvloop", "--include-package=magicqueue"),
