@@ -6,7 +6,14 @@ The executable is also smaller and is built in a fraction of the time. What has 
 is machine code anyway: kernels, codec, event loop.
 """
 
+from typing import Final
+
 from nuitka.plugins.PluginBase import NuitkaPluginBase
+
+_PACKAGES: Final = {
+    *("magicqueue", "magicqueue_cores", "magicqueue_server"),
+    *("click", "crc32c", "msgspec", "orjson", "rich", "uvloop"),
+}
 
 
 class KeepBytecode(NuitkaPluginBase):  # type: ignore[misc]  # it has no types
@@ -17,5 +24,6 @@ class KeepBytecode(NuitkaPluginBase):  # type: ignore[misc]  # it has no types
 
     @staticmethod
     def decideCompilation(module_name: str) -> str | None:  # noqa: N802 - Nuitka's name
-        """Say how to include a module; the main module has to be C."""
-        return None if module_name == "__main__" else "bytecode"
+        """Say how to include a module; Nuitka's own, such as the main one, have to be C."""
+        package = str(module_name).partition(".")[0]
+        return "bytecode" if package in _PACKAGES else None
