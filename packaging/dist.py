@@ -172,6 +172,7 @@ def _nuitka(mode: str) -> Path:
         f"--user-plugin={aot.ROOT / 'packaging' / 'keep_bytecode.py'}",
         *(f"--output-dir={output}", "--output-filename=magicqueue", "--quiet"),
         *("--include-distribution-metadata=magicqueue", "--include-package=crc32c"),
+        "--include-distribution-metadata=crc32c",
         *("--include-package=uvloop", "--include-package=magicqueue"),
         *("--include-package=magicqueue_cores", "--include-package=magicqueue_server"),
         f"--nofollow-import-to={','.join((*_OUTSIDE, *_kernel_sources()))}",
