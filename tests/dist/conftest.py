@@ -1,4 +1,7 @@
-"""Fixtures: the executables in dist/, in an environment where no Python can be reached."""
+"""Fixtures: the executables in dist/, in an environment where no Python can be reached.
+
+`make test-dist` names this folder; pytest by itself passes by folders of this name.
+"""
 
 import os
 import subprocess

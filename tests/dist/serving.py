@@ -43,6 +43,7 @@ class Server:
             if line.startswith("Ctrl-C"):
                 break
         else:
+            self.process.communicate()
             raise AssertionError("\n".join(self.said))
         with self.connect() as first:
             assert first.ask(b'{"cmd":"PING"}\n', 1) == b'{"ok":true,"pong":true}\n'
