@@ -1,7 +1,11 @@
 """What the executables do by themselves: start, tell what they are, and run the tools."""
 
+import os
 import platform
 import shutil
+import subprocess
+import sys
+import zipfile
 from pathlib import Path
 
 from dist.conftest import Run
@@ -103,3 +107,30 @@ def test_it_starts_at_once(
             with serving([executable], tmp_path) as server:
                 best = min(best, server.seconds)
         assert best < bound_s, f"{executable} took {best:.3f} s"
+
+
+def test_the_wheel_needs_no_jit(folder_executable: str, tmp_path: Path) -> None:
+    (wheel,) = Path(folder_executable).parents[1].glob("*.whl")
+    assert wheel.name.endswith("-cp311-abi3-manylinux_2_17_x86_64.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path)
+    program = (
+        "import sys\n"
+        "sys.modules.update(dict.fromkeys(('numba', 'numpy')))\n"
+        "from magicqueue_cores import make_core\n"
+        "from magicqueue_cores.contract import CoreOptions\n"
+        "from magicqueue_server import about\n"
+        "print(make_core('auto', CoreOptions()).name, *about.lines(), sep='\\n')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    core, name, build, kernels, _ = done.stdout.splitlines()
+    assert (core, name) == ("array", f"magicqueue {wheel.name.split('-')[1]}")
+    assert build.startswith("build: package, commit ")
+    assert kernels.startswith("array core: compiled ahead of time for x86-64-v")
