@@ -1,5 +1,6 @@
 """Columns of a batch: one value for all jobs, or a sequence of one each."""
 
+from array import array
 from collections.abc import Sequence
 
 
@@ -23,3 +24,11 @@ def spread(column: int | Sequence[int], count: int) -> Sequence[int]:
 def largest(column: int | Sequence[int]) -> int:
     """Give the largest of the values."""
     return column if isinstance(column, int) else max(column)
+
+
+def halves_of(column: Sequence[int]) -> memoryview:
+    """Give the bytes of the values as 32-bit numbers."""
+    view = column if isinstance(column, memoryview) else memoryview(array("I", column))
+    if view.format != "I" or not view.contiguous:
+        view = memoryview(array("I", view))
+    return view.cast("B")

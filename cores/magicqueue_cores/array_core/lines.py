@@ -83,7 +83,7 @@ def _pushed(store: Store, header: list[int], items: list[int]) -> records.Pushed
 def _pushed_batch(store: Store, header: list[int], at: int) -> records.Pushed:
     """A batch as columns, without an object a job: payloads stay in the request line."""
     memory, count, width = store.memory, header[_COUNT], lo.ROW_WORDS
-    mixed = act(memory.flat, lo.V_COLUMNS, at, count, 0)
+    mixed = act(memory.flat, lo.V_WRITE_PLACES, at, count, 0)
     places = memory.bytes[8 * lo.SCRATCH_W : 8 * (lo.SCRATCH_W + count)].tobytes()
     starts_ends = memoryview(places).cast("I")
     rows = memory.words[at : at + count * width]

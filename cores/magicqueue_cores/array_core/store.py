@@ -9,13 +9,11 @@ is marked, and the kernels leave a note when it is settled.
 from array import array
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from itertools import accumulate
-from operator import sub
 from typing import Final
 
 import msgspec
 
-from magicqueue_cores.array_core.columns import clipped, first, largest, spread
+from magicqueue_cores.array_core.columns import clipped, first, halves_of, largest, spread
 from magicqueue_cores.array_core.memory import Memory
 from magicqueue_cores.array_core.queues import Queue, Queues
 from magicqueue_cores.contract import (
@@ -187,12 +185,19 @@ class Store:
         payloads = batch.payloads
         if len(payloads) == 1 and len(payloads[0]) <= lo.PAYLOAD_BYTES_MAX:
             return self._push_one(queue, payloads[0], batch, at_ms)
+        memory, count = self.memory, len(payloads)
+        columns = (
+            (lo.X_PRIORITY, batch.priorities),
+            (lo.X_RUN_AT, batch.run_ats_ms),
+            (lo.X_MAX_ATTEMPTS, clipped(batch.max_attempts, _INT32_MAX)),
+            (lo.X_BACKOFF, self._retries(batch)),
+        )
+        for field, column in columns:
+            memory.scratch[field] = first(column)
         large = self._write_payloads(payloads)
-        write, count, width = self.memory.write_column, len(payloads), lo.ROW_WORDS
-        write(lo.X_PRIORITY, width, count, batch.priorities)
-        write(lo.X_RUN_AT, width, count, batch.run_ats_ms)
-        write(lo.X_MAX_ATTEMPTS, width, count, clipped(batch.max_attempts, _INT32_MAX))
-        write(lo.X_BACKOFF, width, count, self._retries(batch))
+        for field, column in columns:
+            if not isinstance(column, int):
+                memory.write_column(field, lo.ROW_WORDS, count, column)
         first_id = self._pushed(self.act(lo.V_PUSH, queue.number, len(payloads), at_ms))
         if largest(batch.max_attempts) > _INT32_MAX:
             for index, most in enumerate(spread(batch.max_attempts, count)):
@@ -306,7 +311,9 @@ class Store:
             return []
         sizes = array("q", map(len, payloads))
         most = lo.PAYLOAD_BYTES_MAX if sum(sizes) <= lo.INPUT_BYTES_MAX else 0
-        large = [index for index, size in enumerate(sizes) if size > most]
+        large = []
+        if max(sizes) > most:
+            large = [index for index, size in enumerate(sizes) if size > most]
         if large:
             payloads = list(payloads)
             for index in large:
@@ -314,9 +321,10 @@ class Store:
                 sizes[index] = 0
         joined = b"".join(payloads)
         self.memory.bytes[lo.INPUT_B : lo.INPUT_B + len(joined)] = joined
-        starts = list(accumulate(sizes, initial=lo.INPUT_B))[:-1]
-        self.memory.write_column(lo.X_DATA, lo.ROW_WORDS, len(payloads), starts)
-        self.memory.write_column(lo.X_DATA_BYTES, lo.ROW_WORDS, len(payloads), sizes)
+        count = len(sizes)
+        behind = lo.SCRATCH_W + count * lo.ROW_WORDS
+        self.memory.words[behind : behind + count] = sizes
+        self.act(lo.V_FILL_ROWS, count)
         return large
 
     @contextmanager
@@ -332,15 +340,15 @@ class Store:
 
     def _write_blob(self, blob: PayloadBlob) -> bool:
         """Put payloads that lie in one buffer where kernels look, if all are short."""
-        starts, size = blob.starts, len(blob.buffer)
-        sizes = array("q", map(sub, blob.ends, starts))
-        if max(sizes) > lo.PAYLOAD_BYTES_MAX or size > lo.INPUT_BYTES_MAX:
+        view, count, size = self.memory.bytes, len(blob.starts), len(blob.buffer)
+        if size > lo.INPUT_BYTES_MAX:
             return False
-        self.memory.bytes[lo.INPUT_B : lo.INPUT_B + size] = blob.buffer
-        write, count, width = self.memory.write_column, len(sizes), lo.ROW_WORDS
-        write(lo.X_DATA, width, count, [lo.INPUT_B + start for start in starts])
-        write(lo.X_DATA_BYTES, width, count, sizes)
-        return True
+        view[lo.INPUT_B : lo.INPUT_B + size] = blob.buffer
+        at = 8 * (lo.SCRATCH_W + count * lo.ROW_WORDS)
+        for column in (blob.starts, blob.ends):
+            view[at : at + 4 * count] = halves_of(column)
+            at += 4 * count
+        return self.act(lo.V_FILL_ROWS, count, 1) <= lo.PAYLOAD_BYTES_MAX
 
     def keep_max_attempts(self, job_id: int, max_attempts: int) -> None:
         """Keep a number that no job comes to, and that its block has no bits for."""

@@ -1,6 +1,6 @@
 """What the array core tells: deliveries, dead letters, totals, the record of a push."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from magicqueue_cores import records
 from magicqueue_cores.array_core.store import JOB_OVERHEAD_BYTES, Store
@@ -22,15 +22,27 @@ def delivery(store: Store, slots: list[int]) -> Delivery:
     """Jobs that were just lent, as columns."""
     if len(slots) == 1:
         return _delivery_of_one(store, slots[0])
-    words, halves = store.memory.words, store.memory.halves
-    ats = [lo.JOBS_W + slot * lo.JOB_WORDS for slot in slots]
+    count = len(slots)
+    store.write_ids(slots)
+    store.act(lo.V_TELL_JOBS, count)
+    told = store.scratch_list(lo.D_COLUMNS * count)
+
+    def column(number: int) -> list[int]:
+        return told[number * count : (number + 1) * count]
+
+    if store.large:
+        payloads = [store.payload(slot) for slot in slots]
+    else:
+        spans = zip(column(lo.D_START), column(lo.D_END), strict=True)
+        view = store.memory.bytes
+        payloads = [view[start:end].tobytes() for start, end in spans]
     return Delivery(
-        [words[at + lo.J_ID] for at in ats],
-        _payloads(store, slots, [words[at + lo.J_BLOCK] for at in ats]),
-        [halves[2 * at + lo.JH_PRIORITY] for at in ats],
-        [words[at + lo.J_CREATED] for at in ats],
-        [words[at + lo.J_RUN_AT] for at in ats],
-        [halves[2 * at + lo.JH_ATTEMPTS] for at in ats],
+        column(lo.D_ID),
+        payloads,
+        column(lo.D_PRIORITY),
+        column(lo.D_CREATED),
+        column(lo.D_RUN_AT),
+        column(lo.D_ATTEMPTS),
     )
 
 
@@ -43,17 +55,6 @@ def _delivery_of_one(store: Store, slot: int) -> Delivery:
         [store.word(slot, lo.J_RUN_AT)],
         [store.field(slot, lo.JH_ATTEMPTS)],
     )
-
-
-def _payloads(store: Store, slots: list[int], places: Iterable[int]) -> list[bytes]:
-    if store.large:
-        return [store.payload(slot) for slot in slots]
-    view = store.memory.bytes
-    payloads = []
-    for place in places:
-        start = lo.ARENA_B + 8 * (place >> lo.BLOCK_BITS) + lo.BLOCK_HEADER_BYTES
-        payloads.append(view[start : start + (place & lo.BLOCK_MASK)].tobytes())
-    return payloads
 
 
 def dead_page(

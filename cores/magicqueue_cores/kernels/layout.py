@@ -326,6 +326,16 @@ E_ACKED: Final = 4
 E_FAILED: Final = 5
 E_HEADER_WORDS: Final = 6
 
+# Columns that tell of jobs; the one before the first is their records.
+D_ID: Final = 1
+D_START: Final = 2
+D_END: Final = 3
+D_PRIORITY: Final = 4
+D_CREATED: Final = 5
+D_RUN_AT: Final = 6
+D_ATTEMPTS: Final = 7
+D_COLUMNS: Final = 8
+
 # Commands, and why `execute` stopped.
 C_PUSH: Final = 1
 C_PUSHB: Final = 2
@@ -338,7 +348,10 @@ C_FAILB: Final = 8
 C_HEARTBEAT: Final = 9
 
 # What `act` does.
-V_COLUMNS: Final = 0
+V_TELL_JOBS: Final = -2
+V_FILL_ROWS: Final = -1
+V_WRITE_PLACES: Final = 0
+V_COLUMNS_LAST: Final = V_WRITE_PLACES
 V_FIND: Final = 1
 V_JUDGE: Final = 2
 V_PUSH: Final = 3

@@ -8,7 +8,7 @@ scratch region. One entry point for all keeps the time to compile them short.
 
 from magicqueue_cores.kernels import layout as lo
 from magicqueue_cores.kernels.arena import compact, sprawls
-from magicqueue_cores.kernels.columns import write_places
+from magicqueue_cores.kernels.columns import turn
 from magicqueue_cores.kernels.fields import hash_name
 from magicqueue_cores.kernels.index import find_job
 from magicqueue_cores.kernels.jit import (
@@ -303,8 +303,8 @@ def _act_on_queue(w: Words, h: Words, b: Words, verb: int, queue: int) -> int:
 def act(memory: Memory, verb: int, one: int, two: int, three: int) -> int:
     """Do the part of a verb that `layout` calls by this number."""
     w, h, b = words_of(memory), halves_of(memory), bytes_of(memory)
-    if verb == lo.V_COLUMNS:
-        return write_places(w, h, one, two)
+    if verb <= lo.V_COLUMNS_LAST:
+        return turn(w, h, verb, one, two)
     w[lo.S_NOTES] = 0
     if verb == lo.V_FIND:
         return find_job(w, h, one)
