@@ -163,6 +163,10 @@ def test_ids_may_skip_but_not_return(core: Driver) -> None:
         records.Leased([2], 1, START_MS + 5),
         records.Leased([99], 1, START_MS + 5),
         records.Leased([1, 1], 1, START_MS + 5),
+        records.Leased([1, 4], 1, START_MS + 5),
+        records.Acked([2, 2]),
+        records.Acked([2, 1]),
+        records.Lost([2, 2]),
         records.Extended([1], START_MS),
         records.Acked([1]),
         records.Acked([99]),
@@ -179,6 +183,7 @@ def test_a_record_that_cannot_have_happened_is_refused(
 ) -> None:
     core.push(b"1", b"1b")
     core.push(b"2", delay_ms=5)
+    core.push(b"4", queue="another")
     core.core.replay(records.Leased([2], 1, START_MS + 50))
     with pytest.raises(CoreError, match=r"a record \w+ .*"):
         core.core.replay(record)

@@ -69,8 +69,11 @@ class Memory:
     ) -> None:
         """Set one field of each of `count` rows in scratch: to one value, or one each."""
         start = lo.SCRATCH_W + field
+        column: array[int] | memoryview
         if isinstance(values, int):
             column = array("q", (values,)) * count
+        elif isinstance(values, memoryview) and values.format == "q":
+            column = values
         else:
             column = array("q", values)
         self.words[start : start + count * width : width] = column

@@ -1,7 +1,6 @@
 """Records applied to the array core: checked, never re-decided."""
 
-from array import array
-from collections.abc import Iterable, Sequence
+from typing import Any
 
 from magicqueue_cores import records
 from magicqueue_cores.array_core import outcomes
@@ -19,28 +18,28 @@ def replay_record(  # noqa: C901, PLR0912 - one flat case a record
         case records.Pushed():
             _push(store, record)
         case records.Matured():
-            for _, slot in _jobs(store, record, JobState.DELAYED):
-                store.act(lo.V_TAKE_DELAYED, slot)
+            _expect(store, record, JobState.DELAYED)
+            store.act(lo.V_TAKE_DELAYED_MANY, len(record.ids))
         case records.Leased():
             _lease(store, record)
         case records.Extended(ids, until_ms):
-            _jobs(store, record, JobState.ACTIVE)
+            _expect(store, record, JobState.ACTIVE)
             store.judged(lo.V_HEARTBEAT, ids, None, until_ms)
         case records.Acked():
             _ack(store, record)
         case records.Failed(ids, errors, run_ats_ms, at_ms):
-            _jobs(store, record, JobState.ACTIVE)
+            _expect(store, record, JobState.ACTIVE)
             outcomes.retry(store, ids, errors, run_ats_ms, at_ms)
         case records.Lost(ids):
-            _jobs(store, record, JobState.ACTIVE)
+            _expect(store, record, JobState.ACTIVE)
             outcomes.lose(store, ids, lost_max=0)
         case records.Died(ids, reason, errors, at_ms):
-            _jobs(store, record, JobState.ACTIVE)
+            _expect(store, record, JobState.ACTIVE)
             outcomes.bury(store, ids, reason, errors, at_ms)
         case records.Removed():
             _remove(store, record)
         case records.Revived(ids, at_ms):
-            _jobs(store, record, JobState.DEAD)
+            _expect(store, record, JobState.DEAD)
             outcomes.revive(store, ids, at_ms)
         case records.Paused(queue, paused):
             at = store.queues.of(queue).at
@@ -71,33 +70,28 @@ def _push(store: Store, record: records.Pushed) -> None:
 
 
 def _lease(store: Store, record: records.Leased) -> None:
-    jobs = _jobs(store, record, JobState.READY)
-    names = {store.queue_of(slot).name for _, slot in jobs}
-    if len(names) != 1:
-        raise CoreError(f"a record leases jobs of {len(names)} queues to one pull")
+    _expect(store, record, JobState.READY)
     session = store.session(record.session)
-    lease = store.act(lo.V_OPEN_LEASE, session, record.until_ms)
-    words = store.memory.words
-    words[lo.SCRATCH_W : lo.SCRATCH_W + len(jobs)] = array("q", (slot for _, slot in jobs))
-    store.act(lo.V_LEASE_MANY, len(jobs), lease)
+    if store.act(lo.V_LEASE_MANY, len(record.ids), session, record.until_ms):
+        raise CoreError("a record leases jobs of several queues to one pull")
 
 
 def _ack(store: Store, record: records.Acked) -> None:
-    jobs = _jobs(store, record, JobState.ACTIVE, JobState.READY)
-    attempts = [store.field(slot, lo.JH_ATTEMPTS) for _, slot in jobs]
-    outcomes = store.judged(lo.V_ACK, record.ids, attempts)
-    for (job_id, _), outcome in zip(jobs, outcomes, strict=True):
-        if outcome != lo.DONE:
-            raise CoreError(f"a record settles job {job_id}, which was not handed out")
+    _expect(store, record, JobState.ACTIVE, JobState.READY)
+    wrong = store.act(lo.V_SETTLE_MANY, len(record.ids))
+    if wrong:
+        job_id = record.ids[wrong - 1]
+        raise CoreError(f"a record settles job {job_id}, which was not handed out")
 
 
 def _remove(store: Store, record: records.Removed) -> None:
     if record.cause != "drained":
-        _jobs(store, record, JobState.DEAD)
+        _expect(store, record, JobState.DEAD)
         outcomes.remove_dead(store, record.ids, dropped=record.cause == "dropped")
         return
     counts: dict[str, int] = {}
-    for _, slot in _jobs(store, record, JobState.READY, JobState.DELAYED):
+    _expect(store, record, JobState.READY, JobState.DELAYED)
+    for slot in store.scratch_list(len(record.ids)):
         name = store.queue_of(slot).name
         counts[name] = counts.get(name, 0) + 1
     words = store.memory.words
@@ -110,24 +104,18 @@ def _remove(store: Store, record: records.Removed) -> None:
         store.act(lo.V_DRAIN, store.queues.by_name[name].number)
 
 
-def _jobs(
-    store: Store, record: records.Record, *states: JobState
-) -> Sequence[tuple[int, int]]:
-    """The ids and records of the jobs that a record names, all in one of the states."""
-    assert hasattr(record, "ids"), "only records of known jobs come here"
-    found = []
-    for job_id in _once_each(record.ids):
-        slot = store.find(job_id)
-        state = store.state_of(slot) if slot else None
-        if state not in states:
-            where = "not here" if state is None else state.name
-            what = type(record).__name__
-            raise CoreError(f"a record says {what} of job {job_id}, which is {where}")
-        found.append((job_id, slot))
-    return found
-
-
-def _once_each(ids: Sequence[int]) -> Iterable[int]:
-    if len(set(ids)) != len(ids):
-        raise CoreError("a record names a job twice")
-    return ids
+def _expect(store: Store, record: Any, *states: JobState) -> None:
+    """Put the records of the jobs that `record` names, all in these states, in scratch."""
+    ids = record.ids
+    fit = sum(1 << state for state in states)
+    store.write_ids(ids)
+    wrong = store.act(lo.V_EXPECT_MANY, len(ids), fit)
+    if not wrong:
+        return
+    job_id, what = ids[wrong - 1], type(record).__name__
+    slot = store.find(job_id)
+    state = store.state_of(slot) if slot else None
+    if state in states:
+        raise CoreError(f"a record says {what} of job {job_id} twice")
+    where = "not here" if state is None else state.name
+    raise CoreError(f"a record says {what} of job {job_id}, which is {where}")

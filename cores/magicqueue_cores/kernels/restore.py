@@ -1,4 +1,4 @@
-"""Many jobs at once, as a log asks for them: found, leased again, put back whole.
+"""Jobs as a log moves them: found to be told of, and put back whole.
 
 A job that is put back finds its place by the sequence number that it had, beside those
 that came back after a loss.
@@ -9,17 +9,12 @@ from magicqueue_cores.kernels.index import find_job, index_job
 from magicqueue_cores.kernels.jit import Words, part
 from magicqueue_cores.kernels.jobs import (
     has_room,
-    lend_one,
     new_slot,
-    queue_of,
     set_state,
     state_of,
     store_row,
-    sweep,
 )
-from magicqueue_cores.kernels.ready import find_level, give_back
-from magicqueue_cores.kernels.removal import take_ready
-from magicqueue_cores.kernels.tables import half
+from magicqueue_cores.kernels.ready import give_back
 from magicqueue_cores.kernels.timers import add_delayed
 
 
@@ -33,20 +28,6 @@ def find_many(w: Words, h: Words, count: int) -> int:
             w[lo.SCRATCH_W + found] = slot
             found += 1
     return found
-
-
-@part
-def lease_many(w: Words, h: Words, count: int, lease: int) -> int:
-    """Put the ready jobs whose records are in scratch under a lease."""
-    queue = 0
-    for k in range(count):
-        slot = w[lo.SCRATCH_W + k]
-        queue = queue_of(h, slot)
-        priority = half(h, lo.JOBS_H + slot * lo.JOB_HALVES + lo.JH_PRIORITY)
-        take_ready(w, h, find_level(w, h, queue, priority), slot)
-        lend_one(w, h, slot, lease)
-    sweep(w, h, queue)
-    return 0
 
 
 @part

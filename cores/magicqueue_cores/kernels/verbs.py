@@ -4,7 +4,7 @@ Each is what Python needs to decide and record a verb: batches come and go throu
 scratch region. One entry point for all keeps the time to compile them short.
 """
 # ruff: noqa: FBT003 - parts take no keywords
-# ruff: noqa: C901, PLR0912 - flat lists of cases
+# ruff: noqa: C901, PLR0911, PLR0912 - flat lists of cases
 
 from magicqueue_cores.kernels import layout as lo
 from magicqueue_cores.kernels.arena import compact, sprawls
@@ -44,8 +44,13 @@ from magicqueue_cores.kernels.ready import (
     first_ready,
     first_returned,
 )
-from magicqueue_cores.kernels.removal import take_delayed
-from magicqueue_cores.kernels.restore import find_many, lease_many, restore
+from magicqueue_cores.kernels.replayed import (
+    expect_many,
+    lease_many,
+    settle_many,
+    take_delayed_many,
+)
+from magicqueue_cores.kernels.restore import find_many, restore
 from magicqueue_cores.kernels.tables import (
     chain_insert,
     chain_remove,
@@ -264,25 +269,29 @@ def _drop_queue(w: Words, h: Words, queue: int) -> int:
 
 
 @part
-def _act_on_job(w: Words, h: Words, verb: int, slot: int, lease: int) -> int:
-    """Verbs on one record, of a job that is in the state they need."""
-    if verb == lo.V_TAKE_DELAYED:
-        return take_delayed(w, h, slot)
+def _lend(w: Words, h: Words, slot: int, lease: int) -> int:
+    """Put a job that is in no order under a lease."""
     lend_one(w, h, slot, lease)
     sweep(w, h, queue_of(h, slot))
     return 0
 
 
 @part
-def _act_on_many(w: Words, h: Words, verb: int, count: int, two: int) -> int:
+def _act_on_many(w: Words, h: Words, verb: int, count: int, two: int, three: int) -> int:
     """Verbs on what is in scratch."""
     if verb == lo.V_LOSE_MANY:
         return lose_many(w, h, count, two)
     if verb == lo.V_FIND_MANY:
         return find_many(w, h, count)
+    if verb == lo.V_RETRY_MANY:
+        return retry_many(w, h, count, two)
+    if verb == lo.V_EXPECT_MANY:
+        return expect_many(w, h, count, two)
     if verb == lo.V_LEASE_MANY:
-        return lease_many(w, h, count, two)
-    return retry_many(w, h, count, two)
+        return lease_many(w, h, count, two, three)
+    if verb == lo.V_SETTLE_MANY:
+        return settle_many(w, h, count)
+    return take_delayed_many(w, h, count)
 
 
 @part
@@ -314,14 +323,14 @@ def act(memory: Memory, verb: int, one: int, two: int, three: int) -> int:
         result = _act_on_queue(w, h, b, verb, one)
     elif verb >= lo.V_MATURE_MANY:
         result = change_many(w, h, verb, one, two)
-    elif verb >= lo.V_TAKE_DELAYED:
-        result = _act_on_job(w, h, verb, one, two)
+    elif verb == lo.V_LEND:
+        result = _lend(w, h, one, two)
     elif verb == lo.V_REBUILD_DELAYED:
         result = rebuild_delayed(w, one)
     elif verb == lo.V_RESTORE:
         result = restore(w, h, b, one, two, three)
     elif verb >= lo.V_LOSE_MANY:
-        result = _act_on_many(w, h, verb, one, two)
+        result = _act_on_many(w, h, verb, one, two, three)
     elif verb == lo.V_PUSH:
         result = _push(w, h, b, one, two, three)
     elif verb == lo.V_PULL:
