@@ -30,9 +30,10 @@ class PayloadBlob(Sequence[bytes]):
     So a batch of any size is a handful of objects. It indexes and iterates like a list of
     bytes, each made when asked for. The columns are sequences of int, also memoryviews
     and arrays; the buffer may hold more than the payloads, such as a whole request line.
+    offsets: if they lie end to end, one column: all starts, then the last end; else None.
     """
 
-    __slots__ = ("buffer", "ends", "starts")
+    __slots__ = ("buffer", "ends", "offsets", "starts")
 
     def __init__(
         self, buffer: bytes | memoryview, starts: Sequence[int], ends: Sequence[int]
@@ -41,6 +42,14 @@ class PayloadBlob(Sequence[bytes]):
         self.buffer = buffer
         self.starts = starts
         self.ends = ends
+        self.offsets: Sequence[int] | None = None
+
+    @classmethod
+    def joined(cls, buffer: bytes | memoryview, offsets: Sequence[int]) -> "PayloadBlob":
+        """Make one of payloads that lie end to end, the first at the buffer's start."""
+        blob = cls(buffer, offsets[:-1], offsets[1:])
+        blob.offsets = offsets
+        return blob
 
     def __len__(self) -> int:
         return len(self.starts)

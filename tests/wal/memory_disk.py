@@ -63,6 +63,9 @@ class MemoryFile:
     def forget_cached(self) -> None:
         pass
 
+    def warm(self) -> None:
+        pass
+
     def close(self) -> None:
         pass
 

@@ -5,12 +5,11 @@ are places in the request lines, which are still in the memory when the call ret
 """
 
 from collections.abc import Callable, Iterator
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from magicqueue_cores import records
 from magicqueue_cores.array_core.store import Store
 from magicqueue_cores.kernels import layout as lo
-from magicqueue_cores.kernels.entry import act
 
 T = TypeVar("T")
 
@@ -31,10 +30,11 @@ def recorded(store: Store) -> Iterator[records.Record]:
     while at < count:
         header = events[at : at + lo.E_HEADER_WORDS].tolist()
         at += lo.E_HEADER_WORDS
-        size = header[_COUNT] * _ITEM_WORDS[header[_KIND]]
         if header[_KIND] == lo.E_PUSHED and header[_COUNT] > 1:
-            yield _pushed_batch(store, header, lo.EVENTS_W + at)
+            record, size = _pushed_batch(store, header, events[at:])
+            yield record
         else:
+            size = header[_COUNT] * _ITEM_WORDS[header[_KIND]]
             yield _record(store, header, events[at : at + size].tolist())
         at += size
 
@@ -80,31 +80,37 @@ def _pushed(store: Store, header: list[int], items: list[int]) -> records.Pushed
     )
 
 
-def _pushed_batch(store: Store, header: list[int], at: int) -> records.Pushed:
-    """A batch as columns, without an object a job: payloads stay in the request line."""
-    memory, count, width = store.memory, header[_COUNT], lo.ROW_WORDS
-    mixed = act(memory.flat, lo.V_WRITE_PLACES, at, count, 0)
-    places = memory.bytes[8 * lo.SCRATCH_W : 8 * (lo.SCRATCH_W + count)].tobytes()
-    starts_ends = memoryview(places).cast("I")
-    rows = memory.words[at : at + count * width]
-    first, last = rows[lo.X_DATA], rows[lo.X_DATA] + starts_ends[-1]
-    line = bytes(memory.bytes[first:last])
-
-    def column(field: int) -> int | list[int]:
-        return rows[field::width].tolist() if mixed >> field & 1 else rows[field]
-
-    retries = column(lo.X_BACKOFF)
-    return records.Pushed(
+def _pushed_batch(
+    store: Store, header: list[int], event: memoryview
+) -> tuple[records.Pushed, int]:
+    """A batch as columns, without an object a job, and the words that its list has."""
+    count = header[_COUNT]
+    total, mixed, *row = event[: lo.P_PLACES].tolist()
+    data = lo.P_PLACES + count // 2 + 1
+    end = data + (total + 7 >> 3)
+    places = event[lo.P_PLACES : data].tobytes()
+    payloads = event[data:end].tobytes()
+    columns: list[Any] = row
+    if mixed:
+        rows = event[end : end + count * lo.ROW_WORDS]
+        end += count * lo.ROW_WORDS
+        columns = [
+            rows[field :: lo.ROW_WORDS].tolist() if mixed >> field & 1 else value
+            for field, value in enumerate(row)
+        ]
+    retries = columns[lo.X_BACKOFF]
+    record = records.Pushed(
         store.queues.numbered(header[_ONE]).name,
         header[_TWO],
         header[_NOW],
-        records.PayloadBlob(line, starts_ends[:count], starts_ends[count:]),
-        column(lo.X_RUN_AT),
-        column(lo.X_PRIORITY),
-        column(lo.X_MAX_ATTEMPTS),
+        records.PayloadBlob.joined(payloads, memoryview(places).cast("I")[: count + 1]),
+        columns[lo.X_RUN_AT],
+        columns[lo.X_PRIORITY],
+        columns[lo.X_MAX_ATTEMPTS],
         _each(_backoff_ms, retries),
         _each(_jitter, retries),
     )
+    return record, end
 
 
 def _each(of: Callable[[int], T], column: int | list[int]) -> T | list[T]:

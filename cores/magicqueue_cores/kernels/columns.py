@@ -9,27 +9,6 @@ from magicqueue_cores.kernels.jit import Words, part
 
 
 @part
-def _write_places(w: Words, h: Words, rows: int, count: int) -> int:
-    """Write where the payloads of `count` rows start, then where they end, to scratch.
-
-    They are halves, counted from the first payload. Gives a bit for each field of a row
-    that is not the same in all of them.
-    """
-    first = w[rows + lo.X_DATA]
-    at = 2 * lo.SCRATCH_W
-    mixed = 0
-    for k in range(count):
-        row = rows + k * lo.ROW_WORDS
-        start = w[row + lo.X_DATA] - first
-        h[at + k] = start
-        h[at + count + k] = start + w[row + lo.X_DATA_BYTES]
-        for field in range(lo.X_PRIORITY, lo.ROW_WORDS):
-            if w[row + field] != w[rows + field]:
-                mixed |= 1 << field
-    return mixed
-
-
-@part
 def _fill_row(w: Words, row: int, start: int, size: int) -> None:
     w[row + lo.X_DATA] = lo.INPUT_B + start
     w[row + lo.X_DATA_BYTES] = size
@@ -81,8 +60,6 @@ def _tell_jobs(w: Words, h: Words, count: int) -> int:
 @part
 def turn(w: Words, h: Words, verb: int, one: int, two: int) -> int:
     """Do what `layout` calls by this number."""
-    if verb == lo.V_WRITE_PLACES:
-        return _write_places(w, h, one, two)
     if verb == lo.V_FILL_ROWS:
         return _fill_rows(w, h, one, two != 0)
     return _tell_jobs(w, h, one)

@@ -13,7 +13,7 @@ record of; without one this costs a test a command.
 from typing import Final
 
 from magicqueue_cores.kernels import layout as lo
-from magicqueue_cores.kernels.arena import compact, sprawls
+from magicqueue_cores.kernels.arena import compact, copy_bytes, sprawls
 from magicqueue_cores.kernels.fields import BIT_DATA, BIT_ID
 from magicqueue_cores.kernels.jit import (
     Memory,
@@ -62,11 +62,46 @@ _JOB_TEXT_BYTES: Final = 192
 
 
 @part
-def _record_pushed(w: Words, queue: int, first_id: int, rows: int, count: int) -> None:
+def _record_pushed(
+    w: Words, h: Words, b: Words, queue: int, first_id: int, rows: int
+) -> None:
+    """Note a batch: what all jobs have, where payloads end, payloads, and rows if mixed.
+
+    The list is as `layout` says for E_PUSHED.
+    """
+    count = w[lo.R_ITEMS]
     at = begin_event(w, lo.E_PUSHED, count, queue, first_id)
-    for k in range(count * lo.ROW_WORDS):
-        w[at + k] = w[rows + k]
-    w[lo.S_EVENTS] = at + count * lo.ROW_WORDS - lo.EVENTS_W
+    places = 2 * (at + lo.P_PLACES)
+    data = 8 * (at + lo.P_PLACES + count // 2 + 1)
+    total = 0
+    mixed = 0
+    for k in range(count):
+        row = rows + k * lo.ROW_WORDS
+        h[places + k] = total
+        copy_bytes(b, data + total, w[row + lo.X_DATA], w[row + lo.X_DATA_BYTES])
+        total += w[row + lo.X_DATA_BYTES]
+        for field in range(lo.X_PRIORITY, lo.ROW_WORDS):
+            if w[row + field] != w[rows + field]:
+                mixed |= 1 << field
+    h[places + count] = total
+    w[at + lo.P_BYTES] = total
+    w[at + lo.P_MIXED] = mixed
+    for k in range(lo.ROW_WORDS):
+        w[at + lo.P_ROW + k] = w[rows + k]
+    end = (data + total + 7) // 8
+    if mixed != 0:
+        for k in range(count * lo.ROW_WORDS):
+            w[end + k] = w[rows + k]
+        end += count * lo.ROW_WORDS
+    w[lo.S_EVENTS] = end - lo.EVENTS_W
+
+
+@inlined
+def _record_pushed_one(w: Words, queue: int, first_id: int, row: int) -> None:
+    at = begin_event(w, lo.E_PUSHED, 1, queue, first_id)
+    for k in range(lo.ROW_WORDS):
+        w[at + k] = w[row + k]
+    w[lo.S_EVENTS] = at + lo.ROW_WORDS - lo.EVENTS_W
 
 
 @part
@@ -82,8 +117,10 @@ def _push(w: Words, h: Words, b: Words, rows: int, count: int, o: int) -> int:
     if o - lo.OUTPUT_B + count * _ID_TEXT_BYTES > lo.OUTPUT_BYTES_MAX:
         return -1
     first_id = add_jobs(w, h, b, queue, rows, count, w[lo.R_NOW])
-    if w[lo.S_RECORDING] != 0:
-        _record_pushed(w, queue, first_id, rows, count)
+    if w[lo.S_RECORDING] != 0 and count == 1:
+        _record_pushed_one(w, queue, first_id, rows)
+    elif w[lo.S_RECORDING] != 0:
+        _record_pushed(w, h, b, queue, first_id, rows)
     if w[lo.R_COMMAND] == lo.C_PUSH:
         return write_pushed(w, b, o, first_id)
     return write_pushed_batch(w, b, o, first_id, count)

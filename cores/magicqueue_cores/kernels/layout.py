@@ -326,6 +326,15 @@ E_ACKED: Final = 4
 E_FAILED: Final = 5
 E_HEADER_WORDS: Final = 6
 
+# The list of E_PUSHED is a row if it is one job. Of more it is this: the bytes of all
+# payloads, a bit for each field (but for the payload) in which rows differ, the first
+# row, then as halves where payloads start and where the last ends, the payloads, and all
+# rows if they differ.
+P_BYTES: Final = 0
+P_MIXED: Final = 1
+P_ROW: Final = 2
+P_PLACES: Final = P_ROW + ROW_WORDS
+
 # Columns that tell of jobs; the one before the first is their records.
 D_ID: Final = 1
 D_START: Final = 2
@@ -348,10 +357,8 @@ C_FAILB: Final = 8
 C_HEARTBEAT: Final = 9
 
 # What `act` does.
-V_TELL_JOBS: Final = -2
-V_FILL_ROWS: Final = -1
-V_WRITE_PLACES: Final = 0
-V_COLUMNS_LAST: Final = V_WRITE_PLACES
+V_TELL_JOBS: Final = -1
+V_FILL_ROWS: Final = 0
 V_FIND: Final = 1
 V_JUDGE: Final = 2
 V_PUSH: Final = 3

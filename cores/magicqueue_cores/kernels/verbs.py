@@ -312,7 +312,7 @@ def _act_on_queue(w: Words, h: Words, b: Words, verb: int, queue: int) -> int:
 def act(memory: Memory, verb: int, one: int, two: int, three: int) -> int:
     """Do the part of a verb that `layout` calls by this number."""
     w, h, b = words_of(memory), halves_of(memory), bytes_of(memory)
-    if verb <= lo.V_COLUMNS_LAST:
+    if verb <= lo.V_FILL_ROWS:
         return turn(w, h, verb, one, two)
     w[lo.S_NOTES] = 0
     if verb == lo.V_FIND:

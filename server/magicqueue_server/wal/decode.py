@@ -123,18 +123,16 @@ def _pushed(data: memoryview, flags: int, text_bytes: int, count: int) -> record
     priorities = reader.column(count) if flags & enc.PRIORITIES else priority
     max_attempts = reader.column(count) if flags & enc.MAX_ATTEMPTS else attempts
     backoffs = reader.column(count) if flags & enc.BACKOFFS else backoff
-    starts: Sequence[int]
-    ends: Sequence[int]
-    if flags & enc.APART:
-        starts, ends = reader.column(count, "I"), reader.column(count, "I")
-    else:
-        offsets = reader.column(count + 1, "I")
-        starts, ends, span = offsets[:-1], offsets[1:], offsets[-1]
+    columns = [reader.column(count, "I") for _ in range(2)] if flags & enc.APART else []
+    offsets = [] if columns else reader.column(count + 1, "I")
     jitters: bool | Sequence[bool] = bool(flags & enc.JITTER)
     if flags & enc.JITTERS:
         jitters = [bool(jitter) for jitter in reader.column(count, "B")]
     queue = reader.text(text_bytes)
-    payloads = records.PayloadBlob(reader.take(span), starts, ends)
+    if columns:
+        payloads = records.PayloadBlob(reader.take(span), *columns)
+    else:
+        payloads = records.PayloadBlob.joined(reader.take(offsets[-1]), offsets)
     return records.Pushed(
         queue,
         first_id,

@@ -46,6 +46,7 @@ PUSHED_FIXED: Final = struct.Struct("<qqqqqq")
 PAIR: Final = struct.Struct("<qq")
 SPAN: Final = struct.Struct("<Q")
 _ONE_PUSHED: Final = struct.Struct("<BBHIQqqqqqqII")
+_JOINED_PUSHED: Final = struct.Struct("<BBHIQqqqqqq")
 PADDING: Final = tuple(bytes(n) for n in range(8))
 
 KINDS: Final[dict[type[records.Record], int]] = {
@@ -91,8 +92,12 @@ MOVED_BYTES: Final = ("jitters", "states", "returned")
 def encode(record: records.Record, parts: list[bytes]) -> int:
     """Append a record to `parts`; gives how many bytes. It keeps no view of anything."""
     if type(record) is records.Pushed:
-        if len(record.payloads) == 1 and _is_plain(record):
-            return _one_pushed(record, parts)
+        if _is_plain(record):
+            if len(record.payloads) == 1:
+                return _one_pushed(record, parts)
+            offsets = getattr(record.payloads, "offsets", None)
+            if offsets is not None:
+                return _joined_pushed(record, offsets, parts)
         return _pushed(record, parts)
     return _ENCODERS[type(record)](record, parts)
 
@@ -148,6 +153,29 @@ def _one_pushed(record: Any, parts: list[bytes]) -> int:
     return length + padding
 
 
+def _joined_pushed(record: Any, offsets: Sequence[int], parts: list[bytes]) -> int:
+    """Write the usual batch in one go."""
+    queue = record.queue.encode()
+    places, size = numbers(offsets, "I"), offsets[-1]
+    length = _JOINED_PUSHED.size + len(places) + len(queue) + size
+    padding = -length & 7
+    head = _JOINED_PUSHED.pack(
+        1,
+        JITTER if record.jitters else 0,
+        len(queue),
+        len(offsets) - 1,
+        length + padding,
+        record.first_id,
+        record.created_at_ms,
+        record.run_ats_ms,
+        record.priorities,
+        record.max_attempts,
+        record.backoffs_ms,
+    )
+    parts += head, places, queue, bytes(record.payloads.buffer[:size]), PADDING[padding]
+    return length + padding
+
+
 def _pushed(record: records.Pushed, parts: list[bytes]) -> int:
     flags, shared, columns = 0, [record.first_id, record.created_at_ms], []
     for flag, column in (
@@ -181,6 +209,9 @@ def _pushed(record: records.Pushed, parts: list[bytes]) -> int:
 def _payloads(payloads: Sequence[bytes]) -> tuple[list[bytes], bytes]:
     """Give the columns and bytes of payloads, and the fixed number if they lie apart."""
     if isinstance(payloads, records.PayloadBlob):
+        if payloads.offsets is not None:
+            size = payloads.offsets[-1]
+            return [numbers(payloads.offsets, "I"), bytes(payloads.buffer[:size])], b""
         starts, ends = numbers(payloads.starts, "I"), numbers(payloads.ends, "I")
         blob = bytes(payloads.buffer)
         return [starts, ends, blob], SPAN.pack(len(blob))

@@ -61,10 +61,12 @@ class Journal:
     """Writes behind the last segment of a folder.
 
     segments: those that were found, oldest first. lsn: the last frame's; all up to it must
-    be on the disk. salts and now_ms: where random salts and the time come from.
+    be on the disk. salts and now_ms: where random salts and the time come from. warm:
+    whether to take memory for a segment ahead of time, which pays where writing is not
+    the disk's own work.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what surrounds it comes from outside
         self,
         folder: Folder,
         segments: Iterable[Segment],
@@ -73,6 +75,7 @@ class Journal:
         segment_bytes: int,
         salts: Callable[[], int],
         now_ms: Callable[[], int],
+        warm: bool = False,
     ) -> None:
         self.segments = deque(segments)
         self.durable_lsn = self.lsn = lsn
@@ -80,6 +83,7 @@ class Journal:
         self._segment_bytes = segment_bytes
         self._salts = salts
         self._now_ms = now_ms
+        self._warm = warm
         self._file: File
         self._unsynced: deque[File] = deque()
         self._names_unsynced = False
@@ -118,6 +122,7 @@ class Journal:
             if name.startswith(SPARE_PREFIX):
                 self._adopt(name)
         self._spare_numbers = count(1 + max(map(_spare_number, self._spares), default=0))
+        self.prepare()
         self._roll(last_id, sequence)
         self.sync()
 
@@ -135,7 +140,7 @@ class Journal:
     def mark(self, *, clean: bool = False) -> None:
         """Write a mark, if anything but a mark is behind the last one."""
         if not self.marked or clean:
-            self._append(fmt.MARK, fmt.CLEAN if clean else 0, [])
+            self._append(fmt.MARK, fmt.CLEAN if clean else 0, [], 0)
             self._marked_lsn = self.lsn
 
     def sync(self) -> None:
@@ -153,7 +158,7 @@ class Journal:
     def prepare(self) -> None:
         """Make a spare ready if there is none. Raises DiskFull or OSError."""
         if not self._spares:
-            self._spares.append(self._make_spare())
+            self._spares.append(self._make_spare(warm=self._warm))
 
     def drop(self) -> None:
         """Take the oldest segment off the log, for good. Raises OSError.
@@ -185,28 +190,27 @@ class Journal:
             file.close()
 
     def _write(self, group: Group) -> None:
-        size = fmt.FRAME_HEAD_BYTES + group.body_bytes
-        empty = self.current.used_bytes <= fmt.FRAMES_AT
-        if size > self.room and not empty:
+        used_bytes = self.current.used_bytes
+        behind = used_bytes + fmt.FRAME_HEAD_BYTES + group.body_bytes
+        if behind > self._segment_bytes and used_bytes > fmt.FRAMES_AT:
             self._roll(group.last_id, group.sequence)
-        self._append(fmt.DATA, 0, group.parts)
-        group.segment = self.current.number
+        group.segment = self._append(fmt.DATA, 0, group.parts, group.body_bytes)
 
-    def _append(self, kind: int, flags: int, parts: list[bytes]) -> None:
-        segment = self.current
+    def _append(self, kind: int, flags: int, parts: list[bytes], body_bytes: int) -> int:
+        """Write a frame; gives the number of its segment."""
+        segment = self.segments[-1]
+        if body_bytes <= _JOIN_BYTES_MAX:
+            parts = [b"".join(parts)]
         head = fmt.frame_head(
             segment.header, self.lsn + 1, self.durable_lsn, kind, flags, parts
         )
-        size = len(head) + sum(map(len, parts))
-        whole = [head, *parts]
-        if size <= _JOIN_BYTES_MAX:
-            whole = [b"".join(whole)]
         try:
-            self._file.write(whole, segment.used_bytes)
+            self._file.write([head, *parts], segment.used_bytes)
         except OSError as error:
             raise _as_full(error) from error
-        segment.used_bytes += size
+        segment.used_bytes += len(head) + body_bytes
         self.lsn += 1
+        return segment.header.number
 
     def _roll(self, last_id: int, sequence: int) -> None:
         """Go on in a new segment."""
@@ -233,12 +237,14 @@ class Journal:
         self._unsynced.append(file)
         self.segments.append(Segment(header, fmt.FRAMES_AT))
 
-    def _make_spare(self) -> str:
+    def _make_spare(self, *, warm: bool = False) -> str:
         name = self._next_spare_name()
         try:
             file = self._folder.open(name, create=True)
             try:
                 file.allocate(self._segment_bytes)
+                if warm:
+                    file.warm()
             finally:
                 file.close()
         except OSError as error:

@@ -42,7 +42,11 @@ class Persistence:
         """Begin to write behind what was found; raises Refused or OSError."""
         self.log.begin(
             begin_journal(
-                self._folder, found, segment_bytes=self._segment_bytes, now_ms=self._now_ms
+                self._folder,
+                found,
+                segment_bytes=self._segment_bytes,
+                now_ms=self._now_ms,
+                warm=self.log.mode != "always",
             ),
             found.last_id,
             found.sequence,
@@ -86,7 +90,12 @@ class Persistence:
 
 
 def begin_journal(
-    folder: Folder, found: Recovered, *, segment_bytes: int, now_ms: Callable[[], int]
+    folder: Folder,
+    found: Recovered,
+    *,
+    segment_bytes: int,
+    now_ms: Callable[[], int],
+    warm: bool = False,
 ) -> Journal:
     """Begin a segment behind what was found; raises Refused or OSError."""
     journal = Journal(
@@ -96,6 +105,7 @@ def begin_journal(
         segment_bytes=segment_bytes,
         salts=lambda: secrets.randbits(32),
         now_ms=now_ms,
+        warm=warm,
     )
     try:
         journal.begin(found.last_id, found.sequence)
