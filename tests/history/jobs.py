@@ -13,6 +13,7 @@ from history.operations import (
     Pause,
     Pull,
     Push,
+    Restart,
     Seen,
     Settle,
 )
@@ -71,6 +72,7 @@ class Jobs:
         """The first moment at which a connection may have ended, by its number."""
         self.paused: dict[str, int] = {}
         """When a queue was first asked to be paused."""
+        self.restarts: list[int] = []
         self.wrong: list[str] = []
         self._source: dict[Any, tuple[Push, int]] = {}
         self._id_of: dict[Any, int] = {}
@@ -109,6 +111,8 @@ class Jobs:
             case Close():
                 first = self.closed.get(operation.connection, NEVER)
                 self.closed[operation.connection] = min(first, operation.start)
+            case Restart():
+                self.restarts.append(operation.start)
             case Pause():
                 self.paused.setdefault(operation.queue, operation.start)
 

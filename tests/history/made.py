@@ -6,7 +6,7 @@ between its start and its end, and now and then nobody hears of it.
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from typing import Final
 
@@ -212,3 +212,35 @@ def _end(made: History, client: _Client, now: int) -> None:
 def _look_at_all(made: History, queue: _Queue, now: int) -> None:
     ids = {job_id for one in made.operations if isinstance(one, Push) for job_id in one.ids}
     made.operations.append(queue.look(sorted(ids), now))
+
+
+def in_a_row(one: History, times: int) -> History:
+    """The same again and again, with other jobs each time."""
+    ids = max(one_id for op in one.operations if isinstance(op, Push) for one_id in op.ids)
+    span = max(op.start for op in one.operations) + 10**9
+    made = History()
+    for turn in range(times):
+        for op in one.operations:
+            other = replace(op, start=op.start + turn * span)
+            if op.answered:
+                other.end = op.end + turn * span
+            other.connection += turn * 10**6
+            _rename(other, turn * ids, f"{turn}: ")
+            made.operations.append(other)
+    return made
+
+
+def _rename(one: Operation, ids: int, data: str) -> None:
+    if isinstance(one, Push):
+        one.data = [data + text for text in one.data]
+        one.ids = [job_id + ids for job_id in one.ids]
+    elif isinstance(one, Pull):
+        one.jobs = [Delivered(j.id + ids, data + j.data, j.attempt) for j in one.jobs]
+    elif isinstance(one, Settle):
+        one.ids = [job_id + ids for job_id in one.ids]
+        one.missing = frozenset(job_id + ids for job_id in one.missing)
+    elif isinstance(one, Look):
+        one.jobs = {
+            job_id + ids: row and Seen(data + row.data, row.state, row.attempts)
+            for job_id, row in one.jobs.items()
+        }

@@ -8,7 +8,7 @@ later than the one before. Clients of several threads may write to one history.
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any, Final, TypeVar
 
@@ -104,10 +104,29 @@ class Close(Operation):
 
 
 @dataclass(slots=True, kw_only=True)
+class Restart(Operation):
+    """The server was gone at `start`: what nobody had heard of may be undone."""
+
+
+@dataclass(slots=True, kw_only=True)
 class Pause(Operation):
     """Somebody asked to pause a queue."""
 
     queue: str
+
+
+def unheard(operation: Operation) -> Operation:
+    """The same, if its reply had not been heard."""
+    match operation:
+        case Push():
+            return replace(operation, end=NEVER, ids=(), refused=False)
+        case Pull():
+            return replace(operation, end=NEVER, jobs=(), refused=False)
+        case Settle():
+            return replace(operation, end=NEVER, missing=frozenset())
+        case Look():
+            return replace(operation, end=NEVER, jobs={})
+    return operation
 
 
 Kind = TypeVar("Kind", bound=Operation)
@@ -144,6 +163,15 @@ class History:
         ]
         if answered:
             self.operations.append(Close(connection=connection, start=max(answered)))
+
+    def of_a_copy(self, begun: int, ended: int) -> "History":
+        """What it says of a copy of the server's state made between two moments.
+
+        What was answered before is in it, what was asked later is not, the rest may be.
+        """
+        known = [one for one in self.operations if one.start < ended]
+        some = [one if one.end < begun else unheard(one) for one in known]
+        return History(self.clock, [*some, Restart(start=ended)], self.connections)
 
     def copy(self) -> "History":
         """A history that goes on by itself; nothing may be under way."""

@@ -13,6 +13,9 @@ a higher priority come first, and A before B. What is known for that:
   a ready job without an attempt; else a lost reply may have had it.
 - A delayed job is never A: its moment is not known.
 - A push that nobody heard of is never A's; it may have happened late.
+- A lost reply may have had A and be forgotten with the server that gave it. So nothing is
+  told by a pull in the life of a server that ended, from the first of its pulls on that
+  nobody heard of.
 
 **Nothing is hidden.** A pull that finds nothing while such a job A was there from before
 its start until after its end is wrong too, unless its queue was ever paused before.
@@ -22,6 +25,7 @@ out last?": answered by going through moments in order with a Fenwick tree over 
 O(log n) each.
 """
 
+from bisect import bisect
 from collections import defaultdict
 from collections.abc import Iterator
 from itertools import groupby
@@ -67,24 +71,46 @@ def first_handed_out(job: Job) -> int:
     return max(until, max(fresh, default=-1))
 
 
+def _telling(jobs: Jobs) -> Iterator[Pull]:
+    """Give the pulls from which it can be told what was not handed out."""
+    unheard: dict[tuple[str, int], int] = {}
+    for pull in jobs.pulls:  # by their starts
+        if not pull.answered:
+            unheard.setdefault((pull.queue, bisect(jobs.restarts, pull.start)), pull.start)
+    for pull in jobs.pulls:
+        life = bisect(jobs.restarts, pull.start)
+        ended = life < len(jobs.restarts)
+        certain = not ended or pull.end < unheard.get((pull.queue, life), NEVER)
+        if pull.answered and not pull.refused and certain:
+            yield pull
+
+
 def disorder(jobs: Jobs) -> Iterator[str]:
     """Say what is out of order, and what was hidden."""
     by_queue: defaultdict[str, list[Job]] = defaultdict(list)
     for job in jobs.by_id.values():
         by_queue[job.push.queue].append(job)
     empty: defaultdict[str, list[Pull]] = defaultdict(list)
+    telling: set[int] = set()
     for pull in jobs.pulls:
-        if pull.answered and not pull.refused:
-            yield from _in_reply(pull, jobs)
-            if not pull.jobs and jobs.paused.get(pull.queue, NEVER) > pull.end:
-                empty[pull.queue].append(pull)
+        yield from _in_reply(pull, jobs)
+    for pull in _telling(jobs):
+        telling.add(id(pull))
+        if not pull.jobs and jobs.paused.get(pull.queue, NEVER) > pull.end:
+            empty[pull.queue].append(pull)
     for queue, some in by_queue.items():
-        yield from _in_queue(some, empty[queue])
-        yield from _in_batches(some)
+        taken = {
+            job.id: [one.pull for one in job.deliveries if id(one.pull) in telling]
+            for job in some
+        }
+        yield from _in_queue(some, taken, empty[queue])
+        yield from _in_batches(some, taken)
 
 
-def _in_queue(some: list[Job], empty: list[Pull]) -> Iterator[str]:
-    """Go through the moments of a queue."""
+def _in_queue(
+    some: list[Job], taken: dict[int, list[Pull]], empty: list[Pull]
+) -> Iterator[str]:
+    """Go through the moments of a queue. taken: the pulls that had each job."""
     ranks = {p: rank for rank, p in enumerate(sorted({-job.priority for job in some}))}
     higher = _Latest(len(ranks))
     equal: dict[int, tuple[int, int]] = {}
@@ -94,12 +120,11 @@ def _in_queue(some: list[Job], empty: list[Pull]) -> Iterator[str]:
     for job in some:
         if job.push.answered and not job.push.delayed and first_handed_out(job) >= 0:
             moments.append((job.push.end, 4, job, 0))
-        if job.deliveries:
-            ends = [one.pull.end for one in job.deliveries]
-            moments.append((job.push.start, 2, job, min(ends)))
+        if taken[job.id]:
+            first_end = min(pull.end for pull in taken[job.id])
+            moments.append((job.push.start, 2, job, first_end))
         moments += [
-            (max(one.pull.start, job.push.start), 3, job, one.pull.end)
-            for one in job.deliveries
+            (max(pull.start, job.push.start), 3, job, pull.end) for pull in taken[job.id]
         ]
     for _, what, one, end in sorted(moments, key=itemgetter(0, 1)):
         if isinstance(one, Pull):
@@ -118,13 +143,13 @@ def _in_queue(some: list[Job], empty: list[Pull]) -> Iterator[str]:
             yield f"out of order: job {one.id} was handed out before job {passed}"
 
 
-def _in_batches(some: list[Job]) -> Iterator[str]:
+def _in_batches(some: list[Job], taken: dict[int, list[Pull]]) -> Iterator[str]:
     """Jobs of one push and one priority come in its order."""
     together = sorted(some, key=lambda job: (id(job.push), job.priority, job.index))
     for _, batch in groupby(together, lambda job: (id(job.push), job.priority)):
         latest = _NOBODY
         for job in batch:
-            end = min((one.pull.end for one in job.deliveries), default=NEVER)
+            end = min((pull.end for pull in taken[job.id]), default=NEVER)
             if end < latest[0]:
                 yield f"out of order: job {job.id} was handed out before job {latest[1]}"
             if not job.push.delayed:

@@ -4,58 +4,62 @@ import os
 import random
 import signal
 import threading
-from contextlib import closing
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from wal.noting_client import Worker
-from wal.server_process import Connection, serving
+from history.checker import check
+from wal.noting_client import Crowd
+from wal.server_process import serving
 
 CLIENTS = 8
 OPTIONS = ("--segment-size=64KiB", "--log-level=error", "--max-lost=0")
 
 
-def kill_loop(folder: Path, mode: str, kills: int, seed: int) -> int:
+def kill_loop(folder: Path, mode: str, kills: int, seed: int) -> Counter[str]:
     rng = random.Random(seed)
-    workers = [Worker(number, seed) for number in range(CLIENTS)]
+    crowd = Crowd(CLIENTS, seed)
     for _ in range(kills):
         with serving(folder, f"--fsync={mode}", *OPTIONS) as server:
-            with closing(Connection(server)) as connection:
-                for worker in workers:
-                    worker.check(connection)
-            threads = [
-                threading.Thread(target=worker.work, args=(server,)) for worker in workers
-            ]
-            for thread in threads:
-                thread.start()
+            crowd.look(server)
             timer = threading.Timer(
                 rng.uniform(0.01, 0.15), os.kill, (server.pid, signal.SIGKILL)
             )
-            timer.start()
-            for thread in threads:
-                thread.join()
+            with crowd.at_work(server):
+                timer.start()
             timer.join()
             server.process.join()
-        for worker in workers:
-            if worker.error is not None:
-                raise worker.error
+            assert server.process.exitcode == -signal.SIGKILL
     with serving(folder, f"--fsync={mode}", *OPTIONS) as server:
-        with closing(Connection(server)) as connection:
-            for worker in workers:
-                worker.check(connection)
+        crowd.look(server)
         assert server.stop() == 0
-    return sum(worker.replies for worker in workers)
+    check(crowd.history)
+    return crowd.seen()
+
+
+def worked(seen: Counter[str], kills: int) -> bool:
+    """Whether so much happened that the kills hit something."""
+    return (
+        seen["look"] == kills + 1
+        and seen["jobs handed out"] > 20 * kills
+        and seen["jobs handed out again"] > kills
+        and seen["verdicts"] > 20 * kills
+        and seen["push without a reply"] > kills // 2
+        and seen["settle without a reply"] > kills // 4
+    )
 
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("mode", ["always", "everysec", "never"])
 def test_kills_at_random_moments_lose_nothing(tmp_path: Path, mode: str) -> None:
-    assert kill_loop(tmp_path, mode, 34, seed=1) > 1000
+    seen = kill_loop(tmp_path, mode, 34, seed=1)
+    assert worked(seen, 34), seen
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("mode", ["always", "everysec", "never"])
 def test_a_thousand_kills_lose_nothing(tmp_path: Path, mode: str) -> None:
-    assert kill_loop(tmp_path, mode, 334, seed=2) > 10_000
+    seen = kill_loop(tmp_path, mode, 334, seed=2)
+    assert worked(seen, 334), seen
