@@ -85,10 +85,13 @@ $(DIST_STAMP): pyproject.toml
 dist: $(DIST_STAMP) ## Build the executables and the platform wheel, into dist/ (10 minutes)
 	$(DIST)/bin/python packaging/dist.py $(ARGS)
 
+SOCKET_TESTS := $(addprefix tests/server/test_,process.py sockets.py listening.py) \
+  $(addprefix tests/client/test_,queue.py sync_queue.py)
+
 test-dist: $(STAMP) ## Test what is in dist/, where no Python can be reached
 	@ls dist/magicqueue-*-linux-*/magicqueue >/dev/null 2>&1 || { echo "nothing in dist/: run make dist first"; exit 1; }
 	MAGICQUEUE_TEST_EXECUTABLE=$$(ls -d $(CURDIR)/dist/magicqueue-*-linux-*/magicqueue) \
-	  $(BIN)/python -m pytest tests/dist tests/server/test_process.py $(ARGS)
+	  $(BIN)/python -m pytest tests/dist $(SOCKET_TESTS) $(ARGS)
 
 bench-dist: ## Compare what is in dist/ with the package, under the same Python (2 minutes)
 	$(DIST)/bin/python -m benchmarks.executables $(ARGS)

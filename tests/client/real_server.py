@@ -1,11 +1,14 @@
-"""The real server in a process of its own, started and stopped as a user would."""
+"""The real server in a process of its own, started and stopped as a user would.
 
-import os
+`make test-dist` has it be the executable.
+"""
+
 import re
 import signal
 import subprocess
-import sys
 from typing import Final, Self
+
+from server.process import environment, serve_command
 
 TIMEOUT_S: Final = 30
 
@@ -33,17 +36,12 @@ class RealServer:
         return self._process is not None
 
     def start(self) -> None:
-        environment = {
-            **os.environ,
-            "PYTHONPATH": os.pathsep.join(sys.path),
-            "PYTHONUNBUFFERED": "1",
-        }
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "magicqueue_server", "serve", "--port", str(self.port)],
+            serve_command("--port", str(self.port)),
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
-            env=environment,
+            env=environment({"PYTHONUNBUFFERED": "1"}),
         )
         assert self._process.stdout is not None
         for line in self._process.stdout:

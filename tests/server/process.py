@@ -76,7 +76,9 @@ class ServerProcess:
             if line.startswith("Ctrl-C"):
                 break
         else:
-            raise AssertionError(self.errors())
+            said = self.errors()
+            self.__exit__()
+            raise AssertionError(said)
         self.place = self.announced[0].split(" listens on ")[1]
         found = re.search(r":(\d+)$", self.place)
         self.port = int(found[1]) if found else 0

@@ -1,4 +1,7 @@
-"""A whole server in the test's own event loop, and peers that talk to it over sockets."""
+"""A whole server in the test's own event loop, and peers that talk to it over sockets.
+
+`make test-dist` puts the executable in its place.
+"""
 
 import asyncio
 import logging
@@ -6,12 +9,14 @@ import socket
 import struct
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import msgspec
 
 from magicqueue_server.app import App
 from magicqueue_server.config import load
+from server.executable_app import executable_app
+from server.process import EXECUTABLE
 
 Scenario: TypeAlias = Callable[[App], Awaitable[None]]
 LINE_LIMIT = 2**26
@@ -65,6 +70,12 @@ class Peer:
         self.writer.transport.abort()
 
 
+async def alone(peer: Peer) -> None:
+    """Wait until the server has noticed that no other connection is left."""
+    while (await peer.ask(b'{"cmd":"STATS"}'))["connections"] != 1:
+        pass
+
+
 async def until(happened: Callable[[], bool]) -> None:
     """Let the loop turn until something that nobody announces has happened."""
     while not happened():  # noqa: ASYNC110 - the state asked for has no event
@@ -73,6 +84,10 @@ async def until(happened: Callable[[], bool]) -> None:
 
 async def with_server(scenario: Scenario, options: dict[str, str]) -> None:
     """Start a server, run the scenario against it, and stop the server."""
+    if EXECUTABLE is not None:
+        async with executable_app(options) as there:
+            await scenario(cast("App", there))
+        return
     app = App(load({"port": "0", **options}, {}, None), version="1")
     listening = asyncio.Event()
     serving = asyncio.create_task(app.serve(lambda _: listening.set()))

@@ -7,7 +7,7 @@ from typing import TypeAlias
 import pytest
 
 from magicqueue_server.app import App
-from server.running import Peer, until
+from server.running import Peer, alone, until
 
 Run: TypeAlias = Callable[..., None]
 PING = b'{"cmd":"PING"}'
@@ -97,7 +97,7 @@ def test_the_pull_of_a_client_that_is_gone_takes_no_job(run: Run, how: str) -> N
         else:
             gone.writer.write_eof()
             assert await gone.line() == b""
-        await until(lambda: len(app._listener.connections) == 1)
+        await alone(there)
         assert (await there.ask(PUSH))["id"] == 1
         assert (await there.ask(PULL_0))["job"]["attempts"] == 1
         await gone.close()
@@ -133,6 +133,7 @@ def test_a_half_closed_client_gets_its_replies(run: Run) -> None:
     run(scenario)
 
 
+@pytest.mark.looks_inside
 def test_a_half_closed_client_that_reads_late_gets_all_its_replies(run: Run) -> None:
     payload = b'"%b"' % (b"x" * 200_000)
 
@@ -202,6 +203,7 @@ def test_the_refusal_reaches_a_client_that_goes_on_sending(run: Run) -> None:
     run(scenario, max_line="1000")
 
 
+@pytest.mark.looks_inside
 def test_unfinished_lines_of_all_connections_are_bounded(run: Run) -> None:
     async def scenario(app: App) -> None:
         peers = [await Peer.connect(app) for _ in range(4)]
@@ -226,6 +228,7 @@ def test_unfinished_lines_of_all_connections_are_bounded(run: Run) -> None:
     run(scenario, max_input="1000", max_line="1000")
 
 
+@pytest.mark.looks_inside
 def test_a_closed_connection_gives_its_unfinished_line_back(run: Run) -> None:
     async def scenario(app: App) -> None:
         peer = await Peer.connect(app)
@@ -239,6 +242,7 @@ def test_a_closed_connection_gives_its_unfinished_line_back(run: Run) -> None:
     run(scenario)
 
 
+@pytest.mark.looks_inside
 def test_a_slow_reader_stops_itself_and_nobody_else(run: Run) -> None:
     jobs = 400
     payload = b'"%b"' % (b"x" * 50_000)
@@ -269,6 +273,7 @@ def test_a_slow_reader_stops_itself_and_nobody_else(run: Run) -> None:
     run(scenario)
 
 
+@pytest.mark.looks_inside
 def test_a_large_backlog_behind_a_blocked_pull_is_held_and_then_run(run: Run) -> None:
     async def scenario(app: App) -> None:
         waiter, other = await Peer.connect(app), await Peer.connect(app)
@@ -319,6 +324,7 @@ def test_a_stop_waits_no_longer_than_its_grace(run: Run) -> None:
     run(scenario, shutdown_grace="20ms")
 
 
+@pytest.mark.looks_inside
 def test_uptime_counts_from_the_start(run: Run) -> None:
     async def scenario(app: App) -> None:
         started = app._clock.now_ms()
