@@ -4,7 +4,7 @@ import asyncio
 import os
 import sys
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 import click
 
@@ -16,6 +16,30 @@ from magicqueue_server.options import OPTIONS, Option
 EXIT_CANNOT_START = 1
 EXIT_BAD_OPTION = 2
 EXIT_DISK_FAILED = 4
+
+_EPILOG: Final = """\b
+Examples:
+  magicqueue serve
+  magicqueue serve --persist --data-dir /var/lib/magicqueue --fsync always
+  magicqueue serve --config /etc/magicqueue.toml --print-config
+  magicqueue serve --unix-socket /run/magic-queue.sock --core array
+
+\b
+SPAN is 500ms, 30s, 5m, 1h or 2d; SIZE is 64KiB, 512MiB or 2GB.
+
+\b
+Signals:
+  SIGTERM, SIGINT  stop: no new jobs, those under way may be settled; a second
+                   one ends it at once
+
+\b
+Exit codes:
+  0  stopped in good order
+  1  it cannot listen, or cannot open the log
+  2  wrong usage, or an option that cannot be
+  4  the disk failed (with --on-disk-error exit)
+  130  ended at once
+"""
 
 
 def _click_option(option: Option) -> click.Option:
@@ -30,7 +54,7 @@ def _click_option(option: Option) -> click.Option:
     )
 
 
-@click.command("serve")
+@click.command("serve", epilog=_EPILOG)
 @click.option(
     "--config",
     "config_path",
@@ -43,6 +67,9 @@ def _click_option(option: Option) -> click.Option:
 )
 def serve(config_path: Path | None, *, print_config: bool, **flags: Any) -> None:
     """Run the server until Ctrl-C or SIGTERM.
+
+    It listens on TCP or on a Unix socket, and holds jobs in memory; with --persist also
+    in a log, from which a restart brings them back. There is no authentication.
 
     An option given here wins over the environment, that over the config file.
     """

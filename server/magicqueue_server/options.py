@@ -80,15 +80,16 @@ def flag(text: str) -> bool:
     return word in _TRUE
 
 
-def choice(names: tuple[str, ...]) -> Callable[[str], str]:
-    """Make a reader that takes one of some names."""
+class Choice(msgspec.Struct, frozen=True):
+    """A reader that takes one of some names."""
 
-    def read(text: str) -> str:
-        if text not in names:
-            raise ValueError(f"must be one of {', '.join(names)}")
+    names: tuple[str, ...]
+
+    def __call__(self, text: str) -> str:
+        """Read a name."""
+        if text not in self.names:
+            raise ValueError(f"must be one of {', '.join(self.names)}")
         return text
-
-    return read
 
 
 _KINDS: Final[dict[Callable[[str], Any], str]] = {
@@ -127,6 +128,8 @@ class Option(msgspec.Struct, frozen=True):
     @property
     def kind(self) -> str:
         """What a value looks like, for the help."""
+        if isinstance(self.read, Choice):
+            return f"[{'|'.join(self.read.names)}]"
         return _KINDS.get(self.read, "NAME")
 
     @property
@@ -145,8 +148,8 @@ OPTIONS: Final = (
         "Socket file to listen on instead of TCP; 1: magic-queue.sock in the temp folder.",
         ("UNIX_SOCKET",),
     ),
-    Option("core", choice(CORE_NAMES), "auto", "Which core holds the jobs."),
-    Option("loop", choice(LOOPS), "auto", "Which event loop runs."),
+    Option("core", Choice(CORE_NAMES), "auto", "Which core holds the jobs."),
+    Option("loop", Choice(LOOPS), "auto", "Which event loop runs."),
     Option(
         "persist",
         flag,
@@ -157,13 +160,13 @@ OPTIONS: Final = (
     Option("data_dir", str, "magicqueue-data", "Folder of the log."),
     Option(
         "fsync",
-        choice(MODES),
+        Choice(MODES),
         "everysec",
         "When the log is synced: before each reply, twice a second, or by the system.",
     ),
     Option(
         "on_disk_error",
-        choice(ON_DISK_ERROR),
+        Choice(ON_DISK_ERROR),
         "exit",
         "When the log cannot be written: end, or answer questions only.",
     ),
@@ -201,6 +204,6 @@ OPTIONS: Final = (
         "max_input", size_bytes, "256MiB", "Memory for unfinished lines, over all.", least=1
     ),
     Option("shutdown_grace", span_ms, "1s", "How long a stop waits for jobs under way."),
-    Option("log_level", choice(LEVELS), "info", "What is logged."),
-    Option("log_format", choice(FORMATS), "text", "Log lines for people or for programs."),
+    Option("log_level", Choice(LEVELS), "info", "What is logged."),
+    Option("log_format", Choice(FORMATS), "text", "Log lines for people or for programs."),
 )

@@ -44,7 +44,8 @@ def test_every_command_has_its_help(folder_executable: str, run: Run) -> None:
         shown = run(folder_executable, command, "--help")
         assert shown.returncode == 0, shown.stderr
         assert f"Usage: magicqueue {command} " in shown.stdout
-        assert len(shown.stdout.splitlines()) > 5
+        for section in ("Options:", "  Examples:", "  Exit codes:"):
+            assert f"\n{section}\n" in shown.stdout
 
 
 def test_jobs_go_in_and_out(executable: str, run: Run, tmp_path: Path) -> None:

@@ -4,12 +4,12 @@ import sys
 
 import click
 
-from magicqueue.cli.options import QUEUE, Session, with_session
+from magicqueue.cli.options import QUEUE, Session, manual, with_session
 from magicqueue.cli.phrases import jobs
 from magicqueue.cli.screen import say, write_json
 
 
-@click.command()
+@click.command(epilog=manual("magicqueue pause emails"))
 @click.argument("queue", type=QUEUE)
 @with_session
 def pause(session: Session, queue: str) -> None:
@@ -27,7 +27,7 @@ def pause(session: Session, queue: str) -> None:
             say(f"paused {queue}: {jobs(waiting)} wait until `magicqueue resume {queue}`")
 
 
-@click.command()
+@click.command(epilog=manual("magicqueue resume emails"))
 @click.argument("queue", type=QUEUE)
 @with_session
 def resume(session: Session, queue: str) -> None:
@@ -40,7 +40,7 @@ def resume(session: Session, queue: str) -> None:
         say(f"resumed {queue}")
 
 
-@click.command()
+@click.command(epilog=manual("magicqueue drain emails", "magicqueue drain emails --yes"))
 @click.argument("queue", type=QUEUE)
 @click.option("-y", "--yes", is_flag=True, help="Don't ask.")
 @with_session

@@ -16,7 +16,7 @@ import click
 
 from magicqueue.cli import interrupts
 from magicqueue.cli.bench_load import Load, Phase, drain_jobs, push_jobs, round_trips_s
-from magicqueue.cli.options import Session, with_session
+from magicqueue.cli.options import Session, manual, with_session
 from magicqueue.cli.phrases import count, span
 from magicqueue.cli.screen import console, note, say, write_json, write_table
 
@@ -24,7 +24,11 @@ _ROUND_TRIPS: Final = 500
 _BUSY: Final = 0.9
 
 
-@click.command()
+@click.command(
+    epilog=manual(
+        "magicqueue bench", "magicqueue bench --jobs 1000000 --batch 5000 --payload 20"
+    )
+)
 @click.option(
     "--jobs",
     type=click.IntRange(1, 100_000_000),

@@ -6,7 +6,7 @@ from typing import Final
 
 import click
 
-from magicqueue.cli.options import JOB_ID, QUEUE, Session, with_session
+from magicqueue.cli.options import JOB_ID, QUEUE, Session, manual, with_session
 from magicqueue.cli.phrases import jobs, short, when
 from magicqueue.cli.screen import note, say, write_json, write_table
 from magicqueue.errors import NotFound
@@ -18,7 +18,9 @@ _ERROR_CHARS: Final = 60
 _DATA_CHARS: Final = 40
 
 
-@click.group()
+@click.group(
+    epilog=manual("magicqueue dead list emails", "magicqueue dead retry emails --all")
+)
 def dead() -> None:
     """List, retry or purge dead letters.
 
@@ -26,7 +28,12 @@ def dead() -> None:
     """
 
 
-@dead.command("list")
+@dead.command(
+    "list",
+    epilog=manual(
+        "magicqueue dead list emails --count 50", "magicqueue dead list emails --all --json"
+    ),
+)
 @click.argument("queue", type=QUEUE)
 @click.option(
     "-n",
@@ -64,7 +71,14 @@ def list_dead(
             )
 
 
-@dead.command("retry")
+@dead.command(
+    "retry",
+    epilog=manual(
+        "magicqueue dead retry emails --id 17",
+        "magicqueue dead retry emails --all",
+        refused="there is no such dead letter",
+    ),
+)
 @click.argument("queue", type=QUEUE)
 @click.option("--id", "job_id", type=JOB_ID, help="Retry this job.")
 @click.option("--all", "everything", is_flag=True, help="Retry all of the queue.")
@@ -83,7 +97,14 @@ def retry_dead(
         say(f"{jobs(retried)} of {queue} {_are(retried)} ready again")
 
 
-@dead.command("purge")
+@dead.command(
+    "purge",
+    epilog=manual(
+        "magicqueue dead purge emails --id 17",
+        "magicqueue dead purge emails --all",
+        refused="there is no such dead letter",
+    ),
+)
 @click.argument("queue", type=QUEUE)
 @click.option("--id", "job_id", type=JOB_ID, help="Remove this job.")
 @click.option("--all", "everything", is_flag=True, help="Remove all of the queue.")

@@ -42,7 +42,11 @@ _SECTIONS: Final[dict[str, dict[str, tuple[str, str]]]] = {
 _HOMES: Final = {
     name: module for rows in _SECTIONS.values() for name, (module, _) in rows.items()
 }
-_SERVER_HELP: Final = {"serve": "Run the server."}
+_SERVER_HELP: Final = {
+    "serve": "Run the server.",
+    "wal": "Look at the log of a server, or mend it.",
+    "backup": "Copy the log of a server, which may be running.",
+}
 
 _EPILOG: Final = """\b
 Exit codes:
@@ -123,10 +127,10 @@ class LazyGroup(click.Group):
             title: [(name.ljust(width), text) for name, (_, text) in rows.items()]
             for title, rows in _SECTIONS.items()
         }
-        plugins = _plugins().keys() | _SERVER_HELP.keys()
+        plugins = _plugins().keys()
         sections["Server"] = [
             (name.ljust(width), _SERVER_HELP.get(name, f"See {name} --help."))
-            for name in sorted(plugins)
+            for name in (*_SERVER_HELP, *sorted(plugins - _SERVER_HELP.keys()))
         ]
         for title, rows in sections.items():
             with formatter.section(title):

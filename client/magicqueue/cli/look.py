@@ -8,7 +8,7 @@ from typing import Final
 import click
 
 from magicqueue.cli import interrupts
-from magicqueue.cli.options import JOB_ID, QUEUE, SPAN, Session, with_session
+from magicqueue.cli.options import JOB_ID, QUEUE, SPAN, Session, manual, with_session
 from magicqueue.cli.phrases import count, printable, rate, short, span, state_of, when
 from magicqueue.cli.screen import (
     console,
@@ -27,7 +27,9 @@ _STATS_COLUMNS: Final = [("", "left"), ("now", "right"), ("per second", "right")
 _DATA_CHARS: Final = 10_000
 
 
-@click.command()
+@click.command(
+    epilog=manual("magicqueue ping", "magicqueue ping --url unix:///run/magic-queue.sock")
+)
 @click.option(
     "-n",
     "--count",
@@ -59,7 +61,13 @@ def ping(session: Session, *, times: int) -> None:
     say(f"round trip {median:.2f} ms (of {times}: {best:.2f} to {worst:.2f} ms)")
 
 
-@click.command()
+@click.command(
+    epilog=manual(
+        "magicqueue stats emails",
+        "magicqueue stats --watch --interval 5s",
+        "magicqueue stats --json | jq .queued",
+    )
+)
 @click.argument("queue", type=QUEUE, required=False)
 @click.option("-w", "--watch", is_flag=True, help="Look again and again, until Ctrl-C.")
 @click.option(
@@ -67,8 +75,7 @@ def ping(session: Session, *, times: int) -> None:
     "--interval",
     type=SPAN,
     default=1.0,
-    show_default="1s",
-    help="The span between two looks.",
+    help="The span between two looks. [default: 1s]",
 )
 @with_session
 def stats(session: Session, queue: str | None, *, watch: bool, interval: float) -> None:
@@ -87,7 +94,7 @@ def stats(session: Session, queue: str | None, *, watch: bool, interval: float) 
             write_pairs(_pairs(counts))
 
 
-@click.command()
+@click.command(epilog=manual("magicqueue queues", "magicqueue queues --json"))
 @with_session
 def queues(session: Session) -> None:
     """List the queues with their counts."""
@@ -117,7 +124,7 @@ def queues(session: Session) -> None:
     write_table(columns, rows)
 
 
-@click.command()
+@click.command(epilog=manual("magicqueue job 17", refused="there is no such job"))
 @click.argument("job_id", metavar="ID", type=JOB_ID)
 @with_session
 def job(session: Session, job_id: int) -> None:

@@ -23,6 +23,23 @@ _SPAN_S_MAX: Final = ID_MAX / 1000
 _ANY_QUEUE: Final = "any"
 
 
+def manual(*examples: str, refused: str = "the server refused it") -> str:
+    """Give what a command's help ends with: examples, and what exit codes mean."""
+    shown = "\n".join(f"  {example}" for example in examples)
+    return f"""\b
+Examples:
+{shown}
+
+\b
+Exit codes:
+  0  done
+  1  {refused}
+  2  wrong usage
+  3  no server, or none that answers
+  130  interrupted
+"""
+
+
 def _span(text: str | float) -> float:
     """Read "500ms", "30s", "5m", "1.5h", "2d" or "30" (seconds)."""
     if isinstance(text, (int, float)):
@@ -125,8 +142,7 @@ timeout_option = click.option(
     "--timeout",
     type=SPAN,
     default=commands.TIMEOUT_S,
-    show_default="30s",
-    help="How long the server may be silent while it owes an answer.",
+    help="How long the server may be silent while it owes an answer. [default: 30s]",
 )
 
 

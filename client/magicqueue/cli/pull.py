@@ -10,13 +10,7 @@ from typing import Final
 import click
 
 from magicqueue.cli import interrupts
-from magicqueue.cli.options import (
-    QUEUE,
-    SPAN,
-    Session,
-    json_option,
-    url_option,
-)
+from magicqueue.cli.options import QUEUE, SPAN, Session, json_option, manual, url_option
 from magicqueue.cli.phrases import jobs as jobs_phrase
 from magicqueue.cli.phrases import span
 from magicqueue.cli.screen import job_json, note, write_json
@@ -32,7 +26,13 @@ _EXIT_NONE: Final = 1
 _IDS_SHOWN: Final = 3
 
 
-@click.command()
+@click.command(
+    epilog=manual(
+        "magicqueue pull emails -n 10 --ack",
+        "magicqueue pull emails --timeout 5s --lease 1m",
+        refused="no job came in time",
+    )
+)
 @click.argument("queue", type=QUEUE)
 @click.option(
     "-n",
@@ -51,8 +51,7 @@ _IDS_SHOWN: Final = 3
     "--lease",
     type=SPAN,
     default=LEASE_S,
-    show_default="30s",
-    help="How long the jobs are yours after this command has died.",
+    help="How long the jobs are yours after this command has died. [default: 30s]",
 )
 @click.option("--ack", "acks", is_flag=True, help="Settle the jobs as done once printed.")
 @url_option

@@ -15,7 +15,7 @@ import click
 import msgspec
 import orjson
 
-from magicqueue.cli.options import MOMENT, QUEUE, SPAN, Session, with_session
+from magicqueue.cli.options import MOMENT, QUEUE, SPAN, Session, manual, with_session
 from magicqueue.cli.phrases import count, jobs
 from magicqueue.cli.screen import note, say, write_json
 from magicqueue.encoding import BATCH_BYTES_MAX, BATCH_JOBS, JobOptions
@@ -27,7 +27,13 @@ _SHOWN_CHARS_MAX: Final = 60
 _INT32_MAX: Final = 2**31 - 1
 
 
-@click.command()
+@click.command(
+    epilog=manual(
+        'magicqueue push emails \'{"to": "ada@example.org"}\'',
+        'magicqueue push emails --delay 10m --priority 5 \'{"to": "bob@example.org"}\'',
+        "jq -c '.users[]' users.json | magicqueue push emails",
+    )
+)
 @click.argument("queue", type=QUEUE)
 @click.argument("data", nargs=-1)
 @click.option(
@@ -65,15 +71,10 @@ def push(
     text: bool,
     **options: Any,
 ) -> None:
-    r"""Store jobs in QUEUE, from DATA, a file or standard input.
+    """Store jobs in QUEUE, from DATA, a file or standard input.
 
     Each DATA is a JSON value, or any text with --text. Without DATA, jobs are read from
     standard input, one a line. What is stored together is stored whole or not at all.
-
-    \b
-      magicqueue push emails '{"to": "ada@example.org"}'
-      magicqueue push emails --delay 10m --priority 5 '{"to": "bob@example.org"}'
-      jq -c '.users[]' users.json | magicqueue push emails
     """
     job_options = _job_options(**options)
     if data and file is not None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from magicqueue.cli.options import JOB_ID, Session, with_session
+from magicqueue.cli.options import JOB_ID, Session, manual, with_session
 from magicqueue.cli.phrases import jobs
 from magicqueue.cli.screen import note, say, write_json
 from magicqueue.errors import NotFound
@@ -12,7 +12,7 @@ from magicqueue.job import JobDetails
 from magicqueue.sync_queue import SyncQueue
 
 
-@click.command()
+@click.command(epilog=manual("magicqueue ack 17 18", refused="a job was not under way"))
 @click.argument("ids", metavar="ID…", type=JOB_ID, nargs=-1, required=True)
 @with_session
 @click.pass_context
@@ -33,7 +33,11 @@ def ack(ctx: click.Context, session: Session, ids: tuple[int, ...]) -> None:
             ctx.exit(1)
 
 
-@click.command()
+@click.command(
+    epilog=manual(
+        "magicqueue fail 17 --error 'no such user'", refused="a job was not under way"
+    )
+)
 @click.argument("ids", metavar="ID…", type=JOB_ID, nargs=-1, required=True)
 @click.option("-e", "--error", default="", help="Why; it is kept with the job.")
 @with_session

@@ -8,7 +8,14 @@ from typing import Final
 import click
 
 from magicqueue import commands
-from magicqueue.cli.options import QUEUE, SPAN, json_option, timeout_option, url_option
+from magicqueue.cli.options import (
+    QUEUE,
+    SPAN,
+    json_option,
+    manual,
+    timeout_option,
+    url_option,
+)
 from magicqueue.cli.run import EXIT_USAGE
 from magicqueue.cli.screen import note
 from magicqueue.cli.worker_process import WorkerPlan, work_here
@@ -25,7 +32,12 @@ it with the Python that your code runs with (3.11 or later):
 _LEVELS: Final = ("debug", "info", "warning", "error")
 
 
-@click.command()
+@click.command(
+    epilog=manual(
+        "magicqueue worker tasks:send_email -q emails",
+        "magicqueue worker tasks:resize -q images -p 4 --inline",
+    )
+)
 @click.argument("handler", metavar="MODULE:HANDLER")
 @click.option("-q", "--queue", type=QUEUE, required=True, help="The queue to work on.")
 @click.option(
@@ -65,17 +77,21 @@ _LEVELS: Final = ("debug", "info", "warning", "error")
     "--lease",
     type=SPAN,
     default=LEASE_S,
-    show_default="30s",
-    help="How soon a job goes elsewhere when its worker hangs.",
+    help="How soon a job goes elsewhere when its worker hangs. [default: 30s]",
 )
 @click.option(
     "--grace",
     type=SPAN,
     default=GRACE_S,
-    show_default="30s",
-    help="How long a stop lets handlers finish.",
+    help="How long a stop lets handlers finish. [default: 30s]",
 )
-@click.option("--log-level", type=click.Choice(_LEVELS), default="info", show_default=True)
+@click.option(
+    "--log-level",
+    type=click.Choice(_LEVELS),
+    default="info",
+    show_default=True,
+    help="What is logged, to standard error.",
+)
 @url_option
 @timeout_option
 @json_option
@@ -97,14 +113,10 @@ def worker(  # noqa: PLR0913 - one for each option
     timeout: float,
     as_json: bool,
 ) -> None:
-    r"""Run HANDLER of MODULE on each job of a queue.
+    """Run HANDLER of MODULE on each job of a queue.
 
     The module is looked for in the current directory first. A handler takes a job; what
     it raises fails the job, which is tried again later. It may be an async def.
-
-    \b
-      magicqueue worker tasks:send_email -q emails
-      magicqueue worker tasks:resize -q images -p 4 --inline
 
     Ctrl-C or SIGTERM: it takes no more jobs, finishes those it has, and exits with 0. A
     second one ends it at once; what it held goes back to the queue. A server that is not

@@ -28,6 +28,22 @@ _EXITS: Final = {
     "refused": EXIT_UNREADABLE,
 }
 
+
+def _manual(*examples: str, more: str = "") -> str:
+    shown = "\n".join(f"  {example}" for example in examples)
+    return f"""\b
+Examples:
+{shown}
+
+\b
+Exit codes:
+  0  all is well{more}
+  1  the end is torn, which the next start mends by itself
+  2  it is damaged, or wrong usage
+  3  it cannot be read, or a server is using it
+"""
+
+
 _data_dir = click.option(
     "--data-dir",
     type=click.Path(path_type=Path, file_okay=False),
@@ -38,26 +54,25 @@ _data_dir = click.option(
 )
 
 
-@click.group("wal")
+@click.group("wal", epilog=_manual("magicqueue wal check"))
 def wal() -> None:
     """Look at the log of a server, or mend it."""
 
 
-@wal.command("check")
+@wal.command("check", epilog=_manual("magicqueue wal check --data-dir /var/lib/magicqueue"))
 @_data_dir
 @click.option("--json", "as_json", is_flag=True, help="Answer with one JSON object.")
 def check(data_dir: Path, *, as_json: bool) -> None:
     """Verify every frame and record of a log; it changes nothing.
 
-    Exits with 0 if it is whole, 1 if its end is torn (the next start cuts that off), 2 if
-    it is damaged, 3 if it cannot be read.
+    A torn end is what a crash leaves: the next start cuts it off.
     """
     report = _or_fail("wal check", lambda: tools.check(data_dir))
     _show(report, as_json=as_json)
     sys.exit(_EXITS[report.state])
 
 
-@wal.command("dump")
+@wal.command("dump", epilog=_manual("magicqueue wal dump | jq .type"))
 @_data_dir
 def dump(data_dir: Path) -> None:
     """Print every record of a log as a line of JSON, up to the first damage."""
@@ -69,7 +84,9 @@ def dump(data_dir: Path) -> None:
     _or_fail("wal dump", lines)
 
 
-@wal.command("repair")
+@wal.command(
+    "repair", epilog=_manual("magicqueue wal repair --json", more=", or was mended")
+)
 @_data_dir
 @click.option("--json", "as_json", is_flag=True, help="Answer with one JSON object.")
 def repair(data_dir: Path, *, as_json: bool) -> None:
@@ -95,7 +112,12 @@ def repair(data_dir: Path, *, as_json: bool) -> None:
     click.echo(f"jobs pushed in whole frames behind it: {done.lost_jobs:,} ({shown}{more})")
 
 
-@click.command("backup")
+@click.command(
+    "backup",
+    epilog=_manual(
+        "magicqueue backup /srv/copy --data-dir /var/lib/magicqueue", more=", and copied"
+    ),
+)
 @_data_dir
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
 def backup(data_dir: Path, folder: Path) -> None:
