@@ -8,9 +8,9 @@ MAGICQUEUE_CPU=x86-64-v2 has it take a lower one. The extension uses CPython's s
 interface, so one file serves 3.11 and later, and of the C library only what every Linux
 of the last decade has. Beside numba it needs a C compiler and binutils.
 
-Gates: the objects need nothing but memset, memcpy and memmove; the v2 object uses no
-AVX register; the extension needs no glibc later than 2.17. A build that fails one writes
-nothing.
+Gates: the objects need nothing but memset, memcpy and memmove; the v2 object has no AVX
+or other instruction that came with v3, and the v3 object none of AVX-512; the extension
+needs no glibc later than 2.17. A build that fails one writes nothing.
 """
 
 import argparse
@@ -31,8 +31,13 @@ SOURCES: Final = ("client", "cores", "server")
 NAME: Final = "_kernels_aot.abi3.so"
 _BEST_FIRST: Final = ("v3", "v2")
 _MAY_NEED: Final = frozenset({"memset", "memcpy", "memmove"})
+_TOO_NEW: Final = {
+    "v2": r"%[yz]mm|\tv[a-z]|\t(?:mulx|s[ah][lr]x|rorx|andn|bextr|bls(?:r|i|msk)|bzhi|pdep"
+    r"|pext|lzcnt|movbe)[lq]?\s",
+    "v3": r"%zmm|%[xy]mm(?:1[6-9]|2\d|3[01])|%k[0-7]\b",
+}
 _GLIBC_MAX: Final = (2, 17)
-_TOOLS: Final = {
+TOOLS: Final = {
     "cc": "a C compiler (Debian: gcc)",
     "nm": "binutils (Debian: binutils)",
     "objdump": "binutils (Debian: binutils)",
@@ -72,18 +77,18 @@ def build(output: Path) -> Path:
             f"kernels are compiled ahead of time for linux-x86_64 only, and this is"
             f" {sysconfig.get_platform()}: there the array core uses numba"
         )
-    require(_TOOLS)
+    require(TOOLS)
     output.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         with ThreadPoolExecutor() as pool:
             entries, *_ = pool.map(lambda level: _object(folder, level), _BEST_FIRST)
         for level in _BEST_FIRST:
-            _check_object(folder / f"{level}.o", level)
+            check_object(folder / f"{level}.o", level)
         glue = folder / "glue.c"
         glue.write_text(_glue(entries))
         _link(folder, glue)
-        _check_extension(folder / NAME)
+        check_extension(folder / NAME)
         made = output / NAME
         shutil.copy2(folder / NAME, made)
     return made
@@ -107,17 +112,23 @@ def _object(folder: Path, level: str) -> dict[str, int]:
     return entries
 
 
-def _check_object(path: Path, level: str) -> None:
+def check_object(path: Path, level: str) -> None:
+    """Raise BuildError for an object that some processor of the level could not run."""
     needed = set(run("nm", "--undefined-only", "--format=just-symbols", path).split())
     if not needed <= _MAY_NEED:
         raise BuildError(f"the {level} object needs {', '.join(needed - _MAY_NEED)}")
-    if level == "v2" and re.search(r"%[yz]mm|\tv[a-z]", run("objdump", "-d", path)):
-        raise BuildError("the v2 object uses AVX: the build machine's features leaked in")
+    found = re.search(f".*(?:{_TOO_NEW[level]}).*", run("objdump", "-d", path))
+    if found:
+        raise BuildError(
+            f"the {level} object has an instruction that came later, as the build"
+            f" machine's features leaked in: {found[0].strip()}"
+        )
 
 
-def _check_extension(path: Path) -> None:
+def check_extension(path: Path) -> None:
+    """Raise BuildError for an extension that needs a young C library."""
     found = re.findall(r"GLIBC_(\d+)\.(\d+)", run("objdump", "-T", path))
-    newest = max((int(major), int(minor)) for major, minor in found)
+    newest = max(((int(major), int(minor)) for major, minor in found), default=(0, 0))
     if newest > _GLIBC_MAX:
         raise BuildError(f"the extension needs glibc {newest[0]}.{newest[1]}")
 

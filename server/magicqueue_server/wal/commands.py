@@ -72,7 +72,7 @@ def check(data_dir: Path, *, as_json: bool) -> None:
     sys.exit(_EXITS[report.state])
 
 
-@wal.command("dump", epilog=_manual("magicqueue wal dump | jq .type"))
+@wal.command("dump", epilog=_manual("magicqueue wal dump | jq -c .record"))
 @_data_dir
 def dump(data_dir: Path) -> None:
     """Print every record of a log as a line of JSON, up to the first damage."""
