@@ -22,6 +22,7 @@ import subprocess
 import sys
 import tarfile
 import tomllib
+import zlib
 from pathlib import Path
 from typing import Final
 
@@ -40,9 +41,24 @@ _OUTSIDE: Final = (
     "magicqueue.demo_work",
     *("pygments", "markdown_it", "rich.syntax", "rich.markdown", "rich.traceback"),
     *("IPython", "tkinter", "unittest", "pydoc", "setuptools", "pip", "cython"),
+    *("ssl", "_ssl", "_hashlib"),  # see no_tls; hashes are built in
 )
+_UNUSED: Final = (
+    *("_aix_support", "_bootsubprocess", "_markupbase", "_osx_support", "_pydecimal"),
+    *("_pyio", "bz2", "cgi", "cgitb", "chunk", "cmd", "crypt", "filecmp", "fileinput"),
+    *("ftplib", "gzip", "html.parser", "http", "imaplib", "imghdr", "lzma", "mailcap"),
+    *("modulefinder", "multiprocessing", "netrc", "nturl2path", "pickletools", "pipes"),
+    *("poplib", "pstats", "py_compile", "pyclbr", "pyexpat", "rlcompleter", "sched"),
+    *("smtplib", "sndhdr", "socketserver", "statistics", "symtable", "tarfile", "timeit"),
+    *("trace", "uu", "webbrowser", "xdrlib", "xml", "xmlrpc"),
+)
+"""Of the standard library, which Nuitka would include whole."""
 _KERNELS_INSIDE: Final = {"__init__", "ahead", "entry", "layout", "sources"}
 _WITH_LIBRARIES: Final = ("crc32c", "magicqueue_cores", "msgspec", "orjson", "uvloop")
+_C_LIBRARY: Final = {
+    *("ld-linux-x86-64.so.2", "libc.so.6", "libdl.so.2", "libm.so.6", "libpthread.so.0"),
+    *("librt.so.1", "libutil.so.1"),
+}
 _BESIDE: Final = ("magicqueue.toml", "magicqueue.service")
 
 
@@ -139,6 +155,7 @@ def _executables(wheel: Path) -> None:
     name = f"magicqueue-{version()}-linux-{platform.machine()}"
     folder = _nuitka("standalone") / "executable.dist"
     _strip(folder)
+    _check_libraries(folder)
     for beside in _BESIDE:
         shutil.copy2(aot.ROOT / "packaging" / beside, folder)
     shutil.copy2(aot.ROOT / "LICENSE", folder)
@@ -169,13 +186,14 @@ def _nuitka(mode: str) -> Path:
     command = [
         *(sys.executable, "-m", "nuitka", f"--mode={mode}", "--deployment"),
         "--python-flag=no_site,isolated",
+        "--disable-plugin=multiprocessing",
         f"--user-plugin={aot.ROOT / 'packaging' / 'keep_bytecode.py'}",
         *(f"--output-dir={output}", "--output-filename=magicqueue", "--quiet"),
         *("--include-distribution-metadata=magicqueue", "--include-package=crc32c"),
         "--include-distribution-metadata=crc32c",
         *("--include-package=uvloop", "--include-package=magicqueue"),
         *("--include-package=magicqueue_cores", "--include-package=magicqueue_server"),
-        f"--nofollow-import-to={','.join((*_OUTSIDE, *_kernel_sources()))}",
+        f"--nofollow-import-to={','.join((*_OUTSIDE, *_UNUSED, *_kernel_sources()))}",
         *_system_libraries(),
         str(aot.ROOT / "packaging" / "executable.py"),
     ]
@@ -203,10 +221,27 @@ def _kernel_sources() -> list[str]:
 
 
 def _system_libraries() -> list[str]:
-    """Take along libz, which an interpreter needs and a small system may not have."""
-    linked = aot.run("ldd", os.path.realpath(sys.executable))
+    """Take along libz, which is everywhere but in the smallest of systems."""
+    users = (os.path.realpath(sys.executable), getattr(zlib, "__file__", None))
+    linked = "".join(aot.run("ldd", user) for user in users if user)
     found = re.search(r"libz\.so\.1 => (\S+)", linked)
     return [f"--include-data-files={found[1]}=libz.so.1"] if found else []
+
+
+def _check_libraries(folder: Path) -> None:
+    """Raise BuildError for what is needed and neither inside nor the C library."""
+    inside = {path.name for path in folder.rglob("*")}
+    needed: set[str] = set()
+    glibc = {(0, 0)}
+    for path in (folder / "magicqueue", *folder.rglob("*.so*")):
+        told = aot.run("objdump", "-p", path)
+        needed.update(re.findall(r"NEEDED +(\S+)", told))
+        found = re.findall(r"GLIBC_(\d+)\.(\d+)", told)
+        glibc |= {(int(major), int(minor)) for major, minor in found}
+    missing = needed - inside - _C_LIBRARY
+    if missing:
+        raise aot.BuildError(f"the folder lacks {', '.join(sorted(missing))}")
+    _say("it needs glibc {}.{} or later, and nothing else".format(*max(glibc)))
 
 
 def _strip(folder: Path) -> None:
