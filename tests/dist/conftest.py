@@ -5,6 +5,7 @@
 
 import os
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -28,6 +29,24 @@ def single_executable(folder_executable: str) -> str:
     """The executable that is one file."""
     (path,) = Path(folder_executable).parents[1].glob("magicqueue-*.bin")
     return str(path)
+
+
+@pytest.fixture(scope="session")
+def installed(folder_executable: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The command of the wheel with crc32c, in an environment of its own: no numba."""
+    (wheel,) = Path(folder_executable).parents[1].glob("*.whl")
+    folder = tmp_path_factory.mktemp("installed")
+    subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+    python = folder / "bin" / "python"
+    subprocess.run([python, "-m", "pip", "install", "--quiet", f"{wheel}[persist]"], check=True)
+    return str(folder / "bin" / "magicqueue")
+
+
+@pytest.fixture(params=["folder_executable", "single_executable", "installed"])
+def build(request: pytest.FixtureRequest) -> str:
+    """Everything that `make dist` makes."""
+    path: str = request.getfixturevalue(request.param)
+    return path
 
 
 @pytest.fixture(params=["folder_executable", "single_executable"])

@@ -12,11 +12,17 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 FROM_SOURCE = [sys.executable, "-m", "magicqueue_server"]
+WITHOUT_CRC32C = [
+    sys.executable,
+    "-c",
+    "import runpy, sys; sys.modules['crc32c'] = None;"
+    " runpy.run_module('magicqueue_server', run_name='__main__', alter_sys=True)",
+]
 
 
 def environment(command: list[str]) -> dict[str, str]:
     """What a server gets: sources where it needs them, else nothing at all."""
-    if command is not FROM_SOURCE:
+    if command[0] != sys.executable:
         return {"PATH": "", "HOME": "/nonexistent"}
     sources = (str(ROOT / name) for name in ("client", "cores", "server"))
     return os.environ | {"PYTHONPATH": os.pathsep.join(sources)}

@@ -1,11 +1,7 @@
 """What the executables do by themselves: start, tell what they are, and run the tools."""
 
-import os
 import platform
 import shutil
-import subprocess
-import sys
-import zipfile
 from pathlib import Path
 
 from dist.conftest import Run
@@ -71,20 +67,21 @@ def test_a_worker_says_whose_python_it_needs(executable: str, run: Run) -> None:
 
 
 def test_the_tools_of_the_log_are_there(
-    folder_executable: str, run: Run, tmp_path: Path
+    executable: str, run: Run, tmp_path: Path
 ) -> None:
-    log = str(tmp_path / "log")
-    with serving([folder_executable], tmp_path, "--persist", "--data-dir", log):
-        pass
-    done = run(folder_executable, "wal", "check", "--data-dir", log)
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
-def test_the_sample_config_is_right(folder_executable: str, run: Run) -> None:
-    sample = Path(folder_executable).parent / "magicqueue.toml"
-    done = run(folder_executable, "serve", "--config", str(sample), "--print-config")
-    assert done.returncode == 0, done.stderr
-    assert f"# file {sample}" in done.stdout
+    log = ("--data-dir", str(tmp_path / "log"))
+    with serving([executable], tmp_path, "--persist", *log) as server:
+        with server.connect() as peer:
+            peer.ask(b'{"cmd":"PUSH","queue":"q","data":1}\n', 1)
+        copied = run(executable, "backup", *log, str(tmp_path / "copy"))
+        assert copied.returncode == 0, copied.stderr
+    for folder in ("log", "copy"):
+        done = run(executable, "wal", "check", "--data-dir", str(tmp_path / folder))
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "1 jobs pushed" in done.stdout
+    dumped = run(executable, "wal", "dump", *log)
+    assert '"record":"pushed"' in dumped.stdout
+    assert run(executable, "wal", "repair", *log).returncode == 0
 
 
 def test_nothing_of_numba_is_inside(folder_executable: str) -> None:
@@ -108,30 +105,3 @@ def test_it_starts_at_once(
             with serving([executable], tmp_path) as server:
                 best = min(best, server.seconds)
         assert best < bound_s, f"{executable} took {best:.3f} s"
-
-
-def test_the_wheel_needs_no_jit(folder_executable: str, tmp_path: Path) -> None:
-    (wheel,) = Path(folder_executable).parents[1].glob("*.whl")
-    assert wheel.name.endswith("-cp311-abi3-manylinux_2_17_x86_64.whl")
-    with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(tmp_path)
-    program = (
-        "import sys\n"
-        "sys.modules.update(dict.fromkeys(('numba', 'numpy')))\n"
-        "from magicqueue_cores import make_core\n"
-        "from magicqueue_cores.contract import CoreOptions\n"
-        "from magicqueue_server import about\n"
-        "print(make_core('auto', CoreOptions()).name, *about.lines(), sep='\\n')\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        env=os.environ | {"PYTHONPATH": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=60,
-    )
-    core, name, build, kernels, _ = done.stdout.splitlines()
-    assert (core, name) == ("array", f"magicqueue {wheel.name.split('-')[1]}")
-    assert build.startswith("build: package, commit ")
-    assert kernels.startswith("array core: compiled ahead of time for x86-64-v")
