@@ -13,6 +13,8 @@ def clipped(column: int | Sequence[int], most: int) -> int | Sequence[int]:
     """Give the column with no value above `most`."""
     if isinstance(column, int):
         return min(column, most)
+    if max(column) <= most:
+        return column
     return [min(value, most) for value in column]
 
 

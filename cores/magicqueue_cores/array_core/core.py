@@ -17,6 +17,7 @@ from magicqueue_cores.array_core.moves import export_jobs
 from magicqueue_cores.array_core.outcomes import remove_dead, revive
 from magicqueue_cores.array_core.queues import Queue
 from magicqueue_cores.array_core.replay import replay_record
+from magicqueue_cores.array_core.rows import push
 from magicqueue_cores.array_core.store import JOB_OVERHEAD_BYTES, Store
 from magicqueue_cores.array_core.views import (
     core_stats,
@@ -121,7 +122,7 @@ class ArrayCore:
             jobs = msgspec.structs.replace(jobs, run_ats_ms=clipped)
         elif run_ats_ms < now_ms:
             jobs = msgspec.structs.replace(jobs, run_ats_ms=now_ms)
-        first_id = self._store.push(target, jobs, now_ms)
+        first_id = push(self._store, target, jobs, now_ms)
         if self._record:
             self._record(pushed_record(queue, first_id, jobs, now_ms))
         run_ats_ms = jobs.run_ats_ms

@@ -1,119 +1,151 @@
-"""The whole state of jobs of the array core: told for a log, and put back from one."""
+"""The whole state of jobs of the array core: told for a log, and put back from one.
 
-from array import array
-from collections.abc import Sequence
-from typing import Any
+Kernels tell and restore what is in the memory; what Python keeps for few jobs (errors, how
+they died, long payloads, leases to share) is seen to here, job by job.
+"""
+
+from collections.abc import Callable, Sequence
 
 from magicqueue_cores import records
+from magicqueue_cores.array_core.rows import write_rows
 from magicqueue_cores.array_core.store import Death, Store
 from magicqueue_cores.contract import CoreError, JobState
+from magicqueue_cores.kernels import job_columns as jc
 from magicqueue_cores.kernels import layout as lo
+
+_ACTIVE = int(JobState.ACTIVE)
+_READY = int(JobState.READY)
+_DEAD = int(JobState.DEAD)
 
 
 def export_jobs(store: Store, ids: Sequence[int]) -> records.Moved:
     """Tell all about those of `ids` that are here. O(1) a job."""
-    count = len(ids)
-    words = store.memory.words
-    words[lo.SCRATCH_W : lo.SCRATCH_W + count] = array("q", ids)
-    slots = store.scratch_list(store.act(lo.V_FIND_MANY, count))
-    views = [store.view(slot) for slot in slots]
-    places, sessions, backoffs, jitters, returned = [], [], [], [], []
-    for slot, view in zip(slots, views, strict=True):
-        meta = store.field(slot, lo.JH_META)
-        places.append(
-            0 if view.state is JobState.DELAYED else store.word(slot, lo.J_SEQUENCE)
-        )
-        sessions.append(_session(store, slot) if view.state is JobState.ACTIVE else 0)
-        backoffs.append(store.header(slot, lo.B_BACKOFF) & 0xFFFFFFFF)
-        jitters.append(bool(meta & lo.META_JITTER))
-        returned.append(bool(meta & lo.META_RETURNED))
+    store.write_ids(ids)
+    count = store.act(lo.V_FIND_MANY, len(ids))
+    store.act(lo.V_TELL_JOBS, count, 1)
+    told = store.scratch_list(count * jc.ALL_COLUMNS)
+
+    def column(number: int) -> list[int]:
+        return told[number * count : (number + 1) * count]
+
+    found, max_attempts = column(jc.ID), column(jc.MAX_ATTEMPTS)
+    if store.max_attempts:
+        kept = store.max_attempts.get
+        max_attempts = [kept(i) or n for i, n in zip(found, max_attempts, strict=True)]
+    deaths = [store.deaths.get(job_id) for job_id in found] if store.deaths else []
+    nothing = [None] * count
     return records.Moved(
-        ids=[view.id for view in views],
-        queues=[view.queue for view in views],
-        payloads=[view.payload for view in views],
-        priorities=[view.priority for view in views],
-        created_ats_ms=[view.created_at_ms for view in views],
-        run_ats_ms=[view.run_at_ms for view in views],
-        max_attempts=[view.max_attempts for view in views],
-        backoffs_ms=backoffs,
-        jitters=jitters,
-        states=[int(view.state) for view in views],
-        returned=returned,
-        sequences=places,
-        attempts=[view.attempts for view in views],
-        failures=[view.failures for view in views],
-        losses=[view.lost for view in views],
-        sessions=sessions,
-        untils_ms=[view.lease_until_ms or 0 for view in views],
-        died_ats_ms=[view.died_at_ms or 0 for view in views],
-        errors=[view.error for view in views],
-        reasons=[view.reason for view in views],
+        ids=found,
+        queues=_names(store, column(jc.QUEUE)),
+        payloads=_payloads(store, column),
+        priorities=column(jc.PRIORITY),
+        created_ats_ms=column(jc.CREATED),
+        run_ats_ms=column(jc.RUN_AT),
+        max_attempts=max_attempts,
+        backoffs_ms=column(jc.BACKOFF),
+        jitters=list(map(bool, column(jc.JITTER))),
+        states=column(jc.STATE),
+        returned=list(map(bool, column(jc.RETURNED))),
+        sequences=column(jc.SEQUENCE),
+        attempts=column(jc.ATTEMPTS),
+        failures=column(jc.FAILURES),
+        losses=column(jc.LOST),
+        sessions=column(jc.SESSION),
+        untils_ms=column(jc.UNTIL),
+        died_ats_ms=[d.at_ms if d else 0 for d in deaths] if deaths else [0] * count,
+        errors=[store.errors.get(i) for i in found] if store.errors else nothing,
+        reasons=[d.reason if d else None for d in deaths] if deaths else nothing,
     )
 
 
 def replay_moved(store: Store, record: records.Moved) -> None:
     """Put jobs back. Raises `CoreError` if one is here already or was never pushed."""
+    large = write_rows(store, record)
+    _write_columns(store, record)
+    count = len(record.ids)
+    with store.unbounded():
+        wrong = store.act(lo.V_RESTORE, count)
+    if wrong < 0:
+        raise CoreError("the array core's tables cannot hold more jobs")
+    if wrong:
+        job_id = record.ids[wrong - 1]
+        raise CoreError(f"a record brings back job {job_id}, which cannot be missing")
+    begin = lo.SCRATCH_W + count * (lo.ROW_WORDS + jc.BACK_ID)
+    slots = store.memory.words[begin : begin + count].tolist()
+    for row in large:
+        queue = store.queues.of(record.queues[row])
+        store.keep_large(queue, record.ids[row], record.payloads[row])
+    for job_id, most in zip(record.ids, record.max_attempts, strict=True):
+        store.keep_max_attempts(job_id, most)
+    for job_id, slot, error in zip(record.ids, slots, record.errors, strict=True):
+        if error is not None:
+            store.set_error(job_id, slot, error)
+    if _ACTIVE in record.states:
+        _lend(store, record, slots)
+    if _DEAD in record.states:
+        _bury(store, record, slots)
+
+
+def _names(store: Store, numbers: list[int]) -> list[str]:
+    names = {number: store.queues.numbered(number).name for number in set(numbers)}
+    return [names[number] for number in numbers]
+
+
+def _payloads(store: Store, column: Callable[[int], list[int]]) -> list[bytes]:
+    if store.large:
+        return [store.payload(slot) for slot in column(0)]
+    view = store.memory.bytes
+    spans = zip(column(jc.START), column(jc.END), strict=True)
+    return [view[start:end].tobytes() for start, end in spans]
+
+
+def _write_columns(store: Store, record: records.Moved) -> None:
+    """Put what rows have no place for behind them."""
+    queues = {name: store.queues.of(name).number for name in set(record.queues)}
+    flags = list(record.states)
+    for row, state in enumerate(flags):
+        if state == _READY:
+            flags[row] = lo.META_RETURNED if record.returned[row] else lo.META_MOVED
+    states = zip(record.attempts, record.states, strict=True)
+    columns: dict[int, Sequence[int]] = {
+        jc.BACK_ID: record.ids,
+        jc.BACK_CREATED: record.created_ats_ms,
+        jc.BACK_ATTEMPTS: [attempts - (state == _ACTIVE) for attempts, state in states],
+        jc.BACK_LOST: [min(lost, lo.LOST_MAX) for lost in record.losses],
+        jc.BACK_QUEUE: [queues[name] for name in record.queues],
+        jc.BACK_FLAGS: flags,
+        jc.BACK_SEQUENCE: record.sequences,
+    }
+    count = len(record.ids)
+    behind = count * lo.ROW_WORDS
+    for number, column in columns.items():
+        store.memory.write_column(behind + number * count, 1, count, column)
+
+
+def _lend(store: Store, record: records.Moved, slots: list[int]) -> None:
+    """Put active jobs under leases, one for each session and end."""
     leases: dict[tuple[int, int], int] = {}
-    dead: dict[str, dict[int, int]] = {}
-    for row, job_id in enumerate(record.ids):
-        if store.find(job_id) or not 0 < job_id < store.memory.state[lo.S_NEXT_ID]:
-            raise CoreError(f"a record brings back job {job_id}, which cannot be missing")
-        state = JobState(record.states[row])
-        slot = _restore(store, record, row, state)
-        if record.errors[row] is not None:
-            store.set_error(job_id, slot, record.errors[row])
-        if state is JobState.ACTIVE:
+    for row, state in enumerate(record.states):
+        if state == _ACTIVE:
             held_by = record.sessions[row], record.untils_ms[row]
             if held_by not in leases:
                 session = store.session(held_by[0])
                 leases[held_by] = store.act(lo.V_OPEN_LEASE, session, held_by[1])
-            store.act(lo.V_LEND, slot, leases[held_by])
-        elif state is JobState.DEAD:
-            store.mark(slot, lo.META_NOTED)
-            store.deaths[job_id] = Death(
-                record.reasons[row] or "failed", record.died_ats_ms[row]
-            )
+            store.act(lo.V_LEND, slots[row], leases[held_by])
+
+
+def _bury(store: Store, record: records.Moved, slots: list[int]) -> None:
+    """Make dead letters of dead jobs, in the order in which they died."""
+    dead: dict[str, dict[int, int]] = {}
+    for row, state in enumerate(record.states):
+        if state == _DEAD:
+            job_id = record.ids[row]
+            reason = record.reasons[row] or "failed"
+            store.mark(slots[row], lo.META_NOTED)
+            store.deaths[job_id] = Death(reason, record.died_ats_ms[row])
             letters = dead.setdefault(record.queues[row], {})
             letters[job_id] = len(record.payloads[row])
     for name, sizes in dead.items():
         store.queues.of(name).dead.put_in(
             sizes, lambda job_id: store.word(store.find(job_id), lo.J_SEQUENCE)
         )
-
-
-def _restore(store: Store, record: records.Moved, row: int, state: JobState) -> int:
-    queue = store.queues.of(record.queues[row])
-    payload: Any = record.payloads[row]
-    large = len(payload) > lo.PAYLOAD_BYTES_MAX
-    store.write_row(
-        b"" if large else payload,
-        priority=record.priorities[row],
-        run_at_ms=record.run_ats_ms[row],
-        max_attempts=record.max_attempts[row],
-        backoff_ms=record.backoffs_ms[row],
-        jitter=record.jitters[row],
-    )
-    scratch, more = store.memory.scratch, lo.ROW_WORDS
-    job_id = record.ids[row]
-    scratch[more] = job_id
-    scratch[more + 1] = record.created_ats_ms[row]
-    scratch[more + 2] = record.attempts[row] - (state is JobState.ACTIVE)
-    scratch[more + 3] = min(record.losses[row], lo.LOST_MAX)
-    flags = int(state)
-    if state is JobState.READY:
-        flags |= lo.META_RETURNED if record.returned[row] else lo.META_MOVED
-    with store.unbounded():
-        slot = store.act(lo.V_RESTORE, queue.number, flags, record.sequences[row])
-    if slot < 0:
-        raise CoreError("the array core's tables cannot hold more jobs")
-    store.keep_max_attempts(job_id, record.max_attempts[row])
-    if large:
-        store.keep_large(queue, job_id, payload)
-    return slot
-
-
-def _session(store: Store, slot: int) -> int:
-    lease = store.field(slot, lo.JH_LEASE)
-    words = store.memory.words
-    index = int(words[lo.LEASES_W + lease * lo.LEASE_WORDS + lo.G_SESSION])
-    return int(words[lo.SESSIONS_W + index * lo.SESSION_WORDS + lo.N_NUMBER])

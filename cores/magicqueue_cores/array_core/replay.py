@@ -5,6 +5,7 @@ from typing import Any
 from magicqueue_cores import records
 from magicqueue_cores.array_core import outcomes
 from magicqueue_cores.array_core.moves import replay_moved
+from magicqueue_cores.array_core.rows import push
 from magicqueue_cores.array_core.store import Store
 from magicqueue_cores.contract import CoreError, JobState
 from magicqueue_cores.kernels import layout as lo
@@ -66,7 +67,7 @@ def _push(store: Store, record: records.Pushed) -> None:
         queues.forget_idle()
     with store.unbounded():
         state[lo.S_NEXT_ID] = record.first_id
-        store.push(queues.of(record.queue), record, record.created_at_ms)
+        push(store, queues.of(record.queue), record, record.created_at_ms)
 
 
 def _lease(store: Store, record: records.Leased) -> None:

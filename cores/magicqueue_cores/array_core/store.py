@@ -1,38 +1,34 @@
 """The jobs in the core's memory, as Python sees and changes them.
 
-Kernels do what touches many jobs; here are the batches that go to them and come from
-them, and the little that Python itself keeps for a job: its last error, how it died, a
-payload too long for the arena, a number too large for its block. A job with any of these
-is marked, and the kernels leave a note when it is settled.
+Kernels do what touches many jobs; here is how they are called, and the little that Python
+itself keeps for a job: its last error, how it died, a payload too long for the arena, a
+number too large for its block. A job with any of these is marked, and the kernels leave a
+note when it is settled.
 """
 
-from array import array
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
 import msgspec
 
-from magicqueue_cores.array_core.columns import clipped, first, halves_of, largest, spread
 from magicqueue_cores.array_core.memory import Memory
 from magicqueue_cores.array_core.queues import Queue, Queues
 from magicqueue_cores.contract import (
     NEVER_MS,
     CoreOptions,
-    Full,
     JobState,
     JobView,
-    NewJobs,
     WireDefaults,
 )
 from magicqueue_cores.kernels import layout as lo
 from magicqueue_cores.kernels.entry import act
-from magicqueue_cores.records import PayloadBlob, Pushed
 
 JOB_OVERHEAD_BYTES: Final = 88
 """Measured: 78 bytes beyond a payload of 100 bytes; half of the rounding to 8 is added."""
 _ERROR_TEXT: Final = msgspec.json.Decoder(str)
-_INT32_MAX: Final = 2**31 - 1
+MAX_ATTEMPTS_KEPT: Final = 2**31 - 1
+"""What a block has bits for; Python keeps what is larger."""
 
 
 class Death(msgspec.Struct, frozen=True, gc=False):
@@ -180,32 +176,6 @@ class Store:
         self.memory.trim_scratch(count)
         return listed
 
-    def push(self, queue: Queue, batch: NewJobs | Pushed, at_ms: int) -> int:
-        """Store a batch; gives its first id. Raises `Full` if the tables cannot hold it."""
-        payloads = batch.payloads
-        if len(payloads) == 1 and len(payloads[0]) <= lo.PAYLOAD_BYTES_MAX:
-            return self._push_one(queue, payloads[0], batch, at_ms)
-        memory, count = self.memory, len(payloads)
-        columns = (
-            (lo.X_PRIORITY, batch.priorities),
-            (lo.X_RUN_AT, batch.run_ats_ms),
-            (lo.X_MAX_ATTEMPTS, clipped(batch.max_attempts, _INT32_MAX)),
-            (lo.X_BACKOFF, self._retries(batch)),
-        )
-        for field, column in columns:
-            memory.scratch[field] = first(column)
-        large = self._write_payloads(payloads)
-        for field, column in columns:
-            if not isinstance(column, int):
-                memory.write_column(field, lo.ROW_WORDS, count, column)
-        first_id = self._pushed(self.act(lo.V_PUSH, queue.number, len(payloads), at_ms))
-        if largest(batch.max_attempts) > _INT32_MAX:
-            for index, most in enumerate(spread(batch.max_attempts, count)):
-                self.keep_max_attempts(first_id + index, most)
-        for index in large:
-            self.keep_large(queue, first_id + index, payloads[index])
-        return first_id
-
     def view(self, slot: int) -> JobView:
         """All that can be said of one job."""
         job_id = self.word(slot, lo.J_ID)
@@ -249,83 +219,9 @@ class Store:
         state[lo.S_PULL_JOBS_MAX] = wire.pull_jobs_max
         state[lo.S_REPLY_BYTES_MAX] = wire.reply_payload_bytes_max
         state[lo.S_LEASE] = wire.lease_ms
-        state[lo.S_MAX_ATTEMPTS] = min(wire.max_attempts, _INT32_MAX)
+        state[lo.S_MAX_ATTEMPTS] = min(wire.max_attempts, MAX_ATTEMPTS_KEPT)
         state[lo.S_BACKOFF] = min(wire.backoff_ms, options.backoff_ms_max)
         state[lo.S_OUTPUT_SOFT_MAX] = min(wire.reply_bytes_a_call, lo.OUTPUT_BYTES_MAX // 2)
-
-    def _push_one(
-        self, queue: Queue, payload: bytes, batch: NewJobs | Pushed, at_ms: int
-    ) -> int:
-        """Store one job: at a third of the price of a batch of one."""
-        self.write_row(
-            payload,
-            priority=first(batch.priorities),
-            run_at_ms=first(batch.run_ats_ms),
-            max_attempts=first(batch.max_attempts),
-            backoff_ms=first(batch.backoffs_ms),
-            jitter=first(batch.jitters),
-        )
-        job_id = self._pushed(self.act(lo.V_PUSH, queue.number, 1, at_ms))
-        self.keep_max_attempts(job_id, first(batch.max_attempts))
-        return job_id
-
-    def write_row(
-        self,
-        payload: bytes,
-        *,
-        priority: int,
-        run_at_ms: int,
-        max_attempts: int,
-        backoff_ms: int,
-        jitter: int,
-    ) -> None:
-        """Put one job where kernels look for it."""
-        scratch = self.memory.scratch
-        self.memory.bytes[lo.INPUT_B : lo.INPUT_B + len(payload)] = payload
-        scratch[lo.X_DATA] = lo.INPUT_B
-        scratch[lo.X_DATA_BYTES] = len(payload)
-        scratch[lo.X_PRIORITY] = priority
-        scratch[lo.X_RUN_AT] = run_at_ms
-        scratch[lo.X_MAX_ATTEMPTS] = min(max_attempts, _INT32_MAX)
-        backoff_ms = min(backoff_ms, self.options.backoff_ms_max)
-        scratch[lo.X_BACKOFF] = backoff_ms | jitter << lo.X_JITTER_BIT
-
-    def _pushed(self, first_id: int) -> int:
-        if first_id < 0:
-            raise Full("the array core's tables cannot hold more jobs: drain a queue")
-        return first_id
-
-    def _retries(self, batch: NewJobs | Pushed) -> int | list[int]:
-        """The words of a batch that hold backoff and jitter."""
-        backoffs_ms = clipped(batch.backoffs_ms, self.options.backoff_ms_max)
-        jitters = batch.jitters
-        if isinstance(backoffs_ms, int) and isinstance(jitters, int):
-            return backoffs_ms | jitters << lo.X_JITTER_BIT
-        count = len(batch.payloads)
-        pairs = zip(spread(backoffs_ms, count), spread(jitters, count), strict=True)
-        return [backoff_ms | jitter << lo.X_JITTER_BIT for backoff_ms, jitter in pairs]
-
-    def _write_payloads(self, payloads: Sequence[bytes]) -> list[int]:
-        """Put payloads where kernels look for them; gives which are too long for that."""
-        if isinstance(payloads, PayloadBlob) and self._write_blob(payloads):
-            return []
-        sizes = array("q", map(len, payloads))
-        most = lo.PAYLOAD_BYTES_MAX if sum(sizes) <= lo.INPUT_BYTES_MAX else 0
-        large = []
-        if max(sizes) > most:
-            large = [index for index, size in enumerate(sizes) if size > most]
-        if large:
-            payloads = list(payloads)
-            for index in large:
-                payloads[index] = b""
-                sizes[index] = 0
-        joined = b"".join(payloads)
-        self.memory.bytes[lo.INPUT_B : lo.INPUT_B + len(joined)] = joined
-        count = len(sizes)
-        behind = lo.SCRATCH_W + count * lo.ROW_WORDS
-        self.memory.words[behind : behind + count] = sizes
-        self.act(lo.V_FILL_ROWS, count)
-        return large
 
     @contextmanager
     def unbounded(self) -> Iterator[None]:
@@ -338,21 +234,9 @@ class Store:
         finally:
             state[lo.S_JOBS_MAX], state[lo.S_MEMORY_BYTES_MAX] = bounds
 
-    def _write_blob(self, blob: PayloadBlob) -> bool:
-        """Put payloads that lie in one buffer where kernels look, if all are short."""
-        view, count, size = self.memory.bytes, len(blob.starts), len(blob.buffer)
-        if size > lo.INPUT_BYTES_MAX:
-            return False
-        view[lo.INPUT_B : lo.INPUT_B + size] = blob.buffer
-        at = 8 * (lo.SCRATCH_W + count * lo.ROW_WORDS)
-        for column in (blob.starts, blob.ends):
-            view[at : at + 4 * count] = halves_of(column)
-            at += 4 * count
-        return self.act(lo.V_FILL_ROWS, count, 1) <= lo.PAYLOAD_BYTES_MAX
-
     def keep_max_attempts(self, job_id: int, max_attempts: int) -> None:
         """Keep a number that no job comes to, and that its block has no bits for."""
-        if max_attempts > _INT32_MAX:
+        if max_attempts > MAX_ATTEMPTS_KEPT:
             self.max_attempts[job_id] = int(max_attempts)
             self.mark(self.find(job_id), lo.META_NOTED)
 

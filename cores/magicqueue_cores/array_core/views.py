@@ -15,6 +15,7 @@ from magicqueue_cores.contract import (
     Settled,
 )
 from magicqueue_cores.dead_letters import no_such_cursor
+from magicqueue_cores.kernels import job_columns as jc
 from magicqueue_cores.kernels import layout as lo
 
 
@@ -25,7 +26,7 @@ def delivery(store: Store, slots: list[int]) -> Delivery:
     count = len(slots)
     store.write_ids(slots)
     store.act(lo.V_TELL_JOBS, count)
-    told = store.scratch_list(lo.D_COLUMNS * count)
+    told = store.scratch_list(jc.DELIVERY_COLUMNS * count)
 
     def column(number: int) -> list[int]:
         return told[number * count : (number + 1) * count]
@@ -33,16 +34,16 @@ def delivery(store: Store, slots: list[int]) -> Delivery:
     if store.large:
         payloads = [store.payload(slot) for slot in slots]
     else:
-        spans = zip(column(lo.D_START), column(lo.D_END), strict=True)
+        spans = zip(column(jc.START), column(jc.END), strict=True)
         view = store.memory.bytes
         payloads = [view[start:end].tobytes() for start, end in spans]
     return Delivery(
-        column(lo.D_ID),
+        column(jc.ID),
         payloads,
-        column(lo.D_PRIORITY),
-        column(lo.D_CREATED),
-        column(lo.D_RUN_AT),
-        column(lo.D_ATTEMPTS),
+        column(jc.PRIORITY),
+        column(jc.CREATED),
+        column(jc.RUN_AT),
+        column(jc.ATTEMPTS),
     )
 
 

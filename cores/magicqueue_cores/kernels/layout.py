@@ -335,16 +335,6 @@ P_MIXED: Final = 1
 P_ROW: Final = 2
 P_PLACES: Final = P_ROW + ROW_WORDS
 
-# Columns that tell of jobs; the one before the first is their records.
-D_ID: Final = 1
-D_START: Final = 2
-D_END: Final = 3
-D_PRIORITY: Final = 4
-D_CREATED: Final = 5
-D_RUN_AT: Final = 6
-D_ATTEMPTS: Final = 7
-D_COLUMNS: Final = 8
-
 # Commands, and why `execute` stopped.
 C_PUSH: Final = 1
 C_PUSHB: Final = 2

@@ -4,6 +4,7 @@ A job that is put back finds its place by the sequence number that it had, besid
 that came back after a loss.
 """
 
+from magicqueue_cores.kernels import job_columns as jc
 from magicqueue_cores.kernels import layout as lo
 from magicqueue_cores.kernels.index import find_job, index_job
 from magicqueue_cores.kernels.jit import Words, part
@@ -31,28 +32,26 @@ def find_many(w: Words, h: Words, count: int) -> int:
 
 
 @part
-def restore(w: Words, h: Words, b: Words, queue: int, state: int, sequence: int) -> int:
-    """Put the job of a scratch row back; gives its record, or -1 if there is no room.
-
-    Behind the row are its id, when it was created, its attempts and how often it was
-    lost. An active job is left in no order, for a lease to take it.
-    """
-    row = lo.SCRATCH_W
-    more = row + lo.ROW_WORDS
-    if not has_room(w, 1, w[row + lo.X_DATA_BYTES]):
-        return -1
+def _restore(w: Words, h: Words, b: Words, k: int, count: int) -> int:
+    """Put the job of a scratch row back; gives its record."""
+    row = lo.SCRATCH_W + k * lo.ROW_WORDS
+    more = lo.SCRATCH_W + count * lo.ROW_WORDS + k
+    queue = w[more + count * jc.BACK_QUEUE]
     slot = new_slot(w, h)
     size = store_row(w, h, b, row, slot, queue)
-    job_id = w[more]
+    job_id = w[more + count * jc.BACK_ID]
     job = lo.JOBS_W + slot * lo.JOB_WORDS
     w[job + lo.J_ID] = job_id
-    w[job + lo.J_CREATED] = w[more + 1]
-    w[job + lo.J_SEQUENCE] = sequence
-    h[lo.JOBS_H + slot * lo.JOB_HALVES + lo.JH_ATTEMPTS] = w[more + 2]
+    w[job + lo.J_CREATED] = w[more + count * jc.BACK_CREATED]
+    w[job + lo.J_SEQUENCE] = w[more + count * jc.BACK_SEQUENCE]
+    h[lo.JOBS_H + slot * lo.JOB_HALVES + lo.JH_ATTEMPTS] = w[
+        more + count * jc.BACK_ATTEMPTS
+    ]
     block = w[job + lo.J_BLOCK] >> lo.BLOCK_BITS
-    h[lo.ARENA_H + 2 * block + lo.B_SIZES] += w[more + 3] << lo.B_LOST_SHIFT
+    lost = w[more + count * jc.BACK_LOST]
+    h[lo.ARENA_H + 2 * block + lo.B_SIZES] += lost << lo.B_LOST_SHIFT
     index_job(w, h, job_id, slot)
-    set_state(h, slot, state)
+    set_state(h, slot, w[more + count * jc.BACK_FLAGS])
     at = lo.QUEUES_W + queue * lo.QUEUE_WORDS
     w[at + lo.Q_PAYLOAD_MAX] = max(w[at + lo.Q_PAYLOAD_MAX], size)
     w[lo.S_PAYLOAD_BYTES] += size
@@ -67,3 +66,26 @@ def restore(w: Words, h: Words, b: Words, queue: int, state: int, sequence: int)
     elif kind == lo.READY:
         give_back(w, h, queue, slot)
     return slot
+
+
+@part
+def restore_many(w: Words, h: Words, b: Words, count: int) -> int:
+    """Put the jobs of scratch rows back; their ids become their records.
+
+    What else they have is in columns behind the rows: see `job_columns`. An active job is
+    left in no order, for a lease to take it. Gives 0; or -1, and nothing has changed, if
+    there is no room; or the place, counted from 1, of the first job that cannot be
+    missing: those before it are back.
+    """
+    ids = lo.SCRATCH_W + count * (lo.ROW_WORDS + jc.BACK_ID)
+    total = 0
+    for k in range(count):
+        total += w[lo.SCRATCH_W + k * lo.ROW_WORDS + lo.X_DATA_BYTES]
+    if not has_room(w, count, total):
+        return -1
+    for k in range(count):
+        job_id = w[ids + k]
+        if not 0 < job_id < w[lo.S_NEXT_ID] or find_job(w, h, job_id) != 0:
+            return k + 1
+        w[ids + k] = _restore(w, h, b, k, count)
+    return 0

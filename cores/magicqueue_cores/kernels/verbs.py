@@ -50,7 +50,7 @@ from magicqueue_cores.kernels.replayed import (
     settle_many,
     take_delayed_many,
 )
-from magicqueue_cores.kernels.restore import find_many, restore
+from magicqueue_cores.kernels.restore import find_many, restore_many
 from magicqueue_cores.kernels.tables import (
     chain_insert,
     chain_remove,
@@ -328,7 +328,7 @@ def act(memory: Memory, verb: int, one: int, two: int, three: int) -> int:
     elif verb == lo.V_REBUILD_DELAYED:
         result = rebuild_delayed(w, one)
     elif verb == lo.V_RESTORE:
-        result = restore(w, h, b, one, two, three)
+        result = restore_many(w, h, b, one)
     elif verb >= lo.V_LOSE_MANY:
         result = _act_on_many(w, h, verb, one, two, three)
     elif verb == lo.V_PUSH:

@@ -164,7 +164,7 @@ class Replay:
             if job_id <= self._horizon and job_id not in self._brought
         ]
         if news:
-            fresh = rows_of(record, news)
+            fresh = record if len(news) == len(record.ids) else rows_of(record, news)
             self._brought.update(fresh.ids)
             found.jobs += len(news)
             self._core.replay(fresh)
