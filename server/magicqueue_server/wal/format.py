@@ -44,9 +44,11 @@ written while others are not yet on disk, and nothing is read twice or guessed.
 
 **Changing the format.** Anything a released version could misread needs a new version
 number: copy what reads the old one beside the new, keep both, and write only the new.
-Before that: add a golden log of the old version to the tests (`tests/wal/golden`), which
-every later version must still open. A reader refuses a newer version and touches nothing.
-New record kinds are a new version too, since an old reader would not know them.
+The tests have a golden log of each version, which every later one must still open; they
+fail when other bytes are written under the same number, and as long as there is none of
+the newest: `tests/wal/golden_log.py` says how to add it. A reader refuses a newer version
+and touches nothing. New record kinds are a new version too, since an old reader would not
+know them.
 """
 
 import struct

@@ -1,0 +1,94 @@
+"""Logs of every released format open as they were meant, and today's format is as it was.
+
+How to go on when the format changes: see `golden_log`.
+"""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+from magicqueue_cores import records
+from magicqueue_server.wal import checksum
+from magicqueue_server.wal import encode as enc
+from magicqueue_server.wal import format as fmt
+from magicqueue_server.wal.scan import Scan
+from wal import golden_log
+from wal.golden_log import ALGORITHMS, DAYS, GOLDEN
+from wal.sample_logs import plain, read_log
+
+VERSIONS = sorted(GOLDEN.iterdir())
+CURRENT = GOLDEN / f"version-{fmt.VERSION}"
+
+
+def needs(name: str) -> int:
+    """Skip where a checksum cannot be computed."""
+    algorithm = ALGORITHMS[name]
+    if algorithm > checksum.PREFERRED:
+        pytest.skip("crc32c is not installed here")
+    return algorithm
+
+
+def test_every_version_has_its_golden_log() -> None:
+    numbers = [f"version-{number}" for number in range(1, fmt.VERSION + 1)]
+    assert [path.name for path in VERSIONS] == sorted(numbers)
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+@pytest.mark.parametrize("version", VERSIONS, ids=lambda path: path.name)
+def test_a_golden_log_opens_on_every_core(version: Path, name: str, core_name: str) -> None:
+    needs(name)
+    expected = json.loads((version / "state.json").read_text())
+    assert golden_log.state(golden_log.read(version / name), core_name) == expected
+    assert len(expected["jobs"]) > 10
+    assert expected["clean"] is True
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_the_same_records_are_the_same_bytes(name: str) -> None:
+    folder = golden_log.write(needs(name))
+    kept = {path.name: path.read_bytes() for path in sorted((CURRENT / name).glob("*.wal"))}
+    assert golden_log.segments(folder) == kept, (
+        "the format has changed: does format.py say how?"
+    )
+    assert sorted(kept) == [fmt.segment_name(2), fmt.segment_name(3), fmt.segment_name(4)]
+
+
+def test_the_golden_log_has_all_there_is() -> None:
+    """Every kind of record, every flag of a push, and the first segment left out."""
+    scan, frames = read_log(golden_log.read(CURRENT / "crc32"))
+    assert scan.clean
+    assert scan.segments[0].header.last_id == 4
+    found = [record for frame in frames for record in frame]
+    assert {type(record) for record in found} == set(enc.KINDS)
+    assert [plain(one) for one in found] == [plain(one) for day in DAYS for one in day]
+    bodies = [bytes(f.body) for _, f in Scan(golden_log.read(CURRENT / "crc32")).frames()]
+    flags = 0
+    for body in bodies:
+        flags |= _push_flags(body)
+    every = enc.RUN_ATS | enc.PRIORITIES | enc.MAX_ATTEMPTS | enc.BACKOFFS | enc.APART
+    assert flags == every | enc.JITTER | enc.JITTERS
+
+
+def _push_flags(body: bytes) -> int:
+    at = flags = 0
+    while at < len(body):
+        kind, some, _, _, length = enc.RECORD_HEAD.unpack_from(body, at)
+        flags |= some if kind == enc.KINDS[records.Pushed] else 0
+        at += length
+    return flags
+
+
+@pytest.mark.parametrize("change", ["a byte of a record", "a byte of a header"])
+def test_a_change_of_the_bytes_is_noticed(
+    change: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The proof that the test of the same bytes can fail."""
+    if change == "a byte of a record":
+        monkeypatch.setitem(enc.KINDS, records.Acked, 13)
+    else:
+        monkeypatch.setattr(fmt, "MAGIC", fmt.MAGIC[:-1] + b"\x1b")
+    kept: Iterable[Path] = (CURRENT / "crc32").glob("*.wal")
+    written = golden_log.segments(golden_log.write(checksum.ZLIB_CRC32))
+    assert written != {path.name: path.read_bytes() for path in kept}
