@@ -93,7 +93,12 @@ class Client:
         self.hung_up = True
 
     def send(self, *requests: dict[str, Any]) -> None:
-        """Send request lines in one piece, and let nothing else happen yet."""
+        """Send request lines in one piece, and let nothing else happen yet.
+
+        As a listener does, none is read any more from one that was hung up on.
+        """
+        if self.hung_up:
+            return
         lines = b"".join(msgspec.json.encode(request) + b"\n" for request in requests)
         self.server.engine.feed(self.session, lines, self.server.now)
 

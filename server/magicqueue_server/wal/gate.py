@@ -12,6 +12,10 @@ from collections.abc import Callable
 from magicqueue_server.session import Session
 
 
+def _unheard(_reply: bytes) -> None:
+    """Take what is not to be sent."""
+
+
 class Gate:
     """Holds replies, and knows how many bytes they are."""
 
@@ -54,8 +58,14 @@ class Gate:
         self.held_bytes = 0
         for session in sessions.values():
             session.replies_held = 0
-            if not session.closed:
-                session.hang_up_now()
+            self.silence(session)
+
+    @staticmethod
+    def silence(session: Session) -> None:
+        """Hang up at once: a later reply would be taken for one that was dropped."""
+        if session.write_now is not _unheard and not session.closed:
+            session.write_now = _unheard
+            session.hang_up_now()
 
     def _hold(
         self, session: Session, reply: bytes | None, group: int, *, binding: bool

@@ -158,6 +158,11 @@ class Log:
             self._flush_soon = True
             self._tasks.soon(self.flush)
 
+    def depend(self) -> None:
+        """What was asked had been done before: the reply waits until that is safe."""
+        self.count += 1
+        self.binding += 1
+
     def hold_replies(self, session: Session) -> None:
         """Have what a session writes go out as soon as it may, and no sooner."""
         session.write = lambda reply: self._send(session, reply)
@@ -172,7 +177,7 @@ class Log:
         new = session.seen_count != self.count
         if self.failure is not None:
             if session.replies_held or new:
-                session.hang_up_now()
+                self.gate.silence(session)
             else:
                 session.write_now(reply)
         elif not new and not session.replies_held:
