@@ -4,17 +4,22 @@ import errno
 import os
 import random
 from collections.abc import Callable
-from copy import deepcopy
 
 import pytest
 
+from history.operations import Push
+from magicqueue_cores import make_core
+from magicqueue_cores.contract import CoreOptions
+from magicqueue_server.wal.format import SUFFIX
+from magicqueue_server.wal.recovery import recover
 from magicqueue_server.wal.scan import Refused
 from wal.memory_disk import Killed, MemoryFolder
 from wal.promises import Promises
 from wal.simulated import Server, after
 
-STEPS = 250
-SEGMENT_BYTES = 1024
+STEPS = 80
+STEPS_MAX = 1000
+SEGMENT_BYTES = 700
 Fault = Callable[[], object]
 
 
@@ -31,18 +36,28 @@ FAULTS: dict[str, Fault] = {
 }
 
 
-def failing(first: int, fault: Fault, *, sticky: bool) -> Callable[[int, str], object]:
+def failing(
+    first: int, fault: Fault, *, sticky: bool, failed: list[int] | None = None
+) -> Callable[[int, str], object]:
+    """Plan a fault: at operation `first`, or from there on. failed: notes which did."""
+
     def plan(number: int, name: str) -> object:
         hit = number >= first if sticky else number == first
         if name == "read" and sticky:
             hit = number == first
+        if hit and failed is not None:
+            failed.append(number)
         return fault() if hit else None
 
     return plan
 
 
 def script(
-    folder: MemoryFolder, seed: int, mode: str, plan: Callable[[int, str], object] | None
+    folder: MemoryFolder,
+    seed: int,
+    mode: str,
+    plan: Callable[[int, str], object] | None,
+    steps: int,
 ) -> tuple[Promises, Server | None]:
     """Run the script until it is done or the process ends."""
     promises = Promises(seed)
@@ -52,55 +67,95 @@ def script(
     server: Server | None = None
     try:
         server = Server(folder, mode=mode, segment_bytes=SEGMENT_BYTES)
-        client = server.client()
-        for _ in range(STEPS):
-            promises.step(client)
-            if client.hung_up:
-                client.close()
-                promises.active.clear()
-                client = server.client()
+        promises.meet(server)
+        for _ in range(steps):
+            promises.step()
         for _ in range(4):
             server.tick(600)
+            promises.hear()
     except (Killed, Refused, OSError):
         pass
-    folder.fault = lambda _number, _name: None
+    folder.fault = no_fault
     return promises, server
 
 
-def sweep(seed: int, mode: str, fault: str, *, sticky: bool, step: int = 1) -> None:
-    """Let each operation of the script fail, or one in `step` of them."""
-    rng = random.Random(seed)
-    whole = MemoryFolder()
-    _, server = script(whole, seed, mode, None)
-    assert server is not None
-    assert server.reclaimer.freed, "the script is too short to free a segment"
-    how = ["kill", "power"] if mode == "always" else ["kill"]
-    for first in range(1 + rng.randrange(step), whole.operations + 1, step):
+def no_fault(_number: int, _name: str) -> object:
+    return None
+
+
+def whole_script(seed: int, mode: str) -> tuple[int, int]:
+    """How many steps the script needs to free a segment, and how many operations."""
+    for steps in range(STEPS, STEPS_MAX, 20):
         folder = MemoryFolder()
-        plan = failing(first, FAULTS[fault], sticky=sticky)
-        promises, server = script(folder, seed, mode, plan)
+        promises, server = script(folder, seed, mode, None, steps)
+        assert server is not None
+        if server.reclaimer.freed:
+            assert promises.held or promises.last_id > steps // 4
+            return steps, folder.operations
+    raise AssertionError(f"{STEPS_MAX} steps are too few to free a segment")
+
+
+def endings(mode: str) -> list[str]:
+    """The ends of a process that must lose nothing at all."""
+    return ["kill", "power"] if mode == "always" else ["kill"]
+
+
+def sweep(seed: int, mode: str, fault: str, *, sticky: bool, step: int = 1) -> int:
+    """Let each operation of the script fail, or one in `step` of them.
+
+    Then the process ends, and something else fails during the recovery. Gives how many
+    operations were made to fail.
+    """
+    rng = random.Random(seed)
+    steps, operations = whole_script(seed, mode)
+    swept = 0
+    for first in range(1 + rng.randrange(step), operations + 1, step):
+        folder = MemoryFolder()
+        failed: list[int] = []
+        plan = failing(first, FAULTS[fault], sticky=sticky, failed=failed)
+        promises, server = script(folder, seed, mode, plan, steps)
+        assert failed
+        assert failed[0] == first
+        swept += 1
         if server is not None and not sticky and FAULTS[fault] is not Killed:
             continue_after(promises, server)
-        for ending in how:
+        for ending in endings(mode):
             disk = after(folder, rng, ending)
-            if fault == "kill":
-                fail_again(disk, rng, promises, mode)
-            deepcopy(promises).check(Server(disk, mode=mode, segment_bytes=SEGMENT_BYTES))
+            fail_again(disk, rng, promises, mode)
+            promises.copy().check(Server(disk, mode=mode, segment_bytes=SEGMENT_BYTES))
+    return swept
+
+
+def recovery_operations(disk: MemoryFolder, mode: str) -> int:
+    """How many operations opening this log takes."""
+    copy = disk.after_kill()
+    Server(copy, mode=mode, segment_bytes=SEGMENT_BYTES)
+    return copy.operations
 
 
 def fail_again(
     disk: MemoryFolder, rng: random.Random, promises: Promises, mode: str
 ) -> None:
-    """Let something fail, and the process end, during the recovery too."""
-    first = rng.randrange(1, 30)
-    disk.fault = failing(first, rng.choice(list(FAULTS.values())), sticky=False)
+    """Let some operation of the recovery fail, and the process end, too."""
+    first = rng.randrange(1, recovery_operations(disk, mode) + 1)
+    fail_in_recovery(disk, promises, mode, first, rng.choice(list(FAULTS)))
+
+
+def fail_in_recovery(
+    disk: MemoryFolder, promises: Promises, mode: str, first: int, fault: str
+) -> None:
+    """Let an operation of the recovery fail; what it promises then has to hold."""
+    disk.operations = 0
+    failed: list[int] = []
+    disk.fault = failing(first, FAULTS[fault], sticky=False, failed=failed)
     try:
         server = Server(disk, mode=mode, segment_bytes=SEGMENT_BYTES)
         if server.log.failure is None:
-            deepcopy(promises).check(server)
+            promises.copy().check(server)
     except (Killed, Refused, OSError):
         pass
-    disk.fault = lambda _number, _name: None
+    assert failed == [first]
+    disk.fault = no_fault
 
 
 def continue_after(promises: Promises, server: Server) -> None:
@@ -108,13 +163,16 @@ def continue_after(promises: Promises, server: Server) -> None:
     if server.log.failure is None:
         try:
             server.tick(1100)
-            reply = server.client().ask(cmd="PUSH", queue="z", data="after")
+            promises.hear()
+            promises.meet(server)
+            promises.push(promises.talkers[0], "z")
+            server.pump()
+            promises.hear()
         except (Killed, OSError):
             return
-        assert reply is not None
-        assert reply["ok"], reply
-        promises.asked_data.add("after")
-        promises.data_of[reply["id"]] = "after"
+        push = promises.history.operations[-1]
+        assert isinstance(push, Push)
+        assert push.ids, "it is not taken"
 
 
 @pytest.mark.parametrize("sticky", [False, True], ids=["once", "sticky"])
@@ -123,12 +181,37 @@ def continue_after(promises: Promises, server: Server) -> None:
 def test_the_nth_operation_fails(mode: str, fault: str, *, sticky: bool) -> None:
     if sticky and fault == "kill":
         pytest.skip("a process is killed once")
-    sweep(1, mode, fault, sticky=sticky, step=2)
+    assert sweep(2, mode, fault, sticky=sticky) > 200
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("mode", ["always", "everysec"])
+def test_the_nth_operation_of_a_recovery_fails(mode: str, fault: str) -> None:
+    """The log is one with many segments and a torn end."""
+    for seed in (1, 4):
+        steps, operations = whole_script(seed, mode)
+        folder = MemoryFolder()
+        plan = failing(operations - 30, FAULTS["kill"], sticky=False)
+        promises, _ = script(folder, seed, mode, plan, steps)
+        torn = folder.after_kill()
+        last = max(name for name in torn.files if name.endswith(SUFFIX))
+        found = recover(torn.after_kill(), make_core("python", CoreOptions()))
+        assert len(found.segments) > 2
+        torn.files[last].cache[found.segments[-1].used_bytes :] = b"MQFr torn"
+        count = recovery_operations(torn, mode)
+        assert count > 20
+        for first in range(1, count + 1):
+            disk = torn.after_kill()
+            fail_in_recovery(disk, promises, mode, first, fault)
+            for ending in endings(mode):
+                again = after(disk, random.Random(first), ending)
+                server = Server(again, mode=mode, segment_bytes=SEGMENT_BYTES)
+                promises.copy().check(server)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("seed", range(2, 12))
+@pytest.mark.parametrize("seed", range(3, 13))
 @pytest.mark.parametrize("fault", FAULTS)
 def test_the_nth_operation_fails_in_many_scripts(fault: str, seed: int) -> None:
     for mode in ("always", "everysec", "never"):
@@ -169,3 +252,39 @@ def test_a_failed_sync_is_never_tried_again() -> None:
         assert (other.ask(cmd="STATS") or {})["ok"]
         for _ in range(8):
             server.tick(400)
+
+
+@pytest.mark.parametrize("mode", ["always", "everysec"])
+def test_no_later_reply_is_taken_for_one_that_never_comes(mode: str) -> None:
+    """The log fails while an ACK waits for it, and behind it a pull waits for a job."""
+    folder = MemoryFolder()
+    server = Server(folder, mode=mode)
+    client = server.client()
+    client.ask(cmd="PUSH", queue="q", data=1)
+    assert (client.ask(cmd="PULL", queue="q") or {})["job"]["id"] == 1
+    client.replies.clear()
+    failing_now = {"always": {"sync"}, "everysec": {"write"}}[mode]
+    folder.fault = lambda _number, name: (
+        _os_error(errno.EIO) if name in failing_now else None
+    )
+    client.send({"cmd": "ACK", "id": 1}, {"cmd": "PULL", "queue": "r"}, {"cmd": "PING"})
+    for _ in range(4):
+        server.tick(600)
+    assert server.log.failure is not None
+    assert client.hung_up
+    assert client.replies == []
+
+
+def test_what_was_done_before_is_answered_when_it_is_safe() -> None:
+    """A second pause changes nothing, and yet says what the first one has to keep."""
+    server = Server(MemoryFolder(), mode="always")
+    one, two = server.client(), server.client()
+    server.tasks.stalled = True
+    for client in (one, two):
+        client.send({"cmd": "PAUSE", "queue": "q"})
+        server.pump()
+        assert client.replies == []
+    server.tasks.stalled = False
+    server.pump()
+    assert one.replies == two.replies == [{"ok": True}]
+    assert two.ask(cmd="PAUSE", queue="q") == {"ok": True}

@@ -6,7 +6,6 @@ Without a fault none of them finds anything.
 
 import random
 from collections.abc import Callable, Iterator
-from copy import deepcopy
 from typing import Any
 
 import msgspec
@@ -79,12 +78,12 @@ def restarts() -> None:
         for _ in range(8):
             server = Server(folder, segment_bytes=600)
             promises.check(server)
-            client = server.client()
+            promises.meet(server)
             for _ in range(50):
-                promises.step(client)
+                promises.step()
             kept = [folder.after_kill(), folder.after_power_cut(rng)]
             for disk in kept:
-                deepcopy(promises).check(Server(disk, segment_bytes=600))
+                promises.copy().check(Server(disk, segment_bytes=600))
             folder = rng.choice(kept)
 
 

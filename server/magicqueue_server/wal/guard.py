@@ -65,7 +65,11 @@ class Guard:
         def asking(request: Any, now_ms: int) -> Any:
             if (refusal := self._log.refusal(push=push)) is not None:
                 raise refusal
-            return handler(request, now_ms)
+            count = self._log.count
+            answer = handler(request, now_ms)
+            if self._log.count == count:
+                self._log.depend()
+            return answer
 
         return asking
 
