@@ -46,12 +46,13 @@ class Server:
         *arguments: str,
         log: Path | None = None,
         prepare: Callable[[], object] = int,
+        core: str = CORE,
     ) -> None:
         """log: the data folder, if not one in `folder`. prepare: runs in the process."""
         self.socket_path = folder / "socket"
         self.output = ""
         read, write = _context.Pipe(duplex=False)
-        options = [f"--unix-socket={self.socket_path}", f"--core={CORE}", *arguments]
+        options = [f"--unix-socket={self.socket_path}", f"--core={core}", *arguments]
         options += ["--persist", f"--data-dir={log or folder / 'log'}"]
         self._pipe = os.fdopen(os.dup(read.fileno()))
         read.close()
@@ -98,9 +99,10 @@ def serving(
     *arguments: str,
     log: Path | None = None,
     prepare: Callable[[], object] = int,
+    core: str = CORE,
 ) -> Iterator[Server]:
     """A server for a while, killed at the end unless it has ended."""
-    server = Server(folder, *arguments, log=log, prepare=prepare)
+    server = Server(folder, *arguments, log=log, prepare=prepare, core=core)
     try:
         yield server.wait_until_it_listens()
     finally:
@@ -140,11 +142,13 @@ class Connection:
         self.send(request)
         return self.receive()
 
-    def ask_all(self, requests: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Pipeline requests, some hundred at a time."""
+    def ask_all(
+        self, requests: list[dict[str, Any]], at_once: int = 500
+    ) -> list[dict[str, Any]]:
+        """Pipeline requests, some at a time."""
         replies = []
-        for first in range(0, len(requests), 500):
-            some = requests[first : first + 500]
+        for first in range(0, len(requests), at_once):
+            some = requests[first : first + at_once]
             self.send(*some)
             replies += [self.receive() for _ in some]
         return replies

@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import os
+import resource
 import shutil
 import subprocess
 import time
@@ -61,16 +62,28 @@ def test_leases_survive_a_restart(tmp_path: Path) -> None:
         assert connection.ask(cmd="GETJOB", id=ids[0])["code"] == "NOT_FOUND"
 
 
-def test_a_stop_with_many_jobs_is_quick(tmp_path: Path) -> None:
-    with serving(tmp_path) as server, closing(Connection(server)) as connection:
+@pytest.mark.timeout(300)
+def test_a_stop_with_a_million_jobs_is_quick(tmp_path: Path, core_name: str) -> None:
+    options = ("--fsync=everysec", "--log-level=error")
+    with (
+        serving(tmp_path, *options, core=core_name) as server,
+        closing(Connection(server)) as connection,
+    ):
         jobs = [{"data": n} for n in range(10_000)]
-        for _ in range(20):
-            assert connection.ask(cmd="PUSHB", queue="q", jobs=jobs)["ok"]
+        pushes = [{"cmd": "PUSHB", "queue": "q", "jobs": jobs}] * 100
+        assert all(reply["ok"] for reply in connection.ask_all(pushes, at_once=10))
+        assert connection.ask(cmd="STATS")["queued"] == 1_000_000
+        leased = connection.ask(cmd="PULLB", queue="q", count=10_000)["jobs"]
         begun = time.monotonic()
         assert server.stop() == 0
-        assert time.monotonic() - begun < 2
-    with serving(tmp_path) as server, closing(Connection(server)) as connection:
-        assert connection.ask(cmd="STATS")["queued"] == 200_000
+        seconds = time.monotonic() - begun
+        assert seconds < 2, f"it took {seconds:.2f} s"
+    with (
+        serving(tmp_path, *options, core=core_name) as server,
+        closing(Connection(server)) as connection,
+    ):
+        counts = connection.ask(cmd="STATS")
+        assert (counts["queued"], counts["processing"]) == (990_000, len(leased))
 
 
 def test_nothing_is_written_behind_the_end() -> None:
@@ -172,6 +185,61 @@ def test_a_full_disk_refuses_pushes_only(
         requests = [{"cmd": "GETJOB", "id": job_id} for job_id in ids]
         found = [reply["ok"] for reply in connection.ask_all(requests)]
         assert found == [False] * 50 + [True] * (len(ids) - 50)
+
+
+def limit_files(pid: int, size: int) -> None:
+    """Let no file of a process grow beyond this."""
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+
+
+@pytest.mark.parametrize("mode", ["always", "everysec"])
+def test_a_limit_of_file_sizes_is_a_full_disk(tmp_path: Path, mode: str) -> None:
+    """Writes beyond it fail with EFBIG, in files that are there, too."""
+    options = ("--segment-size=256KiB", f"--fsync={mode}", "--log-level=error")
+    ids: list[int] = []
+    done: list[int] = []
+    with serving(tmp_path, *options) as server, closing(Connection(server)) as connection:
+        limit_files(server.pid, 200 * 2**10)
+        while (reply := connection.ask(**push(len(ids), 2000)))["ok"]:
+            ids.append(reply["id"])
+            assert len(ids) < 1000
+        assert reply["code"] == "FULL"
+        for job_id in ids[:40]:
+            assert connection.ask(cmd="PULL", queue="q")["job"]["id"] == job_id
+            assert connection.ask(cmd="ACK", id=job_id)["ok"]
+            done.append(job_id)
+        failed = connection.ask(cmd="PULL", queue="q")["job"]["id"]
+        assert connection.ask(cmd="FAIL", id=failed, error="x")["ok"]
+        assert connection.ask(**push(0))["code"] == "FULL"
+        assert server.process.is_alive()
+        limit_files(server.pid, resource.RLIM_INFINITY)
+        begun = time.monotonic()
+        while not (reply := connection.ask(**push(len(ids), 2000)))["ok"]:
+            assert time.monotonic() - begun < 2, "no room was noticed"
+        ids.append(reply["id"])
+        server.close()
+    used = sum(path.stat().st_size for path in (tmp_path / "log").glob("*.wal"))
+    assert used > 300 * 2**10, "more than one segment reached the limit"
+    with serving(tmp_path, *options) as server, closing(Connection(server)) as connection:
+        asked = [{"cmd": "GETJOB", "id": job_id} for job_id in ids]
+        found = [reply["ok"] for reply in connection.ask_all(asked)]
+        assert found == [False] * len(done) + [True] * (len(ids) - len(done))
+
+
+def test_a_limit_below_the_size_of_segments_stops_the_start(tmp_path: Path) -> None:
+    server = Server(tmp_path, "--segment-size=256KiB", prepare=limit_own_files)
+    assert server.wait() == 3
+    assert "smaller --segment-size" in server.output
+    server.close()
+    with serving(tmp_path, "--segment-size=64KiB", prepare=limit_own_files) as server:
+        with closing(Connection(server)) as connection:
+            assert connection.ask(**push(1))["ok"]
+        assert server.stop() == 0
+
+
+def limit_own_files() -> None:
+    """Let no file of this process grow beyond 100 KiB."""
+    limit_files(os.getpid(), 100 * 2**10)
 
 
 def break_syncs() -> None:

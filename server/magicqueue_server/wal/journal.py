@@ -194,7 +194,15 @@ class Journal:
         behind = used_bytes + fmt.FRAME_HEAD_BYTES + group.body_bytes
         if behind > self._segment_bytes and used_bytes > fmt.FRAMES_AT:
             self._roll(group.last_id, group.sequence)
-        group.segment = self._append(fmt.DATA, 0, group.parts, group.body_bytes)
+            used_bytes = fmt.FRAMES_AT
+        try:
+            number = self._append(fmt.DATA, 0, group.parts, group.body_bytes)
+        except DiskFull:  # files may not grow so far, or there was no room after all
+            if used_bytes <= fmt.FRAMES_AT or not self._spares:
+                raise
+            self._roll(group.last_id, group.sequence)
+            number = self._append(fmt.DATA, 0, group.parts, group.body_bytes)
+        group.segment = number
 
     def _append(self, kind: int, flags: int, parts: list[bytes], body_bytes: int) -> int:
         """Write a frame; gives the number of its segment."""
