@@ -9,6 +9,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -291,21 +292,28 @@ def test_a_failed_sync_leaves_a_server_that_only_answers(tmp_path: Path) -> None
         assert server.stop() == 0
 
 
-def slow_syncs() -> None:
+def slow_syncs(note: Path) -> None:
     """Let every sync of this process take two seconds, once the server runs."""
     real = os.fdatasync
     calls = iter(range(10**9))
 
     def slow(fd: int) -> None:
         if next(calls) > 2:
+            with note.open("a") as file:
+                file.write("slow\n")
             time.sleep(2)
         real(fd)
 
     os.fdatasync = slow  # type: ignore[assignment]  # on purpose
 
 
-def test_a_slow_disk_holds_up_neither_pulls_nor_questions(tmp_path: Path) -> None:
-    with serving(tmp_path, prepare=slow_syncs) as server:
+@pytest.mark.parametrize("mode", ["everysec", "never"])
+def test_a_slow_disk_holds_up_neither_pulls_nor_questions(
+    tmp_path: Path, mode: str
+) -> None:
+    note = tmp_path / "note"
+    options, prepare = [f"--fsync={mode}"], partial(slow_syncs, note)
+    with serving(tmp_path, *options, prepare=prepare) as server:
         with closing(Connection(server)) as pusher, closing(Connection(server)) as puller:
             jobs = [{"data": n} for n in range(60_000)]
             pusher.send({"cmd": "PUSHB", "queue": "q", "jobs": jobs})
@@ -322,4 +330,5 @@ def test_a_slow_disk_holds_up_neither_pulls_nor_questions(tmp_path: Path) -> Non
             waits.sort()
             assert len(waits) > 100
             assert waits[int(len(waits) * 0.99)] < 0.02
+        assert note.exists() == (mode == "everysec"), "syncs were slow where there are any"
         server.close()
