@@ -16,10 +16,26 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
+from conformance.driver import CORES
+from magicqueue_cores import make_core
+from magicqueue_cores.contract import CoreOptions
 from magicqueue_server.cli import serve
 
 CORE = os.environ.get("TEST_CORE", "python")
 """Which core the servers have; the log is the same for all."""
+
+
+def cores_here() -> tuple[str, ...]:
+    """The cores that can run here, of which each life of a server may have another."""
+    return tuple(name for name in CORES if _runs(name))
+
+
+def _runs(name: str) -> bool:
+    try:
+        return make_core(name, CoreOptions()).name == name
+    except ImportError:
+        return False
+
 
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(["magicqueue_server.cli", "uvloop"])

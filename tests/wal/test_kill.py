@@ -1,4 +1,7 @@
-"""kill -9 at random moments: nothing answered is lost, nothing settled comes back."""
+"""kill -9 at random moments: nothing answered is lost, nothing settled comes back.
+
+The core of each life is chosen at random, too: any opens what any other wrote.
+"""
 
 import os
 import random
@@ -11,17 +14,18 @@ import pytest
 
 from history.checker import check
 from wal.noting_client import Crowd
-from wal.server_process import serving
+from wal.server_process import cores_here, serving
 
 CLIENTS = 8
 OPTIONS = ("--segment-size=64KiB", "--log-level=error", "--max-lost=0")
 
 
 def kill_loop(folder: Path, mode: str, kills: int, seed: int) -> Counter[str]:
-    rng = random.Random(seed)
+    rng, cores = random.Random(seed), cores_here()
     crowd = Crowd(CLIENTS, seed)
     for _ in range(kills):
-        with serving(folder, f"--fsync={mode}", *OPTIONS) as server:
+        core = rng.choice(cores)
+        with serving(folder, f"--fsync={mode}", *OPTIONS, core=core) as server:
             crowd.look(server)
             timer = threading.Timer(
                 rng.uniform(0.01, 0.15), os.kill, (server.pid, signal.SIGKILL)

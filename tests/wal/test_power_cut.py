@@ -19,7 +19,7 @@ import pytest
 
 from history.checker import BrokenPromise, check
 from wal.noting_client import Crowd
-from wal.server_process import Server
+from wal.server_process import Server, cores_here
 
 CLIENTS = 6
 SHUTDOWN = 0x8004587D
@@ -88,7 +88,7 @@ def cut_loop(
     seed: int,
     prepare: Callable[[], object] = int,
 ) -> Counter[str]:
-    rng = random.Random(seed)
+    rng, cores = random.Random(seed), cores_here()
     crowd = Crowd(CLIENTS, seed)
     for cut in range(cuts + 1):
         server = Server(
@@ -97,6 +97,7 @@ def cut_loop(
             *OPTIONS,
             log=disk.at / "log",
             prepare=prepare,
+            core=rng.choice(cores),
         )
         try:
             server.wait_until_it_listens()

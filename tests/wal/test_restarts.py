@@ -53,6 +53,7 @@ class LoggedDriver(Driver):
         self.options = CoreOptions(**options)
         self.folder = MemoryFolder()
         self.freed = self.moved = 0
+        self.restarts: Counter[str] = Counter()
         self.salts = count(1)
         self.open(name)
 
@@ -93,6 +94,8 @@ class LoggedDriver(Driver):
         assert self.log.failure is None
 
     def restart(self, name: str, how: str, rng: random.Random) -> None:
+        self.restarts[how] += 1
+        self.restarts["another core"] += name != self.core.name
         self.freed += self.reclaimer.freed
         self.moved += self.reclaimer.moved_jobs
         if how == "clean":
@@ -156,6 +159,7 @@ class RestartMachine(CoreMachine):
     def teardown(self) -> None:
         self.both("advance", self.driver.now)
         self.reopen(self.name, "power", 1)
+        self.seen.update(self.logged.restarts)
         self.seen["freed"] += self.logged.freed
         self.seen["moved"] += self.logged.moved
         expected = {
@@ -179,6 +183,9 @@ def run(names: tuple[str, ...], examples: int, steps: int = 60) -> None:
             suppress_health_check=list(HealthCheck),
         ),
     )
+    for how in ("clean", "kill", "power"):
+        assert RestartMachine.seen[how] > examples // 2
+    assert (RestartMachine.seen["another core"] > examples) == (len(names) > 1)
     assert RestartMachine.seen["freed"] > examples
     assert RestartMachine.seen["moved"] > examples
 

@@ -149,7 +149,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(at)], check=True)
 
 
-@pytest.mark.parametrize("mode", ["always", "everysec"])
+@pytest.mark.parametrize("mode", ["always", "everysec", "never"])
 def test_a_full_disk_refuses_pushes_only(
     tmp_path: Path, small_disk: Path, mode: str
 ) -> None:
@@ -193,7 +193,7 @@ def limit_files(pid: int, size: int) -> None:
     resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
 
 
-@pytest.mark.parametrize("mode", ["always", "everysec"])
+@pytest.mark.parametrize("mode", ["always", "everysec", "never"])
 def test_a_limit_of_file_sizes_is_a_full_disk(tmp_path: Path, mode: str) -> None:
     """Writes beyond it fail with EFBIG, in files that are there, too."""
     options = ("--segment-size=256KiB", f"--fsync={mode}", "--log-level=error")
