@@ -11,10 +11,13 @@ import socket
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from multiprocessing.connection import Connection as PipeConnection
 from multiprocessing.context import ForkServerProcess
+from multiprocessing.forkserver import ensure_running
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from conformance.driver import CORES
 from magicqueue_cores import make_core
@@ -38,7 +41,14 @@ def _runs(name: str) -> bool:
 
 
 _context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(["magicqueue_server.cli", "uvloop"])
+_context.set_forkserver_preload(["magicqueue_server.cli", "uvloop", "wal.warm_core"])
+
+
+@cache
+def _start_fork_server() -> None:
+    """Start it with a path to what it loads: it does not get ours by itself."""
+    with patch.dict(os.environ, PYTHONPATH=os.pathsep.join(filter(None, sys.path))):
+        ensure_running()
 
 
 def _serve(
@@ -72,6 +82,7 @@ class Server:
         options += ["--persist", f"--data-dir={log or folder / 'log'}"]
         self._pipe = os.fdopen(os.dup(read.fileno()))
         read.close()
+        _start_fork_server()
         self.process: ForkServerProcess = _context.Process(
             target=_serve, args=(options, write, prepare)
         )
