@@ -4,7 +4,9 @@ Eight producers and eight workers talk to a real server process through the chao
 Connections are cut at random bytes, all at once now and then; workers drop out with jobs
 in hand, or hold them beyond their lease. At the end every job that was pushed is done,
 dead, or still there, and every delivery of a job beyond its first has a cause: a cut or
-closed connection, a lease that ended, or a failure that the worker reported.
+closed connection, a lease that ended, or a failure that the worker reported. All that was
+asked and heard is a history, too, which the checker of `history` judges: each attempt by
+itself, and the order of jobs as far as it is known.
 
 A push whose reply was lost may have happened: the producer pushes it again under another
 number, and the jobs that the server has beyond the confirmed ones must be among these.
@@ -21,7 +23,18 @@ from typing import Any, Final
 import msgspec
 import pytest
 
+from chaos.cut_client import LINE_BYTES_MAX, Client, LostConnectionError
 from chaos.proxy import Proxy
+from history.checker import check
+from history.operations import (
+    Delivered,
+    History,
+    Look,
+    Pull,
+    Push,
+    Seen,
+    Settle,
+)
 from magicqueue.wire.requests import (
     AckBatch,
     FailBatch,
@@ -29,9 +42,7 @@ from magicqueue.wire.requests import (
     PullBatch,
     PushBatch,
     PushItem,
-    Request,
     Verdict,
-    encode_request,
 )
 from server.process import ServerProcess
 
@@ -42,17 +53,13 @@ PUSH_BATCH: Final = 100
 PULL_BATCH: Final = 100
 LEASE_MS: Final = 400
 CUT_BYTES: Final = 400_000
-LINE_LIMIT: Final = 2**26
-
-
-class LostConnectionError(Exception):
-    """The connection was cut before the reply came."""
 
 
 @dataclass
 class Journal:
     """What the clients know; `n` is the number that a job carries as its data."""
 
+    history: History = field(default_factory=History)
     confirmed: set[int] = field(default_factory=set)
     unsure: set[int] = field(default_factory=set)
     done: dict[int, int] = field(default_factory=dict)
@@ -65,40 +72,6 @@ class Journal:
     maybe_failures: Counter[int] = field(default_factory=Counter)
     lost_pulls: int = 0
     next_number: int = 0
-
-
-class Client:
-    """A connection through the proxy that is made anew after each cut."""
-
-    def __init__(self, port: int) -> None:
-        self._port = port
-        self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
-
-    async def ask(self, request: Request) -> dict[str, Any]:
-        """Send a request and give its reply; raises LostConnectionError."""
-        try:
-            if self._streams is None:
-                self._streams = await asyncio.open_connection(
-                    "127.0.0.1", self._port, limit=LINE_LIMIT
-                )
-            reader, writer = self._streams
-            writer.write(encode_request(request))
-            await writer.drain()
-            line = await reader.readline()
-        except OSError:
-            line = b""
-        if not line.endswith(b"\n"):
-            self.drop()
-            raise LostConnectionError
-        reply: dict[str, Any] = msgspec.json.decode(line)
-        assert reply["ok"], reply
-        return reply
-
-    def drop(self) -> None:
-        """Close without a word."""
-        if self._streams is not None:
-            self._streams[1].transport.abort()
-        self._streams = None
 
 
 async def _produce(client: Client, journal: Journal, rng: random.Random) -> None:
@@ -114,10 +87,16 @@ async def _produce(client: Client, journal: Journal, rng: random.Random) -> None
             )
             for number in numbers
         ]
+        push = Push(
+            queue="chaos",
+            data=numbers,
+            priorities=[item.priority or 0 for item in items],
+            delayed=[item.delay is not None for item in items],
+        )
         journal.unsure.update(numbers)
         with suppress(LostConnectionError):
-            reply = await client.ask(PushBatch(queue="chaos", jobs=items))
-            assert len(reply["ids"]) == PUSH_BATCH
+            reply = await client.ask(PushBatch(queue="chaos", jobs=items), push)
+            journal.history.end(push, ids=reply["ids"])
             journal.unsure.difference_update(numbers)
             journal.confirmed.update(numbers)
     client.drop()
@@ -130,18 +109,19 @@ async def _work(client: Client, journal: Journal, rng: random.Random) -> None:
 
 
 async def _one_round(client: Client, journal: Journal, rng: random.Random) -> None:
+    pull = Pull(queue="chaos", lease_ms=LEASE_MS)
     try:
         reply = await client.ask(
-            PullBatch(queue="chaos", count=PULL_BATCH, timeout=200, lease=LEASE_MS)
+            PullBatch(queue="chaos", count=PULL_BATCH, timeout=200, lease=LEASE_MS), pull
         )
     except LostConnectionError:
         journal.lost_pulls += 1
         raise
+    given = [Delivered(job["id"], job["data"], job["attempts"]) for job in reply["jobs"]]
+    journal.history.end(pull, jobs=given)
     jobs = {job["data"]: job for job in reply["jobs"]}
     for number, job in jobs.items():
         attempt = job["attempts"]
-        assert (number, attempt) not in journal.deliveries, "no attempt is given twice"
-        assert attempt <= journal.done.get(number, attempt), "none comes after its ACK"
         journal.deliveries.add((number, attempt))
         journal.attempts[number] = max(attempt, journal.attempts.get(number, 0))
     mood = rng.random()
@@ -161,8 +141,10 @@ async def _settle(
     if good:
         verdicts = [Verdict(id=jobs[n]["id"], attempt=jobs[n]["attempts"]) for n in good]
         journal.maybe_done.update(good)
-        reply = await client.ask(AckBatch(ids=list(verdicts)))
-        missing = set(reply["missing"])
+        settle = _settlement(good, jobs, done=True)
+        reply = await client.ask(AckBatch(ids=[*verdicts]), settle)
+        missing = frozenset(reply["missing"])
+        journal.history.end(settle, missing=missing)
         acked = {n: jobs[n]["attempts"] for n in good if jobs[n]["id"] not in missing}
         assert reply["acked"] == len(acked)
         journal.done |= acked
@@ -173,11 +155,23 @@ async def _settle(
             for n in bad
         ]
         journal.maybe_failures.update(bad)
-        reply = await client.ask(FailBatch(jobs=failures))
-        missing = set(reply["missing"])
+        settle = _settlement(bad, jobs, done=False)
+        reply = await client.ask(FailBatch(jobs=failures), settle)
+        missing = frozenset(reply["missing"])
+        journal.history.end(settle, missing=missing)
         failed = [n for n in bad if jobs[n]["id"] not in missing]
         journal.failures.update(failed)
         journal.maybe_failures.subtract(failed)
+
+
+def _settlement(
+    numbers: list[int], jobs: dict[int, dict[str, Any]], *, done: bool
+) -> Settle:
+    return Settle(
+        ids=[jobs[number]["id"] for number in numbers],
+        attempts=[jobs[number]["attempts"] for number in numbers],
+        done=done,
+    )
 
 
 async def _cut_all(proxy: Proxy, rng: random.Random) -> None:
@@ -192,7 +186,7 @@ async def _kill_workers(proxy: Proxy, journal: Journal, rng: random.Random) -> N
     clients: list[Client] = []
 
     def start() -> None:
-        client = Client(proxy.port)
+        client = Client(proxy.port, journal.history)
         clients.append(client)
         workers.append(
             asyncio.create_task(_work(client, journal, random.Random(rng.random())))
@@ -234,7 +228,7 @@ async def _drained(server: ServerProcess) -> dict[str, Any]:
 
 async def _dead_numbers(server: ServerProcess) -> dict[int, dict[str, Any]]:
     reader, writer = await asyncio.open_connection(
-        "127.0.0.1", server.port, limit=LINE_LIMIT
+        "127.0.0.1", server.port, limit=LINE_BYTES_MAX
     )
     writer.write(b'{"cmd":"DEAD","queue":"chaos","count":10000}\n')
     page = msgspec.json.decode(await reader.readline())
@@ -250,7 +244,7 @@ async def _chaos(server: ServerProcess, seed: int) -> None:
     await proxy.start()
     journal = Journal()
     producers = [
-        _produce(Client(proxy.port), journal, random.Random(rng.random()))
+        _produce(Client(proxy.port, journal.history), journal, random.Random(rng.random()))
         for _ in range(PRODUCERS)
     ]
     trouble = [
@@ -266,7 +260,26 @@ async def _chaos(server: ServerProcess, seed: int) -> None:
     await asyncio.gather(*trouble, return_exceptions=True)
     await proxy.stop()
     stats = await _drained(server)
-    _account(journal, proxy, stats, await _dead_numbers(server))
+    look = journal.history.begin(Look(jobs={}))
+    dead = await _dead_numbers(server)
+    journal.history.end(look, jobs=_what_is_left(journal.history, dead))
+    check(journal.history)
+    _account(journal, proxy, stats, dead)
+
+
+def _what_is_left(
+    history: History, dead: dict[int, dict[str, Any]]
+) -> dict[int, Seen | None]:
+    """All jobs that were heard of, of which only the dead ones are there."""
+    left: dict[int, Seen | None] = {}
+    for operation in history.operations:
+        if isinstance(operation, Push):
+            left.update(dict.fromkeys(operation.ids))
+        elif isinstance(operation, Pull):
+            left.update(dict.fromkeys(job.id for job in operation.jobs))
+    for job in dead.values():
+        left[job["id"]] = Seen(job["data"], "dead", job["attempts"])
+    return left
 
 
 async def _first_of(wanted: "asyncio.Future[Any]", *others: "asyncio.Future[Any]") -> None:

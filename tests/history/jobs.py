@@ -55,6 +55,12 @@ class Job:
         return self.push.priorities[self.index] if self.push.priorities else 0
 
     @property
+    def delayed(self) -> bool:
+        """Whether it was not ready at once."""
+        delayed = self.push.delayed
+        return delayed if isinstance(delayed, bool) else delayed[self.index]
+
+    @property
     def known_from(self) -> int:
         """The moment from which it was there for certain."""
         seen = [delivery.pull.end for delivery in self.deliveries[:1]]

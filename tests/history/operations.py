@@ -35,14 +35,14 @@ class Operation:
 class Push(Operation):
     """Jobs of one PUSH or PUSHB. No two of a history have the same data.
 
-    delayed: they were not ready at once, so their place is not known. refused: the server
-    said that it took none.
+    delayed: they (or those of them where it is true) were not ready at once, so their place
+    is not known. refused: the server said that it took none.
     """
 
     queue: str
     data: Sequence[Any]
     priorities: Sequence[int] = ()
-    delayed: bool = False
+    delayed: bool | Sequence[bool] = False
     ids: Sequence[int] = ()
     refused: bool = False
 

@@ -118,7 +118,7 @@ def _in_queue(
         (pull.start, 1, pull, pull.end) for pull in empty
     ]
     for job in some:
-        if job.push.answered and not job.push.delayed and first_handed_out(job) >= 0:
+        if job.push.answered and not job.delayed and first_handed_out(job) >= 0:
             moments.append((job.push.end, 4, job, 0))
         if taken[job.id]:
             first_end = min(pull.end for pull in taken[job.id])
@@ -152,7 +152,7 @@ def _in_batches(some: list[Job], taken: dict[int, list[Pull]]) -> Iterator[str]:
             end = min((pull.end for pull in taken[job.id]), default=NEVER)
             if end < latest[0]:
                 yield f"out of order: job {job.id} was handed out before job {latest[1]}"
-            if not job.push.delayed:
+            if not job.delayed:
                 latest = max(latest, (first_handed_out(job), job.id))
 
 
@@ -174,7 +174,7 @@ def _in_reply(pull: Pull, jobs: Jobs) -> Iterator[str]:
             yield f"out of order: job {job.id} is in a reply before job {earliest.id}"
         if places.get(id(job.push), NEVER) < job.index:
             yield f"out of order: job {job.id} is in a reply before an earlier one"
-        if given.attempt == 1 and not job.push.delayed:
+        if given.attempt == 1 and not job.delayed:
             places[id(job.push)] = min(job.index, places.get(id(job.push), NEVER))
             if earliest is None or job.push.end < earliest.push.end:
                 earliest = job

@@ -185,6 +185,10 @@ WRONG: dict[str, tuple[str, list[Operation]]] = {
         "job 2 was handed out before job 1",
         [push(0, 1, 1, 2), pull(4, 5, (2, 1)), pull(6, 7, (1, 1))],
     ),
+    "a delayed job of a batch before another": (
+        "job 2 was handed out before job 1",
+        [push(0, 1, 1, 2, delayed=[False, True]), pull(4, 5, (2, 1)), pull(6, 7, (1, 1))],
+    ),
     "the less urgent first": (
         "job 1 was handed out before job 2",
         [
@@ -314,6 +318,11 @@ RIGHT: dict[str, list[Operation]] = {
     "a delayed job": [
         push(0, 1, 1, delayed=True),
         push(2, 3, 2),
+        pull(4, 5, (2, 1)),
+        pull(6, 7, (1, 1)),
+    ],
+    "a delayed job of a batch": [
+        push(0, 1, 1, 2, delayed=[True, False]),
         pull(4, 5, (2, 1)),
         pull(6, 7, (1, 1)),
     ],
