@@ -19,7 +19,7 @@ logs cannot have it and do not change.
 import json
 import sys
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
@@ -129,8 +129,13 @@ def _checksum_is(algorithm: int) -> Iterator[None]:
         yield
 
 
-def write(algorithm: int) -> MemoryFolder:
-    """Write the log, as a server would that gets these records, with salts 1, 2, …"""
+def write(
+    algorithm: int, change: Callable[[records.Record], records.Record] = lambda one: one
+) -> MemoryFolder:
+    """Write the log, as a server would that gets these records, with salts 1, 2, …
+
+    change: what a record is made of may change, if it says the same.
+    """
     folder, salts = MemoryFolder(), count(1)
     with _checksum_is(algorithm):
         journal = Journal(
@@ -146,7 +151,7 @@ def write(algorithm: int) -> MemoryFolder:
         for number, some in enumerate([*BEFORE, *DAYS]):
             group = Group(number=number + 1, last_id=last_id, sequence=sequence)
             for record in some:
-                group.body_bytes += encode(record, group.parts)
+                group.body_bytes += encode(change(record), group.parts)
                 sequence += records.sequence_span(record)
                 if isinstance(record, records.Pushed):
                     last_id = record.first_id + len(record.payloads) - 1

@@ -4,9 +4,12 @@ How to go on when the format changes: see `golden_log`.
 """
 
 import json
-from collections.abc import Iterable
+from array import array
+from collections.abc import Callable, Iterable
+from itertools import accumulate
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from magicqueue_cores import records
@@ -53,6 +56,33 @@ def test_the_same_records_are_the_same_bytes(name: str) -> None:
         "the format has changed: does format.py say how?"
     )
     assert sorted(kept) == [fmt.segment_name(2), fmt.segment_name(3), fmt.segment_name(4)]
+
+
+def joined(record: records.Record) -> records.Record:
+    """The same with its payloads end to end in one buffer, as a batch may come."""
+    if not isinstance(record, records.Pushed):
+        return record
+    if isinstance(record.payloads, records.PayloadBlob):
+        return record
+    offsets = array("I", accumulate(map(len, record.payloads), initial=0))
+    blob = records.PayloadBlob.joined(b"".join(record.payloads) + b"rest", offsets)
+    return msgspec.structs.replace(record, payloads=blob)
+
+
+def as_arrays(record: records.Record) -> records.Record:
+    """The same with its ids as an array, as of a core that has them in one."""
+    if not hasattr(record, "ids"):
+        return record
+    return msgspec.structs.replace(record, ids=array("q", record.ids))
+
+
+@pytest.mark.parametrize("change", [joined, as_arrays])
+def test_whatever_holds_the_records_the_bytes_are_the_same(
+    change: Callable[[records.Record], records.Record],
+) -> None:
+    folder = golden_log.write(checksum.ZLIB_CRC32, change)
+    kept = golden_log.segments(golden_log.read(CURRENT / "crc32"))
+    assert golden_log.segments(folder) == kept
 
 
 def test_the_golden_log_has_all_there_is() -> None:

@@ -137,8 +137,15 @@ def bytes_changed() -> None:
     test_torn_or_corrupt.random_subsets(1000)
 
 
+def later_replies() -> None:
+    for mode in ("always", "everysec"):
+        test_faults.test_no_later_reply_is_taken_for_one_that_never_comes(mode)
+
+
 DETECTORS: tuple[Callable[[], None], ...] = (
     old_leases,
+    later_replies,
+    test_faults.test_what_was_done_before_is_answered_when_it_is_safe,
     order,
     test_faults.test_a_failed_sync_is_never_tried_again,
     restarts,
@@ -308,6 +315,37 @@ def pauses_are_left_behind(patch: Patch) -> None:
     patch.setattr(Reclaimer, "_move_pauses", lambda _self: None)
 
 
+def later_replies_are_written(patch: Patch) -> None:
+    patch.setattr(Gate, "silence", lambda _gate, session: session.hang_up_now())
+
+
+def what_was_done_before_is_answered_at_once(patch: Patch) -> None:
+    patch.setattr(Log, "depend", lambda _log: None)
+
+
+def leases_end_with_the_server(patch: Patch) -> None:
+    real = PythonCore.replay
+
+    def replay(core: PythonCore, record: records.Record) -> None:
+        if isinstance(record, records.Leased):
+            record = msgspec.structs.replace(record, until_ms=0)
+        real(core, record)
+
+    patch.setattr(PythonCore, "replay", replay)
+
+
+def attempts_are_not_replayed(patch: Patch) -> None:
+    real = PythonCore.replay
+
+    def replay(core: PythonCore, record: records.Record) -> None:
+        real(core, record)
+        if isinstance(record, records.Leased):
+            for job_id in record.ids:
+                core._table.jobs[job_id].attempts -= 1
+
+    patch.setattr(PythonCore, "replay", replay)
+
+
 FAULTS: tuple[Callable[[Patch], None], ...] = (
     ack_before_the_sync,
     ack_before_the_write,
@@ -332,6 +370,10 @@ FAULTS: tuple[Callable[[Patch], None], ...] = (
     moved_jobs_change(states=int(JobState.READY), sequences=1),
     moved_jobs_change(payloads=b'"x"'),
     pauses_are_left_behind,
+    later_replies_are_written,
+    what_was_done_before_is_answered_at_once,
+    leases_end_with_the_server,
+    attempts_are_not_replayed,
 )
 
 
