@@ -7,13 +7,17 @@
    and installed here: the executables are made of the package that others install.
 3. Nuitka packs it with the interpreter, once as a folder (for the tar.gz, which starts
    fastest) and once as one file (which unpacks itself at each start). Modules stay
-   bytecode (`keep_bytecode` says why).
+   bytecode (`nuitka_plugin` says why).
+
+Two builds of a commit with the same tools make the same wheel and archive, byte for byte:
+times in them are the commit's.
 
 numba, llvmlite and numpy stay outside: kernels are machine code already. Patchelf (needed)
 and ccache (not needed) come from Debian where this runs as root.
 """
 
 import argparse
+import gzip
 import os
 import platform
 import re
@@ -54,7 +58,6 @@ _UNUSED: Final = (
 )
 """Of the standard library, which Nuitka would include whole."""
 _KERNELS_INSIDE: Final = {"__init__", "ahead", "entry", "layout", "sources"}
-_WITH_LIBRARIES: Final = ("crc32c", "magicqueue_cores", "msgspec", "orjson", "uvloop")
 _C_LIBRARY: Final = {
     *("ld-linux-x86-64.so.2", "libc.so.6", "libdl.so.2", "libm.so.6", "libpthread.so.0"),
     *("librt.so.1", "libutil.so.1"),
@@ -96,6 +99,14 @@ def commit() -> str:
     except (aot.BuildError, FileNotFoundError):
         return "unknown"
     return f"{name}{'+' if changed else ''}"
+
+
+def _commit_time_s() -> int:
+    """Give the commit's time, or the earliest that archives know."""
+    try:
+        return int(aot.run("git", "-C", aot.ROOT, "log", "-1", "--format=%ct"))
+    except (aot.BuildError, FileNotFoundError):
+        return 315_532_800
 
 
 def _say(what: str) -> None:
@@ -150,19 +161,15 @@ def _wheel(stage: Path, kernels: Path) -> Path:
 def _executables(wheel: Path) -> None:
     """Make the folder and the single file, of the wheel and what it needs."""
     _pip("install", "--force-reinstall", "--no-deps", wheel)
-    for package in _WITH_LIBRARIES:
-        _strip(SITE / package)
     name = f"magicqueue-{version()}-linux-{platform.machine()}"
     folder = _nuitka("standalone") / "executable.dist"
-    _strip(folder)
     _check_libraries(folder)
     for beside in _BESIDE:
         shutil.copy2(aot.ROOT / "packaging" / beside, folder)
     shutil.copy2(aot.ROOT / "LICENSE", folder)
     _licences(folder)
     archive = DIST / f"{name}.tar.gz"
-    with tarfile.open(archive, "w:gz") as tar:
-        tar.add(folder, name)
+    _archive(folder, name, archive)
     shutil.rmtree(DIST / name, ignore_errors=True)
     shutil.copytree(folder, DIST / name)
     single = DIST / f"{name}.bin"
@@ -171,6 +178,24 @@ def _executables(wheel: Path) -> None:
     _say(f"folder: {size:,} bytes")
     for made in (archive, single):
         _say(f"{made.name}: {made.stat().st_size:,} bytes")
+
+
+def _archive(folder: Path, name: str, archive: Path) -> None:
+    """Pack a folder, with nothing in it of who packs it, and when."""
+    time_s = _commit_time_s()
+
+    def told(member: tarfile.TarInfo) -> tarfile.TarInfo:
+        member.mtime = time_s
+        member.uid = member.gid = 0
+        member.uname = member.gname = "root"
+        return member
+
+    with (
+        archive.open("wb") as raw,
+        gzip.GzipFile("", "wb", 9, raw, time_s) as packed,
+        tarfile.open(fileobj=packed, mode="w") as tar,
+    ):
+        tar.add(folder, name, filter=told)
 
 
 def _nuitka(mode: str) -> Path:
@@ -187,7 +212,7 @@ def _nuitka(mode: str) -> Path:
         *(sys.executable, "-m", "nuitka", f"--mode={mode}", "--deployment"),
         "--python-flag=no_site,isolated",
         "--disable-plugin=multiprocessing",
-        f"--user-plugin={aot.ROOT / 'packaging' / 'keep_bytecode.py'}",
+        f"--user-plugin={aot.ROOT / 'packaging' / 'nuitka_plugin.py'}",
         *(f"--output-dir={output}", "--output-filename=magicqueue", "--quiet"),
         *("--include-distribution-metadata=magicqueue", "--include-package=crc32c"),
         "--include-distribution-metadata=crc32c",
@@ -242,14 +267,6 @@ def _check_libraries(folder: Path) -> None:
     if missing:
         raise aot.BuildError(f"the folder lacks {', '.join(sorted(missing))}")
     _say("it needs glibc {}.{} or later, and nothing else".format(*max(glibc)))
-
-
-def _strip(folder: Path) -> None:
-    """Strip libraries: into another file each, since one may be in use by this process."""
-    for path in folder.rglob("*.so"):
-        stripped = path.with_suffix(".stripped")
-        aot.run("strip", "--strip-unneeded", "-o", stripped, path)
-        stripped.replace(path)
 
 
 def _licences(folder: Path) -> None:
