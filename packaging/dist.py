@@ -212,6 +212,7 @@ def _nuitka(mode: str) -> Path:
         *(sys.executable, "-m", "nuitka", f"--mode={mode}", "--deployment"),
         "--python-flag=no_site,isolated",
         "--disable-plugin=multiprocessing",
+        "--onefile-child-grace-time=infinity",
         f"--user-plugin={aot.ROOT / 'packaging' / 'nuitka_plugin.py'}",
         *(f"--output-dir={output}", "--output-filename=magicqueue", "--quiet"),
         *("--include-distribution-metadata=magicqueue", "--include-package=crc32c"),

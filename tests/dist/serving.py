@@ -72,7 +72,8 @@ def serving(command: list[str], folder: Path, *options: str) -> Iterator[Server]
     server = Server(command, folder, *options)
     try:
         yield server
-        server.stop()
+        if server.process.returncode is None:
+            server.stop()
     finally:
         if server.process.poll() is None:
             server.process.kill()

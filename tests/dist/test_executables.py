@@ -2,6 +2,7 @@
 
 import platform
 import shutil
+import time
 from pathlib import Path
 
 from dist.conftest import Run
@@ -87,6 +88,24 @@ def test_the_tools_of_the_log_are_there(
 def test_nothing_of_numba_is_inside(folder_executable: str) -> None:
     names = {path.name.lower() for path in Path(folder_executable).parent.rglob("*")}
     assert not [n for n in names if "numba" in n or "numpy" in n or "llvm" in n]
+
+
+def test_a_stop_waits_for_jobs_as_long_as_it_is_told_to(
+    executable: str, tmp_path: Path
+) -> None:
+    """A single file's own process would by itself kill its server after 5 seconds."""
+    with serving([executable], tmp_path, "--shutdown-grace", "60s") as server:
+        with server.connect() as holder:
+            job = b'{"cmd":"PUSH","queue":"q","data":1}\n'
+            assert b'"id":1' in holder.ask(job + b'{"cmd":"PULL","queue":"q"}\n', 2)
+            server.process.terminate()
+            end_s = time.monotonic() + 6
+            while time.monotonic() < end_s:
+                assert b"pong" in holder.ask(b'{"cmd":"PING"}\n', 1)
+            assert b"SHUTTING_DOWN" in holder.ask(job, 1)
+            assert holder.ask(b'{"cmd":"ACK","id":1}\n', 1) == b'{"ok":true}\n'
+        server.process.communicate(timeout=30)
+        assert server.process.returncode == 0
 
 
 def test_it_can_be_moved(folder_executable: str, run: Run, tmp_path: Path) -> None:
