@@ -1,9 +1,15 @@
-"""The log stays small, also while commands never stop coming."""
+"""The log stays small, also while commands never stop coming, or servers are killed."""
+
+import random
 
 import pytest
 
-from wal.memory_disk import MemoryFolder
+from magicqueue_cores import records
+from magicqueue_server.wal.scan import Scan
+from wal.memory_disk import Killed, MemoryFolder
+from wal.sample_logs import read_log
 from wal.simulated import Server
+from wal.test_faults import failing
 
 SEGMENT_BYTES = 4096
 
@@ -50,3 +56,45 @@ def test_the_log_is_bounded_by_what_is_alive(mode: str, kept: int) -> None:
     again = Server(folder.after_kill(), segment_bytes=SEGMENT_BYTES).client()
     assert (again.ask(cmd="STATS") or {})["delayed"] == kept
     assert (again.ask(cmd="PUSH", queue="q", data=1) or {})["id"] == kept + 1501
+
+
+def short_life(folder: MemoryFolder, seed: int) -> Server | None:
+    """Jobs come and go, and ten old ones stay, until the server is killed."""
+    rng = random.Random(seed)
+    folder.operations = 0
+    folder.fault = failing(rng.randrange(20, 150), Killed, sticky=False)
+    try:
+        server = Server(folder, mode="everysec", segment_bytes=600)
+        client = server.client()
+        for number in range(60):
+            client.ask(cmd="PUSH", queue="new", data=number)
+            job = (client.ask(cmd="PULL", queue="new") or {})["job"]
+            client.ask(cmd="ACK", id=job["id"])
+    except Killed:
+        return None
+    return server
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_what_a_kill_cut_short_is_not_moved_again_and_again(seed: int) -> None:
+    """A segment's jobs are moved, and the server dies before the segment is gone."""
+    folder = MemoryFolder()
+    client = Server(folder, mode="everysec", segment_bytes=600).client()
+    for number in range(10):
+        client.ask(cmd="PUSH", queue="old", data=number)
+    killed = 0
+    for life in range(60):
+        folder = folder.after_kill()
+        killed += short_life(folder, 1000 * seed + life) is None
+        folder = folder.after_kill()
+        for frame in read_log(folder.after_kill())[1]:
+            for record in frame:
+                if isinstance(record, records.Moved):
+                    assert len(set(record.ids)) == len(record.ids)
+    server = Server(folder, segment_bytes=600)
+    assert (server.client().ask(cmd="STATS", queue="old") or {})["queued"] == 10
+    homes = [job_id for ids in server.found.moved.values() for job_id in ids]
+    assert len(set(homes)) == len(homes)
+    assert killed > 30
+    assert Scan(folder).names
+    assert min(Scan(folder).names) > 20, "segments went, too"

@@ -37,8 +37,9 @@ class Recovered(msgspec.Struct):
     """What a log holds.
 
     session: the highest number of a session that was leased a job. last_ms: the latest
-    time in it. moved: ids in `Moved` records, by segment. paused: the segment that last
-    said so, by queue. jobs: how many were pushed or moved. torn: where its end was cut.
+    time in it. moved: ids up to the horizon, by the segment that brought each last.
+    paused: the segment that last said so, by queue. jobs: how many were pushed or moved.
+    torn: where its end was cut.
     """
 
     segments: list[Segment] = msgspec.field(default_factory=list)
@@ -68,6 +69,7 @@ def recover(folder: Folder, core: Core, progress: Progress | None = None) -> Rec
             progress(done + frame.end, total)
             if segment is not scan.segments[-1]:
                 done += segment.used_bytes
+    replay.end()
     found = replay.found
     found.segments, found.lsn = scan.segments, scan.lsn
     found.torn, found.clean = scan.torn, scan.clean
@@ -86,7 +88,8 @@ class Replay:
         self.found = Recovered()
         self._core = core
         self._horizon = -1
-        self._brought: set[int] = set()
+        self._homes: dict[int, int] = {}
+        """The segment that brought a job last, by id: of those up to the horizon."""
         self._number = 0
 
     def begin(self, segment: Segment) -> None:
@@ -156,18 +159,24 @@ class Replay:
 
     def _moved(self, record: records.Moved) -> None:
         found = self.found
-        found.moved.setdefault(self._number, array("q")).extend(record.ids)
         found.session = max([found.session, *record.sessions])
-        news = [
-            row
-            for row, job_id in enumerate(record.ids)
-            if job_id <= self._horizon and job_id not in self._brought
-        ]
+        news: dict[int, int] = {}
+        for row, job_id in enumerate(record.ids):
+            if job_id <= self._horizon:
+                if job_id not in self._homes:
+                    news[job_id] = row
+                self._homes[job_id] = self._number
         if news:
-            fresh = record if len(news) == len(record.ids) else rows_of(record, news)
-            self._brought.update(fresh.ids)
             found.jobs += len(news)
-            self._core.replay(fresh)
+            rows = list(news.values())
+            all_new = len(rows) == len(record.ids)
+            self._core.replay(record if all_new else rows_of(record, rows))
+
+    def end(self) -> None:
+        """Say where moved jobs are, each once: an attempt that a kill ended counts not."""
+        moved = self.found.moved
+        for job_id, number in self._homes.items():
+            moved.setdefault(number, array("q")).append(job_id)
 
     def _known_part(self, record: Any, sequence: int) -> None:
         """Replay what a record says of jobs that are here."""
@@ -175,7 +184,7 @@ class Replay:
         known = [
             row
             for row, job_id in enumerate(ids)
-            if job_id > self._horizon or job_id in self._brought
+            if job_id > self._horizon or job_id in self._homes
         ]
         if not isinstance(record, _SPLIT):
             if known:
