@@ -4,7 +4,7 @@ Jobs come back in any order and much later than they became ready, so each finds
 by its sequence number, beside the jobs that came back after a loss.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from magicqueue_cores import records
 from magicqueue_cores.contract import CoreError, JobState
@@ -12,6 +12,9 @@ from magicqueue_cores.job_table import JobTable
 from magicqueue_cores.python_job import PLAIN, WAITING, History, Job
 
 _NO_HISTORY = History()
+_READY = int(JobState.READY)
+_DELAYED = int(JobState.DELAYED)
+_ACTIVE = int(JobState.ACTIVE)
 
 
 def export_jobs(table: JobTable, ids: Sequence[int]) -> records.Moved:
@@ -57,29 +60,28 @@ def replay_moved(table: JobTable, record: records.Moved) -> None:
     leased: dict[tuple[int, int, str], list[int]] = {}
     delayed: dict[str, list[tuple[int, int]]] = {}
     dead: dict[str, list[int]] = {}
-    for row, job_id in enumerate(record.ids):
+    states = zip(
+        record.states, record.returned, record.sessions, record.untils_ms, strict=True
+    )
+    for job_id, job, (state, returned, session, until_ms) in zip(
+        record.ids, _jobs(table, record), states, strict=True
+    ):
         if job_id in table.jobs or not 0 < job_id <= table.last_id:
             raise CoreError(f"a record brings back job {job_id}, which cannot be missing")
-        name, state = record.queues[row], JobState(record.states[row])
-        job = _job(table, record, row)
         table.jobs[job_id] = job
         table.payload_bytes += len(job.payload)
-        if state is JobState.DELAYED:
-            job.place = WAITING
-            delayed.setdefault(name, []).append((job.run_at_ms, job_id))
-        elif state is JobState.ACTIVE:
-            held_by = (record.sessions[row], record.untils_ms[row], name)
-            leased.setdefault(held_by, []).append(job_id)
-        elif state is JobState.DEAD:
-            dead.setdefault(name, []).append(job_id)
-        else:
+        if state == _READY:
             job.queue.ready.put_in(
-                job.priority,
-                job.place,
-                job_id,
-                job.run_at_ms,
-                returned=record.returned[row],
+                job.priority, job.place, job_id, job.run_at_ms, returned=returned
             )
+        elif state == _DELAYED:
+            job.place = WAITING
+            delayed.setdefault(job.queue.name, []).append((job.run_at_ms, job_id))
+        elif state == _ACTIVE:
+            held_by = (session, until_ms, job.queue.name)
+            leased.setdefault(held_by, []).append(job_id)
+        else:
+            dead.setdefault(job.queue.name, []).append(job_id)
     for name, entries in delayed.items():
         table.delayed.add(name, entries)
     for (session, until_ms, _), ids in leased.items():
@@ -88,30 +90,58 @@ def replay_moved(table: JobTable, record: records.Moved) -> None:
         _bury(table, name, ids)
 
 
-def _job(table: JobTable, record: records.Moved, row: int) -> Job:
-    queue = table.queue_of(record.queues[row])
-    policy = (
-        record.max_attempts[row],
-        record.backoffs_ms[row],
-        bool(record.jitters[row]),
-        0,
+def _jobs(table: JobTable, record: records.Moved) -> Iterator[Job]:
+    """Make the jobs of a record, one when the last is in its place."""
+    policies = zip(record.max_attempts, record.backoffs_ms, record.jitters, strict=True)
+    pasts = zip(
+        record.failures,
+        record.losses,
+        record.errors,
+        record.reasons,
+        record.died_ats_ms,
+        strict=True,
     )
-    job = Job(
-        record.payloads[row],
-        record.priorities[row],
-        record.created_ats_ms[row],
-        record.run_ats_ms[row],
-        table.shared_policy(policy),
-        queue,
-        attempts=record.attempts[row],
-        place=record.sequences[row] or PLAIN,
-    )
-    error, reason = record.errors[row], record.reasons[row]
-    failures, lost = record.failures[row], record.losses[row]
-    if failures or lost or error is not None or reason is not None:
-        died_at_ms = record.died_ats_ms[row] if reason is not None else None
-        job.history = History(failures, lost, error, reason, died_at_ms)
-    return job
+    for (
+        name,
+        payload,
+        priority,
+        created_at_ms,
+        run_at_ms,
+        policy,
+        attempts,
+        place,
+        past,
+    ) in zip(
+        record.queues,
+        record.payloads,
+        record.priorities,
+        record.created_ats_ms,
+        record.run_ats_ms,
+        policies,
+        record.attempts,
+        record.sequences,
+        pasts,
+        strict=True,
+    ):
+        max_attempts, backoff_ms, jitter = policy
+        shared = table.shared_policy((max_attempts, backoff_ms, jitter, 0))
+        queue, history = table.queue_of(name), None
+        failures, lost, error, reason, died_at_ms = past
+        if failures or lost or error is not None or reason is not None:
+            died_at = died_at_ms if reason is not None else None
+            history = History(failures, lost, error, reason, died_at)
+        yield Job(
+            payload,
+            priority,
+            created_at_ms,
+            run_at_ms,
+            shared,
+            queue,
+            attempts,
+            None,
+            history,
+            place or PLAIN,
+        )
 
 
 def _lease(table: JobTable, ids: Iterable[int], session: int, until_ms: int) -> None:
