@@ -22,6 +22,7 @@ from wal.noting_client import Crowd
 from wal.server_process import Server, cores_here
 
 CLIENTS = 6
+RELEASE_TRIES = 600
 SHUTDOWN = 0x8004587D
 LOSSES = r"is lost|is back|is forgotten|given twice|there twice|is missing|is damaged"
 NO_LOG_FLUSH = (2).to_bytes(4, "little")
@@ -45,7 +46,13 @@ class LoopDisk:
         assert self.at.stat().st_dev != self.image.stat().st_dev
 
     def unmount(self) -> None:
+        """Unmount, and wait until nothing holds it: a copy of all mounts may do so."""
         run("umount", str(self.at))
+        for _ in range(RELEASE_TRIES):
+            if not run("losetup", "-j", str(self.image)):
+                return
+            threading.Event().wait(0.05)
+        raise OSError(f"{self.image} is still mounted somewhere")
 
     def cut(self) -> None:
         """The power is off: nothing that is not on the disk gets there any more."""
@@ -56,10 +63,11 @@ class LoopDisk:
             os.close(fd)
 
 
-def run(*command: str) -> None:
+def run(*command: str) -> str:
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     if done.returncode:
         raise OSError(f"{' '.join(command)}: {done.stderr.strip()}")
+    return done.stdout
 
 
 @pytest.fixture
