@@ -17,6 +17,7 @@ and ccache (not needed) come from Debian where this runs as root.
 """
 
 import argparse
+import ast
 import gzip
 import os
 import platform
@@ -25,6 +26,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import tempfile
 import tomllib
 import zlib
 from pathlib import Path
@@ -57,7 +59,7 @@ _UNUSED: Final = (
     *("trace", "uu", "webbrowser", "xdrlib", "xml", "xmlrpc"),
 )
 """Of the standard library, which Nuitka would include whole."""
-_KERNELS_INSIDE: Final = {"__init__", "ahead", "entry", "layout", "sources"}
+_JIT: Final = ("llvmlite", "magicqueue_cores.kernels.jit", "numba", "numpy")
 _C_LIBRARY: Final = {
     *("ld-linux-x86-64.so.2", "libc.so.6", "libdl.so.2", "libm.so.6", "libpthread.so.0"),
     *("librt.so.1", "libutil.so.1"),
@@ -174,6 +176,8 @@ def _executables(wheel: Path) -> None:
     shutil.copytree(folder, DIST / name)
     single = DIST / f"{name}.bin"
     shutil.copy2(_nuitka("onefile") / "magicqueue", single)
+    for executable in (DIST / name / "magicqueue", single):
+        _start(executable)
     size = sum(path.stat().st_size for path in folder.rglob("*"))
     _say(f"folder: {size:,} bytes")
     for made in (archive, single):
@@ -240,10 +244,43 @@ def _nuitka(mode: str) -> Path:
 
 
 def _kernel_sources() -> list[str]:
-    """Name the modules that were compiled ahead of time."""
+    """Name the modules that were compiled ahead of time: those that a JIT would compile."""
     folder = aot.ROOT / "cores" / "magicqueue_cores" / "kernels"
-    modules = sorted({path.stem for path in folder.glob("*.py")} - _KERNELS_INSIDE)
+    modules = sorted(path.stem for path in folder.glob("*.py") if _needs_jit(path))
     return [f"magicqueue_cores.kernels.{module}" for module in modules]
+
+
+def _needs_jit(module: Path) -> bool:
+    for statement in ast.parse(module.read_text()).body:
+        names: list[str] = []
+        if isinstance(statement, ast.Import):
+            names = [alias.name for alias in statement.names]
+        elif isinstance(statement, ast.ImportFrom):
+            names = [f"{statement.module}.{alias.name}" for alias in statement.names]
+        if any(name.startswith(_JIT) for name in names):
+            return True
+    return False
+
+
+def _start(executable: Path) -> None:
+    """Raise BuildError unless it serves from the array core."""
+    with tempfile.TemporaryDirectory() as folder:
+        server = subprocess.Popen(
+            [executable, "serve", "--core=array", f"--unix-socket={folder}/socket"],
+            env={"PATH": ""},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        said = []
+        for line in server.stdout or ():
+            said.append(line)
+            if line.startswith("Ctrl-C"):
+                break
+        server.terminate()
+        server.communicate()
+    if server.returncode or "(compiled ahead of time for x86-64-v" not in "".join(said):
+        raise aot.BuildError(f"{executable} does not serve:\n{''.join(said)}")
 
 
 def _system_libraries() -> list[str]:
