@@ -33,8 +33,9 @@ unit: $(STAMP) ## Run the tests alone (ARGS="-k name" picks some)
 soak: $(STAMP) ## Run the long tests: a thousand kills and power cuts, many seeds (an hour)
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m slow $(ARGS)
 
-bench-durable: $(STAMP) ## Push with a sync before each reply, beside Redis and beanstalkd
-	$(BIN)/python benchmarks/durable.py $(ARGS)
+bench-durable: $(STAMP) ## Push with a sync before each reply, beside Redis and beanstalkd; what the log costs
+	$(BIN)/python -m benchmarks.durable $(ARGS)
+	$(BIN)/python -m benchmarks.log_costs $(ARGS)
 
 lint: $(STAMP) ## Check style, types and import contracts
 	$(BIN)/ruff format --check --quiet

@@ -77,16 +77,22 @@ def running(command, folder):
             server.kill()
 
 
-def jobs_per_s(name, port, connections, count, span_s):
-    """Keep one push in flight on each connection; gives answered jobs a second."""
-    request, lines = push(name, count)
-    selector = selectors.DefaultSelector()
-    waiting = {}
+def connect(port, connections):
+    """Open connections, and a selector that tells which has replies."""
+    selector, opened = selectors.DefaultSelector(), []
     for _ in range(connections):
         connection = socket.create_connection(("127.0.0.1", port))
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         selector.register(connection, selectors.EVENT_READ)
-        waiting[connection] = lines
+        opened.append(connection)
+    return selector, opened
+
+
+def jobs_per_s(name, port, connections, count, span_s):
+    """Keep one push in flight on each connection; gives answered jobs a second."""
+    request, lines = push(name, count)
+    selector, opened = connect(port, connections)
+    waiting = dict.fromkeys(opened, lines)
     for connection in waiting:
         connection.sendall(request)
     done, begun = 0, time.perf_counter()
@@ -102,6 +108,27 @@ def jobs_per_s(name, port, connections, count, span_s):
     for connection in waiting:
         connection.close()
     return done / took_s
+
+
+def pushed_in_s(request, port, connections, requests):
+    """Send a line so often in all, one in flight on each; gives how long that took."""
+    selector, opened = connect(port, connections)
+    begun = time.perf_counter()
+    for connection in opened:
+        connection.sendall(request)
+    sent, answered = connections, 0
+    while answered < requests:
+        for key, _ in selector.select(10):
+            connection = key.fileobj
+            if connection.recv(262_144).endswith(b"\n"):
+                answered += 1
+                if sent < requests:
+                    connection.sendall(request)
+                    sent += 1
+    took_s = time.perf_counter() - begun
+    for connection in opened:
+        connection.close()
+    return took_s
 
 
 def main():
