@@ -35,7 +35,11 @@ def recorded(store: Store) -> Iterator[records.Record]:
             yield record
         else:
             size = header[_COUNT] * _ITEM_WORDS[header[_KIND]]
-            yield _record(store, header, events[at : at + size].tolist())
+            items = events[at : at + size]
+            if size > _LIST_MAX and header[_KIND] in _OF_IDS:
+                yield _record(store, header, memoryview(items.tobytes()).cast("q"))
+            else:
+                yield _record(store, header, items.tolist())
         at += size
 
 
@@ -48,7 +52,12 @@ _ITEM_WORDS: Final = {
 }
 
 
-def _record(store: Store, header: list[int], items: list[int]) -> records.Record:
+_OF_IDS: Final = (lo.E_LEASED, lo.E_ACKED)
+_LIST_MAX: Final = 64
+"""More ids come as a copy of the kernels' column, without an object each."""
+
+
+def _record(store: Store, header: list[int], items: Any) -> records.Record:
     kind = header[_KIND]
     if kind == lo.E_PUSHED:
         return _pushed(store, header, items)

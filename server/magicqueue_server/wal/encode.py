@@ -110,12 +110,13 @@ def numbers(column: Any, code: str = "q") -> bytes:
         except TypeError:
             pass
         else:
-            if view.itemsize == array(code).itemsize and view.format in _SAME[code]:
+            if view.itemsize == _ITEM_BYTES[code] and view.format in _SAME[code]:
                 return view.tobytes()
     return array(code, column).tobytes()
 
 
 _SAME: Final = {"q": "qlQLn", "I": "IiLl", "B": "Bb?"}
+_ITEM_BYTES: Final = {code: array(code).itemsize for code in _SAME}
 
 
 def _is_plain(record: records.Pushed) -> bool:
