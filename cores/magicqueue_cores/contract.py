@@ -4,9 +4,9 @@ A *core* holds jobs and decides what happens to them. It is a deterministic stat
 no clock, no randomness, no I/O. Whoever calls it brings the time (`now_ms`), keeps it
 from running backwards, and calls from one thread.
 
-How to read this file: the states and their table, the batches that go in and come out,
-the errors, then `Core`, whose methods are the verbs. A new core implements `Core`, is
-named in `magicqueue_cores.make_core`, and must pass `tests/conformance`.
+In this order: the states and their table, the batches that go in and come out, the errors,
+then `Core`, whose methods are the verbs. A new core implements `Core`, is named in
+`magicqueue_cores.make_core`, and must pass `tests/conformance`.
 
 Rules that hold for every verb:
 
@@ -297,11 +297,7 @@ class Core(Protocol):
         ...
 
     def heartbeat(
-        self,
-        ids: Sequence[int],
-        attempts: Sequence[int] | None,
-        lease_ms: int,
-        now_ms: int,
+        self, ids: Sequence[int], attempts: Sequence[int] | None, lease_ms: int, now_ms: int
     ) -> Answer[Settled]:
         """Let the leases of active jobs end `lease_ms` from now. O(log n)."""
         ...

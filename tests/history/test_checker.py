@@ -1,90 +1,27 @@
 """The checker finds each kind of broken promise, and blames no history that can be right.
 
-By hand first: pairs of histories that differ in one thing, of which one is wrong. Then
-made ones: a queue that does right answers clients whose requests overlap, die and are
-lost; nothing may be found. With a fault in that queue, something has to be.
+All by hand: pairs of histories that differ in one thing, of which one is wrong.
 """
 
-import time
 from itertools import count
-from typing import Any
 
 import pytest
 
-from history import made
-from history.checker import BrokenPromise, check, violations
-from history.operations import (
-    MS,
-    NEVER,
-    Close,
-    Delivered,
-    History,
-    Look,
-    Operation,
-    Pause,
-    Pull,
-    Push,
-    Restart,
-    Seen,
-    Settle,
+from history.by_hand import (
+    LOST,
+    ack,
+    at,
+    closed,
+    fail,
+    killed,
+    look,
+    other_data,
+    pull,
+    push,
+    refused,
 )
-
-LOST = None
-"""The end of a request without a reply."""
-
-
-def at(operation: Operation, start_ms: int, end_ms: int | None) -> Any:
-    operation.start = start_ms * MS
-    operation.end = NEVER if end_ms is None else end_ms * MS
-    return operation
-
-
-def push(start: int, end: int | None, *ids: int, **more: Any) -> Push:
-    """A push of jobs whose data are their ids as text."""
-    heard = ids if end is not None and not more.get("refused") else ()
-    more.setdefault("queue", "q")
-    made = Push(data=[str(i) for i in ids], ids=heard, **more)
-    return at(made, start, end)  # type: ignore[no-any-return]  # what it was given
-
-
-def pull(start: int, end: int | None, *jobs: tuple[int, int], **more: Any) -> Pull:
-    """A pull that gave jobs, each with its attempt."""
-    given = [Delivered(job_id, str(job_id), attempt) for job_id, attempt in jobs]
-    more.setdefault("queue", "q")
-    more.setdefault("lease_ms", 1000)
-    return at(Pull(jobs=given, **more), start, end)  # type: ignore[no-any-return]
-
-
-def ack(start: int, end: int | None, job_id: int, attempt: int | None = None) -> Settle:
-    return at(Settle(ids=[job_id], attempts=[attempt]), start, end)  # type: ignore[no-any-return]
-
-
-def fail(start: int, end: int | None, job_id: int, attempt: int | None = None) -> Settle:
-    return at(Settle(ids=[job_id], attempts=[attempt], done=False), start, end)  # type: ignore[no-any-return]
-
-
-def refused(settle: Settle) -> Settle:
-    settle.missing = frozenset(settle.ids)
-    return settle
-
-
-def look(start: int, end: int, job_id: int, state: str | None, attempts: int = 0) -> Look:
-    row = None if state is None else Seen(str(job_id), state, attempts)
-    return at(Look(jobs={job_id: row}), start, end)  # type: ignore[no-any-return]
-
-
-def other_data(pull: Pull, data: str) -> Pull:
-    pull.jobs[0].data = data
-    return pull
-
-
-def closed(start: int) -> Close:
-    return at(Close(connection=0), start, start)  # type: ignore[no-any-return]
-
-
-def killed(start: int) -> Restart:
-    return at(Restart(), start, start)  # type: ignore[no-any-return]
-
+from history.checker import BrokenPromise, check, violations
+from history.operations import MS, Close, History, Look, Operation, Pause, Pull, Push, Seen
 
 WRONG: dict[str, tuple[str, list[Operation]]] = {
     "a job nobody pushed": ("nowhere", [pull(0, 1, (1, 1))]),
@@ -412,30 +349,3 @@ def test_of_a_copy_only_what_came_before_is_certain() -> None:
         "job 3 comes from nowhere",
         "job 1 is lost",
     ]
-
-
-@pytest.mark.parametrize("seed", range(60))
-def test_a_queue_that_does_right_is_never_blamed(seed: int) -> None:
-    history = made.history(seed, 400)
-    assert sum(isinstance(one, Pull) and bool(one.jobs) for one in history.operations) > 50
-    check(history)
-
-
-@pytest.mark.parametrize("fault", made.FAULTS)
-def test_each_fault_of_a_queue_is_found(fault: str) -> None:
-    found = [violations(made.history(seed, 400, fault)) for seed in range(10)]
-    assert sum(map(bool, found)) >= 8, "most histories show it"
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(600)
-def test_a_million_operations_take_no_longer_each() -> None:
-    one = made.history(1, 20_000)
-
-    def seconds_each(times: int) -> float:
-        history = made.in_a_row(one, times)
-        begun = time.process_time()
-        check(history)
-        return (time.process_time() - begun) / len(history.operations)
-
-    assert seconds_each(50) < 3 * seconds_each(2)
