@@ -8,9 +8,10 @@ MAGICQUEUE_CPU=x86-64-v2 has it take a lower one. The extension uses CPython's s
 interface, so one file serves 3.11 and later, and of the C library only what every Linux
 of the last decade has. Beside numba it needs a C compiler and binutils.
 
-Gates: the objects need nothing but memset, memcpy and memmove; the v2 object has no AVX
-or other instruction that came with v3, and the v3 object none of AVX-512; the extension
-needs no glibc later than 2.17. A build that fails one writes nothing.
+Gates: the objects need nothing but memset, memcpy, memmove, recv, send and epoll_wait; the
+v2 object has no AVX or other instruction that came with v3, and the v3 object none of
+AVX-512; the extension needs no glibc later than 2.17. A build that fails one writes
+nothing.
 """
 
 import argparse
@@ -30,7 +31,7 @@ ROOT: Final = Path(__file__).parents[1]
 SOURCES: Final = ("client", "cores", "server")
 NAME: Final = "_kernels_aot.abi3.so"
 _BEST_FIRST: Final = ("v3", "v2")
-_MAY_NEED: Final = frozenset({"memset", "memcpy", "memmove"})
+_MAY_NEED: Final = frozenset({"memset", "memcpy", "memmove", "recv", "send", "epoll_wait"})
 _TOO_NEW: Final = {
     "v2": r"%[yz]mm|\tv[a-z]|\t(?:mulx|s[ah][lr]x|rorx|andn|bextr|bls(?:r|i|msk)|bzhi|pdep"
     r"|pext|lzcnt|movbe)[lq]?\s",

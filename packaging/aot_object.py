@@ -39,7 +39,7 @@ def entries() -> Entries:
         return function
 
     jit.compile_entry = collect
-    from magicqueue_cores.kernels import driver, verbs  # noqa: F401, PLC0415 - see above
+    from magicqueue_cores.kernels import descriptors, driver, verbs  # noqa: F401, PLC0415 - see above
 
     return found
 

@@ -28,7 +28,7 @@ Sizes: a payload is bytes, never looked into. Times are epoch milliseconds, span
 milliseconds, both as int below 2**53. Costs are per job; n is the number of jobs.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from enum import IntEnum
 from typing import Final, Protocol, TypeAlias, TypeVar
 
@@ -103,6 +103,8 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     """It keeps jobs safe by itself: the server writes no log for it."""
     executes_lines: bool = False
     """It also is a `LineCore`."""
+    takes_feeds: bool = False
+    """It also is a `FeedCore`."""
     job_overhead_bytes: int = 0
     """Memory a queued job costs beside its payload, for `memory_bytes_max`."""
 
@@ -397,3 +399,73 @@ class LineCore(Core, Protocol):
         calls again for the rest; the bytes sent must be the same either way.
         """
         ...
+
+
+class Feed(msgspec.Struct, frozen=True, gc=False):
+    """What is left to do of what a descriptor brought in one round.
+
+    received: how many bytes it brought, 0 for its end, -1 for an error or nothing.
+    rest: those of them that have not run. unsent: the end of its replies that it did not
+    take. more: it may have more to tell at once (its end, an error, further bytes).
+    """
+
+    descriptor: int
+    received: int
+    rest: bytes
+    unsent: bytes
+    more: bool
+
+
+class Feeds(Protocol):
+    """Lines of many connections at once: received, run and answered in three calls.
+
+    The caller owns the descriptors, and an epoll descriptor in which they stand
+    edge-triggered. A round is `receive`, `run` or `skip`, `send` or `replies`, and then
+    `unfinished`, in this order, with nothing else asked of the core in between.
+    """
+
+    descriptors_max: int
+    """Descriptors from this on cannot be received from."""
+
+    @property
+    def more(self) -> bool:
+        """Whether the round ended before everything that was ready was received."""
+        ...
+
+    def let_run(self, descriptor: int, session: int) -> None:
+        """Say whose lines a descriptor brings, which run at once; 0: leave them alone."""
+        ...
+
+    def forget(self, descriptor: int) -> None:
+        """Know no more of a descriptor that is being closed."""
+        ...
+
+    def receive(self, poller: int) -> int:
+        """Receive what descriptors have ready, a bounded round; gives how many."""
+        ...
+
+    def run(self, now_ms: int) -> None:
+        """Run all lines that `execute` would run, of those that may run at once."""
+        ...
+
+    def skip(self) -> None:
+        """Run none: all that was received is `unfinished`."""
+        ...
+
+    def send(self) -> None:
+        """Send the replies, as far as the connections take them without waiting."""
+        ...
+
+    def replies(self) -> Iterator[tuple[int, bytes]]:
+        """Give the replies by descriptor instead, for those that have to wait."""
+        ...
+
+    def unfinished(self) -> Iterator[Feed]:
+        """Give the feeds of which something is left to do."""
+        ...
+
+
+class FeedCore(LineCore, Protocol):
+    """A core that takes lines where they arrive (`Capabilities.takes_feeds`)."""
+
+    feeds: Feeds

@@ -18,17 +18,18 @@ import stat
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 
 from magicqueue_cores import make_core
-from magicqueue_cores.contract import NEVER_MS
+from magicqueue_cores.contract import NEVER_MS, FeedCore
 from magicqueue_cores.pending import Pending
 from magicqueue_server.clock import Clock, SystemClock
 from magicqueue_server.commands import ServerFacts
 from magicqueue_server.config import Config
 from magicqueue_server.engine import Engine
+from magicqueue_server.exchange import Exchange
 from magicqueue_server.listener import Listener
 from magicqueue_server.logs import event
 from magicqueue_server.safekeeping import CannotOpen, Safekeeping
@@ -106,6 +107,11 @@ class App:
         )
         self._listener = Listener(self.engine, self._clock, config.bounds)
         self._listener.on_deadline_change = self._follow_deadline
+        if self.engine.core.capabilities.takes_feeds:
+            core = cast("FeedCore", self.engine.core)
+            self._listener.exchange = Exchange(
+                core.feeds, self.engine, self._clock, self._follow_deadline
+            )
         self.address = Address()
 
     async def serve(self, on_listening: Callable[["App"], None]) -> None:
@@ -295,6 +301,8 @@ class App:
         await asyncio.sleep(0)
         if self._timer is not None:
             self._timer.cancel()
+        if self._listener.exchange is not None:
+            self._listener.exchange.close()
         _remove_socket(self.address.path)
         await self._safekeeping.close()
 

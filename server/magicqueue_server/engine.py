@@ -27,7 +27,7 @@ from magicqueue.wire.decode import decode_request, rid_of
 from magicqueue.wire.limits import Limits
 from magicqueue.wire.requests import NO_RID
 from magicqueue_cores import contract
-from magicqueue_cores.contract import Core, LineCore
+from magicqueue_cores.contract import Core, Feeds, LineCore
 from magicqueue_cores.pending import Pending
 from magicqueue_server.columns import JobDefaults
 from magicqueue_server.commands import Commands, ServerFacts
@@ -85,6 +85,8 @@ class Engine:
         self._started_ms: int | None = None
         self._commands.server_counts = self._server_counts
         self._leases_stay = False
+        self._before_feeds = 0, 0
+        """What the log had counted before the last round of feeds."""
         self._log = None if self.core.capabilities.durable else log
         self._guard: Guard | None = None
         if self._log is not None:
@@ -123,6 +125,29 @@ class Engine:
         session.append(lines)
         self._run(session)
         self._run_others()
+
+    def run_feeds(self, feeds: Feeds, now_ms: int) -> bool:
+        """Run what a round received; gives whether its replies may be sent at once.
+
+        If not, each goes through `answer_feed`.
+        """
+        self._tick(now_ms)
+        log = self._log
+        if log is not None:
+            self._before_feeds = log.count, log.binding
+        if self._line_core is None or (log is not None and log.crowded):
+            feeds.skip()
+        else:
+            feeds.run(self._now_ms)
+        if self._became_ready:
+            self._pulls.serve(self._now_ms)
+        self._run_others()
+        return log is None or log.answers_now()
+
+    def answer_feed(self, session: Session, reply: bytes) -> None:
+        """Write the reply to a feed of the last round when the log lets it go."""
+        session.seen_count, session.seen_binding = self._before_feeds
+        session.write(reply)
 
     def resume(self, session: Session, now_ms: int) -> None:
         """Go on with a session that was congested or had to wait for the core."""
@@ -349,6 +374,8 @@ class Engine:
         session.write(reply)
         if session.backlog_bytes:
             self._runnable.append(session)
+        else:
+            session.on_free()
 
     def _refusal(
         self, session: Session, line: bytes, error: Exception, rid: msgspec.Raw

@@ -23,8 +23,10 @@ import msgspec
 
 from magicqueue.errors import Full, RequestError, TooLarge
 from magicqueue.wire.framing import LineBuffer
+from magicqueue_cores.contract import Feed
 from magicqueue_server.clock import Clock
 from magicqueue_server.engine import Engine
+from magicqueue_server.exchange import Exchange
 from magicqueue_server.logs import event
 from magicqueue_server.session import Session
 
@@ -57,6 +59,8 @@ class Listener:
         self.bounds = bounds
         self.buffer = memoryview(bytearray(READ_BYTES))
         self.connections: set[Connection] = set()
+        self.exchange: Exchange | None = None
+        """What receives from connections in the loop's place, where the core can."""
         self.kept_bytes = 0
         self._nobody = asyncio.Event()
         self.on_deadline_change = _nothing
@@ -88,6 +92,8 @@ class Connection(asyncio.BufferedProtocol):
 
     __slots__ = (
         "_deaf",
+        "_descriptor",
+        "_exchange",
         "_kept",
         "_lines",
         "_linger",
@@ -101,7 +107,10 @@ class Connection(asyncio.BufferedProtocol):
         self._lines = LineBuffer(listener.bounds.line_bytes_max)
         self._kept = 0
         self._deaf = False
+        self._descriptor = -1
+        """Where the exchange receives from, if it does."""
         self._linger: asyncio.TimerHandle | None = None
+        self._exchange: Exchange
         self._transport: asyncio.Transport
         self._session: Session
 
@@ -115,6 +124,9 @@ class Connection(asyncio.BufferedProtocol):
         self._session = listener.engine.open(
             transport.write, self.hang_up, self.follow_backlog, listener.clock.now_ms()
         )
+        if listener.exchange is not None:
+            # not here: the loop begins to read after this call
+            asyncio.get_running_loop().call_soon(self._join, listener.exchange)
 
     def get_buffer(self, _sizehint: int) -> memoryview:
         """Lend the shared buffer for one read."""
@@ -122,12 +134,79 @@ class Connection(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """Run the lines that became whole with this read."""
-        if self._deaf:
+        if not self._deaf:
+            self._run(self._listener.buffer[:nbytes])
+
+    def take(self, feed: Feed) -> None:
+        """See to what the exchange received and could not bring to an end itself."""
+        if feed.unsent:
+            self._transport.write(feed.unsent)
+        session = self._session
+        if len(feed.rest) < feed.received:
+            session.greeted = True
+        if feed.rest and not self._deaf:
+            self._run(memoryview(feed.rest))
+        if feed.more and self._descriptor >= 0:
+            self._look_further(feed.received)
+        self._follow_freedom()
+
+    def _look_further(self, received: int) -> None:
+        """There is more to read, or the end, or an error."""
+        if received > 0:
+            if not self._session.held:
+                self._exchange.watch(self._descriptor, reading=True)
             return
+        if received == 0:
+            self._leave_exchange()
+            if not self.eof_received():
+                self._transport.close()
+            return
+        if _is_broken(self._descriptor):
+            self.abort()
+
+    def _join(self, exchange: Exchange) -> None:
+        """Let the exchange receive instead of the loop."""
+        transport = self._transport
+        descriptor = transport.get_extra_info("socket").fileno()
+        if transport.is_closing() or self._deaf or self._session.leaving:
+            return
+        if exchange.takes(descriptor):
+            transport.pause_reading()
+            self._descriptor = descriptor
+            self._exchange = exchange
+            exchange.add(self, descriptor)
+            if self._session.held:
+                exchange.watch(descriptor, reading=False)
+            self._session.on_free = self._follow_freedom
+            self._follow_freedom()
+
+    def _leave_exchange(self) -> None:
+        """Receive from it no more: before the descriptor is closed."""
+        if self._descriptor >= 0:
+            self._exchange.remove(self, self._descriptor)
+            self._descriptor = -1
+
+    def _follow_freedom(self) -> None:
+        """Have lines run where they arrive, if none is before them and no reply waits."""
+        if self._descriptor < 0:
+            return
+        session = self._session
+        busy = (
+            session.parked
+            or session.congested
+            or session.lines
+            or session.closed
+            or self._kept
+            or self._deaf
+            or self._transport.get_write_buffer_size()
+        )
+        self._exchange.let_run(self._descriptor, 0 if busy else session.id)
+
+    def _run(self, piece: memoryview) -> None:
         listener = self._listener
         refusal: RequestError | None = None
         try:
-            lines = self._lines.feed(listener.buffer[:nbytes])
+            lines = self._lines.feed(piece)
         except TooLarge as error:
             lines, refusal = self._lines.lines_before_error, error
         else:
@@ -167,6 +246,7 @@ class Connection(asyncio.BufferedProtocol):
         """End the session (asyncio calls this)."""
         listener = self._listener
         listener.remove(self)
+        self._leave_exchange()
         self._stop_listening()
         if self._linger is not None:
             self._linger.cancel()
@@ -183,7 +263,9 @@ class Connection(asyncio.BufferedProtocol):
         too_long = session.backlog_bytes > BACKLOG_BYTES_MAX
         if too_long != session.held:
             session.held = too_long
-            if too_long:
+            if self._descriptor >= 0:
+                self._exchange.watch(self._descriptor, reading=not too_long)
+            elif too_long:
                 self._transport.pause_reading()
             else:
                 self._transport.resume_reading()
@@ -196,6 +278,8 @@ class Connection(asyncio.BufferedProtocol):
     def _end(self) -> None:
         """Close; never from within a callback of asyncio's, which would close twice."""
         transport = self._transport
+        unread = self._session.held or self._descriptor >= 0
+        self._leave_exchange()
         if self._session.leaving or transport.is_closing():
             transport.close()
             return
@@ -204,16 +288,18 @@ class Connection(asyncio.BufferedProtocol):
         except OSError:
             transport.abort()
             return
-        if self._session.held:
+        if unread:
             transport.resume_reading()
         self._wait_for_peer()
 
     def close(self) -> None:
         """Close once what was written has been sent."""
+        self._leave_exchange()
         self._transport.close()
 
     def abort(self) -> None:
         """Close at once."""
+        self._leave_exchange()
         self._transport.abort()
 
     @property
@@ -255,6 +341,19 @@ class Connection(asyncio.BufferedProtocol):
             self._wait_for_peer()
         else:
             self._transport.abort()
+
+
+def _is_broken(descriptor: int) -> bool:
+    """Whether a connection is at its end, or has an error that was told already."""
+    sock = socket.socket(fileno=descriptor)
+    try:
+        return not sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    finally:
+        sock.detach()
 
 
 def _watch_peer(sock: socket.socket | None) -> None:

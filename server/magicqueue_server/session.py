@@ -8,6 +8,10 @@ long (`backlog_bytes`), so a session's memory is bounded.
 from collections.abc import Callable
 
 
+def _nothing() -> None:
+    pass
+
+
 class Session:
     """What the engine knows of one connection.
 
@@ -28,6 +32,7 @@ class Session:
         "last_words",
         "leaving",
         "lines",
+        "on_free",
         "parked",
         "read_on",
         "replies_held",
@@ -64,6 +69,8 @@ class Session:
         self.leaving = False
         """The other side has ended its input: no pull of it may wait."""
         self.closed = False
+        self.on_free: Callable[[], None] = _nothing
+        """Called when a wait is over and nothing is left to run."""
         self.write_now = write
         self.hang_up_now = hang_up
         """What `write` and `hang_up` come to when a log stands between."""

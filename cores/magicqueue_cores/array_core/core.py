@@ -10,6 +10,7 @@ from magicqueue_cores import records
 from magicqueue_cores.admission import refuse_bytes, refuse_jobs, refuse_queues
 from magicqueue_cores.array_core.check import check_store
 from magicqueue_cores.array_core.fates import Fates
+from magicqueue_cores.array_core.feeds import Feeds
 from magicqueue_cores.array_core.lines import recorded
 from magicqueue_cores.array_core.maturing import mature_due
 from magicqueue_cores.array_core.memory import refuse_options
@@ -62,7 +63,9 @@ class ArrayCore:
     """
 
     name = "array"
-    capabilities = Capabilities(executes_lines=True, job_overhead_bytes=JOB_OVERHEAD_BYTES)
+    capabilities = Capabilities(
+        executes_lines=True, takes_feeds=True, job_overhead_bytes=JOB_OVERHEAD_BYTES
+    )
 
     def __init__(
         self,
@@ -83,6 +86,7 @@ class ArrayCore:
         self._state = store.memory.state
         self._bytes = store.memory.bytes
         self._state[lo.S_RECORDING] = record is not None
+        self.feeds = Feeds(store, self._let_due_happen, self._report)
         self.execute(_NO_LINES, 0, 0)
 
     @property
@@ -321,8 +325,7 @@ class ArrayCore:
 
     def execute(self, lines: memoryview, session: int, now_ms: int) -> tuple[int, bytes]:
         """Run whole request lines from the start of `lines` as far as it can."""
-        if now_ms >= self._state[lo.S_DEADLINE]:
-            self.advance(now_ms)
+        self._let_due_happen(now_ms)
         size = len(lines)
         if size > lo.INPUT_BYTES_MAX or not size or lines[size - 1] != _LINE_END:
             return 0, b""
@@ -332,14 +335,22 @@ class ArrayCore:
             index = store.session(session)
         view[lo.INPUT_B : lo.INPUT_B + size] = lines
         ran = int(execute(self._flat, size, index, now_ms))
-        state = self._state
-        if self._record and state[lo.S_EVENTS]:
-            for record in recorded(store):
-                self._record(record)
-        if state[lo.S_NOTES]:
-            store.take_notes()
+        self._report()
         reply_bytes = ran & 0xFFFFFFFF
         return ran >> 32, bytes(view[lo.OUTPUT_B : lo.OUTPUT_B + reply_bytes])
+
+    def _let_due_happen(self, now_ms: int) -> None:
+        if now_ms >= self._state[lo.S_DEADLINE]:
+            self.advance(now_ms)
+
+    def _report(self) -> None:
+        """Say what a call of `execute` or `execute_feeds` has done."""
+        state = self._state
+        if self._record and state[lo.S_EVENTS]:
+            for record in recorded(self._store):
+                self._record(record)
+        if state[lo.S_NOTES]:
+            self._store.take_notes()
 
     def check(self) -> None:
         """Verify every invariant: AssertionError names the first broken. O(n)."""

@@ -211,18 +211,13 @@ def _run(w: Words, h: Words, b: Words, o: int) -> int:
     return -1
 
 
-@kernel("int64(int64[::1], int64, int64, int64)")
-def execute(memory: Memory, size: int, session: int, now: int) -> int:
-    """Run lines of `size` bytes; gives consumed bytes << 32 | reply bytes."""
-    w, h, b = words_of(memory), halves_of(memory), bytes_of(memory)
-    w[lo.R_NOW] = now
-    w[lo.R_SESSION] = session
-    w[lo.S_NOTES] = 0
-    w[lo.S_EVENTS] = 0
-    i = lo.INPUT_B
-    o = lo.OUTPUT_B
-    most = o + w[lo.S_OUTPUT_SOFT_MAX]
-    end = i + size
+@part
+def _run_lines(w: Words, h: Words, b: Words, i: int, end: int, o: int) -> int:
+    """Run lines from `i` on while there is room for replies; gives where these end.
+
+    R_STOPPED is where the next line starts.
+    """
+    most = lo.OUTPUT_B + w[lo.S_OUTPUT_SOFT_MAX]
     while i < end and o < most:
         if b[i] == 10:
             i += 1
@@ -238,7 +233,56 @@ def execute(memory: Memory, size: int, session: int, now: int) -> int:
             break
         i = following
         o = behind
+    w[lo.R_STOPPED] = i
+    return o
+
+
+@part
+def _begin(w: Words, now: int) -> None:
+    w[lo.R_NOW] = now
+    w[lo.S_NOTES] = 0
+    w[lo.S_EVENTS] = 0
+
+
+@part
+def _end(w: Words, h: Words, b: Words) -> None:
     set_deadline(w)
     if sprawls(w):
         compact(w, h, b)
-    return (i - lo.INPUT_B) << 32 | (o - lo.OUTPUT_B)
+
+
+@kernel("int64(int64[::1], int64, int64, int64)")
+def execute(memory: Memory, size: int, session: int, now: int) -> int:
+    """Run lines of `size` bytes; gives consumed bytes << 32 | reply bytes."""
+    w, h, b = words_of(memory), halves_of(memory), bytes_of(memory)
+    _begin(w, now)
+    w[lo.R_SESSION] = session
+    o = _run_lines(w, h, b, lo.INPUT_B, lo.INPUT_B + size, lo.OUTPUT_B)
+    _end(w, h, b)
+    return (w[lo.R_STOPPED] - lo.INPUT_B) << 32 | (o - lo.OUTPUT_B)
+
+
+@kernel("int64(int64[::1], int64, int64)")
+def execute_feeds(memory: Memory, count: int, now: int) -> int:
+    """Run the lines of many feeds; gives how many of these did not run to their end.
+
+    A feed of no session, or that does not end with a line's end, is left alone.
+    """
+    w, h, b = words_of(memory), halves_of(memory), bytes_of(memory)
+    _begin(w, now)
+    o = lo.OUTPUT_B
+    left = 0
+    for k in range(count):
+        feed = lo.FEEDS_W + k * lo.FEED_WORDS
+        start = w[feed + lo.F_AT]
+        size = w[feed + lo.F_BYTES]
+        w[feed + lo.F_REPLY_AT] = o
+        if w[feed + lo.F_SESSION] != 0 and size > 0 and b[start + size - 1] == 10:
+            w[lo.R_SESSION] = w[feed + lo.F_SESSION]
+            o = _run_lines(w, h, b, start, start + size, o)
+            w[feed + lo.F_RAN] = w[lo.R_STOPPED] - start
+        w[feed + lo.F_REPLY_BYTES] = o - w[feed + lo.F_REPLY_AT]
+        if w[feed + lo.F_RAN] != size:
+            left += 1
+    _end(w, h, b)
+    return left

@@ -14,11 +14,15 @@ _built: Final = ahead.extension()
 
 execute: Callable[[Any, int, int, int], int]
 act: Callable[[Any, int, int, int, int], int]
+execute_feeds: Callable[[Any, int, int], int]
+receive: Callable[[Any, int], int]
+send: Callable[[Any, int], int]
 MODE: str
 """How kernels run here: "aot", "jit" or "python"."""
 
 if _built is not None:
     execute, act = _built.execute, _built.act
+    execute_feeds, receive, send = _built.execute_feeds, _built.receive, _built.send
     MODE = "aot"
 
     def as_entry_takes_it(words: memoryview) -> Any:
@@ -26,9 +30,11 @@ if _built is not None:
         return words
 
 else:
-    from magicqueue_cores.kernels import driver, jit, verbs
+    from magicqueue_cores.kernels import descriptors, driver, jit, verbs
 
     execute, act = driver.execute, verbs.act
+    execute_feeds = driver.execute_feeds
+    receive, send = descriptors.receive, descriptors.send
     MODE = jit.MODE
     as_entry_takes_it = jit.as_array
 

@@ -9,11 +9,13 @@ function here checks a bound: callers stay within the memory's regions.
 # ruff: noqa: ANN001, ANN002, ANN201, ANN202, ARG001, D103, SLF001 - numba calls these; `jit` documents them
 
 import inspect
+import socket
 from functools import partial
 
 import numpy as np
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.core.compiler import Flags, compile_internal
 from numba.core.typing import signature as make_signature
 from numba.extending import intrinsic
@@ -179,3 +181,61 @@ def prefetch(_typing, w, at):
         return context.get_dummy_value()
 
     return types.void(w, types.int64), code
+
+
+def _system(name, result, *kinds):
+    """Declare a function of the C library."""
+
+    def declared(builder):
+        kind = ir.FunctionType(result, kinds)
+        return cgutils.get_or_insert_function(builder.module, kind, name)
+
+    return declared
+
+
+_recv = _system("recv", _I64, _I32, _I8.as_pointer(), _I64, _I32)
+_send = _system("send", _I64, _I32, _I8.as_pointer(), _I64, _I32)
+_epoll_wait = _system("epoll_wait", _I32, _I32, _I8.as_pointer(), _I32, _I32)
+
+
+def _place(context, builder, kind, memory, at):
+    """The address of a byte of the memory."""
+    if isinstance(kind, types.Array):
+        memory = context.make_array(kind)(context, builder, memory).data
+    return builder.gep(builder.bitcast(memory, _I8.as_pointer()), [at])
+
+
+def _transfer(function, flags):
+    def code(context, builder, signature, arguments):
+        memory, descriptor, at, size = arguments
+        place = _place(context, builder, signature.args[0], memory, at)
+        flag = ir.Constant(_I32, flags)
+        number = builder.trunc(descriptor, _I32)
+        return builder.call(function(builder), [number, place, size, flag])
+
+    return code
+
+
+@intrinsic
+def receive_bytes(_typing, memory, descriptor, at, size):
+    words = (types.int64,) * 3
+    return types.int64(memory, *words), _transfer(_recv, socket.MSG_DONTWAIT)
+
+
+@intrinsic
+def send_bytes(_typing, memory, descriptor, at, size):
+    flags = socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL
+    return types.int64(memory, *(types.int64,) * 3), _transfer(_send, flags)
+
+
+@intrinsic
+def poll_events(_typing, memory, poller, at, most):
+    def code(context, builder, signature, arguments):
+        memory, poller, at, most = arguments
+        place = _place(context, builder, signature.args[0], memory, at)
+        numbers = [builder.trunc(number, _I32) for number in (poller, most)]
+        at_once = ir.Constant(_I32, 0)
+        count = builder.call(_epoll_wait(builder), [numbers[0], place, numbers[1], at_once])
+        return builder.sext(count, _I64)
+
+    return types.int64(memory, *(types.int64,) * 3), code

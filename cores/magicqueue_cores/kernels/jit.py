@@ -17,6 +17,7 @@ part, only in the entry point's own file.
 
 import logging
 import os
+import select
 import sys
 from collections.abc import Callable
 from functools import wraps
@@ -176,6 +177,33 @@ def _as_instruction(function: F) -> F:
     return getattr(intrinsics, function.__name__[1:])  # type: ignore[no-any-return]
 
 
+def _receive_bytes(memory: Any, descriptor: int, at: int, size: int) -> int:
+    """Receive into the memory what is there; gives how much, 0 at the end, or -1."""
+    try:
+        data = os.read(int(descriptor), int(size))
+    except OSError:
+        return -1
+    memory.view(np.uint8)[at : at + len(data)] = np.frombuffer(data, np.uint8)
+    return len(data)
+
+
+def _send_bytes(memory: Any, descriptor: int, at: int, size: int) -> int:
+    """Send bytes of the memory; gives how many went, or -1."""
+    try:
+        return os.write(int(descriptor), memory.view(np.uint8)[at : at + size])
+    except OSError:
+        return -1
+
+
+def _poll_events(memory: Any, poller: int, at: int, most: int) -> int:
+    """Ask an epoll descriptor what is ready, without waiting; gives how many are."""
+    with select.epoll.fromfd(os.dup(int(poller))) as epoll:
+        ready = epoll.poll(0, int(most))
+    for k, (descriptor, flags) in enumerate(ready):
+        memory.view(np.int32)[at // 4 + 3 * k : at // 4 + 3 * k + 2] = flags, descriptor
+    return len(ready)
+
+
 words_of = _as_instruction(_words_of)
 halves_of = _as_instruction(_halves_of)
 bytes_of = _as_instruction(_bytes_of)
@@ -184,3 +212,6 @@ store8 = _as_instruction(_store8)
 copy16 = _as_instruction(_copy16)
 lowest_byte = _as_instruction(_lowest_byte)
 prefetch = _as_instruction(_prefetch)
+receive_bytes = _as_instruction(_receive_bytes)
+send_bytes = _as_instruction(_send_bytes)
+poll_events = _as_instruction(_poll_events)

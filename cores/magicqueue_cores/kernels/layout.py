@@ -34,11 +34,21 @@ QUEUES_MAX: Final = (1 << 20) - 2
 INPUT_BYTES_MAX: Final = 1 << 28
 OUTPUT_BYTES_MAX: Final = 1 << 27
 RID_BYTES_MAX: Final = 255
+FEEDS_MAX: Final = 256
+"""Feeds of one round: lines that arrived on as many connections."""
+FEED_BYTES_MAX: Final = 1 << 16
+FEEDS_BYTES_MAX: Final = 5 << 16
+"""Bytes of one feed, and of a round's feeds together."""
+DESCRIPTOR_BITS: Final = 20
+"""A connection with a higher descriptor is never received from here."""
 
 SIZES: Final = {
     "STATE": 1 << 21,
     "INPUT": INPUT_BYTES_MAX + 4096,
     "OUTPUT": OUTPUT_BYTES_MAX + 4096,
+    "FEEDS": 1 << 21,
+    "RECEIVED": FEEDS_BYTES_MAX + 4096,
+    "PEERS": 8 << DESCRIPTOR_BITS,
     "SCRATCH": 1 << 33,
     "EVENTS": 1 << 34,
     "NOTES": 1 << 32,
@@ -74,6 +84,15 @@ STACK_B: Final = REGIONS["STATE"] + 8192
 INPUT_B: Final = REGIONS["INPUT"] + 64
 OUTPUT_B: Final = REGIONS["OUTPUT"]
 SCRATCH_W: Final = REGIONS["SCRATCH"] // 8
+FEEDS_W: Final = REGIONS["FEEDS"] // 8
+POLLED_H: Final = (REGIONS["FEEDS"] + (1 << 20)) // 4
+"""What epoll_wait fills: three halves an event, the flags and the 64 bits of the caller."""
+POLLED_INPUT: Final = 1
+"""An event that says nothing but that there are bytes (EPOLLIN)."""
+NO_DESCRIPTOR: Final = -1
+RECEIVED_B: Final = REGIONS["RECEIVED"] + 64
+PEERS_W: Final = REGIONS["PEERS"] // 8
+"""For each descriptor the session whose lines may run at once, or 0."""
 EVENTS_W: Final = REGIONS["EVENTS"] // 8
 NOTES_W: Final = REGIONS["NOTES"] // 8
 QUEUES_W: Final = REGIONS["QUEUES"] // 8
@@ -130,6 +149,9 @@ S_EVENTS: Final = 28
 S_RECORDING: Final = 29
 S_SEGMENTS_FREE: Final = 30
 S_SLOTS_USED: Final = 31
+S_POLLED: Final = 60
+S_POLLED_AT: Final = 61
+"""Events of the last poll, and how many of them have been received."""
 # Hash tables: number of buckets, the power of two below, number of records.
 S_QUEUE_HASH: Final = 32
 S_LEVEL_HASH: Final = 35
@@ -167,6 +189,8 @@ R_INTEGER: Final = 87
 R_BIT: Final = 88
 R_NOW: Final = 89
 R_SESSION: Final = 90
+R_STOPPED: Final = 91
+"""Where the line starts that was not run."""
 
 # A queue: words, then its name, then the text between id and data in a job's JSON.
 QUEUE_WORDS: Final = 128
@@ -334,6 +358,18 @@ P_BYTES: Final = 0
 P_MIXED: Final = 1
 P_ROW: Final = 2
 P_PLACES: Final = P_ROW + ROW_WORDS
+
+# A feed: what one connection sent, how much of it ran, and the replies.
+FEED_WORDS: Final = 16
+F_DESCRIPTOR: Final = 0
+F_SESSION: Final = 1
+F_AT: Final = 2
+F_BYTES: Final = 3
+F_RAN: Final = 4
+F_REPLY_AT: Final = 5
+F_REPLY_BYTES: Final = 6
+F_SENT: Final = 7
+F_MARKED: Final = 8
 
 # Commands, and why `execute` stopped.
 C_PUSH: Final = 1

@@ -205,6 +205,13 @@ class Log:
         else:
             self._write_here()
 
+    def answers_now(self) -> bool:
+        """Write what there is, and say if whoever asked until now may be told at once."""
+        if self._open.body_bytes or self._closed:
+            self.flush()
+        safe = self.group <= self._safe and not self.gate
+        return safe and self.failure is None
+
     def when_safe(self, call: Callable[[], None]) -> None:
         """Call once all that was recorded so far is on the disk, in every mode."""
         self.flush()
