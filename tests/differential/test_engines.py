@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from conformance.driver import require_core
 from differential.line_makers import Lines
-from differential.twins import START_MS, Side, plain
+from differential.twins import START_MS, Side, told_singly
 from magicqueue.wire.limits import Limits
 
 _BLANK = re.compile(rb'"memory_bytes":\d+')
@@ -73,7 +73,7 @@ class History:
         ]
         for one, two in zip(*replies, strict=True):
             assert one.split(b"\n") == two.split(b"\n")
-        made = [[plain(record) for record in side.records] for side in self.sides]
+        made = [list(told_singly(side.records)) for side in self.sides]
         assert made[0] == made[1]
         for side in self.sides:
             side.records.clear()

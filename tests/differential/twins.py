@@ -1,5 +1,6 @@
 """Two engines over two cores, fed the same bytes, and what they did."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -75,3 +76,31 @@ def plain(record: records.Record) -> Any:
         name: list(value) if isinstance(value, tuple) else value
         for name, value in fields.items()
     }
+
+
+def told_singly(made: list[records.Record]) -> Iterator[Any]:
+    """Records as values, those of pushed and acknowledged jobs apart for each job.
+
+    A core may tell commands of one kind that ran in a row as one record, or as many.
+    """
+    for record in made:
+        if isinstance(record, records.Acked):
+            yield from (records.Acked([job_id]) for job_id in record.ids)
+        elif isinstance(record, records.Pushed):
+            yield from _each_pushed(record)
+        else:
+            yield plain(record)
+
+
+def _each_pushed(record: records.Pushed) -> Iterator[Any]:
+    for k, payload in enumerate(record.payloads):
+        columns = (
+            record.run_ats_ms,
+            record.priorities,
+            record.max_attempts,
+            record.backoffs_ms,
+            record.jitters,
+        )
+        of_job = [c if isinstance(c, int) else c[k] for c in columns]
+        first = record.first_id + k
+        yield (record.queue, first, record.created_at_ms, payload, *of_job)

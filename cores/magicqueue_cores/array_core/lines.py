@@ -4,7 +4,8 @@ An event is a header (kind, count, two values, the time) and a list. Payloads an
 are places in the request lines, which are still in the memory when the call returns.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from itertools import accumulate
 from typing import Any, Final, TypeVar
 
 from magicqueue_cores import records
@@ -29,6 +30,12 @@ def recorded(store: Store) -> Iterator[records.Record]:
     at = 0
     while at < count:
         header = events[at : at + lo.E_HEADER_WORDS].tolist()
+        alike = _alike(events, at, header) if header[_COUNT] == 1 else 1
+        if alike > 1:
+            end = at + alike * (lo.E_HEADER_WORDS + _ITEM_WORDS[header[_KIND]])
+            yield _joined(store, header, events[at:end])
+            at = end
+            continue
         at += lo.E_HEADER_WORDS
         if header[_KIND] == lo.E_PUSHED and header[_COUNT] > 1:
             record, size = _pushed_batch(store, header, events[at:])
@@ -43,6 +50,43 @@ def recorded(store: Store) -> Iterator[records.Record]:
         at += size
 
 
+def _alike(events: memoryview, at: int, header: list[int]) -> int:
+    """Count the events from one on that can be told as one: single pushes, single ACKs."""
+    kind, queue = header[_KIND], header[_ONE]
+    if kind not in _JOINED:
+        return 1
+    size = lo.E_HEADER_WORDS + _ITEM_WORDS[kind]
+    alike, following = 1, at + size
+    while (
+        following < len(events)
+        and events[following] == kind
+        and events[following + _COUNT] == 1
+        and events[following + _ONE] == queue
+    ):
+        alike, following = alike + 1, following + size
+    return alike
+
+
+def _joined(store: Store, header: list[int], events: memoryview) -> records.Record:
+    """Tell events of one item each as one record: jobs pushed in a row follow by id."""
+    words = events.tolist()
+    width = lo.E_HEADER_WORDS + _ITEM_WORDS[header[_KIND]]
+    first = lo.E_HEADER_WORDS
+    if header[_KIND] == lo.E_ACKED:
+        return records.Acked(words[first::width])
+    columns: list[Any] = [words[first + field :: width] for field in range(lo.ROW_WORDS)]
+    starts, sizes = columns[lo.X_DATA], columns[lo.X_DATA_BYTES]
+    view = store.memory.bytes
+    payloads = b"".join(
+        [view[at : at + size] for at, size in zip(starts, sizes, strict=True)]
+    )
+    for field in range(lo.X_PRIORITY, lo.ROW_WORDS):
+        if columns[field].count(columns[field][0]) == len(columns[field]):
+            columns[field] = columns[field][0]
+    return _pushed_columns(store, header, payloads, [0, *accumulate(sizes)], columns)
+
+
+_JOINED: Final = (lo.E_PUSHED, lo.E_ACKED)
 _ITEM_WORDS: Final = {
     lo.E_PUSHED: lo.ROW_WORDS,
     lo.E_LEASED: 1,
@@ -107,19 +151,29 @@ def _pushed_batch(
             rows[field :: lo.ROW_WORDS].tolist() if mixed >> field & 1 else value
             for field, value in enumerate(row)
         ]
+    offsets = memoryview(places).cast("I")[: count + 1]
+    return _pushed_columns(store, header, payloads, offsets, columns), end
+
+
+def _pushed_columns(
+    store: Store,
+    header: list[int],
+    payloads: bytes,
+    offsets: Sequence[int],
+    columns: list[Any],
+) -> records.Pushed:
     retries = columns[lo.X_BACKOFF]
-    record = records.Pushed(
+    return records.Pushed(
         store.queues.numbered(header[_ONE]).name,
         header[_TWO],
         header[_NOW],
-        records.PayloadBlob.joined(payloads, memoryview(places).cast("I")[: count + 1]),
+        records.PayloadBlob.joined(payloads, offsets),
         columns[lo.X_RUN_AT],
         columns[lo.X_PRIORITY],
         columns[lo.X_MAX_ATTEMPTS],
         _each(_backoff_ms, retries),
         _each(_jitter, retries),
     )
-    return record, end
 
 
 def _each(of: Callable[[int], T], column: int | list[int]) -> T | list[T]:
