@@ -271,9 +271,10 @@ class Engine:
 
     def _execute(self, session: Session, core: LineCore) -> bytes:
         """Let the core run lines; if it fails, the session ends."""
-        view = memoryview(session.lines)[session.at :]
         try:
-            consumed, reply = core.execute(view, session.id, self._now_ms)
+            consumed, reply = core.execute(
+                session.lines, session.id, self._now_ms, session.at
+            )
         except Exception as error:  # noqa: BLE001 - a bug ends one session, not the server
             _log.error("the core failed to execute lines", exc_info=error)
             session.drop_lines()
