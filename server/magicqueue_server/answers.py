@@ -81,9 +81,13 @@ class Answers:
                     session.parked = self._pulls.waits(session)
                 self._host.wake(session)
 
+        if rid is not NO_RID:
+            rid = rid.copy()
+        session.parked_bytes = len(line)  # the core may keep what came of it
         reply.then(settle)
         answered, at_once = at_once, None
         if answered:
+            session.parked_bytes = 0
             return answered[0]
         session.parked = True
         return b""

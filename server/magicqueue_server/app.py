@@ -91,6 +91,8 @@ class App:
         except CannotOpen as error:
             raise _start_error(error) from None
         self.about_jobs = self._safekeeping.about_jobs
+        self.turns = Turns(self._loop.call_soon, self._clock)
+        self.turns.after_round = self._follow_deadline
         self.engine = Engine(
             lambda on_ready: make_core(
                 config["core"],
@@ -103,9 +105,9 @@ class App:
             config.job_defaults,
             ServerFacts(version=version, persistence=self._safekeeping.mode),
             self._wake,
+            self.turns,
             self._safekeeping.log,
         )
-        self.turns = Turns(self._loop.call_soon)
         self._listener = Listener(self.engine, self._clock, config.bounds, self.turns)
         self._listener.on_deadline_change = self._follow_deadline
         self.address = Address()
@@ -261,6 +263,7 @@ class App:
         for server in self._servers:
             server.close()
         self.engine.stop(self._clock.now_ms())
+        await self._all_had_a_turn()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._config["shutdown_grace"] / 1000):
                 while await self._jobs_under_way():  # noqa: ASYNC110 - cores have no event
@@ -276,6 +279,12 @@ class App:
         for connection in list(self._listener.connections):
             connection.abort()
         event(_log, logging.INFO, "stopped", connections=len(connections))
+
+    async def _all_had_a_turn(self) -> None:
+        """Wait until what had been sent is answered."""
+        here = asyncio.Event()
+        self.turns.when_all_had_a_turn(here.set)
+        await here.wait()
 
     async def _jobs_under_way(self) -> bool:
         """Whether somebody is connected who may still settle a job."""

@@ -16,6 +16,7 @@ from magicqueue_server import listener as listener_module
 from magicqueue_server.app import App
 from magicqueue_server.loop import loop_factory
 from magicqueue_server.turns import POLLS_MAX, Turns
+from server.desk import StillClock
 from server.process import EXECUTABLE
 from server.running import Peer, with_server
 
@@ -26,15 +27,15 @@ class Loop:
     """A loop by hand: `poll` runs what was to be called before it, then what arrives."""
 
     def __init__(self) -> None:
-        self._ready: list[tuple[Callable[..., object], tuple[object, ...]]] = []
-        self.turns = Turns(self._call_soon)
+        self._ready: list[Callable[[], object]] = []
+        self.turns = Turns(self._call_soon, StillClock(lambda: 0))
         self.called = False
 
     def poll(self, *, leaves_more: bool = False) -> bool:
         """Give whether the call has come."""
         ready, self._ready = self._ready, []
-        for call, arguments in ready:
-            call(*arguments)
+        for call in ready:
+            call()
         if leaves_more:
             self.turns.more_to_read()
         return self.called
@@ -45,8 +46,8 @@ class Loop:
     def _come(self) -> None:
         self.called = True
 
-    def _call_soon(self, call: Callable[..., object], *arguments: object) -> None:
-        self._ready.append((call, arguments))
+    def _call_soon(self, call: Callable[[], object]) -> None:
+        self._ready.append(call)
 
 
 def test_the_call_comes_after_a_poll_that_left_nothing_over() -> None:
