@@ -73,7 +73,7 @@ class Turns:
         return True
 
     def wait(self, session: Session, *, spent: bool) -> None:
-        """Let a session wait for a round; if it has had a turn, behind those that are new."""
+        """Let a session wait for a round; one that had a turn waits behind new ones."""
         session.queued = True
         if spent:
             session.fresh_again = self.rounds + 2
