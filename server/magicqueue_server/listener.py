@@ -20,7 +20,6 @@ one count, and bounded: who asks for more is refused.
 
 import asyncio
 import logging
-import socket
 from typing import Final, cast
 
 import msgspec
@@ -30,16 +29,13 @@ from magicqueue.wire.framing import LineBuffer
 from magicqueue_server.clock import Clock
 from magicqueue_server.engine import Engine
 from magicqueue_server.logs import event
+from magicqueue_server.peers import PeerWatch
 from magicqueue_server.session import Session
 from magicqueue_server.turns import Turns
 
 READ_BYTES: Final = 256 * 1024
 BACKLOG_BYTES_MAX: Final = 256 * 1024
 WRITE_BYTES_HIGH: Final = 256 * 1024
-_KEEPALIVE_IDLE_S: Final = 10
-_KEEPALIVE_INTERVAL_S: Final = 5
-_KEEPALIVE_PROBES: Final = 4
-_USER_TIMEOUT_MS: Final = 30_000
 _LINGER_S: Final = 2.0
 
 _log = logging.getLogger("magicqueue.listener")
@@ -63,6 +59,7 @@ class Listener:
         self.bounds = bounds
         self.buffer = memoryview(bytearray(READ_BYTES))
         self.connections: set[Connection] = set()
+        self.peers = PeerWatch(asyncio.get_running_loop())
         self._nobody = asyncio.Event()
         self.on_deadline_change = _nothing
         """Called after the engine has run, so that the timer can follow."""
@@ -74,6 +71,7 @@ class Listener:
     def remove(self, connection: "Connection") -> None:
         """Forget a connection that is closed."""
         self.connections.discard(connection)
+        self.peers.remove(connection)
         if not self.connections:
             self._nobody.set()
 
@@ -115,7 +113,7 @@ class Connection(asyncio.BufferedProtocol):
         listener = self._listener
         self._transport = transport = cast("asyncio.Transport", transport)
         transport.set_write_buffer_limits(high=WRITE_BYTES_HIGH)
-        _watch_peer(transport.get_extra_info("socket"))
+        listener.peers.add(self, transport.get_extra_info("socket"))
         listener.connections.add(self)
         self._session = listener.engine.open(
             transport.write, self.hang_up, self.follow_backlog, listener.clock.now_ms()
@@ -268,21 +266,3 @@ class Connection(asyncio.BufferedProtocol):
             self._wait_for_peer()
         else:
             self._transport.abort()
-
-
-def _watch_peer(sock: socket.socket | None) -> None:
-    """Notice within half a minute that the other side is gone without a word."""
-    if sock is None or sock.family not in {socket.AF_INET, socket.AF_INET6}:
-        return
-    options = (
-        (socket.SOL_SOCKET, "SO_KEEPALIVE", 1),
-        (socket.IPPROTO_TCP, "TCP_NODELAY", 1),
-        (socket.IPPROTO_TCP, "TCP_KEEPIDLE", _KEEPALIVE_IDLE_S),
-        (socket.IPPROTO_TCP, "TCP_KEEPINTVL", _KEEPALIVE_INTERVAL_S),
-        (socket.IPPROTO_TCP, "TCP_KEEPCNT", _KEEPALIVE_PROBES),
-        (socket.IPPROTO_TCP, "TCP_USER_TIMEOUT", _USER_TIMEOUT_MS),
-    )
-    for level, name, value in options:
-        option = getattr(socket, name, None)
-        if option is not None:
-            sock.setsockopt(level, option, value)
