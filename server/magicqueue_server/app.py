@@ -18,13 +18,14 @@ import stat
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from magicqueue_cores import make_core
 from magicqueue_cores.contract import NEVER_MS
 from magicqueue_cores.pending import Pending
+from magicqueue_server.acceptor import Acceptor, Places, tcp_socket, unix_socket
 from magicqueue_server.clock import Clock, SystemClock
 from magicqueue_server.commands import ServerFacts
 from magicqueue_server.config import Config
@@ -33,16 +34,13 @@ from magicqueue_server.listener import Listener
 from magicqueue_server.logs import event
 from magicqueue_server.safekeeping import CannotOpen, Safekeeping
 from magicqueue_server.session import Session
+from magicqueue_server.turns import Turns
 
-_BACKLOG: Final = 4096
-_ACCEPTS_A_TURN: Final = 64
 _TIMER_MS_MAX: Final = 3_600_000
 _SOCKET_MODE: Final = 0o600
 _FLUSH_S: Final = 1.0
 _GRACE_POLL_S: Final = 0.01
 _PROBE_S: Final = 1.0
-_COMPLAINT_MS: Final = 5_000
-_NO_MORE_FILES: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _LOOPBACK: Final = ("127.", "::1", "localhost")
 
 _log = logging.getLogger("magicqueue")
@@ -81,15 +79,16 @@ class App:
         self._clock = clock or SystemClock()
         self._timer: asyncio.TimerHandle | None = None
         self._timer_ms = NEVER_MS
-        self._complain_again_ms = 0
         self._stopped = asyncio.Event()
-        self._servers: list[asyncio.Server] = []
+        self._servers: list[Acceptor] = []
         self._loop = asyncio.get_running_loop()
         try:
             self._safekeeping = Safekeeping(config, self._clock, self.stop)
         except CannotOpen as error:
             raise _start_error(error) from None
         self.about_jobs = self._safekeeping.about_jobs
+        self.turns = Turns(self._loop.call_soon, self._clock)
+        self.turns.after_round = self._follow_deadline
         self.engine = Engine(
             lambda on_ready: make_core(
                 config["core"],
@@ -102,15 +101,20 @@ class App:
             config.job_defaults,
             ServerFacts(version=version, persistence=self._safekeeping.mode),
             self._wake,
+            self.turns,
             self._safekeeping.log,
         )
-        self._listener = Listener(self.engine, self._clock, config.bounds)
+        self._listener = Listener(self.engine, self._clock, config.bounds, self.turns)
         self._listener.on_deadline_change = self._follow_deadline
+        self._places = Places(
+            config["max_connections"],
+            lambda: len(self._listener.connections),
+            self._clock,
+        )
         self.address = Address()
 
     async def serve(self, on_listening: Callable[["App"], None]) -> None:
         """Listen, call `on_listening`, and run until stopped; raises StartError."""
-        self._loop.set_exception_handler(self._on_loop_error)
         try:
             self._recover()
             await self._listen()
@@ -139,19 +143,18 @@ class App:
     async def _listen(self) -> None:
         path = self._config.socket_path(Path(tempfile.gettempdir()))
         if path is not None:
-            self._servers.append(await self._listen_unix(path))
+            self._servers.append(self._listen_unix(path))
             self.address = Address(path=path)
             return
         host, port = self._config["host"], self._config["port"]
         bound: list[tuple[str, int]] = []
         for family, address in await self._resolve(host):
-            server = await self._listen_tcp(family, address, port)
+            server = self._listen_tcp(family, address, port)
             if server is None:
                 continue
             self._servers.append(server)
-            name = server.sockets[0].getsockname()
-            bound.append((name[0], name[1]))
-            port = name[1]
+            bound.append(server.name)
+            port = server.name[1]
         if not bound:
             raise StartError(f"cannot listen on {host}: none of its addresses can be used")
         self.address = Address(tcp=tuple(bound))
@@ -168,15 +171,11 @@ class App:
             addresses += [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")]
         return sorted(set(addresses))
 
-    async def _listen_tcp(
-        self, family: int, address: str, port: int
-    ) -> asyncio.Server | None:
+    def _listen_tcp(self, family: int, address: str, port: int) -> Acceptor | None:
         try:
-            server = await self._loop.create_server(
-                self._listener, address, port, family=family, backlog=_ACCEPTS_A_TURN
-            )
+            sock = tcp_socket(family, address, port)
         except OSError as error:
-            if error.errno == errno.EADDRINUSE or "already in use" in str(error):
+            if error.errno == errno.EADDRINUSE:
                 raise StartError(
                     f"port {port} of {address} is in use: another server may be running;"
                     " stop it, or choose another --port"
@@ -185,22 +184,18 @@ class App:
                 event(_log, logging.WARNING, "no IPv6", address=address, why=error)
                 return None
             raise StartError(f"cannot listen on {address}:{port}: {error}") from None
-        _deepen_queue(server)
-        return server
+        return Acceptor(sock, self._listener, self._places)
 
-    async def _listen_unix(self, path: Path) -> asyncio.Server:
+    def _listen_unix(self, path: Path) -> Acceptor:
         _clear_stale_socket(path)
         old_mask = os.umask(0o777 & ~_SOCKET_MODE)
         try:
-            server = await self._loop.create_unix_server(
-                self._listener, str(path), backlog=_ACCEPTS_A_TURN
-            )
+            sock = unix_socket(path)
         except OSError as error:
             raise StartError(f"cannot listen on {path}: {error}") from None
         finally:
             os.umask(old_mask)
-        _deepen_queue(server)
-        return server
+        return Acceptor(sock, self._listener, self._places)
 
     def _wake(self, session: Session | None) -> None:
         self._loop.call_soon(self._resume, session)
@@ -237,28 +232,11 @@ class App:
         event(_log, logging.INFO, "stopping", signal=signal.Signals(signal_number).name)
         self._stopped.set()
 
-    def _on_loop_error(
-        self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]
-    ) -> None:
-        """Say once in a while that connections cannot be accepted; log all else in full."""
-        error = context.get("exception")
-        if self._stopped.is_set() and isinstance(error, ValueError):
-            return  # asyncio, out of files before, accepts at a socket that is closed now
-        if not isinstance(error, OSError) or error.errno not in _NO_MORE_FILES:
-            loop.default_exception_handler(context)
-        elif self._clock.now_ms() >= self._complain_again_ms:
-            self._complain_again_ms = self._clock.now_ms() + _COMPLAINT_MS
-            event(
-                _log,
-                logging.WARNING,
-                "connections have to wait: raise ulimit -n",
-                why=error,
-            )
-
     async def _shut_down(self) -> None:
         for server in self._servers:
             server.close()
         self.engine.stop(self._clock.now_ms())
+        await self._all_had_a_turn()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._config["shutdown_grace"] / 1000):
                 while await self._jobs_under_way():  # noqa: ASYNC110 - cores have no event
@@ -274,6 +252,12 @@ class App:
         for connection in list(self._listener.connections):
             connection.abort()
         event(_log, logging.INFO, "stopped", connections=len(connections))
+
+    async def _all_had_a_turn(self) -> None:
+        """Wait until what had been sent is answered."""
+        here = asyncio.Event()
+        self.turns.when_all_had_a_turn(here.set)
+        await here.wait()
 
     async def _jobs_under_way(self) -> bool:
         """Whether somebody is connected who may still settle a job."""
@@ -303,17 +287,6 @@ def _start_error(error: CannotOpen) -> StartError:
     start_error = StartError(str(error))
     start_error.exit_code = error.exit_code
     return start_error
-
-
-def _deepen_queue(server: asyncio.Server) -> None:
-    """Let many clients wait to be accepted.
-
-    The backlog that asyncio is given is also how often it accepts in one turn, and how
-    often it complains and tries anew when there are no more files: that has to be few.
-    """
-    for listening in server.sockets:
-        with socket.socket(fileno=os.dup(listening.fileno())) as same:
-            same.listen(_BACKLOG)
 
 
 def is_loopback(address: Address) -> bool:

@@ -15,6 +15,10 @@ class Clock(Protocol):
         """Epoch milliseconds."""
         ...
 
+    def monotonic_ns(self) -> int:
+        """Nanoseconds since some moment, to measure how long something takes."""
+        ...
+
     def not_before(self, ms: int) -> int:
         """Go on from this time if it is later than now; gives by how much it was."""
         ...
@@ -24,6 +28,9 @@ class SystemClock:
     """The machine's clock, read as wall time once and as monotonic time from then on."""
 
     __slots__ = ("_offset_ns",)
+
+    monotonic_ns = staticmethod(time.monotonic_ns)
+    """Nanoseconds since some moment, to measure how long something takes."""
 
     def __init__(self) -> None:
         self._offset_ns = time.time_ns() - time.monotonic_ns()

@@ -1,8 +1,7 @@
 """The listener: sockets to lines and replies to sockets, and nothing else.
 
 All connections read into one shared buffer, since asyncio gives it to one at a time and
-the lines are copied out before the next read; so an idle connection costs no buffer. What
-is kept of unfinished lines is counted over all connections and bounded.
+the lines are copied out before the next read; so an idle connection costs no buffer.
 
 A connection that the server ends gets its last reply, then the end of the stream; what it
 still sends is read and thrown away for a while, because closing with unread input makes
@@ -10,13 +9,17 @@ the kernel reset the connection, and the client would lose that reply.
 
 Back-pressure has two sides. Replies that are not read fill the transport's buffer, which
 calls `pause_writing`: the engine then runs no more lines of this session. Lines that may
-not run yet collect in the session; over `BACKLOG_BYTES_MAX` the listener stops reading the
-socket, and the kernel makes the client wait.
+not run yet collect in the session; over `BACKLOG_BYTES_MAX`, and while the session waits
+for its turn, the listener does not read the socket, and the kernel makes the client wait.
+A read that filled the buffer also ends in a wait for the next round, whether or not it
+brought whole lines: so reading is in turns, too.
+
+What is kept of what clients sent, unfinished lines here and whole ones in the sessions, is
+one count, and bounded: who asks for more is refused.
 """
 
 import asyncio
 import logging
-import socket
 from typing import Final, cast
 
 import msgspec
@@ -26,15 +29,13 @@ from magicqueue.wire.framing import LineBuffer
 from magicqueue_server.clock import Clock
 from magicqueue_server.engine import Engine
 from magicqueue_server.logs import event
+from magicqueue_server.peers import PeerWatch
 from magicqueue_server.session import Session
+from magicqueue_server.turns import Turns
 
 READ_BYTES: Final = 256 * 1024
 BACKLOG_BYTES_MAX: Final = 256 * 1024
 WRITE_BYTES_HIGH: Final = 256 * 1024
-_KEEPALIVE_IDLE_S: Final = 10
-_KEEPALIVE_INTERVAL_S: Final = 5
-_KEEPALIVE_PROBES: Final = 4
-_USER_TIMEOUT_MS: Final = 30_000
 _LINGER_S: Final = 2.0
 
 _log = logging.getLogger("magicqueue.listener")
@@ -45,19 +46,20 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
 
     line_bytes_max: int
     input_bytes_max: int
-    """Unfinished lines of all connections together."""
+    """Lines that are unfinished or cannot run yet, of all connections together."""
 
 
 class Listener:
     """Makes a protocol for each connection and knows all of them."""
 
-    def __init__(self, engine: Engine, clock: Clock, bounds: Bounds) -> None:
+    def __init__(self, engine: Engine, clock: Clock, bounds: Bounds, turns: Turns) -> None:
         self.engine = engine
+        self.turns = turns
         self.clock = clock
         self.bounds = bounds
         self.buffer = memoryview(bytearray(READ_BYTES))
         self.connections: set[Connection] = set()
-        self.kept_bytes = 0
+        self.peers = PeerWatch(asyncio.get_running_loop())
         self._nobody = asyncio.Event()
         self.on_deadline_change = _nothing
         """Called after the engine has run, so that the timer can follow."""
@@ -69,6 +71,7 @@ class Listener:
     def remove(self, connection: "Connection") -> None:
         """Forget a connection that is closed."""
         self.connections.discard(connection)
+        self.peers.remove(connection)
         if not self.connections:
             self._nobody.set()
 
@@ -110,7 +113,7 @@ class Connection(asyncio.BufferedProtocol):
         listener = self._listener
         self._transport = transport = cast("asyncio.Transport", transport)
         transport.set_write_buffer_limits(high=WRITE_BYTES_HIGH)
-        _watch_peer(transport.get_extra_info("socket"))
+        listener.peers.add(self, transport.get_extra_info("socket"))
         listener.connections.add(self)
         self._session = listener.engine.open(
             transport.write, self.hang_up, self.follow_backlog, listener.clock.now_ms()
@@ -124,23 +127,25 @@ class Connection(asyncio.BufferedProtocol):
         """Run the lines that became whole with this read."""
         if self._deaf:
             return
-        listener = self._listener
-        refusal: RequestError | None = None
+        listener, session = self._listener, self._session
+        refusal: TooLarge | None = None
         try:
             lines = self._lines.feed(listener.buffer[:nbytes])
         except TooLarge as error:
             lines, refusal = self._lines.lines_before_error, error
-        else:
-            if self._lines.kept_bytes != self._kept:
-                refusal = self._count_kept()
+        if self._lines.kept_bytes != self._kept:
+            self._count_kept()
         if lines:
-            session = self._session
             listener.engine.feed(session, lines, listener.clock.now_ms())
-            if session.lines:
-                self.follow_backlog()
             listener.on_deadline_change()
+        if nbytes == READ_BYTES:
+            listener.engine.rest(session)
+        if session.queued or session.counted_bytes:
+            self.follow_backlog()
         if refusal is not None:
             self._give_up(refusal)
+        elif self._kept or session.counted_bytes:
+            self._refuse_if_full()
 
     def eof_received(self) -> bool:
         """Answer what was sent, then close (asyncio calls this; True: not yet)."""
@@ -176,16 +181,17 @@ class Connection(asyncio.BufferedProtocol):
         listener.on_deadline_change()
 
     def follow_backlog(self) -> None:
-        """Read on, or stop reading, as the session's backlog is short or long."""
+        """Read on, or stop reading, as the session waits, or has much that waits."""
         session = self._session
         if session.leaving or self._deaf or self._transport.is_closing():
             return
-        too_long = session.backlog_bytes > BACKLOG_BYTES_MAX
-        if too_long != session.held:
-            session.held = too_long
-            if too_long:
+        hold = session.queued or session.backlog_bytes > BACKLOG_BYTES_MAX
+        if hold != session.held:
+            session.held = hold
+            if hold:
                 self._transport.pause_reading()
             else:
+                self._listener.turns.more_to_read()
                 self._transport.resume_reading()
 
     def hang_up(self) -> None:
@@ -221,29 +227,34 @@ class Connection(asyncio.BufferedProtocol):
         """The session of this connection."""
         return self._session
 
-    def _count_kept(self) -> Full | None:
-        kept, listener = self._lines.kept_bytes, self._listener
-        listener.kept_bytes += kept - self._kept
+    def _count_kept(self) -> None:
+        kept = self._lines.kept_bytes
+        self._listener.engine.input_bytes += kept - self._kept
         self._kept = kept
-        if listener.kept_bytes <= listener.bounds.input_bytes_max:
-            return None
-        return Full(
-            f"unfinished lines take more than {listener.bounds.input_bytes_max} bytes"
-            " of the server's memory: send shorter lines, or raise max_input"
-        )
 
-    def _give_up(self, error: RequestError) -> None:
+    def _refuse_if_full(self) -> None:
+        """Bound what is kept of all that clients sent, at the cost of who sent last."""
+        listener = self._listener
+        most = listener.bounds.input_bytes_max
+        if listener.engine.input_bytes > most:
+            error = Full(
+                f"lines that are unfinished or have to wait take more than {most} bytes"
+                " of the server's memory: send less at once, or raise max_input"
+            )
+            self._give_up(error, at_once=self._session.parked)
+
+    def _give_up(self, error: RequestError, *, at_once: bool = False) -> None:
         self._stop_listening()
         listener = self._listener
-        listener.engine.refuse(self._session, error, listener.clock.now_ms())
+        now_ms = listener.clock.now_ms()
+        listener.engine.refuse(self._session, error, now_ms, at_once=at_once)
         listener.on_deadline_change()
 
     def _stop_listening(self) -> None:
         """Throw away what is kept and what still comes."""
         self._deaf = True
         self._lines = LineBuffer(0)
-        self._listener.kept_bytes -= self._kept
-        self._kept = 0
+        self._count_kept()
 
     def _wait_for_peer(self) -> None:
         """Close after a while, unless the other side does: asked once in `_LINGER_S`."""
@@ -255,21 +266,3 @@ class Connection(asyncio.BufferedProtocol):
             self._wait_for_peer()
         else:
             self._transport.abort()
-
-
-def _watch_peer(sock: socket.socket | None) -> None:
-    """Notice within half a minute that the other side is gone without a word."""
-    if sock is None or sock.family not in {socket.AF_INET, socket.AF_INET6}:
-        return
-    options = (
-        (socket.SOL_SOCKET, "SO_KEEPALIVE", 1),
-        (socket.IPPROTO_TCP, "TCP_NODELAY", 1),
-        (socket.IPPROTO_TCP, "TCP_KEEPIDLE", _KEEPALIVE_IDLE_S),
-        (socket.IPPROTO_TCP, "TCP_KEEPINTVL", _KEEPALIVE_INTERVAL_S),
-        (socket.IPPROTO_TCP, "TCP_KEEPCNT", _KEEPALIVE_PROBES),
-        (socket.IPPROTO_TCP, "TCP_USER_TIMEOUT", _USER_TIMEOUT_MS),
-    )
-    for level, name, value in options:
-        option = getattr(socket, name, None)
-        if option is not None:
-            sock.setsockopt(level, option, value)

@@ -201,7 +201,18 @@ OPTIONS: Final = (
         least=1,
     ),
     Option(
-        "max_input", size_bytes, "256MiB", "Memory for unfinished lines, over all.", least=1
+        "max_input",
+        size_bytes,
+        "256MiB",
+        "Memory for lines that cannot run yet, over all.",
+        least=1,
+    ),
+    Option(
+        "max_connections",
+        count,
+        "16000",
+        "Connections at once; further ones get an error line and are closed.",
+        least=1,
     ),
     Option("shutdown_grace", span_ms, "1s", "How long a stop waits for jobs under way."),
     Option("log_level", Choice(LEVELS), "info", "What is logged."),

@@ -13,7 +13,7 @@ from magicqueue.errors import ShuttingDown
 from magicqueue.wire import replies
 from magicqueue.wire.fields import check_queue
 from magicqueue.wire.limits import Limits
-from magicqueue.wire.requests import Pull, PullBatch, Request
+from magicqueue.wire.requests import NO_RID, Pull, PullBatch, Request
 from magicqueue_cores.contract import NEVER_MS, Core, Delivery
 from magicqueue_cores.pending import Answer, Pending, map_answer
 from magicqueue_server.columns import JobDefaults
@@ -146,7 +146,11 @@ class Pulls:
         if waiter.session.closed or waiter.session.leaving:
             waiter.session.drop_lines()
             return b""
-        waiter.session.parked = True
+        session = waiter.session
+        session.parked = True
+        if waiter.rid is not NO_RID:
+            waiter.rid = waiter.rid.copy()  # without the line that it is a part of
+            session.parked_bytes = len(memoryview(waiter.rid))
         watched = waiter.queue in self._waiting
         self._waiting.add(waiter, first=first)
         if not watched:

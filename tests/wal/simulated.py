@@ -20,11 +20,13 @@ from magicqueue_server.columns import JobDefaults
 from magicqueue_server.commands import ServerFacts
 from magicqueue_server.engine import Engine
 from magicqueue_server.session import Session
+from magicqueue_server.turns import Turns
 from magicqueue_server.wal.journal import Journal
 from magicqueue_server.wal.log import Log
 from magicqueue_server.wal.persistence import begin_journal
 from magicqueue_server.wal.reclaim import Reclaimer
 from magicqueue_server.wal.recovery import Recovered, recover
+from server.desk import StillClock
 from wal.memory_disk import Killed, MemoryFolder
 
 START_MS = 1_700_000_000_000
@@ -142,6 +144,7 @@ class Server:
             JobDefaults(),
             ServerFacts(version="0"),
             lambda session: self.tasks.soon(lambda: self._resume(session)),
+            Turns(self.tasks.soon, StillClock(lambda: self.now)),
             self.log,
         )
         self.found: Recovered = recover(folder, self.engine.core)
