@@ -127,8 +127,8 @@ class LaterCore:
     ) -> Answer[Settled]:
         return self._ask(lambda: self.inner.heartbeat(ids, attempts, lease_ms, now_ms))
 
-    def release(self, session: int, now_ms: int) -> Answer[None]:
-        return self._ask(lambda: self.inner.release(session, now_ms))
+    def close_session(self, session: int, now_ms: int) -> Answer[None]:
+        return self._ask(lambda: self.inner.close_session(session, now_ms))
 
     def pause(self, queue: str, *, paused: bool, now_ms: int) -> Answer[None]:
         return self._ask(lambda: self.inner.pause(queue, paused=paused, now_ms=now_ms))

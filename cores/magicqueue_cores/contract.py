@@ -302,7 +302,7 @@ class Core(Protocol):
         """Let the leases of active jobs end `lease_ms` from now. O(log n)."""
         ...
 
-    def release(self, session: int, now_ms: int) -> Answer[None]:
+    def close_session(self, session: int, now_ms: int) -> Answer[None]:
         """The session is gone: its jobs are lost and come back. O(log n) a job of it."""
         ...
 

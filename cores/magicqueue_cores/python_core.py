@@ -232,8 +232,8 @@ class PythonCore:
             self._deadline_ms = min(self._deadline_ms, until_ms)
         return answer
 
-    def release(self, session: int, now_ms: int) -> None:
-        """The session is gone: its jobs are lost and come back. 0 releases nothing."""
+    def close_session(self, session: int, now_ms: int) -> None:
+        """The session is gone: its jobs are lost and come back. 0 is nobody."""
         if now_ms >= self._deadline_ms:
             self.advance(now_ms)
         if session:

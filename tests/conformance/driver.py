@@ -143,9 +143,9 @@ class Driver:
         self.core.check()
         return settled
 
-    def release(self, session: int) -> None:
+    def close_session(self, session: int) -> None:
         """End a session."""
-        answered(self.core.release(session, self.now))
+        answered(self.core.close_session(session, self.now))
         self.core.check()
 
     def pause(self, queue: str = "q", *, paused: bool = True) -> None:

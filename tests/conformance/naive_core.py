@@ -223,7 +223,7 @@ class NaiveCore(NaiveJobs):
                 job.view.lease_until_ms = now_ms + lease_ms
         return answer
 
-    def release(self, session: int, now_ms: int) -> None:
+    def close_session(self, session: int, now_ms: int) -> None:
         self.advance(now_ms)
         if session:
             held = [job for job in self.some(ACTIVE) if job.session == session]

@@ -178,13 +178,15 @@ class CoreMachine(RuleBasedStateMachine):
             self.both("advance", self.driver.now)
 
     @rule(
-        what=st.sampled_from(["release", "release", "pause", "resume", "resume", "drain"]),
+        what=st.sampled_from(
+            ["close_session", "close_session", "pause", "resume", "resume", "drain"]
+        ),
         queue=QUEUES,
         session=SESSIONS,
     )
     def disturb(self, what: str, queue: str, session: int) -> None:
-        if what == "release":
-            self.both("release", session, self.driver.now)
+        if what == "close_session":
+            self.both("close_session", session, self.driver.now)
         elif what == "drain":
             self.both("drain", queue, self.driver.now)
         else:

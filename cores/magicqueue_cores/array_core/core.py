@@ -217,8 +217,8 @@ class ArrayCore:
             self._record(records.Extended(extended, until_ms))
         return answer
 
-    def release(self, session: int, now_ms: int) -> None:
-        """The session is gone: its jobs are lost and come back. 0 releases nothing."""
+    def close_session(self, session: int, now_ms: int) -> None:
+        """The session is gone: its jobs are lost and come back. 0 is nobody."""
         self.advance(now_ms)
         store = self._store
         if not session or session not in store.sessions:
