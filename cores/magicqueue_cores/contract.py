@@ -380,12 +380,24 @@ class WireDefaults(msgspec.Struct, frozen=True, kw_only=True):
 class LineCore(Core, Protocol):
     """A core that can also run command lines itself (`Capabilities.executes_lines`)."""
 
-    def execute(self, lines: memoryview, session: int, now_ms: int) -> tuple[int, bytes]:
-        """Run whole request lines from the start of `lines` as far as it can.
+    def execute(
+        self,
+        lines: bytes,
+        session: int,
+        now_ms: int,
+        start: int = 0,
+        stop: int | None = None,
+    ) -> tuple[int, bytes]:
+        """Run whole request lines, `lines[start:stop]`, from the first as far as it can.
 
         Gives (consumed_bytes, replies). It stops *before* a line that is not for it: an
         error of any kind, a rare option, a pull that would wait, a push to a watched
         queue, or too many reply bytes. The caller takes that line through the verbs and
         calls again for the rest; the bytes sent must be the same either way.
+
+        How long a call takes follows from how much it is given, so that is for the caller
+        to bound. A core that copies lines keeps what it copied until it is given other
+        lines: called again with the same object, a later `start` and the same `stop`, it
+        copies nothing, and a line that was not for it costs no copy of those behind it.
         """
         ...

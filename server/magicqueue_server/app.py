@@ -33,6 +33,7 @@ from magicqueue_server.listener import Listener
 from magicqueue_server.logs import event
 from magicqueue_server.safekeeping import CannotOpen, Safekeeping
 from magicqueue_server.session import Session
+from magicqueue_server.turns import Turns
 
 _BACKLOG: Final = 4096
 _ACCEPTS_A_TURN: Final = 64
@@ -104,7 +105,8 @@ class App:
             self._wake,
             self._safekeeping.log,
         )
-        self._listener = Listener(self.engine, self._clock, config.bounds)
+        self.turns = Turns(self._loop.call_soon)
+        self._listener = Listener(self.engine, self._clock, config.bounds, self.turns)
         self._listener.on_deadline_change = self._follow_deadline
         self.address = Address()
 

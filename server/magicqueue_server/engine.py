@@ -19,27 +19,21 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-import msgspec
-
 from magicqueue import errors
 from magicqueue.wire import replies
-from magicqueue.wire.decode import decode_request, rid_of
 from magicqueue.wire.limits import Limits
-from magicqueue.wire.requests import NO_RID
-from magicqueue_cores import contract
 from magicqueue_cores.contract import Core, LineCore
 from magicqueue_cores.pending import Pending
+from magicqueue_server.answers import Answers, refusal_of
 from magicqueue_server.columns import JobDefaults
 from magicqueue_server.commands import Commands, ServerFacts
-from magicqueue_server.pulls import PULLS, Host, Pulls
+from magicqueue_server.pulls import Host, Pulls
 from magicqueue_server.session import Session
 from magicqueue_server.wal.guard import Guard
 from magicqueue_server.wal.log import Log
 
 REPLY_BYTES_A_TURN: Final = 256 * 1024
 """A session with more replies than this gives way until they have been read."""
-
-_WHITE_SPACE: Final = b" \t\r\n"
 
 _log = logging.getLogger("magicqueue.engine")
 
@@ -70,14 +64,10 @@ class Engine:
             self._line_core = self.core  # type: ignore[assignment]  # it says it is one
         self._wake = wake
         self._commands = Commands(self.core, limits, defaults, facts)
-        self._handlers = self._commands.handlers
-        self._pulls = Pulls(
-            self.core,
-            limits,
-            defaults,
-            became_ready,
-            Host(finish=self._finish, wake=wake, release=self._release),
-        )
+        handlers = self._commands.handlers
+        host = Host(finish=self._finish, wake=wake, release=self._release)
+        self._pulls = Pulls(self.core, limits, defaults, became_ready, host)
+        self._answers = Answers(handlers, self._pulls, host)
         self._runnable: deque[Session] = deque()
         self._sessions: dict[int, Session] = {}
         self._session_id = 0
@@ -88,7 +78,8 @@ class Engine:
         self._log = None if self.core.capabilities.durable else log
         self._guard: Guard | None = None
         if self._log is not None:
-            self._guard = Guard(self._log, self._handlers, wake, self._follow_log)
+            self._guard = Guard(self._log, handlers, wake, self._follow_log)
+            self._answers.guard = self._guard
 
     @property
     def next_deadline_ms(self) -> int:
@@ -244,7 +235,7 @@ class Engine:
                     continue
             line = self._next_line(session)
             if line:
-                reply = self._answer(session, line)
+                reply = self._answers.answer(session, line, self._now_ms)
                 out.append(reply)
                 out_bytes += len(reply)
                 if self._became_ready:
@@ -280,68 +271,17 @@ class Engine:
 
     def _execute(self, session: Session, core: LineCore) -> bytes:
         """Let the core run lines; if it fails, the session ends."""
-        view = memoryview(session.lines)[session.at :]
         try:
-            consumed, reply = core.execute(view, session.id, self._now_ms)
+            consumed, reply = core.execute(
+                session.lines, session.id, self._now_ms, session.at
+            )
         except Exception as error:  # noqa: BLE001 - a bug ends one session, not the server
             _log.error("the core failed to execute lines", exc_info=error)
             session.drop_lines()
-            session.last_words = replies.refused(_as_request_error(error))
+            session.last_words = replies.refused(refusal_of(error))
             return b""
         session.at += consumed
         return reply
-
-    def _answer(self, session: Session, line: bytes) -> bytes:
-        """Run one line; gives its reply, or b"" if that comes later."""
-        rid = NO_RID
-        try:
-            request = decode_request(line)
-            rid = request.rid
-            session.greeted = True
-            kind = type(request)
-            if kind in PULLS:
-                if self._guard is not None:
-                    self._guard.check_pull()
-                reply = self._pulls.pull(session, request, self._now_ms)
-            else:
-                reply = self._handlers[kind](request, self._now_ms)
-        except Exception as error:  # noqa: BLE001 - whatever a line brings, it gets an answer
-            if not line.strip(_WHITE_SPACE):
-                return b""
-            return self._refusal(session, line, error, rid)
-        if isinstance(reply, Pending):
-            return self._park(session, line, reply, rid)
-        return reply
-
-    def _park(
-        self, session: Session, line: bytes, reply: Pending[bytes], rid: msgspec.Raw
-    ) -> bytes:
-        """Hold a session until the core's answer is there; gives it if it is."""
-        head = line[:1]
-        at_once: list[bytes] | None = []
-
-        def settle(settled: Pending[bytes]) -> None:
-            try:
-                text = settled.result()
-            except Exception as error:  # noqa: BLE001 - as in _answer
-                text = self._refusal(session, head, error, rid)
-            if at_once is not None:
-                at_once.append(text)
-            elif session.closed:
-                self._release(session)
-            else:
-                if text:
-                    self._finish(session, text)
-                else:
-                    session.parked = self._pulls.waits(session)
-                self._wake(session)
-
-        reply.then(settle)
-        answered, at_once = at_once, None
-        if answered:
-            return answered[0]
-        session.parked = True
-        return b""
 
     def _finish(self, session: Session, reply: bytes) -> None:
         """Give a session the reply that it was parked for; it may go on."""
@@ -349,21 +289,6 @@ class Engine:
         session.write(reply)
         if session.backlog_bytes:
             self._runnable.append(session)
-
-    def _refusal(
-        self, session: Session, line: bytes, error: Exception, rid: msgspec.Raw
-    ) -> bytes:
-        """Give the reply for what a line raised, and hang up where the rules say so."""
-        refused = _as_request_error(error)
-        if isinstance(refused, errors.InternalError):
-            _log.error("a request failed: %.200r", line, exc_info=error)
-        if rid is NO_RID:
-            rid = rid_of(line)
-        if isinstance(refused, errors.BadJson) and not session.greeted:
-            session.drop_lines()
-            session.last_words = b""
-        session.greeted = True
-        return replies.refused(refused, rid)
 
     def _release(self, session: Session) -> None:
         if self._leases_stay:
@@ -380,16 +305,6 @@ class Engine:
             "waiting": len(self._pulls),
             "uptime_ms": self._now_ms - (self._started_ms or self._now_ms),
         }
-
-
-def _as_request_error(error: Exception) -> errors.RequestError:
-    if isinstance(error, errors.RequestError):
-        return error
-    if isinstance(error, contract.Full):
-        return errors.Full(str(error))
-    if isinstance(error, contract.NotFound):
-        return errors.NotFound(str(error))
-    return errors.InternalError("the server met a bug of its own: its log says more")
 
 
 def _log_error(settled: Pending[None]) -> None:

@@ -27,6 +27,7 @@ from magicqueue_server.clock import Clock
 from magicqueue_server.engine import Engine
 from magicqueue_server.logs import event
 from magicqueue_server.session import Session
+from magicqueue_server.turns import Turns
 
 READ_BYTES: Final = 256 * 1024
 BACKLOG_BYTES_MAX: Final = 256 * 1024
@@ -51,8 +52,9 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
 class Listener:
     """Makes a protocol for each connection and knows all of them."""
 
-    def __init__(self, engine: Engine, clock: Clock, bounds: Bounds) -> None:
+    def __init__(self, engine: Engine, clock: Clock, bounds: Bounds, turns: Turns) -> None:
         self.engine = engine
+        self.turns = turns
         self.clock = clock
         self.bounds = bounds
         self.buffer = memoryview(bytearray(READ_BYTES))
@@ -125,6 +127,8 @@ class Connection(asyncio.BufferedProtocol):
         if self._deaf:
             return
         listener = self._listener
+        if nbytes == READ_BYTES:
+            listener.turns.more_to_read()
         refusal: RequestError | None = None
         try:
             lines = self._lines.feed(listener.buffer[:nbytes])

@@ -30,7 +30,7 @@ lines = (
     b'{"cmd":"ACKB","ids":[2]}',
 )
 text = b"".join(line + b"\\n" for line in lines)
-consumed, replies = core.execute(memoryview(text), 1, 5)
+consumed, replies = core.execute(text, 1, 5)
 print(consumed == len(text), replies.count(b'"ok":true'))
 core.advance(20)
 print(core.drain("q", 20), sorted(set(sys.modules) - loaded))

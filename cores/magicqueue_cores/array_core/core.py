@@ -50,7 +50,7 @@ from magicqueue_cores.kernels import layout as lo
 from magicqueue_cores.kernels.entry import execute
 
 _LINE_END: Final = 10
-_NO_LINES: Final = memoryview(b"\n")
+_NO_LINES: Final = b"\n"
 """Run once by a new core: whatever is loaded at first use is loaded then."""
 
 
@@ -198,11 +198,7 @@ class ArrayCore:
         return answer
 
     def heartbeat(
-        self,
-        ids: Sequence[int],
-        attempts: Sequence[int] | None,
-        lease_ms: int,
-        now_ms: int,
+        self, ids: Sequence[int], attempts: Sequence[int] | None, lease_ms: int, now_ms: int
     ) -> Settled:
         """Let the leases of active jobs end `lease_ms` from now. O(log n)."""
         self.advance(now_ms)
@@ -333,19 +329,32 @@ class ArrayCore:
         """Apply what happened once before. Raises CoreError if it cannot have."""
         replay_record(self._store, record)
 
-    def execute(self, lines: memoryview, session: int, now_ms: int) -> tuple[int, bytes]:
-        """Run whole request lines from the start of `lines` as far as it can."""
+    def execute(
+        self,
+        lines: bytes,
+        session: int,
+        now_ms: int,
+        start: int = 0,
+        stop: int | None = None,
+    ) -> tuple[int, bytes]:
+        """Run whole request lines, `lines[start:stop]`, as far as it can."""
         if now_ms >= self._state[lo.S_DEADLINE]:
             self.advance(now_ms)
-        size = len(lines)
-        if size > lo.INPUT_BYTES_MAX or not size or lines[size - 1] != _LINE_END:
+        if stop is None:
+            stop = len(lines)
+        size = stop - start
+        if size > lo.INPUT_BYTES_MAX or size <= 0 or lines[stop - 1] != _LINE_END:
             return 0, b""
         store, view = self._store, self._bytes
         index = store.sessions.get(session)
         if index is None:
             index = store.session(session)
-        view[lo.INPUT_B : lo.INPUT_B + size] = lines
-        ran = int(execute(self._flat, size, index, now_ms))
+        memory = store.memory
+        if memory.loaded is not lines or not memory.holds(start, stop):
+            memory.load_lines(lines, start, stop)
+        ran = int(execute(self._flat, start - memory.loaded_start, size, index, now_ms))
+        if ran >> 32 == size:
+            memory.loaded = None
         state = self._state
         if self._record and state[lo.S_EVENTS]:
             for record in recorded(store):

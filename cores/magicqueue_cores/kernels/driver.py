@@ -211,15 +211,18 @@ def _run(w: Words, h: Words, b: Words, o: int) -> int:
     return -1
 
 
-@kernel("int64(int64[::1], int64, int64, int64)")
-def execute(memory: Memory, size: int, session: int, now: int) -> int:
-    """Run lines of `size` bytes; gives consumed bytes << 32 | reply bytes."""
+@kernel("int64(int64[::1], int64, int64, int64, int64)")
+def execute(memory: Memory, start: int, size: int, session: int, now: int) -> int:
+    """Run lines of `size` bytes that begin `start` bytes into the input.
+
+    Gives consumed bytes << 32 | reply bytes.
+    """
     w, h, b = words_of(memory), halves_of(memory), bytes_of(memory)
     w[lo.R_NOW] = now
     w[lo.R_SESSION] = session
     w[lo.S_NOTES] = 0
     w[lo.S_EVENTS] = 0
-    i = lo.INPUT_B
+    i = lo.INPUT_B + start
     o = lo.OUTPUT_B
     most = o + w[lo.S_OUTPUT_SOFT_MAX]
     end = i + size
@@ -241,4 +244,4 @@ def execute(memory: Memory, size: int, session: int, now: int) -> int:
     set_deadline(w)
     if sprawls(w):
         compact(w, h, b)
-    return (i - lo.INPUT_B) << 32 | (o - lo.OUTPUT_B)
+    return (i - lo.INPUT_B - start) << 32 | (o - lo.OUTPUT_B)
