@@ -182,6 +182,14 @@ class CoreMachine(RuleBasedStateMachine):
         if seen:
             self.both("advance", self.driver.now)
 
+    @rule(span_ms=SPANS_MS)
+    def let_leases_end(self, span_ms: int) -> None:
+        self.both("end_leases", self.driver.now - span_ms, self.driver.now)
+
+    @rule(span_ms=SPANS_MS)
+    def let_leases_end_later(self, span_ms: int) -> None:
+        self.both("postpone_leases", span_ms, self.driver.now)
+
     @rule(
         what=st.sampled_from(
             ["close_session", "close_session", "pause", "resume", "resume", "drain"]

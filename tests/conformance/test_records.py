@@ -58,7 +58,7 @@ def moves_of(record: records.Record) -> tuple[str, list[int]]:
         case records.Removed(ids=ids, cause=cause):
             causes = {"drained": "drain", "purged": "purge_dead", "dropped": "drop_dead"}
             return causes[cause], list(ids)
-        case records.Paused():
+        case records.Paused() | records.Postponed():
             return "", []
         case records.Moved() | records.Origin() | records.Restarted():
             raise AssertionError("no core reports that by itself")
