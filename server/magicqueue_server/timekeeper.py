@@ -1,14 +1,14 @@
-"""Time that passes: the timer for the engine's next deadline, ends of leases, steps of clocks.
+"""Time that passes: the timer for the engine's next deadline, leases that end, clocks.
 
-**Leases.** When one is over, its worker's heartbeat may have arrived and lie unread, because
+**Leases.** When one is over, its worker's heartbeat may have arrived and lie unread, since
 the server was busy or stopped. So a lease that is over at a time `t` ends only when
 everything that had arrived by then has had its turn; a heartbeat among it extends the lease
 from the moment at which it is read.
 
 **Time that does not count.** A lease is a span in which the server could be reached. If the
-wall clock jumped, or the server did not run for a while (it was stopped, or one command took
-very long), all leases are postponed by that. A *pulse* once a second notices both, also when
-nothing else happens; and each timer looks at the wall clock first, so that leases are
+wall clock jumped, or the server did not run for a while (it was stopped, or one command
+took very long), all leases are postponed by that. A *pulse* once a second notices both,
+also when nothing else happens; and each timer looks at the wall clock first, so leases are
 postponed before they are ended. A command costs nothing for that.
 """
 
