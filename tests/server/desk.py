@@ -31,11 +31,15 @@ class StillClock:
     def __init__(self, now_ms: Callable[[], int]) -> None:
         self.now_ms = now_ms
         self.look_ns = 0
+        self.ahead_ms = 0
         self._ns = 0
 
     def monotonic_ns(self) -> int:
         self._ns += self.look_ns
         return self._ns
+
+    def follow_wall(self) -> int:
+        return 0
 
     def not_before(self, _ms: int) -> int:
         raise NotImplementedError
@@ -136,6 +140,7 @@ class Desk:
         """Turn the clock forward."""
         self.now += span_ms
         self.engine.advance(self.now)
+        self.engine.end_leases(self.now, self.now)
         self.settle()
 
     def settle(self) -> None:

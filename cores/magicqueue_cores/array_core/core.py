@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from magicqueue_cores import records
-from magicqueue_cores.admission import refuse_bytes, refuse_jobs, refuse_queues
+from magicqueue_cores.array_core.admitting import admit
 from magicqueue_cores.array_core.check import check_store
 from magicqueue_cores.array_core.fates import Fates
 from magicqueue_cores.array_core.lines import recorded
@@ -15,7 +15,7 @@ from magicqueue_cores.array_core.maturing import mature_due
 from magicqueue_cores.array_core.memory import refuse_options
 from magicqueue_cores.array_core.moves import export_jobs
 from magicqueue_cores.array_core.outcomes import remove_dead, revive
-from magicqueue_cores.array_core.queues import Queue
+from magicqueue_cores.array_core.pulling import take
 from magicqueue_cores.array_core.replay import replay_record
 from magicqueue_cores.array_core.rows import push
 from magicqueue_cores.array_core.store import JOB_OVERHEAD_BYTES, Store
@@ -24,7 +24,6 @@ from magicqueue_cores.array_core.views import (
     dead_ids,
     dead_page,
     delivery,
-    memory_bytes,
     pushed_record,
     sorted_out,
 )
@@ -35,7 +34,6 @@ from magicqueue_cores.contract import (
     DeadPage,
     Delivery,
     Failed,
-    Full,
     JobState,
     JobView,
     NewJobs,
@@ -43,10 +41,10 @@ from magicqueue_cores.contract import (
     QueueStats,
     RecordSink,
     Settled,
-    WireDefaults,
 )
 from magicqueue_cores.kernels import layout as lo
 from magicqueue_cores.kernels.entry import execute
+from magicqueue_cores.line_contract import WireDefaults
 
 _LINE_END: Final = 10
 _NO_LINES: Final = b"\n"
@@ -90,8 +88,17 @@ class ArrayCore:
         """Nothing happens by itself before this (a lower bound), or NEVER_MS. O(1)."""
         return self._state[lo.S_DEADLINE]
 
+    @property
+    def clock_ahead_ms(self) -> int:
+        """By how much time is ahead of the wall clock, which lines are about."""
+        return self._state[lo.S_CLOCK_AHEAD]
+
+    @clock_ahead_ms.setter
+    def clock_ahead_ms(self, ahead_ms: int) -> None:
+        self._state[lo.S_CLOCK_AHEAD] = ahead_ms
+
     def advance(self, now_ms: int) -> None:
-        """Let time pass: delayed jobs mature, leases end. O(log n) a job that moves."""
+        """Let time pass: delayed jobs that are due mature. O(log n) a job that moves."""
         if now_ms < self._state[lo.S_DEADLINE]:
             return
         store = self._store
@@ -100,9 +107,21 @@ class ArrayCore:
             if self._record:
                 self._record(records.Matured(matured))
             self._fates.wake(map(self._queues.numbered, dict.fromkeys(queues)))
-        ended = store.act(lo.V_DUE_LEASES, now_ms)
+
+    def end_leases(self, until_ms: int, now_ms: int) -> None:
+        """Let all leases that end by `until_ms` be over: their jobs are lost."""
+        self.advance(now_ms)
+        ended = self._store.act(lo.V_DUE_LEASES, until_ms)
         if ended:
-            self._fates.lose(sorted(store.scratch_list(ended)), now_ms)
+            self._fates.lose(sorted(self._store.scratch_list(ended)), now_ms)
+
+    def postpone_leases(self, by_ms: int, now_ms: int) -> None:
+        """Let every lease end that much later. O(n)."""
+        self.advance(now_ms)
+        if self._state[lo.S_LEASES] and by_ms:
+            if self._record:
+                self._record(records.Postponed(by_ms, now_ms))
+            self._store.act(lo.V_POSTPONE, by_ms)
 
     def watch(self, queue: str, *, watching: bool) -> None:
         """Say whether somebody waits for jobs of `queue`, so that `on_ready` is called."""
@@ -115,7 +134,7 @@ class ArrayCore:
         self.advance(now_ms)
         if not jobs.payloads:
             return self._state[lo.S_NEXT_ID]
-        target = self._admit(queue, jobs.payloads)
+        target = admit(self._store, queue, jobs.payloads)
         run_ats_ms = jobs.run_ats_ms
         if not isinstance(run_ats_ms, int):
             clipped = [max(now_ms, run_at_ms) for run_at_ms in run_ats_ms]
@@ -148,12 +167,7 @@ class ArrayCore:
         state, store = self._state, self._store
         state[lo.R_LEASE] = until_ms = now_ms + lease_ms
         index = store.session(session)
-        if self._words[source.at + lo.Q_LARGE]:
-            slots = self._pull_large(source, count, payload_bytes_max, index)
-        else:
-            state[lo.R_COUNT] = payload_bytes_max
-            taken = store.act(lo.V_PULL, source.number, count, index)
-            slots = store.scratch_list(taken)
+        slots = take(store, source, count, payload_bytes_max, index)
         pulled = delivery(store, slots)
         if self._record and slots:
             self._record(records.Leased(pulled.ids, session, until_ms))
@@ -176,14 +190,15 @@ class ArrayCore:
         attempts: Sequence[int] | None,
         errors: Sequence[str | None],
         now_ms: int,
+        delays_ms: Sequence[int | None] | None = None,
     ) -> Failed:
-        """Settle active jobs as failed: each is retried after its backoff, or dead."""
+        """Settle active jobs as failed: each is retried after its wait, or dead."""
         self.advance(now_ms)
-        store, answer = self._store, Failed([], [], [])
+        answer = Failed([], [], [])
         retried: dict[int, tuple[str | None, int]] = {}
         dying: dict[int, str | None] = {}
         given = zip(ids, attempts or repeat(0), errors, strict=False)
-        outcomes = store.judged(lo.V_JUDGE, ids, attempts, now_ms)
+        outcomes = self._fates.judged(ids, attempts, delays_ms, now_ms)
         for (job_id, attempt, error), run_at_ms in zip(given, outcomes, strict=True):
             if run_at_ms == lo.NOT_ACTIVE or job_id in retried or job_id in dying:
                 self._miss(answer, job_id, attempt)
@@ -213,8 +228,25 @@ class ArrayCore:
             self._record(records.Extended(extended, until_ms))
         return answer
 
-    def release(self, session: int, now_ms: int) -> None:
-        """The session is gone: its jobs are lost and come back. 0 releases nothing."""
+    def release(
+        self, ids: Sequence[int], attempts: Sequence[int] | None, delay_ms: int, now_ms: int
+    ) -> Settled:
+        """Give active jobs back unharmed: to their old place, or delayed."""
+        self.advance(now_ms)
+        answer = Settled([], [])
+        released: dict[int, None] = {}
+        held = self._store.judged(lo.V_JUDGE, ids, attempts, now_ms)
+        for job_id, attempt, found in zip(ids, attempts or repeat(0), held, strict=False):
+            if found == lo.NOT_ACTIVE or job_id in released:
+                self._miss(answer, job_id, attempt)
+            else:
+                released[job_id] = None
+        if released:
+            self._fates.release(list(released), now_ms + delay_ms if delay_ms else 0)
+        return answer
+
+    def close_session(self, session: int, now_ms: int) -> None:
+        """The session is gone: its jobs are lost and come back. 0 is nobody."""
         self.advance(now_ms)
         store = self._store
         if not session or session not in store.sessions:
@@ -231,7 +263,7 @@ class ArrayCore:
         if paused is was:
             return
         if known is None:
-            known = self._admit(queue, ())
+            known = admit(self._store, queue, ())
         if self._record:
             self._record(records.Paused(queue, paused))
         self._words[known.at + lo.Q_PAUSED] = paused
@@ -353,42 +385,6 @@ class ArrayCore:
     def check(self) -> None:
         """Verify every invariant: AssertionError names the first broken. O(n)."""
         check_store(self._store)
-
-    def _admit(self, name: str, payloads: Sequence[bytes]) -> Queue:
-        """The queue that new jobs may go to; raises `Full`."""
-        options, state, count = self._options, self._state, len(payloads)
-        if options.jobs_max:
-            refuse_jobs(options, held=state[lo.S_LIVE], new=count)
-        if options.memory_bytes_max:
-            more = sum(map(len, payloads)) + count * JOB_OVERHEAD_BYTES
-            refuse_bytes(options, held=memory_bytes(self._store), new=more)
-        queues = self._queues
-        known = queues.by_name.get(name)
-        if known is not None:
-            return known
-        if options.queues_max and len(queues.by_name) >= options.queues_max:
-            queues.forget_idle()
-            refuse_queues(options, held=len(queues.by_name), name=name)
-        if len(queues.by_name) >= lo.QUEUES_MAX:
-            raise Full(f"the array core holds at most {lo.QUEUES_MAX:,} queues")
-        return queues.of(name)
-
-    def _pull_large(
-        self, source: Queue, count: int, payload_bytes_max: int, session: int
-    ) -> list[int]:
-        """Take jobs one by one, since some payloads are not in the arena."""
-        store, slots = self._store, list[int]()
-        self._state[lo.R_COUNT] = payload_bytes_max
-        while len(slots) < count:
-            first = store.act(lo.V_FIRST, source.number)
-            if not first:
-                break
-            payload_bytes_max -= len(store.payload(first))
-            if payload_bytes_max < 0 and slots:
-                break
-            store.act(lo.V_PULL, source.number, 1, session)
-            slots.append(first)
-        return slots
 
     def _miss(self, answer: Settled, job_id: int, attempt: int) -> None:
         answer.missing.append(job_id)

@@ -26,6 +26,8 @@ def replay_record(  # noqa: C901, PLR0912 - one flat case a record
         case records.Extended(ids, until_ms):
             _expect(store, record, JobState.ACTIVE)
             store.judged(lo.V_HEARTBEAT, ids, None, until_ms)
+        case records.Postponed(by_ms):
+            store.act(lo.V_POSTPONE, by_ms)
         case records.Acked():
             _ack(store, record)
         case records.Failed(ids, errors, run_ats_ms, at_ms):
@@ -34,6 +36,9 @@ def replay_record(  # noqa: C901, PLR0912 - one flat case a record
         case records.Lost(ids):
             _expect(store, record, JobState.ACTIVE)
             outcomes.lose(store, ids, lost_max=0)
+        case records.Released(ids, run_at_ms):
+            _expect(store, record, JobState.ACTIVE)
+            outcomes.release(store, ids, run_at_ms)
         case records.Died(ids, reason, errors, at_ms):
             _expect(store, record, JobState.ACTIVE)
             outcomes.bury(store, ids, reason, errors, at_ms)

@@ -147,6 +147,8 @@ S_LEASE: Final = 56
 S_MAX_ATTEMPTS: Final = 57
 S_BACKOFF: Final = 58
 S_OUTPUT_SOFT_MAX: Final = 59
+# What Python sets now and then.
+S_CLOCK_AHEAD: Final = 60
 # The request being read, and where it is answered.
 R_COMMAND: Final = 64
 R_SEEN: Final = 65
@@ -235,8 +237,8 @@ BLOCK_BITS: Final = 20
 """J_BLOCK is block << 20 | payload bytes."""
 BLOCK_MASK: Final = (1 << BLOCK_BITS) - 1
 
-# JH_META is queue << 8 | flags | state.
-META_QUEUE_SHIFT: Final = 8
+# JH_META is queue << 9 | flags | state.
+META_QUEUE_SHIFT: Final = 9
 META_STATE: Final = 7
 META_JITTER: Final = 8
 META_NOTED: Final = 16
@@ -245,6 +247,8 @@ META_RETURNED: Final = 32
 META_LARGE: Final = 64
 META_MOVED: Final = 128
 """Ready beside those that came back, but put there from a log and not by a loss."""
+META_RELEASED: Final = 256
+"""Python keeps how often this job was given back: these hand-outs are no failures."""
 READY: Final = 0
 DELAYED: Final = 1
 ACTIVE: Final = 2
@@ -366,19 +370,21 @@ V_EXPECT_MANY: Final = 14
 V_LEASE_MANY: Final = 15
 V_SETTLE_MANY: Final = 16
 V_TAKE_DELAYED_MANY: Final = 17
-V_RESTORE: Final = 18
-V_REBUILD_DELAYED: Final = 19
-V_LEND: Final = 20
-V_MATURE_MANY: Final = 21
-V_FAIL_FOR_GOOD_MANY: Final = 22
-V_LOSE_FOR_GOOD_MANY: Final = 23
-V_REVIVE_MANY: Final = 24
-V_REMOVE_MANY: Final = 25
-V_DRAIN: Final = 26
-V_OLDEST: Final = 27
-V_ADD_QUEUE: Final = 28
-V_DROP_QUEUE: Final = 29
-V_FIRST: Final = 30
+V_RELEASE_MANY: Final = 18
+V_POSTPONE: Final = 19
+V_RESTORE: Final = 20
+V_REBUILD_DELAYED: Final = 21
+V_LEND: Final = 22
+V_MATURE_MANY: Final = 23
+V_FAIL_FOR_GOOD_MANY: Final = 24
+V_LOSE_FOR_GOOD_MANY: Final = 25
+V_REVIVE_MANY: Final = 26
+V_REMOVE_MANY: Final = 27
+V_DRAIN: Final = 28
+V_OLDEST: Final = 29
+V_ADD_QUEUE: Final = 30
+V_DROP_QUEUE: Final = 31
+V_FIRST: Final = 32
 
 ABSENT: Final = -(1 << 62)
 """An integer that was not given, or given as null."""

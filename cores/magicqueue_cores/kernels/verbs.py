@@ -35,6 +35,7 @@ from magicqueue_cores.kernels.many import (
     change_many,
     judge,
     lose_many,
+    release_many,
     retry_many,
 )
 from magicqueue_cores.kernels.oldest import correct_oldest
@@ -59,6 +60,7 @@ from magicqueue_cores.kernels.tables import (
 from magicqueue_cores.kernels.timers import (
     drop_first_delayed,
     open_lease,
+    postpone_leases,
     rebuild_delayed,
     set_deadline,
 )
@@ -285,6 +287,8 @@ def _act_on_many(w: Words, h: Words, verb: int, count: int, two: int, three: int
         return find_many(w, h, count)
     if verb == lo.V_RETRY_MANY:
         return retry_many(w, h, count, two)
+    if verb == lo.V_RELEASE_MANY:
+        return release_many(w, h, count, two)
     if verb == lo.V_EXPECT_MANY:
         return expect_many(w, h, count, two)
     if verb == lo.V_LEASE_MANY:
@@ -327,6 +331,8 @@ def act(memory: Memory, verb: int, one: int, two: int, three: int) -> int:
         result = _lend(w, h, one, two)
     elif verb == lo.V_REBUILD_DELAYED:
         result = rebuild_delayed(w, one)
+    elif verb == lo.V_POSTPONE:
+        result = postpone_leases(w, one)
     elif verb == lo.V_RESTORE:
         result = restore_many(w, h, b, one)
     elif verb >= lo.V_LOSE_MANY:
