@@ -15,9 +15,10 @@ from itertools import repeat
 import msgspec
 
 from magicqueue_cores import records
-from magicqueue_cores.admission import admit
+from magicqueue_cores.admission import admit, admit_queue
 from magicqueue_cores.contract import (
     NEVER_MS,
+    TIME_MAX_MS,
     Capabilities,
     CoreOptions,
     CoreStats,
@@ -33,8 +34,9 @@ from magicqueue_cores.contract import (
     Settled,
 )
 from magicqueue_cores.job_table import JobTable
+from magicqueue_cores.memory_tally import JOB_OVERHEAD_BYTES
 from magicqueue_cores.python_check import check_table
-from magicqueue_cores.python_job import JOB_OVERHEAD_BYTES, Queue
+from magicqueue_cores.python_job import Queue
 from magicqueue_cores.python_moves import export_jobs
 from magicqueue_cores.python_replay import replay_record
 from magicqueue_cores.python_views import (
@@ -43,6 +45,7 @@ from magicqueue_cores.python_views import (
     dead_page,
     delivery,
     job_view,
+    miss,
     pushed_record,
     queue_stats,
 )
@@ -142,6 +145,8 @@ class PythonCore:
             return Delivery([], [], [], [], [], [])
         ids = source.ready.take(count, payload_bytes_max, table.jobs)
         until_ms = now_ms + lease_ms
+        if until_ms > TIME_MAX_MS:  # noqa: PLR1730 - as below
+            until_ms = TIME_MAX_MS
         if self._record:
             self._record(records.Leased(ids, session, until_ms))
         jobs = list(map(table.jobs.__getitem__, ids))
@@ -162,7 +167,7 @@ class PythonCore:
         for job_id, attempt in zip(ids, attempts or repeat(0), strict=False):
             job = table.jobs.get(job_id)
             if job is None or (attempt and attempt != job.attempts):
-                self._miss(answer, job_id, attempt)
+                miss(self._table, answer, job_id, attempt)
             elif job.lease is not None:
                 table.finish(job_id, job)
                 done.append(job_id)
@@ -170,7 +175,7 @@ class PythonCore:
                 table.finish_returned(job_id, job)
                 done.append(job_id)
             else:
-                self._miss(answer, job_id, attempt)
+                miss(self._table, answer, job_id, attempt)
         if self._record and done:
             self._record(records.Acked(done))
         return answer
@@ -191,7 +196,7 @@ class PythonCore:
         for job_id, attempt, error in zip(ids, attempts or repeat(0), errors, strict=False):
             job = self._table.held(job_id, attempt)
             if job is None or job_id in retried or job_id in dying:
-                self._miss(answer, job_id, attempt)
+                miss(self._table, answer, job_id, attempt)
                 answer.states.append(None)
                 continue
             run_at_ms = job.retry_at_ms(job_id, now_ms, self._options.backoff_ms_max)
@@ -221,11 +226,11 @@ class PythonCore:
         extended: dict[int, None] = {}
         for job_id, attempt in zip(ids, attempts or repeat(0), strict=False):
             if self._table.held(job_id, attempt) is None:
-                self._miss(answer, job_id, attempt)
+                miss(self._table, answer, job_id, attempt)
             else:
                 extended[job_id] = None
         if extended:
-            until_ms = now_ms + lease_ms
+            until_ms = min(now_ms + lease_ms, TIME_MAX_MS)
             if self._record:
                 self._record(records.Extended(list(extended), until_ms))
             self._table.extend(extended, until_ms)
@@ -247,13 +252,14 @@ class PythonCore:
         if paused is (known is not None and known.paused):
             return
         if known is None:
-            admit(self._table, queue, ())
+            admit_queue(self._table, queue)
             known = self._table.queue_of(queue)
         if self._record:
             self._record(records.Paused(queue, paused))
         known.paused = paused
         if not paused:
             self._wake((known,))
+            self._table.forget_unused(known)
 
     def drain(self, queue: str, now_ms: int) -> int:
         """Remove the ready and delayed jobs of a queue; gives how many."""
@@ -263,6 +269,8 @@ class PythonCore:
         ids = self._table.drain(known) if known is not None else []
         if self._record and ids:
             self._record(records.Removed(ids, "drained"))
+        if known is not None and ids:
+            self._table.forget_unused(known)
         return len(ids)
 
     def dead(
@@ -353,12 +361,6 @@ class PythonCore:
             if queue.name in self._table.watched and queue.ready.count and not queue.paused:
                 self._on_ready(queue.name)
 
-    def _miss(self, answer: Settled, job_id: int, attempt: int) -> None:
-        answer.missing.append(job_id)
-        job = self._table.jobs.get(job_id)
-        if job is not None and 0 < attempt < job.attempts:
-            answer.stale.append(job_id)
-
     def _retry(self, retried: dict[int, tuple[str | None, int]], now_ms: int) -> None:
         ids = list(retried)
         errors, run_ats_ms = zip(*retried.values(), strict=True)
@@ -377,8 +379,7 @@ class PythonCore:
                 self._record(records.Lost(back))
             self._table.lose(back)
             self._wake(jobs[job_id].queue for job_id in back)
-        histories = [jobs[job_id].history for job_id in dying]
-        errors = [history.error if history else None for history in histories]
+        errors = [job_view(job_id, jobs[job_id]).error for job_id in dying]
         self._bury(dying, "worker_lost", errors, now_ms)
 
     def _bury(

@@ -2,14 +2,14 @@
 
 import pytest
 
-from conformance.driver import Driver
+from conformance.driver import Driver, without_memory
 from magicqueue_cores.contract import CoreStats, Full, QueueStats
 
 EMPTY = dict.fromkeys(CoreStats.__struct_fields__, 0)
 
 
 def test_a_new_core_counts_nothing(core: Driver) -> None:
-    assert core.stats() == CoreStats(**EMPTY)
+    assert without_memory(core.stats()) == CoreStats(**EMPTY)
     assert core.queues() == []
     assert core.queue_stats("unknown") == QueueStats("unknown")
 
@@ -28,8 +28,7 @@ def test_counts(core: Driver) -> None:
         "q", queued=2, processing=1, delayed=1, pushed=5, completed=1, failed=1
     )
     assert [queue.name for queue in core.queues()] == ["a", "q", "z"]
-    overhead = core.core.capabilities.job_overhead_bytes
-    assert core.stats() == CoreStats(
+    assert without_memory(core.stats()) == CoreStats(
         **EMPTY
         | {
             "queued": 2,
@@ -41,7 +40,7 @@ def test_counts(core: Driver) -> None:
             "completed": 1,
             "failed": 2,
             "queues": 3,
-            "memory_bytes": 5 * overhead + 1 + 1 + 1 + 2 + 2,
+            "content_bytes": 1 + 1 + 1 + 2 + 2 + 2 * len("broken"),
         }
     )
 
@@ -87,15 +86,81 @@ def test_too_many_jobs(core_name: str) -> None:
 
 
 def test_too_much_memory(core_name: str) -> None:
+    held = bytes_with_a_dead_job(core_name)
     overhead = Driver(core_name).core.capabilities.job_overhead_bytes
-    core = Driver(core_name, memory_bytes_max=2 * (overhead + 100))
-    core.push(b"x" * 100, max_attempts=1)
-    core.fail(*core.pull())
+    core = Driver(core_name, memory_bytes_max=held + overhead + 100)
+    assert bytes_with_a_dead_job(core_name, core) == held
     with pytest.raises(Full, match=r"memory_bytes_max.*purge dead letters"):
         core.push(b"x" * 101)
     assert core.push(b"x" * 100) == [2]
     core.purge_dead()
     assert core.push(b"x" * 100) == [3]
+
+
+def bytes_with_a_dead_job(core_name: str, core: Driver | None = None) -> int:
+    core = core or Driver(core_name)
+    core.push(b"x" * 100, max_attempts=1)
+    core.fail(*core.pull(), error="why")
+    return core.stats().memory_bytes
+
+
+@pytest.mark.parametrize("max_attempts", [1, 5])
+def test_error_texts_fill_the_memory(core_name: str, max_attempts: int) -> None:
+    text = "\U0001f4a5" * 1000
+    core = Driver(core_name, memory_bytes_max=100_000)
+    stats = core.stats()
+    while stats.memory_bytes + 1000 < 100_000:
+        core.push(max_attempts=max_attempts, backoff_ms=10_000)
+        before = core.stats()
+        core.fail(*core.pull(), error=text)
+        stats = core.stats()
+        assert stats.content_bytes == before.content_bytes + 4000
+        assert stats.memory_bytes > before.memory_bytes + 4000
+    with pytest.raises(Full, match="memory_bytes_max"):
+        core.push(b"x" * 1000)
+    assert 15 < stats.pushed < 25
+    assert (stats.dead, stats.delayed)[max_attempts > 1] == stats.pushed
+    for each in (core.replayed("python"), core.replayed(core_name)):
+        assert each.stats().content_bytes == stats.content_bytes
+
+
+def test_another_error_takes_the_place_of_the_last(core: Driver) -> None:
+    (job_id,) = core.push(b"1", max_attempts=3)
+    for error, size in (("x" * 50, 51), ("y" * 7, 8), (None, 1)):
+        core.fail(*core.pull(), error=error)
+        assert core.stats().content_bytes == size
+        assert core.job(job_id).error == error
+    core.retry_dead()
+    core.fail(*core.pull(), error="z" * 20)
+    assert core.stats().content_bytes == 21
+    core.ack(*core.pull())
+    assert core.stats().content_bytes == 0
+
+
+def test_a_drained_queue_takes_what_it_took_before_its_jobs(core: Driver) -> None:
+    core.push()
+    core.ack(*core.pull())
+    empty = core.stats().memory_bytes
+    for n in range(30):
+        core.push(b"x" * 1000, priority=n, max_attempts=n % 3, backoff_ms=n % 2)
+    core.push(delay_ms=5)
+    core.pull(10, session=2)
+    core.release(2)
+    core.fail(*core.pull(10), error="why")
+    core.tick(10)
+    while ids := core.pull(7):
+        core.ack(*ids)
+    core.purge_dead()
+    assert core.stats().memory_bytes == empty
+
+
+def test_what_a_push_is_reckoned_with_is_what_it_takes(core: Driver) -> None:
+    core.push_many(1000)
+    before = core.stats().memory_bytes
+    core.push_many(1000)
+    more = core.stats().memory_bytes - before
+    expected = 1000 * core.core.capabilities.job_overhead_bytes + 2890
+    assert expected * 0.9 < more < expected * 1.1
 
 
 def test_idle_queues_are_forgotten_at_the_bound(core_name: str) -> None:

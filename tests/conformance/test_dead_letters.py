@@ -110,7 +110,7 @@ def test_purging(core: Driver) -> None:
     assert listed(core) == [1, 3]
     assert core.purge_dead() == 2
     assert core.purge_dead(queue="unknown") == 0
-    assert core.stats().memory_bytes == 0
+    assert core.stats().content_bytes == 0
 
 
 @pytest.mark.parametrize("verb", ["retry_dead", "purge_dead"])
@@ -174,7 +174,7 @@ class TestDeadLetters:
             letters.add(job_id, 1)
             letters.remove(job_id)
             letters.check()
-        assert len(letters) == letters.payload_bytes == 0
+        assert len(letters) == letters.content_bytes == 0
         assert list(letters.after(9_999)) == []
         with pytest.raises(NotFound):
             letters.after(1)

@@ -14,7 +14,7 @@ from magicqueue_cores.array_core.lines import recorded
 from magicqueue_cores.array_core.maturing import mature_due
 from magicqueue_cores.array_core.memory import refuse_options
 from magicqueue_cores.array_core.moves import export_jobs
-from magicqueue_cores.array_core.outcomes import remove_dead, revive
+from magicqueue_cores.array_core.outcomes import judged_again, remove_dead, revive
 from magicqueue_cores.array_core.queues import Queue
 from magicqueue_cores.array_core.replay import replay_record
 from magicqueue_cores.array_core.rows import push
@@ -25,10 +25,12 @@ from magicqueue_cores.array_core.views import (
     dead_page,
     delivery,
     memory_bytes,
+    miss,
     pushed_record,
     sorted_out,
 )
 from magicqueue_cores.contract import (
+    TIME_MAX_MS,
     Capabilities,
     CoreOptions,
     CoreStats,
@@ -146,7 +148,7 @@ class ArrayCore:
         if source is None or self._words[source.at + lo.Q_PAUSED] or count < 1:
             return Delivery([], [], [], [], [], [])
         state, store = self._state, self._store
-        state[lo.R_LEASE] = until_ms = now_ms + lease_ms
+        state[lo.R_LEASE] = until_ms = min(now_ms + lease_ms, TIME_MAX_MS)
         index = store.session(session)
         if self._words[source.at + lo.Q_LARGE]:
             slots = self._pull_large(source, count, payload_bytes_max, index)
@@ -184,9 +186,11 @@ class ArrayCore:
         dying: dict[int, str | None] = {}
         given = zip(ids, attempts or repeat(0), errors, strict=False)
         outcomes = store.judged(lo.V_JUDGE, ids, attempts, now_ms)
+        if store.counts:
+            outcomes = judged_again(store, ids, outcomes, now_ms)
         for (job_id, attempt, error), run_at_ms in zip(given, outcomes, strict=True):
             if run_at_ms == lo.NOT_ACTIVE or job_id in retried or job_id in dying:
-                self._miss(answer, job_id, attempt)
+                miss(store, answer, job_id, attempt)
                 answer.states.append(None)
             elif run_at_ms == lo.DIES:
                 dying[job_id] = error
@@ -209,7 +213,7 @@ class ArrayCore:
     ) -> Settled:
         """Let the leases of active jobs end `lease_ms` from now. O(log n)."""
         self.advance(now_ms)
-        until_ms = now_ms + lease_ms
+        until_ms = min(now_ms + lease_ms, TIME_MAX_MS)
         outcomes = self._store.judged(lo.V_HEARTBEAT, ids, attempts, until_ms)
         answer, done = sorted_out(ids, outcomes)
         if self._record and done:
@@ -235,12 +239,13 @@ class ArrayCore:
         if paused is was:
             return
         if known is None:
-            known = self._admit(queue, ())
+            known = self._admit_queue(queue)
         if self._record:
             self._record(records.Paused(queue, paused))
         self._words[known.at + lo.Q_PAUSED] = paused
         if not paused:
             self._fates.wake((known,))
+            self._queues.forget_unused(known)
 
     def drain(self, queue: str, now_ms: int) -> int:
         """Remove the ready and delayed jobs of a queue; gives how many. O(delayed)."""
@@ -253,6 +258,8 @@ class ArrayCore:
             ids = sorted(self._store.scratch_list(count))
             self._record(records.Removed(ids, "drained"))
         self._store.memory.trim_scratch(count)
+        if count:
+            self._queues.forget_unused(known)
         return count
 
     def dead(
@@ -331,6 +338,8 @@ class ArrayCore:
         if index is None:
             index = store.session(session)
         view[lo.INPUT_B : lo.INPUT_B + size] = lines
+        if self._options.memory_bytes_max:
+            self._state[lo.S_KEPT_BYTES] = store.kept_bytes()
         ran = int(execute(self._flat, size, index, now_ms))
         state = self._state
         if self._record and state[lo.S_EVENTS]:
@@ -353,7 +362,12 @@ class ArrayCore:
         if options.memory_bytes_max:
             more = sum(map(len, payloads)) + count * JOB_OVERHEAD_BYTES
             refuse_bytes(options, held=memory_bytes(self._store), new=more)
-        queues = self._queues
+            state[lo.S_KEPT_BYTES] = self._store.kept_bytes()
+        return self._admit_queue(name)
+
+    def _admit_queue(self, name: str) -> Queue:
+        """The queue, made if it is new; raises `Full`."""
+        options, queues = self._options, self._queues
         known = queues.by_name.get(name)
         if known is not None:
             return known
@@ -380,9 +394,3 @@ class ArrayCore:
             store.act(lo.V_PULL, source.number, 1, session)
             slots.append(first)
         return slots
-
-    def _miss(self, answer: Settled, job_id: int, attempt: int) -> None:
-        answer.missing.append(job_id)
-        slot = self._store.find(job_id)
-        if slot and 0 < attempt < self._store.field(slot, lo.JH_ATTEMPTS):
-            answer.stale.append(job_id)

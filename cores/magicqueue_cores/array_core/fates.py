@@ -63,7 +63,7 @@ class Fates:
             if self._record:
                 self._record(records.Lost(back))
             self._wake_of(back)
-        errors = [store.errors.get(job_id) for job_id in dying]
+        errors = [store.error(job_id) for job_id in dying]
         self.bury(dying, "worker_lost", errors, now_ms)
 
     def bury(
