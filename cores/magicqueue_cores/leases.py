@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from magicqueue_cores.contract import NEVER_MS
-from magicqueue_cores.memory_tally import LEASE_BYTES, Tally
+from magicqueue_cores.memory_tally import Tally, lease_bytes
 
 _SPARE_ENTRIES: Final = 64
 
@@ -58,7 +58,7 @@ class Leases:
         else:
             of_session[serial] = lease
         self._open_count += 1
-        self._tally.lease_bytes += LEASE_BYTES + ids.__sizeof__()
+        self._tally.lease_bytes += lease_bytes(ids)
         return lease
 
     def close(self, lease: Lease) -> None:
@@ -69,8 +69,7 @@ class Leases:
         else:
             del of_session[lease.serial]
         self._open_count -= 1
-        # a set that only loses members keeps its size
-        self._tally.lease_bytes -= LEASE_BYTES + lease.ids.__sizeof__()
+        self._tally.lease_bytes -= lease_bytes(lease.ids)
         if len(self._deadlines) > 2 * self._open_count + _SPARE_ENTRIES:
             self._deadlines = [entry for entry in self._deadlines if entry[2].ids]
             heapify(self._deadlines)
@@ -106,7 +105,7 @@ class Leases:
                 )
                 assert held.keys().isdisjoint(lease.ids), "a job is in two leases"
                 held.update(dict.fromkeys(lease.ids, lease))
-                size += LEASE_BYTES + lease.ids.__sizeof__()
+                size += lease_bytes(lease.ids)
         assert count == self._open_count, f"{count} open leases, counted {self._open_count}"
         assert self._tally.lease_bytes == size, "bytes of leases miscounted"
         limit = 2 * count + _SPARE_ENTRIES

@@ -4,6 +4,7 @@ import pytest
 
 from conformance.driver import Driver, without_memory
 from magicqueue_cores.contract import CoreStats, Full, QueueStats
+from magicqueue_cores.records import Restarted
 
 EMPTY = dict.fromkeys(CoreStats.__struct_fields__, 0)
 
@@ -179,6 +180,83 @@ def test_idle_queues_are_forgotten_at_the_bound(core_name: str) -> None:
     core.push(queue="c")
     assert [queue.name for queue in core.queues()] == ["b", "c"]
     assert (core.stats().pushed, core.stats().completed) == (3, 1)
+
+
+@pytest.mark.parametrize("bound", ["jobs_max", "memory_bytes_max"])
+def test_only_pushes_are_refused_when_it_is_full(core_name: str, bound: str) -> None:
+    log = Driver(core_name)
+    log.push_many(5, max_attempts=1)
+    log.push(max_attempts=2)
+    log.fail(*log.pull(2))
+    core = log.replayed(core_name, **{bound: 2})
+    with pytest.raises(Full, match=f"1 more would exceed the maximum of 2 .{bound}.|bytes"):
+        core.push()
+    for queue in ("q", "new"):
+        core.pause(queue)
+        assert core.queue_stats(queue).paused
+        core.pause(queue, paused=False)
+    assert core.retry_dead() == 2
+    ids = core.pull(4, session=1)
+    assert core.heartbeat(*ids, lease_ms=5).missing == []
+    core.release(1)
+    ids = core.pull(6)
+    assert core.fail(*ids[:2], error="x" * 1000).missing == []
+    assert core.ack(*ids[2:4]).missing == []
+    assert core.purge_dead(queue="q") == 2
+    assert core.drain() == 0
+    core.core.watch("unknown", watching=True)
+    assert core.queue_stats("unknown") == QueueStats("unknown")
+
+
+def test_dead_letters_are_bounded_by_their_texts_too(core_name: str) -> None:
+    core = Driver(core_name, dead_bytes_max=1000)
+    core.push_many(10, max_attempts=1)
+    for job_id in core.pull(10):
+        core.fail(job_id, error="é" * 150)
+    assert [letter.id for letter in core.dead().jobs] == [8, 9, 10]
+    assert (core.stats().dropped, core.stats().content_bytes) == (7, 3 * 301)
+    page = core.dead(bytes_max=650)
+    assert [letter.id for letter in page.jobs] == [8, 9]
+    again = core.replayed(core_name, dead_bytes_max=1000)
+    again.push(max_attempts=1)
+    again.fail(*again.pull(), error="x")
+    assert again.stats().dead == 4
+
+
+def test_a_queue_that_nobody_worked_on_is_forgotten(core: Driver) -> None:
+    core.push_many(3, queue="mistyped")
+    core.push(queue="mistyped", delay_ms=5)
+    core.pause("paused")
+    core.pause("paused", paused=False)
+    core.pause("stays paused")
+    core.drain("mistyped")
+    assert [queue.name for queue in core.queues()] == ["stays paused"]
+    assert (core.stats().pushed, core.stats().queues) == (4, 1)
+    assert core.queue_stats("mistyped") == QueueStats("mistyped")
+    assert core.replayed(core.name).queues() == core.queues()
+    core.push(queue="mistyped")
+    core.core.watch("mistyped", watching=True)
+    core.drain("mistyped")
+    del core.woken[:]
+    core.push(queue="mistyped")
+    assert core.woken == ["mistyped"]
+
+
+def test_a_queue_that_was_worked_on_keeps_its_totals(core: Driver) -> None:
+    core.push_many(3)
+    core.ack(*core.pull())
+    core.drain()
+    assert core.queue_stats() == QueueStats("q", pushed=3, completed=1)
+    core.push()
+    core.pull(session=4)
+    core.drain()
+    assert core.queue_stats().processing == 1
+    core.release(4)
+    core.drain()
+    assert core.queues() == [QueueStats("q", pushed=4, completed=1, lost=1)]
+    core.core.replay(Restarted())
+    assert core.queues() == []
+    assert core.stats().pushed == 0
 
 
 def test_a_thousand_names_in_turn(core_name: str) -> None:
