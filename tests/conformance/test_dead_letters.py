@@ -48,7 +48,7 @@ def test_pages(core: Driver) -> None:
 
 def test_a_page_ends_before_its_bytes_exceed_the_limit(core: Driver) -> None:
     ids = bury(core, 4)
-    assert listed(core, bytes_max=11) == ids[:2]
+    assert listed(core, bytes_max=35) == ids[:2]
     assert listed(core, bytes_max=1) == ids[:1]
 
 
@@ -134,7 +134,7 @@ def test_jobs_lost_for_good_together_die_by_id(core_name: str) -> None:
     assert listed(core) == list(range(1, 41))
 
 
-@pytest.mark.parametrize("bound", [{"dead_jobs_max": 3}, {"dead_bytes_max": 17}])
+@pytest.mark.parametrize("bound", [{"dead_jobs_max": 3}, {"dead_bytes_max": 47}])
 def test_the_oldest_are_dropped_and_counted(core_name: str, bound: dict[str, int]) -> None:
     core = Driver(core_name, **bound)
     ids = bury(core, 5)
