@@ -191,10 +191,10 @@ class JobTable:
         until_ms: int,
     ) -> None:
         """Hand out jobs that were taken from the ready order."""
-        lease = self.leases.open(session, until_ms, set(ids))
+        lease, most = self.leases.open(session, until_ms, set(ids)), COUNT_MAX
         for job in jobs:
-            if job.attempts < COUNT_MAX:
-                job.attempts += 1
+            if (attempts := job.attempts) < most:
+                job.attempts = attempts + 1
             job.lease = lease
         queue.active += len(ids)
 
