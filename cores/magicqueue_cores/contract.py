@@ -37,6 +37,7 @@ from typing import Final, Protocol, TypeAlias, TypeVar
 
 import msgspec
 
+from magicqueue_cores.options import CoreOptions as CoreOptions  # noqa: PLC0414 - part of it
 from magicqueue_cores.pending import Answer
 from magicqueue_cores.records import Moved, Record
 
@@ -46,6 +47,10 @@ Column: TypeAlias = T | Sequence[T]
 
 NEVER_MS: Final = 2**63 - 1
 """A deadline that does not come."""
+TIME_MAX_MS: Final = 2**53 - 1
+"""The last point in time: a lease or a retry that would end later ends then."""
+COUNT_MAX: Final = 2**31 - 1
+"""What a job's attempts, failures and losses stop at."""
 
 
 class JobState(IntEnum):
@@ -57,25 +62,6 @@ class JobState(IntEnum):
     DEAD = 3
 
 
-class CoreOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """What a core is told once, at its start. A bound of 0 means no bound."""
-
-    jobs_max: int = 0
-    """Ready, delayed and active jobs together; over it `push` raises `Full`."""
-    memory_bytes_max: int = 0
-    """Payload bytes plus `Capabilities.job_overhead_bytes` a job, dead ones included."""
-    queues_max: int = 100_000
-    """Distinct queue names. At the bound, idle empty queues are forgotten first."""
-    lost_max: int = 3
-    """A job lost more often than this is dead, with reason `worker_lost`."""
-    backoff_ms_max: int = 3_600_000
-    """No retry waits longer."""
-    dead_jobs_max: int = 100_000
-    """Dead letters a queue keeps; beyond it the oldest is dropped and counted."""
-    dead_bytes_max: int = 256 * 2**20
-    """The same, for the bytes of a queue's dead payloads."""
-
-
 class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     """What sets this core apart from others."""
 
@@ -84,7 +70,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     executes_lines: bool = False
     """It also is a `LineCore`."""
     job_overhead_bytes: int = 0
-    """Memory a queued job costs beside its payload, for `memory_bytes_max`."""
+    """Memory a queued job costs beside its payload: what `push` reckons with."""
 
 
 class NewJobs(msgspec.Struct, kw_only=True):
@@ -177,7 +163,12 @@ class QueueStats(msgspec.Struct):
 
 
 class CoreStats(msgspec.Struct):
-    """The same over all queues, forgotten ones included; `paused` counts queues."""
+    """The same over all queues, forgotten ones included; `paused` counts queues.
+
+    content_bytes: the bytes of payloads and error texts (in UTF-8) of all jobs.
+    memory_bytes: what the jobs and queues that are here take, within a tenth or so, texts
+    and all; memory kept for later use is not in it.
+    """
 
     queued: int
     processing: int
@@ -192,6 +183,7 @@ class CoreStats(msgspec.Struct):
     dropped: int
     oldest_ready_ms: int
     queues: int
+    content_bytes: int
     memory_bytes: int
 
 

@@ -16,9 +16,10 @@ from itertools import repeat
 import msgspec
 
 from magicqueue_cores import records
-from magicqueue_cores.admission import admit
+from magicqueue_cores.admission import admit, admit_queue
 from magicqueue_cores.contract import (
     NEVER_MS,
+    TIME_MAX_MS,
     Capabilities,
     CoreOptions,
     CoreStats,
@@ -34,9 +35,9 @@ from magicqueue_cores.contract import (
     Settled,
 )
 from magicqueue_cores.job_table import JobTable
+from magicqueue_cores.memory_tally import JOB_OVERHEAD_BYTES
 from magicqueue_cores.python_check import check_table
 from magicqueue_cores.python_fates import Fates
-from magicqueue_cores.python_job import JOB_OVERHEAD_BYTES
 from magicqueue_cores.python_moves import export_jobs
 from magicqueue_cores.python_replay import replay_record
 from magicqueue_cores.python_views import (
@@ -45,6 +46,7 @@ from magicqueue_cores.python_views import (
     dead_page,
     delivery,
     job_view,
+    miss,
     pushed_record,
     queue_stats,
 )
@@ -160,6 +162,8 @@ class PythonCore:
             return Delivery([], [], [], [], [], [])
         ids = source.ready.take(count, payload_bytes_max, table.jobs)
         until_ms = now_ms + lease_ms
+        if until_ms > TIME_MAX_MS:  # noqa: PLR1730 - as below
+            until_ms = TIME_MAX_MS
         if self._record:
             self._record(records.Leased(ids, session, until_ms))
         jobs = list(map(table.jobs.__getitem__, ids))
@@ -178,7 +182,7 @@ class PythonCore:
         for job_id, attempt in zip(ids, attempts or repeat(0), strict=False):
             job = table.jobs.get(job_id)
             if job is None or (attempt and attempt != job.attempts):
-                self._miss(answer, job_id, attempt)
+                miss(self._table, answer, job_id, attempt)
             elif job.lease is not None:
                 table.finish(job_id, job)
                 done.append(job_id)
@@ -186,7 +190,7 @@ class PythonCore:
                 table.finish_returned(job_id, job)
                 done.append(job_id)
             else:
-                self._miss(answer, job_id, attempt)
+                miss(self._table, answer, job_id, attempt)
         if self._record and done:
             self._record(records.Acked(done))
         return answer
@@ -210,7 +214,7 @@ class PythonCore:
         ):
             job = self._table.held(job_id, attempt)
             if job is None or job_id in retried or job_id in dying:
-                self._miss(answer, job_id, attempt)
+                miss(self._table, answer, job_id, attempt)
                 answer.states.append(None)
                 continue
             run_at_ms = job.retry_at_ms(job_id, now_ms, self._options.backoff_ms_max)
@@ -243,11 +247,11 @@ class PythonCore:
         extended: dict[int, None] = {}
         for job_id, attempt in zip(ids, attempts or repeat(0), strict=False):
             if self._table.held(job_id, attempt) is None:
-                self._miss(answer, job_id, attempt)
+                miss(self._table, answer, job_id, attempt)
             else:
                 extended[job_id] = None
         if extended:
-            until_ms = now_ms + lease_ms
+            until_ms = min(now_ms + lease_ms, TIME_MAX_MS)
             if self._record:
                 self._record(records.Extended(list(extended), until_ms))
             self._table.extend(extended, until_ms)
@@ -263,7 +267,7 @@ class PythonCore:
         released: dict[int, None] = {}
         for job_id, attempt in zip(ids, attempts or repeat(0), strict=False):
             if table.held(job_id, attempt) is None or job_id in released:
-                self._miss(answer, job_id, attempt)
+                miss(self._table, answer, job_id, attempt)
             else:
                 released[job_id] = None
         if released:
@@ -286,13 +290,14 @@ class PythonCore:
         if paused is (known is not None and known.paused):
             return
         if known is None:
-            admit(self._table, queue, ())
+            admit_queue(self._table, queue)
             known = self._table.queue_of(queue)
         if self._record:
             self._record(records.Paused(queue, paused))
         known.paused = paused
         if not paused:
             self._fates.wake((known,))
+            self._table.forget_unused(known)
 
     def drain(self, queue: str, now_ms: int) -> int:
         """Remove the ready and delayed jobs of a queue; gives how many."""
@@ -302,6 +307,8 @@ class PythonCore:
         ids = self._table.drain(known) if known is not None else []
         if self._record and ids:
             self._record(records.Removed(ids, "drained"))
+        if known is not None and ids:
+            self._table.forget_unused(known)
         return len(ids)
 
     def dead(
@@ -384,9 +391,3 @@ class PythonCore:
         check_table(self._table)
         earliest = self._table.delayed.next_ms
         assert self._due_ms <= earliest, "the deadline is later than the next event"
-
-    def _miss(self, answer: Settled, job_id: int, attempt: int) -> None:
-        answer.missing.append(job_id)
-        job = self._table.jobs.get(job_id)
-        if job is not None and 0 < attempt < job.attempts:
-            answer.stale.append(job_id)

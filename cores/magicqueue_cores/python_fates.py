@@ -9,6 +9,7 @@ from magicqueue_cores import records
 from magicqueue_cores.contract import OnReady, RecordSink
 from magicqueue_cores.job_table import JobTable
 from magicqueue_cores.python_job import Queue
+from magicqueue_cores.python_views import job_view
 
 
 class Fates:
@@ -48,8 +49,7 @@ class Fates:
                 self._record(records.Lost(back))
             self._table.lose(back)
             self.wake(jobs[job_id].queue for job_id in back)
-        histories = [jobs[job_id].history for job_id in dying]
-        errors = [history.error if history else None for history in histories]
+        errors = [job_view(job_id, jobs[job_id]).error for job_id in dying]
         self.bury(dying, "worker_lost", errors, now_ms)
 
     def release(self, ids: Sequence[int], run_at_ms: int) -> None:

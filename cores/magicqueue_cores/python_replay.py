@@ -49,7 +49,10 @@ def replay_record(  # noqa: C901, PLR0912 - one flat case a record
             _jobs(table, record, JobState.DEAD)
             table.revive(ids, at_ms)
         case records.Paused(queue, paused):
-            table.queue_of(queue).paused = paused
+            known = table.queue_of(queue)
+            known.paused = paused
+            if not paused:
+                table.forget_unused(known)
         case records.Moved():
             replay_moved(table, record)
         case records.Origin(last_id, sequence):
@@ -110,6 +113,7 @@ def _remove(table: JobTable, record: records.Removed) -> None:
             raise CoreError(f"a record drains {count} jobs of {name!r}, which holds {held}")
     for name in counts:
         table.drain(table.queues[name])
+        table.forget_unused(table.queues[name])
 
 
 def _jobs(

@@ -30,6 +30,7 @@ from magicqueue_server.config import Config
 from magicqueue_server.engine import Engine
 from magicqueue_server.listener import Listener
 from magicqueue_server.logs import event
+from magicqueue_server.randomness import hash_seed
 from magicqueue_server.safekeeping import CannotOpen, Safekeeping
 from magicqueue_server.session import Session
 from magicqueue_server.timekeeper import Timekeeper
@@ -87,7 +88,7 @@ class App:
         self.engine = Engine(
             lambda on_ready: make_core(
                 config["core"],
-                config.core_options,
+                msgspec.structs.replace(config.core_options, hash_seed=hash_seed()),
                 on_ready=on_ready,
                 wire=config.wire_defaults,
                 record=self._safekeeping.record,

@@ -260,16 +260,19 @@ class NaiveCore(NaiveJobs):
 
     def pause(self, queue: str, *, paused: bool, now_ms: int) -> None:
         self.advance(now_ms)
-        if queue not in self.by_name:
-            if not paused:
-                return
-            self.admit(queue, [])
+        if paused is (queue in self.by_name and self.by_name[queue].paused):
+            return
+        self.admit(queue, [])
         self.by_name.setdefault(queue, Queue()).paused = paused
+        if not paused:
+            self.forget_unused(queue)
 
     def drain(self, queue: str, now_ms: int) -> int:
         self.advance(now_ms)
         gone = self.some(READY, queue) + self.some(DELAYED, queue)
         self.all = [job for job in self.all if job not in gone]
+        if gone:
+            self.forget_unused(queue)
         return len(gone)
 
     def dead(
@@ -289,7 +292,7 @@ class NaiveCore(NaiveJobs):
             views = views[ids.index(after_id) + 1 :]
         page: list[JobView] = []
         for view in views:
-            payload_bytes_max -= len(view.payload)
+            payload_bytes_max -= len(view.payload) + len((view.error or "").encode())
             if page and (len(page) >= count or payload_bytes_max < 0):
                 return DeadPage(page, page[-1].id)
             page.append(view)
@@ -350,6 +353,7 @@ class NaiveCore(NaiveJobs):
             paused=sum(known.paused for known in self.by_name.values()),
             oldest_ready_ms=max((now_ms - job.view.run_at_ms for job in ready), default=0),
             queues=len(self.by_name),
-            memory_bytes=self.memory_bytes(),
+            content_bytes=self.content_bytes(),
+            memory_bytes=0,
             **{what: sum(each[what] for each in counts) for what in COUNTERS},
         )

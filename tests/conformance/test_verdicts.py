@@ -14,7 +14,7 @@ def test_an_acked_job_leaves_no_trace(core: Driver) -> None:
     assert core.ack(*core.pull(2)) == NOTHING_MISSED
     assert core.state(1) is None
     stats = core.stats()
-    assert (stats.processing, stats.completed, stats.memory_bytes) == (0, 2, 0)
+    assert (stats.processing, stats.completed, stats.content_bytes) == (0, 2, 0)
     assert core.core.next_deadline_ms >= START_MS + 1000
 
 

@@ -105,7 +105,8 @@ class Lines:
     def heartbeat(self) -> bytes:
         fields = self._verdict() if self.rng.random() < 0.3 else [(b"ids", self._ids())]
         if self.rng.random() < 0.6:
-            fields.append((b"lease", self.rng.choice((b"50", b"3000", b"0", b"null"))))
+            values = (b"50", b"3000", b"0", b"null", b"9007199254740991")
+            fields.append((b"lease", self.rng.choice(values)))
         return self._request(b"HEARTBEAT", fields)
 
     def release(self) -> bytes:
@@ -165,8 +166,8 @@ class Lines:
         rng = self.rng
         fields = [(b"timeout", rng.choices((b"0", b"30", b"-1"), (30, 2, 1))[0])]
         if rng.random() < 0.5:
-            values = (b"50", b"1000", b"null", b"0", b'"9"')
-            fields.append((b"lease", rng.choices(values, (9, 9, 2, 1, 1))[0]))
+            values = (b"50", b"1000", b"null", b"0", b'"9"', b"9007199254740991")
+            fields.append((b"lease", rng.choices(values, (9, 9, 2, 1, 1, 1))[0]))
         return fields
 
     def _id(self) -> bytes:

@@ -246,11 +246,11 @@ def test_long_replies_make_it_give_way() -> None:
 def test_kernels_also_run_uncompiled() -> None:
     program = (
         "from magicqueue_cores.array_core import ArrayCore\n"
-        "from magicqueue_cores.contract import CoreOptions\n"
+        "from magicqueue_cores.contract import CoreOptions, NewJobs\n"
         "from magicqueue_cores.kernels.entry import MODE\n"
         "core = ArrayCore(CoreOptions())\n"
-        "core.pause('q', paused=True, now_ms=5)\n"
-        "core.pause('q', paused=False, now_ms=5)\n"
+        "jobs = NewJobs(payloads=[b'0'], run_ats_ms=9)\n"
+        "core.push('q', jobs, 5)\n"
         'lines = b\'{"cmd":"PUSHB","queue":"q","jobs":[{"data":1},{"data":[2]}]}\\n\'\n'
         'lines += b\'{"cmd":"PULLB","queue":"q","count":5}\\n\'\n'
         "print(MODE, core.execute(lines, 1, 5))\n"

@@ -131,6 +131,7 @@ def test_stats_of_a_queue_and_of_all(desk: Desk, caller: Caller) -> None:
         "pushed": 3,
         "oldest_ready_ms": 7,
         "queues": 2,
+        "content_bytes": 3 * len(b"1"),
         "connections": 1,
         "uptime_ms": 7,
     }

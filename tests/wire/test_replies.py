@@ -145,6 +145,7 @@ ROWS: Final[list[tuple[str, bytes, str]]] = [
             ServerCounts(
                 paused=1,
                 queues=11,
+                content_bytes=10,
                 memory_bytes=12,
                 connections=13,
                 waiting=14,
@@ -154,8 +155,8 @@ ROWS: Final[list[tuple[str, bytes, str]]] = [
         ),
         (
             '{"ok":true,"queued":1,"processing":2,"delayed":3,"dead":4,"paused":1,'
-            f'{COUNTS_TEXT},"queues":11,"memory_bytes":12,"connections":13,"waiting":14,'
-            '"uptime_ms":15}'
+            f'{COUNTS_TEXT},"queues":11,"content_bytes":10,"memory_bytes":12,'
+            '"connections":13,"waiting":14,"uptime_ms":15}'
         ),
     ),
     (

@@ -182,7 +182,7 @@ def _pairs(counts: Counts) -> list[tuple[str, str]]:
             ("queues", f"{count(counts.queues)}, {count(int(counts.paused))} paused"),
             ("workers", f"{count(counts.waiting)} waiting for jobs"),
             ("connections", count(counts.connections)),
-            ("memory", f"{count(counts.memory_bytes)} bytes of jobs"),
+            ("memory", f"{count(counts.memory_bytes)} bytes of jobs and queues"),
             ("up for", span(counts.uptime_ms / 1000)),
         ]
     else:

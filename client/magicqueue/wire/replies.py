@@ -77,6 +77,7 @@ class ServerCounts(Counts, kw_only=True):
     """Counts of the whole server."""
 
     queues: int
+    content_bytes: int = 0
     memory_bytes: int
     connections: int
     waiting: int

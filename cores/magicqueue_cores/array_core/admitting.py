@@ -12,13 +12,19 @@ from magicqueue_cores.kernels import layout as lo
 
 def admit(store: Store, name: str, payloads: Sequence[bytes]) -> Queue:
     """Give the queue that new jobs may go to, made if it is new; raises `Full`."""
-    options, count = store.options, len(payloads)
+    options, state, count = store.options, store.memory.state, len(payloads)
     if options.jobs_max:
-        refuse_jobs(options, held=store.memory.state[lo.S_LIVE], new=count)
+        refuse_jobs(options, held=state[lo.S_LIVE], new=count)
     if options.memory_bytes_max:
         more = sum(map(len, payloads)) + count * JOB_OVERHEAD_BYTES
         refuse_bytes(options, held=memory_bytes(store), new=more)
-    queues = store.queues
+        state[lo.S_KEPT_BYTES] = store.kept_bytes()
+    return admit_queue(store, name)
+
+
+def admit_queue(store: Store, name: str) -> Queue:
+    """Give the queue, made if it is new; raises `Full`."""
+    options, queues = store.options, store.queues
     known = queues.by_name.get(name)
     if known is not None:
         return known

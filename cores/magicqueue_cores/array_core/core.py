@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from magicqueue_cores import records
-from magicqueue_cores.array_core.admitting import admit
+from magicqueue_cores.array_core.admitting import admit, admit_queue
 from magicqueue_cores.array_core.check import check_store
 from magicqueue_cores.array_core.fates import Fates
 from magicqueue_cores.array_core.lines import recorded
@@ -24,10 +24,12 @@ from magicqueue_cores.array_core.views import (
     dead_ids,
     dead_page,
     delivery,
+    miss,
     pushed_record,
     sorted_out,
 )
 from magicqueue_cores.contract import (
+    TIME_MAX_MS,
     Capabilities,
     CoreOptions,
     CoreStats,
@@ -165,7 +167,7 @@ class ArrayCore:
         if source is None or self._words[source.at + lo.Q_PAUSED] or count < 1:
             return Delivery([], [], [], [], [], [])
         state, store = self._state, self._store
-        state[lo.R_LEASE] = until_ms = now_ms + lease_ms
+        state[lo.R_LEASE] = until_ms = min(now_ms + lease_ms, TIME_MAX_MS)
         index = store.session(session)
         slots = take(store, source, count, payload_bytes_max, index)
         pulled = delivery(store, slots)
@@ -201,7 +203,7 @@ class ArrayCore:
         outcomes = self._fates.judged(ids, attempts, delays_ms, now_ms)
         for (job_id, attempt, error), run_at_ms in zip(given, outcomes, strict=True):
             if run_at_ms == lo.NOT_ACTIVE or job_id in retried or job_id in dying:
-                self._miss(answer, job_id, attempt)
+                miss(self._store, answer, job_id, attempt)
                 answer.states.append(None)
             elif run_at_ms == lo.DIES:
                 dying[job_id] = error
@@ -220,7 +222,7 @@ class ArrayCore:
     ) -> Settled:
         """Let the leases of active jobs end `lease_ms` from now. O(log n)."""
         self.advance(now_ms)
-        until_ms = now_ms + lease_ms
+        until_ms = min(now_ms + lease_ms, TIME_MAX_MS)
         outcomes = self._store.judged(lo.V_HEARTBEAT, ids, attempts, until_ms)
         answer, done = sorted_out(ids, outcomes)
         if self._record and done:
@@ -238,7 +240,7 @@ class ArrayCore:
         held = self._store.judged(lo.V_JUDGE, ids, attempts, now_ms)
         for job_id, attempt, found in zip(ids, attempts or repeat(0), held, strict=False):
             if found == lo.NOT_ACTIVE or job_id in released:
-                self._miss(answer, job_id, attempt)
+                miss(self._store, answer, job_id, attempt)
             else:
                 released[job_id] = None
         if released:
@@ -263,12 +265,13 @@ class ArrayCore:
         if paused is was:
             return
         if known is None:
-            known = admit(self._store, queue, ())
+            known = admit_queue(self._store, queue)
         if self._record:
             self._record(records.Paused(queue, paused))
         self._words[known.at + lo.Q_PAUSED] = paused
         if not paused:
             self._fates.wake((known,))
+            self._queues.forget_unused(known)
 
     def drain(self, queue: str, now_ms: int) -> int:
         """Remove the ready and delayed jobs of a queue; gives how many. O(delayed)."""
@@ -281,6 +284,8 @@ class ArrayCore:
             ids = sorted(self._store.scratch_list(count))
             self._record(records.Removed(ids, "drained"))
         self._store.memory.trim_scratch(count)
+        if count:
+            self._queues.forget_unused(known)
         return count
 
     def dead(
@@ -370,24 +375,24 @@ class ArrayCore:
         memory = store.memory
         if memory.loaded is not lines or not memory.holds(start, stop):
             memory.load_lines(lines, start, stop)
+        if self._options.memory_bytes_max:
+            self._state[lo.S_KEPT_BYTES] = store.kept_bytes()
         ran = int(execute(self._flat, start - memory.loaded_start, size, index, now_ms))
         if ran >> 32 == size:
             memory.loaded = None
-        state = self._state
-        if self._record and state[lo.S_EVENTS]:
-            for record in recorded(store):
-                self._record(record)
-        if state[lo.S_NOTES]:
-            store.take_notes()
+        self._report()
         reply_bytes = ran & 0xFFFFFFFF
         return ran >> 32, bytes(view[lo.OUTPUT_B : lo.OUTPUT_B + reply_bytes])
+
+    def _report(self) -> None:
+        """Say what kernels did that ran lines."""
+        state = self._state
+        if self._record and state[lo.S_EVENTS]:
+            for record in recorded(self._store):
+                self._record(record)
+        if state[lo.S_NOTES]:
+            self._store.take_notes()
 
     def check(self) -> None:
         """Verify every invariant: AssertionError names the first broken. O(n)."""
         check_store(self._store)
-
-    def _miss(self, answer: Settled, job_id: int, attempt: int) -> None:
-        answer.missing.append(job_id)
-        slot = self._store.find(job_id)
-        if slot and 0 < attempt < self._store.field(slot, lo.JH_ATTEMPTS):
-            answer.stale.append(job_id)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from magicqueue_cores import records
 from magicqueue_cores.array_core import outcomes
+from magicqueue_cores.array_core.outcomes import judged_again
 from magicqueue_cores.array_core.queues import Queue
 from magicqueue_cores.array_core.store import Store
 from magicqueue_cores.contract import NEVER_MS, OnReady, RecordSink
@@ -55,10 +56,8 @@ class Fates:
         """
         store = self._store
         outcomes = store.judged(lo.V_JUDGE, ids, attempts, now_ms)
-        if store.releases:
-            for row, job_id in enumerate(ids):
-                if outcomes[row] != lo.NOT_ACTIVE and job_id in store.releases:
-                    outcomes[row] = store.retry_at_ms(job_id, now_ms)
+        if store.counts:
+            outcomes = judged_again(store, ids, outcomes, now_ms)
         for row, delay_ms in enumerate(delays_ms or ()):
             if delay_ms is not None and outcomes[row] >= 0:
                 outcomes[row] = lo.DIES if delay_ms == NEVER_MS else now_ms + delay_ms
@@ -85,7 +84,7 @@ class Fates:
             if self._record:
                 self._record(records.Lost(back))
             self._wake_of(back)
-        errors = [store.errors.get(job_id) for job_id in dying]
+        errors = [store.error(job_id) for job_id in dying]
         self.bury(dying, "worker_lost", errors, now_ms)
 
     def release(self, ids: Sequence[int], run_at_ms: int) -> None:

@@ -7,9 +7,10 @@ they died, long payloads, leases to share) is seen to here, job by job.
 from collections.abc import Callable, Sequence
 
 from magicqueue_cores import records
+from magicqueue_cores.array_core.columns import clipped
 from magicqueue_cores.array_core.rows import write_rows
 from magicqueue_cores.array_core.store import Death, Store
-from magicqueue_cores.contract import CoreError, JobState
+from magicqueue_cores.contract import COUNT_MAX, CoreError, JobState
 from magicqueue_cores.kernels import job_columns as jc
 from magicqueue_cores.kernels import layout as lo
 
@@ -32,10 +33,11 @@ def export_jobs(store: Store, ids: Sequence[int]) -> records.Moved:
     if store.max_attempts:
         kept = store.max_attempts.get
         max_attempts = [kept(i) or n for i, n in zip(found, max_attempts, strict=True)]
-    failures = column(jc.FAILURES)
-    if store.releases:
-        given_back = store.releases.get
-        failures = [n - given_back(i, 0) for i, n in zip(found, failures, strict=True)]
+    failures, losses = column(jc.FAILURES), column(jc.LOST)
+    if store.counts:
+        heavy = {row: store.counts[i] for row, i in enumerate(found) if i in store.counts}
+        for row, counts in heavy.items():
+            failures[row], losses[row] = counts.failures, counts.lost
     deaths = [store.deaths.get(job_id) for job_id in found] if store.deaths else []
     nothing = [None] * count
     return records.Moved(
@@ -53,11 +55,11 @@ def export_jobs(store: Store, ids: Sequence[int]) -> records.Moved:
         sequences=column(jc.SEQUENCE),
         attempts=column(jc.ATTEMPTS),
         failures=failures,
-        losses=column(jc.LOST),
+        losses=losses,
         sessions=column(jc.SESSION),
         untils_ms=column(jc.UNTIL),
         died_ats_ms=[d.at_ms if d else 0 for d in deaths] if deaths else [0] * count,
-        errors=[store.errors.get(i) for i in found] if store.errors else nothing,
+        errors=[store.error(i) for i in found] if store.errors else nothing,
         reasons=[d.reason if d else None for d in deaths] if deaths else nothing,
     )
 
@@ -84,7 +86,7 @@ def replay_moved(store: Store, record: records.Moved) -> None:
     for job_id, slot, error in zip(record.ids, slots, record.errors, strict=True):
         if error is not None:
             store.set_error(job_id, slot, error)
-    _count_releases(store, record)
+    _keep_counts(store, record)
     if _ACTIVE in record.states:
         _lend(store, record, slots)
     if _DEAD in record.states:
@@ -111,7 +113,7 @@ def _write_columns(store: Store, record: records.Moved) -> None:
     for row, state in enumerate(flags):
         if state == _READY:
             flags[row] = lo.META_RETURNED if record.returned[row] else lo.META_MOVED
-    states = zip(record.attempts, record.states, strict=True)
+    states = zip(clipped(record.attempts, COUNT_MAX), record.states, strict=True)
     columns: dict[int, Sequence[int]] = {
         jc.BACK_ID: record.ids,
         jc.BACK_CREATED: record.created_ats_ms,
@@ -127,15 +129,28 @@ def _write_columns(store: Store, record: records.Moved) -> None:
         store.memory.write_column(behind + number * count, 1, count, column)
 
 
-def _count_releases(store: Store, record: records.Moved) -> None:
-    """A hand-out that is over and was neither a failure nor a loss was a release."""
-    outcomes = zip(
-        record.attempts, record.failures, record.losses, record.states, strict=True
+def _keep_counts(store: Store, record: records.Moved) -> None:
+    """Keep the counts of jobs whose records do not tell them: heavy ones, released ones.
+
+    A hand-out that is over and was neither a failure nor a loss was a release.
+    """
+    over = sum(record.attempts) - sum(state == _ACTIVE for state in record.states)
+    plain = over == sum(record.failures) + sum(record.losses)
+    light = max(record.losses) < lo.LOST_MAX and max(record.attempts) < lo.HEAVY_ATTEMPTS
+    if plain and light:
+        return
+    rows = zip(
+        record.ids,
+        record.attempts,
+        record.failures,
+        record.losses,
+        record.states,
+        strict=True,
     )
-    for row, (attempts, failures, losses, state) in enumerate(outcomes):
-        released = attempts - failures - losses - (state == _ACTIVE)
-        if released > 0:
-            store.count_release(record.ids[row], released)
+    for job_id, attempts, failures, lost, state in rows:
+        heavy = lost >= lo.LOST_MAX or attempts >= lo.HEAVY_ATTEMPTS
+        if heavy or attempts - (state == _ACTIVE) != failures + lost:
+            store.keep_counts(job_id, failures, lost)
 
 
 def _lend(store: Store, record: records.Moved, slots: list[int]) -> None:
@@ -160,7 +175,8 @@ def _bury(store: Store, record: records.Moved, slots: list[int]) -> None:
             store.mark(slots[row], lo.META_NOTED)
             store.deaths[job_id] = Death(reason, record.died_ats_ms[row])
             letters = dead.setdefault(record.queues[row], {})
-            letters[job_id] = len(record.payloads[row])
+            text = store.errors.get(job_id, b"")
+            letters[job_id] = len(record.payloads[row]) + len(text)
     for name, sizes in dead.items():
         store.queues.of(name).dead.put_in(
             sizes, lambda job_id: store.word(store.find(job_id), lo.J_SEQUENCE)

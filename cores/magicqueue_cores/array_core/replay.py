@@ -48,8 +48,10 @@ def replay_record(  # noqa: C901, PLR0912 - one flat case a record
             _expect(store, record, JobState.DEAD)
             outcomes.revive(store, ids, at_ms)
         case records.Paused(queue, paused):
-            at = store.queues.of(queue).at
-            store.memory.words[at + lo.Q_PAUSED] = paused
+            known = store.queues.of(queue)
+            store.memory.words[known.at + lo.Q_PAUSED] = paused
+            if not paused:
+                store.queues.forget_unused(known)
         case records.Moved():
             replay_moved(store, record)
         case records.Origin(last_id, sequence):
@@ -107,7 +109,9 @@ def _remove(store: Store, record: records.Removed) -> None:
         if held != count:
             raise CoreError(f"a record drains {count} jobs of {name!r}, which holds {held}")
     for name in counts:
-        store.act(lo.V_DRAIN, store.queues.by_name[name].number)
+        known = store.queues.by_name[name]
+        store.act(lo.V_DRAIN, known.number)
+        store.queues.forget_unused(known)
 
 
 def _expect(store: Store, record: Any, *states: JobState) -> None:

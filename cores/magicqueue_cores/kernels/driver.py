@@ -162,7 +162,7 @@ def _pull(w: Words, h: Words, b: Words, count: int, o: int) -> int:
     if nothing:
         o = write_null(b, o) if single else o
     else:
-        until = w[lo.R_NOW] + w[lo.R_LEASE]
+        until = min(w[lo.R_NOW] + w[lo.R_LEASE], lo.TIME_MAX_MS)
         lease = open_lease(w, w[lo.R_SESSION], until)
         taken = lend(w, h, queue, count, w[lo.S_REPLY_BYTES_MAX], lease)
         if w[lo.S_RECORDING] != 0:

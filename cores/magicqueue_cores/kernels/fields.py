@@ -12,6 +12,7 @@ import numpy as np
 
 from magicqueue_cores.kernels import layout as lo
 from magicqueue_cores.kernels.jit import Words, inlined, load8, lowest_byte, part
+from magicqueue_cores.kernels.names import hash_name
 from magicqueue_cores.kernels.scan import (
     HIGHS,
     ONES,
@@ -38,7 +39,6 @@ _U8: Final = np.uint64(8)
 _U16: Final = np.uint64(16)
 _U32: Final = np.uint64(32)
 _DIGITS_MAX: Final = 16
-_NAME_HASH: Final = np.uint64(0x9E3779B97F4A7C15)
 
 KEY_DATA: Final = np.uint64(int.from_bytes(b"data", "little"))
 KEY_PRIORITY: Final = np.uint64(int.from_bytes(b"priority", "little"))
@@ -168,22 +168,6 @@ def read_id(w: Words, b: Words, i: int) -> int:
 
 
 @part
-def hash_name(b: Words, start: int, size: int) -> int:
-    """A number for a queue's name; what lies behind the name may be anything."""
-    mixed = np.uint64(size)
-    at = start
-    while at < start + size:
-        x = load8(b, at)
-        rest = start + size - at
-        if rest < 8:
-            x &= (np.uint64(1) << np.uint64(8 * rest)) - np.uint64(1)
-        mixed = (mixed ^ x) * _NAME_HASH
-        mixed ^= mixed >> _U32
-        at += 8
-    return int(np.int64(mixed))
-
-
-@part
 def same_name(w: Words, b: Words, queue: int, start: int, size: int) -> bool:
     """Whether a queue is called so."""
     if w[lo.QUEUES_W + queue * lo.QUEUE_WORDS + lo.Q_NAME_BYTES] != size:
@@ -215,7 +199,7 @@ def read_queue(w: Words, h: Words, b: Words, i: int, last: int) -> int:
         lo.QUEUE_BUCKETS_H,
         lo.QUEUES_W,
         lo.QUEUE_WORDS,
-        hash_name(b, start, size),
+        hash_name(w, b, start, size),
     )
     if queue == 0 or not same_name(w, b, queue, start, size):
         return -1

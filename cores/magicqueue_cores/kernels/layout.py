@@ -148,7 +148,10 @@ S_MAX_ATTEMPTS: Final = 57
 S_BACKOFF: Final = 58
 S_OUTPUT_SOFT_MAX: Final = 59
 # What Python sets now and then.
-S_CLOCK_AHEAD: Final = 60
+S_CLOCK_AHEAD: Final = 62
+S_HASH_SEED: Final = 60
+S_KEPT_BYTES: Final = 61
+"""What Python keeps takes this; error texts that a line brings are added at once."""
 # The request being read, and where it is answered.
 R_COMMAND: Final = 64
 R_SEEN: Final = 65
@@ -247,8 +250,8 @@ META_RETURNED: Final = 32
 META_LARGE: Final = 64
 META_MOVED: Final = 128
 """Ready beside those that came back, but put there from a log and not by a loss."""
-META_RELEASED: Final = 256
-"""Python keeps how often this job was given back: these hand-outs are no failures."""
+META_COUNTED: Final = 256
+"""The job was given back once: Python counts its failures and losses, as of heavy jobs."""
 READY: Final = 0
 DELAYED: Final = 1
 ACTIVE: Final = 2
@@ -264,6 +267,10 @@ B_BACKOFF: Final = 3
 B_LOST_SHIFT: Final = 17
 B_BYTES_MASK: Final = (1 << B_LOST_SHIFT) - 1
 LOST_MAX: Final = (1 << 14) - 1
+"""A job lost so often, or delivered HEAVY_ATTEMPTS times, is *heavy*: Python counts its
+failures and losses on."""
+HEAVY_ATTEMPTS: Final = 1 << 30
+COUNT_MAX: Final = (1 << 31) - 1
 
 # A page of the id index: 64 jobs.
 PAGE_BITS: Final = 6
@@ -271,8 +278,10 @@ PAGE_MASK: Final = 63
 PAGE_WORDS: Final = 2
 PAGE_HALVES: Final = 4
 P_COUNT: Final = 3
+PAGE_BYTES: Final = 8 * PAGE_WORDS + 4 * (PAGE_MASK + 1) + 4
 
 # A lease: words.
+HEAP_ENTRY_BYTES: Final = 16
 LEASE_WORDS: Final = 8
 G_UNTIL: Final = 0
 G_SESSION: Final = 1
@@ -321,6 +330,8 @@ NOT_ACTIVE: Final = -2
 NOTE_WORDS: Final = 3
 NOTE_SETTLED: Final = 0
 NOTE_NO_ERROR: Final = -1
+NOTE_LOST: Final = -2
+NOTE_FAILED: Final = -3
 
 # Kinds of events.
 E_PUSHED: Final = 1
@@ -385,6 +396,7 @@ V_OLDEST: Final = 29
 V_ADD_QUEUE: Final = 30
 V_DROP_QUEUE: Final = 31
 V_FIRST: Final = 32
+V_MEMORY_BYTES: Final = 33
 
 ABSENT: Final = -(1 << 62)
 """An integer that was not given, or given as null."""

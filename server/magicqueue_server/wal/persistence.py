@@ -1,11 +1,11 @@
 """The log as the server sees it: a folder to open, a core to fill, and an orderly end."""
 
 import asyncio
-import secrets
 from collections.abc import Callable
 from pathlib import Path
 
 from magicqueue_cores.contract import Core
+from magicqueue_server.randomness import salt
 from magicqueue_server.wal.disk import Folder, Lock, SystemFolder
 from magicqueue_server.wal.journal import DiskFull, Journal
 from magicqueue_server.wal.log import Log
@@ -103,7 +103,7 @@ def begin_journal(
         found.segments,
         lsn=found.lsn,
         segment_bytes=segment_bytes,
-        salts=lambda: secrets.randbits(32),
+        salts=salt,
         now_ms=now_ms,
         warm=warm,
     )

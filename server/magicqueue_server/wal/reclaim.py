@@ -106,8 +106,7 @@ class Reclaimer:
         stats = self._core.stats(self._now_ms())
         assert not isinstance(stats, Pending), "a core that needs a log answers at once"
         jobs = stats.queued + stats.processing + stats.delayed + stats.dead
-        overhead = self._core.capabilities.job_overhead_bytes
-        return max(0, stats.memory_bytes - jobs * overhead) + jobs * JOB_BYTES
+        return stats.content_bytes + jobs * JOB_BYTES
 
     def _home_ids(self) -> Iterator[Sequence[int]]:
         """The ids whose home the oldest segment is, as they were pushed, then moved."""

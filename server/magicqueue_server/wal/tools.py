@@ -6,7 +6,6 @@ to where the log was whole when it looked, which is a log that opens.
 """
 
 import contextlib
-import secrets
 import shutil
 from collections import Counter
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ import msgspec
 
 from magicqueue_cores import make_core, records
 from magicqueue_cores.contract import CoreOptions
+from magicqueue_server.randomness import salt
 from magicqueue_server.wal import checksum
 from magicqueue_server.wal import format as fmt
 from magicqueue_server.wal.decode import BadRecord, decode
@@ -240,7 +240,7 @@ def _skip_ids(folder: SystemFolder, last_id: int) -> None:
             found.segments,
             lsn=found.lsn,
             segment_bytes=fmt.FRAMES_AT,
-            salts=lambda: secrets.randbits(32),
+            salts=salt,
             now_ms=lambda: found.last_ms,
         )
         journal.begin(last_id, found.sequence)
