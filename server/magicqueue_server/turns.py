@@ -87,17 +87,16 @@ class Turns:
     def in_round(self) -> Iterator[Session]:
         """Take out those who have a turn in this round, one after the other.
 
-        Whoever is put back meanwhile has another one, if there is time. One of those who
-        have had a turn has one in every round.
+        Whoever is put back meanwhile has another one, if there is time. One of those that
+        are new and one of the others has a turn in every round.
         """
         self.rounds += 1
         until_ns = self.now_ns() + ROUND_NS
-        while self._new and self.now_ns() < until_ns:
-            yield self._next(self._new)
-        while self._spent:
-            yield self._next(self._spent)
-            if self.now_ns() >= until_ns:
-                break
+        for line in (self._new, self._spent):
+            while line:
+                yield self._next(line)
+                if self.now_ns() >= until_ns:
+                    break
 
     def more_to_read(self) -> None:
         """Say that a socket may hold more than was just read of it."""

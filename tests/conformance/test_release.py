@@ -117,7 +117,7 @@ def test_large_payloads_and_errors_stay_with_a_released_job(core: Driver) -> Non
     job = core.job(1)
     assert (len(job.payload), job.error, job.failures) == (100_000, "once", 1)
     core.ack(*core.pull())
-    assert core.stats().memory_bytes == 0
+    assert core.stats().content_bytes == 0
 
 
 def test_a_failure_may_say_when_it_is_tried_again(core: Driver) -> None:

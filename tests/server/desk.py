@@ -13,6 +13,7 @@ import msgspec
 
 from later_core import LaterCore
 from magicqueue.wire.limits import Limits
+from magicqueue_cores.array_core import ArrayCore
 from magicqueue_cores.contract import Core, CoreOptions
 from magicqueue_cores.python_core import PythonCore
 from magicqueue_server.columns import JobDefaults
@@ -99,7 +100,7 @@ class Desk:
         self,
         seed: int | None = None,
         *,
-        core: type[PythonCore] = PythonCore,
+        core: type[PythonCore] | type[ArrayCore] = PythonCore,
         limits: Limits | None = None,
         defaults: JobDefaults | None = None,
         **options: int,
