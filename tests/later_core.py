@@ -83,6 +83,12 @@ class LaterCore:
     def advance(self, now_ms: int) -> None:
         self.inner.advance(now_ms)
 
+    def end_leases(self, until_ms: int, now_ms: int) -> None:
+        self.inner.end_leases(until_ms, now_ms)
+
+    def postpone_leases(self, by_ms: int, now_ms: int) -> None:
+        self.inner.postpone_leases(by_ms, now_ms)
+
     def watch(self, queue: str, *, watching: bool) -> None:
         self._ask(lambda: self.inner.watch(queue, watching=watching))
 

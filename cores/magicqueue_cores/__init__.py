@@ -6,7 +6,8 @@
 import importlib.util
 import logging
 
-from magicqueue_cores.contract import Core, CoreOptions, OnReady, RecordSink, WireDefaults
+from magicqueue_cores.contract import Core, CoreOptions, OnReady, RecordSink
+from magicqueue_cores.line_contract import WireDefaults
 
 __all__ = ["CORE_NAMES", "array_kernels", "make_core"]
 

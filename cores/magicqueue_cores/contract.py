@@ -12,8 +12,11 @@ Rules that hold for every verb:
 
 - **Batches.** Jobs travel as columns (one sequence a field), not as one object a job.
   In `NewJobs` a column may be one value that holds for the whole batch.
-- **Time first.** A verb that takes `now_ms` first lets everything happen that is due by
+- **Time first.** A verb that takes `now_ms` first lets all jobs mature that are due by
   then, as `advance` would, so an answer never depends on when a timer fired.
+- **Leases end when that is said.** A lease is over by `end_leases` and by nothing else, so
+  that whoever keeps the time can first read what had arrived: a heartbeat counts even if
+  it was read late. Until then the job is its worker's, whatever its lease says.
 - **All or nothing, or what it can.** `push` stores its batch whole or raises. The verbs
   on ids do what they can and say which ids they could not do.
 - **Records.** Each change is reported to the sink as a `records.Record`, in order, before
@@ -220,7 +223,19 @@ class Core(Protocol):
         ...
 
     def advance(self, now_ms: int) -> None:
-        """Let time pass: delayed jobs mature, leases end. O(log n) a job that moves."""
+        """Let time pass: delayed jobs that are due mature. O(log n) a job that moves."""
+        ...
+
+    def end_leases(self, until_ms: int, now_ms: int) -> None:
+        """Let all leases that end by `until_ms` be over: their jobs are lost, at `now_ms`.
+
+        until_ms: a moment, not after `now_ms`, up to which all that workers sent has been
+        read. O(log n) a job that moves.
+        """
+        ...
+
+    def postpone_leases(self, by_ms: int, now_ms: int) -> None:
+        """Let every lease end that much later: time passed that does not count. O(n)."""
         ...
 
     def watch(self, queue: str, *, watching: bool) -> None:
@@ -358,46 +373,4 @@ class Core(Protocol):
 
     def check(self) -> None:
         """Verify every invariant: AssertionError names the first broken. O(n)."""
-        ...
-
-
-class WireDefaults(msgspec.Struct, frozen=True, kw_only=True):
-    """What a `LineCore` is told of the protocol: the server's limits and defaults."""
-
-    line_bytes_max: int = 64 * 2**20
-    job_bytes_max: int = 2**20
-    push_jobs_max: int = 100_000
-    pull_jobs_max: int = 10_000
-    reply_payload_bytes_max: int = 16 * 2**20
-    reply_bytes_a_call: int = 2**20
-    """After this many bytes of replies `execute` gives way."""
-    error_chars_max: int = 4096
-    lease_ms: int = 300_000
-    max_attempts: int = 25
-    backoff_ms: int = 0
-
-
-class LineCore(Core, Protocol):
-    """A core that can also run command lines itself (`Capabilities.executes_lines`)."""
-
-    def execute(
-        self,
-        lines: bytes,
-        session: int,
-        now_ms: int,
-        start: int = 0,
-        stop: int | None = None,
-    ) -> tuple[int, bytes]:
-        """Run whole request lines, `lines[start:stop]`, from the first as far as it can.
-
-        Gives (consumed_bytes, replies). It stops *before* a line that is not for it: an
-        error of any kind, a rare option, a pull that would wait, a push to a watched
-        queue, or too many reply bytes. The caller takes that line through the verbs and
-        calls again for the rest; the bytes sent must be the same either way.
-
-        How long a call takes follows from how much it is given, so that is for the caller
-        to bound. A core that copies lines keeps what it copied until it is given other
-        lines: called again with the same object, a later `start` and the same `stop`, it
-        copies nothing, and a line that was not for it costs no copy of those behind it.
-        """
         ...

@@ -79,6 +79,12 @@ class Leases:
         ids.sort()
         return ids
 
+    def postpone(self, by_ms: int) -> None:
+        """Let all leases end that much later. O(n)."""
+        for _, _, lease in self._deadlines:
+            lease.until_ms += by_ms
+        self._deadlines = [(at_ms + by_ms, n, lease) for at_ms, n, lease in self._deadlines]
+
     def of_session(self, session: int) -> list[int]:
         """The jobs a session holds, by id."""
         leases = self.by_session.get(session, {})

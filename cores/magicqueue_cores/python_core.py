@@ -68,16 +68,17 @@ class PythonCore:
         self._record = record
         self._table = JobTable(options)
         self._fates = Fates(self._table, on_ready, record)
-        self._deadline_ms = NEVER_MS
+        self._due_ms = NEVER_MS
         self._bounded = bool(options.jobs_max or options.memory_bytes_max)
 
     @property
     def next_deadline_ms(self) -> int:
         """Nothing happens by itself before this (a lower bound), or NEVER_MS. O(1)."""
-        return self._deadline_ms
+        leases_ms = self._table.leases.next_ms
+        return min(self._due_ms, leases_ms)
 
     def advance(self, now_ms: int) -> None:
-        """Let time pass: delayed jobs mature, leases end. O(log n) a job that moves."""
+        """Let time pass: delayed jobs that are due mature. O(log n) a job that moves."""
         table = self._table
         if now_ms >= table.delayed.next_ms:
             ids = table.delayed.due(now_ms)
@@ -85,9 +86,24 @@ class PythonCore:
                 self._record(records.Matured(ids))
             table.mature(ids)
             self._fates.wake(table.jobs[job_id].queue for job_id in ids)
-        if now_ms >= table.leases.next_ms:
-            self._fates.lose(table.leases.due(now_ms), now_ms)
-        self._deadline_ms = min(table.delayed.next_ms, table.leases.next_ms)
+        self._due_ms = table.delayed.next_ms
+
+    def end_leases(self, until_ms: int, now_ms: int) -> None:
+        """Let all leases that end by `until_ms` be over: their jobs are lost."""
+        if now_ms >= self._due_ms:
+            self.advance(now_ms)
+        leases = self._table.leases
+        if until_ms >= leases.next_ms:
+            self._fates.lose(leases.due(until_ms), now_ms)
+
+    def postpone_leases(self, by_ms: int, now_ms: int) -> None:
+        """Let every lease end that much later. O(n)."""
+        if now_ms >= self._due_ms:
+            self.advance(now_ms)
+        if self._table.leases.by_session and by_ms:
+            if self._record:
+                self._record(records.Postponed(by_ms, now_ms))
+            self._table.leases.postpone(by_ms)
 
     def watch(self, queue: str, *, watching: bool) -> None:
         """Say whether somebody waits for jobs of `queue`, so that `on_ready` is called."""
@@ -101,7 +117,7 @@ class PythonCore:
 
     def push(self, queue: str, jobs: NewJobs, now_ms: int) -> int:
         """Store a batch; gives the first of its ids. Raises `Full`."""
-        if now_ms >= self._deadline_ms:
+        if now_ms >= self._due_ms:
             self.advance(now_ms)
         table = self._table
         first_id = table.last_id + 1
@@ -123,7 +139,7 @@ class PythonCore:
         if table.add(target, first_id, jobs, now_ms) and table.watched:
             self._fates.wake((target,))
         if jobs.run_ats_ms != now_ms:
-            self._deadline_ms = min(self._deadline_ms, table.delayed.next_ms)
+            self._due_ms = min(self._due_ms, table.delayed.next_ms)
         return first_id
 
     def pull(
@@ -136,7 +152,7 @@ class PythonCore:
         now_ms: int,
     ) -> Delivery:
         """Lease up to `count` ready jobs to `session`, in strict order."""
-        if now_ms >= self._deadline_ms:
+        if now_ms >= self._due_ms:
             self.advance(now_ms)
         table = self._table
         source = table.queues.get(queue)
@@ -148,15 +164,13 @@ class PythonCore:
             self._record(records.Leased(ids, session, until_ms))
         jobs = list(map(table.jobs.__getitem__, ids))
         table.lend(source, jobs, ids, session, until_ms)
-        if until_ms < self._deadline_ms:  # noqa: PLR1730 - a call costs a tenth of this verb
-            self._deadline_ms = until_ms
         return delivery(ids, jobs)
 
     def ack(
         self, ids: Sequence[int], attempts: Sequence[int] | None, now_ms: int
     ) -> Settled:
         """Settle active jobs as done. O(1) a job."""
-        if now_ms >= self._deadline_ms:
+        if now_ms >= self._due_ms:
             self.advance(now_ms)
         table = self._table
         answer = Settled([], [])
@@ -186,7 +200,7 @@ class PythonCore:
         delays_ms: Sequence[int | None] | None = None,
     ) -> Failed:
         """Settle active jobs as failed: each is retried after its wait, or dead."""
-        if now_ms >= self._deadline_ms:
+        if now_ms >= self._due_ms:
             self.advance(now_ms)
         answer = Failed([], [], [])
         retried: dict[int, tuple[str | None, int]] = {}
@@ -211,7 +225,7 @@ class PythonCore:
                 answer.states.append(JobState.DELAYED if later else JobState.READY)
         if retried:
             self._fates.retry(retried, now_ms)
-            self._deadline_ms = min(self._deadline_ms, self._table.delayed.next_ms)
+            self._due_ms = min(self._due_ms, self._table.delayed.next_ms)
         self._fates.bury(list(dying), "failed", list(dying.values()), now_ms)
         return answer
 
@@ -223,7 +237,7 @@ class PythonCore:
         now_ms: int,
     ) -> Settled:
         """Let the leases of active jobs end `lease_ms` from now."""
-        if now_ms >= self._deadline_ms:
+        if now_ms >= self._due_ms:
             self.advance(now_ms)
         answer = Settled([], [])
         extended: dict[int, None] = {}
@@ -237,14 +251,13 @@ class PythonCore:
             if self._record:
                 self._record(records.Extended(list(extended), until_ms))
             self._table.extend(extended, until_ms)
-            self._deadline_ms = min(self._deadline_ms, until_ms)
         return answer
 
     def release(
         self, ids: Sequence[int], attempts: Sequence[int] | None, delay_ms: int, now_ms: int
     ) -> Settled:
         """Give active jobs back unharmed: to their old place, or delayed."""
-        if now_ms >= self._deadline_ms:
+        if now_ms >= self._due_ms:
             self.advance(now_ms)
         table, answer = self._table, Settled([], [])
         released: dict[int, None] = {}
@@ -255,19 +268,19 @@ class PythonCore:
                 released[job_id] = None
         if released:
             self._fates.release(list(released), now_ms + delay_ms if delay_ms else 0)
-            self._deadline_ms = min(self._deadline_ms, table.delayed.next_ms)
+            self._due_ms = min(self._due_ms, table.delayed.next_ms)
         return answer
 
     def close_session(self, session: int, now_ms: int) -> None:
         """The session is gone: its jobs are lost and come back. 0 is nobody."""
-        if now_ms >= self._deadline_ms:
+        if now_ms >= self._due_ms:
             self.advance(now_ms)
         if session:
             self._fates.lose(self._table.leases.of_session(session), now_ms)
 
     def pause(self, queue: str, *, paused: bool, now_ms: int) -> None:
         """Stop or resume handing out jobs of a queue. Raises `Full` for a new name."""
-        if now_ms >= self._deadline_ms:
+        if now_ms >= self._due_ms:
             self.advance(now_ms)
         known = self._table.queues.get(queue)
         if paused is (known is not None and known.paused):
@@ -283,7 +296,7 @@ class PythonCore:
 
     def drain(self, queue: str, now_ms: int) -> int:
         """Remove the ready and delayed jobs of a queue; gives how many."""
-        if now_ms >= self._deadline_ms:
+        if now_ms >= self._due_ms:
             self.advance(now_ms)
         known = self._table.queues.get(queue)
         ids = self._table.drain(known) if known is not None else []
@@ -300,13 +313,13 @@ class PythonCore:
         now_ms: int,
     ) -> DeadPage:
         """List dead letters behind `after_id`; raises `NotFound` for a lost cursor."""
-        if now_ms >= self._deadline_ms:
+        if now_ms >= self._due_ms:
             self.advance(now_ms)
         return dead_page(self._table, queue, count, payload_bytes_max, after_id)
 
     def retry_dead(self, queue: str | None, job_id: int | None, now_ms: int) -> int:
         """Make one dead job, or all of a queue, ready anew: attempts start over."""
-        if now_ms >= self._deadline_ms:
+        if now_ms >= self._due_ms:
             self.advance(now_ms)
         ids = dead_ids(self._table, queue, job_id)
         if ids:
@@ -318,7 +331,7 @@ class PythonCore:
 
     def purge_dead(self, queue: str | None, job_id: int | None, now_ms: int) -> int:
         """Remove one dead job, or all of a queue; raises as `retry_dead`."""
-        if now_ms >= self._deadline_ms:
+        if now_ms >= self._due_ms:
             self.advance(now_ms)
         ids = dead_ids(self._table, queue, job_id)
         if ids:
@@ -329,20 +342,20 @@ class PythonCore:
 
     def job(self, job_id: int, now_ms: int) -> JobView | None:
         """Look one job up. O(1)."""
-        if now_ms >= self._deadline_ms:
+        if now_ms >= self._due_ms:
             self.advance(now_ms)
         job = self._table.jobs.get(job_id)
         return None if job is None else job_view(job_id, job)
 
     def stats(self, now_ms: int) -> CoreStats:
         """Totals over all queues. O(queues)."""
-        if now_ms >= self._deadline_ms:
+        if now_ms >= self._due_ms:
             self.advance(now_ms)
         return core_stats(self._table, now_ms)
 
     def queue_stats(self, queue: str, now_ms: int) -> QueueStats:
         """Counts of one queue, zeros if it is unknown. O(1) amortised."""
-        if now_ms >= self._deadline_ms:
+        if now_ms >= self._due_ms:
             self.advance(now_ms)
         known = self._table.queues.get(queue)
         return (
@@ -351,7 +364,7 @@ class PythonCore:
 
     def queues(self, now_ms: int) -> list[QueueStats]:
         """Counts of every known queue, by name. O(queues)."""
-        if now_ms >= self._deadline_ms:
+        if now_ms >= self._due_ms:
             self.advance(now_ms)
         known = sorted(self._table.queues.items())
         return [queue_stats(self._table, queue, now_ms) for _, queue in known]
@@ -364,13 +377,13 @@ class PythonCore:
         """Apply what happened once before. Raises CoreError if it cannot have."""
         table = self._table
         replay_record(table, record)
-        self._deadline_ms = min(table.delayed.next_ms, table.leases.next_ms)
+        self._due_ms = table.delayed.next_ms
 
     def check(self) -> None:
         """Verify every invariant: AssertionError names the first broken. O(n)."""
         check_table(self._table)
-        earliest = min(self._table.delayed.next_ms, self._table.leases.next_ms)
-        assert self._deadline_ms <= earliest, "the deadline is later than the next event"
+        earliest = self._table.delayed.next_ms
+        assert self._due_ms <= earliest, "the deadline is later than the next event"
 
     def _miss(self, answer: Settled, job_id: int, attempt: int) -> None:
         answer.missing.append(job_id)

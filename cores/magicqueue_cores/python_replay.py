@@ -27,6 +27,8 @@ def replay_record(  # noqa: C901, PLR0912 - one flat case a record
         case records.Extended(ids, until_ms):
             _jobs(table, record, JobState.ACTIVE)
             table.extend(ids, until_ms)
+        case records.Postponed(by_ms):
+            table.leases.postpone(by_ms)
         case records.Acked():
             _ack(table, record)
         case records.Failed(ids, errors, run_ats_ms, at_ms):

@@ -113,6 +113,13 @@ class Extended(msgspec.Struct, tag="extended", frozen=True):
     until_ms: int
 
 
+class Postponed(msgspec.Struct, tag="postponed", frozen=True):
+    """All leases end `by_ms` later: time had passed that did not count."""
+
+    by_ms: int
+    at_ms: int
+
+
 class Acked(msgspec.Struct, tag="acked", frozen=True):
     """Jobs are done."""
 
@@ -223,6 +230,7 @@ Record: TypeAlias = (
     | Matured
     | Leased
     | Extended
+    | Postponed
     | Acked
     | Failed
     | Lost

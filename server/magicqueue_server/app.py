@@ -1,10 +1,9 @@
 """The server as a whole: the order in which its parts start and stop.
 
-Start: core, engine, listener, sockets, signals; then it says where it listens. A timer
-follows the engine's next deadline. Stop, on SIGTERM or SIGINT: no new connections, blocked
-pulls answered, pushes refused; jobs under way may still be settled until none is left or
-the grace is over; then replies are sent out and connections closed. A second signal ends
-the process at once.
+Start: core, engine, listener, sockets, time, signals; then it says where it listens. Stop,
+on SIGTERM or SIGINT: no new connections, blocked pulls answered, pushes refused; jobs under
+way may still be settled until none is left or the grace is over; then replies are sent out
+and connections closed. A second signal ends the process at once.
 """
 
 import asyncio
@@ -23,7 +22,6 @@ from typing import Any, Final
 import msgspec
 
 from magicqueue_cores import make_core
-from magicqueue_cores.contract import NEVER_MS
 from magicqueue_cores.pending import Pending
 from magicqueue_server.clock import Clock, SystemClock
 from magicqueue_server.commands import ServerFacts
@@ -33,11 +31,11 @@ from magicqueue_server.listener import Listener
 from magicqueue_server.logs import event
 from magicqueue_server.safekeeping import CannotOpen, Safekeeping
 from magicqueue_server.session import Session
+from magicqueue_server.timekeeper import Timekeeper
 from magicqueue_server.turns import Turns
 
 _BACKLOG: Final = 4096
 _ACCEPTS_A_TURN: Final = 64
-_TIMER_MS_MAX: Final = 3_600_000
 _SOCKET_MODE: Final = 0o600
 _FLUSH_S: Final = 1.0
 _GRACE_POLL_S: Final = 0.01
@@ -80,8 +78,6 @@ class App:
     def __init__(self, config: Config, *, version: str, clock: Clock | None = None) -> None:
         self._config = config
         self._clock = clock or SystemClock()
-        self._timer: asyncio.TimerHandle | None = None
-        self._timer_ms = NEVER_MS
         self._complain_again_ms = 0
         self._stopped = asyncio.Event()
         self._servers: list[asyncio.Server] = []
@@ -107,7 +103,8 @@ class App:
         )
         self.turns = Turns(self._loop.call_soon)
         self._listener = Listener(self.engine, self._clock, config.bounds, self.turns)
-        self._listener.on_deadline_change = self._follow_deadline
+        self._time = Timekeeper(self._loop, self._clock, self.engine, self.turns)
+        self._listener.on_deadline_change = self._time.follow_deadline
         self.address = Address()
 
     async def serve(self, on_listening: Callable[["App"], None]) -> None:
@@ -116,7 +113,7 @@ class App:
         try:
             self._recover()
             await self._listen()
-            self.engine.advance(self._clock.now_ms())
+            self._time.start()
             for signal_number in (signal.SIGTERM, signal.SIGINT):
                 self._loop.add_signal_handler(signal_number, self._on_signal, signal_number)
             on_listening(self)
@@ -212,25 +209,7 @@ class App:
             self.engine.advance(self._clock.now_ms())
         else:
             self.engine.resume(session, self._clock.now_ms())
-        self._follow_deadline()
-
-    def _follow_deadline(self) -> None:
-        """Let the timer go off at the engine's next deadline, if that is sooner now."""
-        deadline_ms = self.engine.next_deadline_ms
-        if deadline_ms < self._timer_ms:
-            self._set_timer(deadline_ms)
-
-    def _set_timer(self, deadline_ms: int) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer_ms = deadline_ms
-        wait_ms = min(max(deadline_ms - self._clock.now_ms(), 0), _TIMER_MS_MAX)
-        self._timer = self._loop.call_later(wait_ms / 1000, self._on_timer)
-
-    def _on_timer(self) -> None:
-        self._timer, self._timer_ms = None, NEVER_MS
-        self.engine.advance(self._clock.now_ms())
-        self._follow_deadline()
+        self._time.follow_deadline()
 
     def _on_signal(self, signal_number: int) -> None:
         if self._stopped.is_set():
@@ -295,8 +274,7 @@ class App:
         for connection in list(self._listener.connections):
             connection.abort()
         await asyncio.sleep(0)
-        if self._timer is not None:
-            self._timer.cancel()
+        self._time.close()
         _remove_socket(self.address.path)
         await self._safekeeping.close()
 

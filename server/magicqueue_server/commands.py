@@ -93,6 +93,8 @@ class Commands:
         self._facts = facts
         self.stopping = False
         """Set when the server shuts down: jobs are no longer taken in."""
+        self.ahead_ms = 0
+        """By how much time is ahead of the wall clock, which requests and replies tell."""
         self.server_counts: Callable[[], dict[str, int]] = dict
         """Gives what STATS adds to the core's counts."""
         self.handlers: dict[type[Request], Handler] = {
@@ -125,7 +127,7 @@ class Commands:
         """PUSH."""
         self._refuse_if_stopping()
         queue = self.queue(request.queue)
-        jobs = new_job(request, self._limits, self._defaults, now_ms)
+        jobs = new_job(request, self._limits, self._defaults, now_ms, self.ahead_ms)
         answer = self._core.push(queue, jobs, now_ms)
         return map_answer(answer, lambda first: replies.pushed(first, request.rid))
 
@@ -136,7 +138,7 @@ class Commands:
         count = len(request.jobs)
         if not count:
             return replies.pushed_batch((), request.rid)
-        jobs = new_jobs(request.jobs, self._limits, self._defaults, now_ms)
+        jobs = new_jobs(request.jobs, self._limits, self._defaults, now_ms, self.ahead_ms)
         answer = self._core.push(queue, jobs, now_ms)
         return map_answer(
             answer,
@@ -239,7 +241,7 @@ class Commands:
                 raise NotFound(
                     f"there is no job {job_id}: it was never pushed, or is settled"
                 )
-            return replies.counted(request.rid, job=_detail(view))
+            return replies.counted(request.rid, job=_detail(view, self.ahead_ms))
 
         return map_answer(self._core.job(job_id, now_ms), reply)
 
@@ -263,7 +265,7 @@ class Commands:
         count = min(request.count or _DEAD_PAGE, self._limits.pull_jobs_max)
 
         def reply(page: DeadPage) -> bytes:
-            jobs = [_detail(view) for view in page.jobs]
+            jobs = [_detail(view, self.ahead_ms) for view in page.jobs]
             return replies.counted(request.rid, jobs=jobs, next=page.next_id)
 
         answer = self._core.dead(
@@ -358,21 +360,24 @@ def _dict(stats: CoreStats | QueueStats) -> dict[str, Any]:
     return msgspec.structs.asdict(stats)
 
 
-def _detail(view: JobView) -> replies.JobDetail:
+def _detail(view: JobView, ahead_ms: int) -> replies.JobDetail:
+    def wall_ms(at_ms: int | None) -> int | None:
+        return None if at_ms is None else at_ms - ahead_ms
+
     return replies.JobDetail(
         id=view.id,
         queue=view.queue,
         data=Raw(view.payload),
         priority=view.priority,
-        created_at=view.created_at_ms,
-        run_at=view.run_at_ms,
+        created_at=view.created_at_ms - ahead_ms,
+        run_at=view.run_at_ms - ahead_ms,
         attempts=view.attempts,
         state=view.state.name.lower(),
         failures=view.failures,
         lost=view.lost,
         max_attempts=view.max_attempts,
         error=view.error,
-        lease_until=view.lease_until_ms,
+        lease_until=wall_ms(view.lease_until_ms),
         reason=view.reason,
-        died_at=view.died_at_ms,
+        died_at=wall_ms(view.died_at_ms),
     )

@@ -12,7 +12,8 @@ from typing import Any, Final
 import msgspec
 
 from magicqueue.wire.limits import ERROR_CHARS_MAX, Limits
-from magicqueue_cores.contract import CoreOptions, WireDefaults
+from magicqueue_cores.contract import CoreOptions
+from magicqueue_cores.line_contract import WireDefaults
 from magicqueue_server.columns import JobDefaults
 from magicqueue_server.listener import Bounds
 from magicqueue_server.options import OPTIONS, Option

@@ -22,7 +22,8 @@ from typing import Final
 from magicqueue import errors
 from magicqueue.wire import replies
 from magicqueue.wire.limits import Limits
-from magicqueue_cores.contract import Core, LineCore
+from magicqueue_cores.contract import Core
+from magicqueue_cores.line_contract import LineCore
 from magicqueue_cores.pending import Pending
 from magicqueue_server.answers import Answers, refusal_of
 from magicqueue_server.columns import JobDefaults
@@ -122,10 +123,34 @@ class Engine:
         self._run_others()
 
     def advance(self, now_ms: int) -> None:
-        """Let time pass: jobs mature, leases end, blocked pulls time out."""
+        """Let time pass: jobs mature, blocked pulls time out."""
         self._tick(now_ms)
         self._pulls.time_out(self._now_ms)
         self._run_others()
+
+    def end_leases(self, until_ms: int, now_ms: int) -> None:
+        """Let leases that end by `until_ms` be over: all that came by then has been run."""
+        self._tick(now_ms)
+        self.core.end_leases(until_ms, self._now_ms)
+        if self._became_ready:
+            self._pulls.serve(self._now_ms)
+        self._run_others()
+
+    def postpone(self, by_ms: int, now_ms: int) -> None:
+        """Let leases and waiting pulls end later: by that much time that does not count."""
+        self._now_ms = max(now_ms, self._now_ms)
+        self.core.postpone_leases(by_ms, self._now_ms)
+        self._pulls.postpone(by_ms)
+        if self._started_ms is not None:
+            self._started_ms += by_ms
+        self.advance(now_ms)
+
+    def clock_ahead(self, ahead_ms: int) -> None:
+        """Be told by how much time is ahead of the wall clock, which requests are about."""
+        self._commands.ahead_ms = self._pulls.ahead_ms = ahead_ms
+        if self.core.capabilities.executes_lines:
+            line_core: LineCore = self.core  # type: ignore[assignment]  # it says it is one
+            line_core.clock_ahead_ms = ahead_ms
 
     def close(self, session: Session, now_ms: int) -> None:
         """End a session: its pull is forgotten and its jobs come back."""

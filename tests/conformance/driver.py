@@ -62,9 +62,10 @@ class Driver:
         )
 
     def tick(self, span_ms: int) -> None:
-        """Turn the clock forward, telling the core."""
+        """Turn the clock forward: what is due comes, and leases end."""
         self.now += span_ms
         self.core.advance(self.now)
+        self.core.end_leases(self.now, self.now)
         self.core.check()
 
     def push(

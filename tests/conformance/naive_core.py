@@ -39,10 +39,18 @@ class NaiveCore(NaiveJobs):
         due = [job for job in self.some(DELAYED) if job.view.run_at_ms <= now_ms]
         for job in sorted(due, key=lambda job: (job.view.run_at_ms, job.view.id)):
             self.make_ready(job)
-        over = [
-            job for job in self.some(ACTIVE) if (job.view.lease_until_ms or 0) <= now_ms
-        ]
+
+    def end_leases(self, until_ms: int, now_ms: int) -> None:
+        self.advance(now_ms)
+        active = self.some(ACTIVE)
+        over = [job for job in active if (job.view.lease_until_ms or 0) <= until_ms]
         self.lose(over, now_ms)
+
+    def postpone_leases(self, by_ms: int, now_ms: int) -> None:
+        self.advance(now_ms)
+        for job in self.some(ACTIVE):
+            assert job.view.lease_until_ms is not None
+            job.view.lease_until_ms += by_ms
 
     def lose(self, jobs: list[Job], now_ms: int) -> None:
         dying = []

@@ -76,10 +76,12 @@ class NaiveJobs:
     def count(self, job: Job, what: str) -> None:
         self.by_name[job.view.queue].counts[what] += 1
 
+    def due_ms(self) -> int:
+        return min([NEVER_MS, *(job.view.run_at_ms for job in self.some(DELAYED))])
+
     def earliest_ms(self) -> int:
-        delayed = [job.view.run_at_ms for job in self.some(DELAYED)]
         ends = [job.view.lease_until_ms or 0 for job in self.some(ACTIVE)]
-        return min([NEVER_MS, *delayed, *ends])
+        return min([self.due_ms(), *ends])
 
     def too_many_dead(self, queue: str) -> bool:
         dead = self.some(DEAD, queue)

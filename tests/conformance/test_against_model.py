@@ -95,7 +95,7 @@ class CoreMachine(RuleBasedStateMachine):
         """Same counts, jobs and deadline. Nothing here lets time pass."""
         core, now = self.driver.core, self.driver.now
         core.check()
-        if core.next_deadline_ms > now:
+        if self.model.due_ms() > now:
             for job_id in range(1, self.model.last_id + 2):
                 assert answered(core.job(job_id, now)) == self.model.job(job_id, now)
             assert answered(core.stats(now)) == self.model.stats(now)
@@ -176,11 +176,20 @@ class CoreMachine(RuleBasedStateMachine):
             last = [data.draw(st.lists(waits, min_size=len(ids), max_size=len(ids)))]
         self.both(verb, ids, attempts, *more[verb], self.driver.now, *last)
 
-    @rule(span_ms=SPANS_MS, seen=st.booleans())
-    def let_time_pass(self, span_ms: int, *, seen: bool) -> None:
-        self.driver.now += span_ms
-        if seen:
-            self.both("advance", self.driver.now)
+    @rule(
+        span_ms=SPANS_MS,
+        what=st.sampled_from(["unseen", "advance", "end", "end", "end late", "postpone"]),
+    )
+    def let_time_pass(self, span_ms: int, what: str) -> None:
+        before_ms = self.driver.now
+        self.driver.now = now_ms = before_ms + span_ms
+        if what == "advance":
+            self.both("advance", now_ms)
+        elif what == "postpone":
+            self.both("postpone_leases", span_ms, now_ms)
+        elif what != "unseen":
+            until_ms = before_ms if what == "end late" else now_ms
+            self.both("end_leases", until_ms, now_ms)
 
     @rule(
         what=st.sampled_from(

@@ -43,6 +43,7 @@ def eventful_life(core: Driver) -> None:
     core.release(*core.pull(3)[1:])
     core.release(*core.pull(2), delay_ms=40)
     core.fail(*core.pull(2), delays_ms=[NEVER_MS, 60])
+    core.core.postpone_leases(500, core.now)
     core.pause("other")
     core.pause("drained")
     core.pause("drained", paused=False)
@@ -58,7 +59,7 @@ def moves_of(record: records.Record) -> tuple[str, list[int]]:
         case records.Removed(ids=ids, cause=cause):
             causes = {"drained": "drain", "purged": "purge_dead", "dropped": "drop_dead"}
             return causes[cause], list(ids)
-        case records.Paused():
+        case records.Paused() | records.Postponed():
             return "", []
         case records.Moved() | records.Origin() | records.Restarted():
             raise AssertionError("no core reports that by itself")

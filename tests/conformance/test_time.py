@@ -23,9 +23,68 @@ def test_time_comes_first_in_every_verb(core: Driver) -> None:
     core.push(delay_ms=50)
     core.now += 50
     assert core.pull() == [1]
-    core.now += 1000
-    assert core.ack(1) == Settled([1], [])
-    assert core.state(1) is JobState.READY
+
+
+def test_a_lease_is_over_when_that_is_said_and_not_before(core: Driver) -> None:
+    """Whoever keeps the time reads first what had arrived: see `Core.end_leases`."""
+    core.push_many(4)
+    core.pull(4, lease_ms=50)
+    core.now += 60
+    assert core.core.next_deadline_ms == START_MS + 50
+    core.core.advance(core.now)
+    assert core.ack(1) == Settled([], [])
+    assert core.heartbeat(2, lease_ms=100) == Settled([], [])
+    assert core.state(3) is JobState.ACTIVE
+    core.core.end_leases(START_MS + 49, core.now)
+    assert core.stats().lost == 0
+    core.core.end_leases(START_MS + 50, core.now)
+    core.core.check()
+    assert [core.state(job_id) for job_id in (2, 3, 4)] == [
+        JobState.ACTIVE,
+        JobState.READY,
+        JobState.READY,
+    ]
+    assert core.core.next_deadline_ms == core.now + 100
+
+
+def test_a_lost_jobs_death_is_dated_when_it_is_said(core_name: str) -> None:
+    core = Driver(core_name, lost_max=1)
+    core.push()
+    core.pull()
+    core.close_session(1)
+    core.pull(lease_ms=50)
+    core.now += 70
+    core.core.end_leases(START_MS + 60, core.now)
+    assert core.job(1).died_at_ms == START_MS + 70
+
+
+def test_postponed_leases_end_that_much_later_and_in_their_order(core: Driver) -> None:
+    core.push_many(3)
+    for lease_ms in (300, 100, 200):
+        core.pull(lease_ms=lease_ms)
+    core.push(delay_ms=150)
+    core.core.postpone_leases(7_200_000, core.now)
+    core.core.check()
+    ends = [core.job(job_id).lease_until_ms for job_id in (1, 2, 3)]
+    assert ends == [START_MS + 7_200_000 + wait for wait in (300, 100, 200)]
+    core.tick(7_200_000)
+    assert core.state(4) is JobState.READY, "only leases are postponed"
+    assert core.core.next_deadline_ms == START_MS + 7_200_100
+    core.heartbeat(3, lease_ms=50)
+    core.tick(100)
+    states = [core.state(job_id) for job_id in (1, 2, 3)]
+    assert states == [JobState.ACTIVE, JobState.READY, JobState.READY]
+    for name in ("python", core.name):
+        again = core.replayed(name)
+        assert again.job(1) == core.job(1)
+
+
+def test_postponing_nothing_is_not_recorded(core: Driver) -> None:
+    core.push()
+    core.core.postpone_leases(1000, core.now)
+    core.pull()
+    core.core.postpone_leases(0, core.now)
+    assert len(core.records) == 2
 
 
 def test_a_delayed_job_never_hides_a_ready_one(core: Driver) -> None:

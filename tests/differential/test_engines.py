@@ -84,6 +84,7 @@ class History:
         self.now += self.rng.choice((0, 0, 1, 10, 60, 2000))
         for side in self.sides:
             side.engine.advance(self.now)
+            side.engine.end_leases(self.now, self.now)
 
     def reopen(self, number: int) -> None:
         for side in self.sides:

@@ -6,7 +6,8 @@ import msgspec
 
 from magicqueue.wire.limits import Limits
 from magicqueue_cores import make_core, records
-from magicqueue_cores.contract import Core, CoreOptions, WireDefaults
+from magicqueue_cores.contract import Core, CoreOptions
+from magicqueue_cores.line_contract import WireDefaults
 from magicqueue_server.columns import JobDefaults
 from magicqueue_server.commands import ServerFacts
 from magicqueue_server.engine import Engine

@@ -9,9 +9,10 @@ import pytest
 from conformance.driver import START_MS, answered, require_core
 from magicqueue_cores.array_core import ArrayCore
 from magicqueue_cores.array_core.memory import Memory
-from magicqueue_cores.contract import CoreOptions, NewJobs, WireDefaults
+from magicqueue_cores.contract import CoreOptions, NewJobs
 from magicqueue_cores.kernels import layout as lo
 from magicqueue_cores.kernels.entry import MODE
+from magicqueue_cores.line_contract import WireDefaults
 
 _TIMES = b'"created_at":%d,"run_at":%d' % (START_MS, START_MS)
 

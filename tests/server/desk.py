@@ -114,6 +114,7 @@ class Desk:
         """Turn the clock forward."""
         self.now += span_ms
         self.engine.advance(self.now)
+        self.engine.end_leases(self.now, self.now)
         self.settle()
 
     def settle(self) -> None:

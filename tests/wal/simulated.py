@@ -179,6 +179,7 @@ class Server:
         """Let time pass."""
         self.now += span_ms
         self.engine.advance(self.now)
+        self.engine.end_leases(self.now, self.now)
         self.pump()
         self.tasks.due(self.now)
 

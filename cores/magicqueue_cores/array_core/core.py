@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from magicqueue_cores import records
-from magicqueue_cores.admission import refuse_bytes, refuse_jobs, refuse_queues
+from magicqueue_cores.array_core.admitting import admit
 from magicqueue_cores.array_core.check import check_store
 from magicqueue_cores.array_core.fates import Fates
 from magicqueue_cores.array_core.lines import recorded
@@ -16,7 +16,6 @@ from magicqueue_cores.array_core.memory import refuse_options
 from magicqueue_cores.array_core.moves import export_jobs
 from magicqueue_cores.array_core.outcomes import remove_dead, revive
 from magicqueue_cores.array_core.pulling import take
-from magicqueue_cores.array_core.queues import Queue
 from magicqueue_cores.array_core.replay import replay_record
 from magicqueue_cores.array_core.rows import push
 from magicqueue_cores.array_core.store import JOB_OVERHEAD_BYTES, Store
@@ -25,7 +24,6 @@ from magicqueue_cores.array_core.views import (
     dead_ids,
     dead_page,
     delivery,
-    memory_bytes,
     pushed_record,
     sorted_out,
 )
@@ -36,7 +34,6 @@ from magicqueue_cores.contract import (
     DeadPage,
     Delivery,
     Failed,
-    Full,
     JobState,
     JobView,
     NewJobs,
@@ -44,10 +41,10 @@ from magicqueue_cores.contract import (
     QueueStats,
     RecordSink,
     Settled,
-    WireDefaults,
 )
 from magicqueue_cores.kernels import layout as lo
 from magicqueue_cores.kernels.entry import execute
+from magicqueue_cores.line_contract import WireDefaults
 
 _LINE_END: Final = 10
 _NO_LINES: Final = b"\n"
@@ -91,8 +88,17 @@ class ArrayCore:
         """Nothing happens by itself before this (a lower bound), or NEVER_MS. O(1)."""
         return self._state[lo.S_DEADLINE]
 
+    @property
+    def clock_ahead_ms(self) -> int:
+        """By how much time is ahead of the wall clock, which lines are about."""
+        return self._state[lo.S_CLOCK_AHEAD]
+
+    @clock_ahead_ms.setter
+    def clock_ahead_ms(self, ahead_ms: int) -> None:
+        self._state[lo.S_CLOCK_AHEAD] = ahead_ms
+
     def advance(self, now_ms: int) -> None:
-        """Let time pass: delayed jobs mature, leases end. O(log n) a job that moves."""
+        """Let time pass: delayed jobs that are due mature. O(log n) a job that moves."""
         if now_ms < self._state[lo.S_DEADLINE]:
             return
         store = self._store
@@ -101,9 +107,21 @@ class ArrayCore:
             if self._record:
                 self._record(records.Matured(matured))
             self._fates.wake(map(self._queues.numbered, dict.fromkeys(queues)))
-        ended = store.act(lo.V_DUE_LEASES, now_ms)
+
+    def end_leases(self, until_ms: int, now_ms: int) -> None:
+        """Let all leases that end by `until_ms` be over: their jobs are lost."""
+        self.advance(now_ms)
+        ended = self._store.act(lo.V_DUE_LEASES, until_ms)
         if ended:
-            self._fates.lose(sorted(store.scratch_list(ended)), now_ms)
+            self._fates.lose(sorted(self._store.scratch_list(ended)), now_ms)
+
+    def postpone_leases(self, by_ms: int, now_ms: int) -> None:
+        """Let every lease end that much later. O(n)."""
+        self.advance(now_ms)
+        if self._state[lo.S_LEASES] and by_ms:
+            if self._record:
+                self._record(records.Postponed(by_ms, now_ms))
+            self._store.act(lo.V_POSTPONE, by_ms)
 
     def watch(self, queue: str, *, watching: bool) -> None:
         """Say whether somebody waits for jobs of `queue`, so that `on_ready` is called."""
@@ -116,7 +134,7 @@ class ArrayCore:
         self.advance(now_ms)
         if not jobs.payloads:
             return self._state[lo.S_NEXT_ID]
-        target = self._admit(queue, jobs.payloads)
+        target = admit(self._store, queue, jobs.payloads)
         run_ats_ms = jobs.run_ats_ms
         if not isinstance(run_ats_ms, int):
             clipped = [max(now_ms, run_at_ms) for run_at_ms in run_ats_ms]
@@ -245,7 +263,7 @@ class ArrayCore:
         if paused is was:
             return
         if known is None:
-            known = self._admit(queue, ())
+            known = admit(self._store, queue, ())
         if self._record:
             self._record(records.Paused(queue, paused))
         self._words[known.at + lo.Q_PAUSED] = paused
@@ -367,25 +385,6 @@ class ArrayCore:
     def check(self) -> None:
         """Verify every invariant: AssertionError names the first broken. O(n)."""
         check_store(self._store)
-
-    def _admit(self, name: str, payloads: Sequence[bytes]) -> Queue:
-        """The queue that new jobs may go to; raises `Full`."""
-        options, state, count = self._options, self._state, len(payloads)
-        if options.jobs_max:
-            refuse_jobs(options, held=state[lo.S_LIVE], new=count)
-        if options.memory_bytes_max:
-            more = sum(map(len, payloads)) + count * JOB_OVERHEAD_BYTES
-            refuse_bytes(options, held=memory_bytes(self._store), new=more)
-        queues = self._queues
-        known = queues.by_name.get(name)
-        if known is not None:
-            return known
-        if options.queues_max and len(queues.by_name) >= options.queues_max:
-            queues.forget_idle()
-            refuse_queues(options, held=len(queues.by_name), name=name)
-        if len(queues.by_name) >= lo.QUEUES_MAX:
-            raise Full(f"the array core holds at most {lo.QUEUES_MAX:,} queues")
-        return queues.of(name)
 
     def _miss(self, answer: Settled, job_id: int, attempt: int) -> None:
         answer.missing.append(job_id)

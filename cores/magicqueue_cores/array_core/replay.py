@@ -26,6 +26,8 @@ def replay_record(  # noqa: C901, PLR0912 - one flat case a record
         case records.Extended(ids, until_ms):
             _expect(store, record, JobState.ACTIVE)
             store.judged(lo.V_HEARTBEAT, ids, None, until_ms)
+        case records.Postponed(by_ms):
+            store.act(lo.V_POSTPONE, by_ms)
         case records.Acked():
             _ack(store, record)
         case records.Failed(ids, errors, run_ats_ms, at_ms):

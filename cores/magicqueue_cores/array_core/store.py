@@ -19,10 +19,10 @@ from magicqueue_cores.contract import (
     CoreOptions,
     JobState,
     JobView,
-    WireDefaults,
 )
 from magicqueue_cores.kernels import layout as lo
 from magicqueue_cores.kernels.entry import act
+from magicqueue_cores.line_contract import WireDefaults
 from magicqueue_cores.retry import retry_delay_ms
 
 JOB_OVERHEAD_BYTES: Final = 88

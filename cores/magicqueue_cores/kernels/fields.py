@@ -295,7 +295,7 @@ def read_job_field(w: Words, b: Words, row: int, key: np.uint64, i: int) -> int:
         w[lo.R_BIT] = BIT_RUN_AT
         i = read_integer(w, b, i, 0, lo.TIME_MAX_MS)
         if w[lo.R_INTEGER] != lo.ABSENT:
-            since = w[lo.R_NOW] if key == KEY_DELAY else 0
+            since = w[lo.R_NOW] if key == KEY_DELAY else w[lo.S_CLOCK_AHEAD]
             asked = min(since + w[lo.R_INTEGER], lo.TIME_MAX_MS)
             w[row + lo.X_RUN_AT] = max(asked, w[lo.R_NOW])
         return i

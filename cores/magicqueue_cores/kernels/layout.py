@@ -147,6 +147,8 @@ S_LEASE: Final = 56
 S_MAX_ATTEMPTS: Final = 57
 S_BACKOFF: Final = 58
 S_OUTPUT_SOFT_MAX: Final = 59
+# What Python sets now and then.
+S_CLOCK_AHEAD: Final = 60
 # The request being read, and where it is answered.
 R_COMMAND: Final = 64
 R_SEEN: Final = 65
@@ -369,19 +371,20 @@ V_LEASE_MANY: Final = 15
 V_SETTLE_MANY: Final = 16
 V_TAKE_DELAYED_MANY: Final = 17
 V_RELEASE_MANY: Final = 18
-V_RESTORE: Final = 19
-V_REBUILD_DELAYED: Final = 20
-V_LEND: Final = 21
-V_MATURE_MANY: Final = 22
-V_FAIL_FOR_GOOD_MANY: Final = 23
-V_LOSE_FOR_GOOD_MANY: Final = 24
-V_REVIVE_MANY: Final = 25
-V_REMOVE_MANY: Final = 26
-V_DRAIN: Final = 27
-V_OLDEST: Final = 28
-V_ADD_QUEUE: Final = 29
-V_DROP_QUEUE: Final = 30
-V_FIRST: Final = 31
+V_POSTPONE: Final = 19
+V_RESTORE: Final = 20
+V_REBUILD_DELAYED: Final = 21
+V_LEND: Final = 22
+V_MATURE_MANY: Final = 23
+V_FAIL_FOR_GOOD_MANY: Final = 24
+V_LOSE_FOR_GOOD_MANY: Final = 25
+V_REVIVE_MANY: Final = 26
+V_REMOVE_MANY: Final = 27
+V_DRAIN: Final = 28
+V_OLDEST: Final = 29
+V_ADD_QUEUE: Final = 30
+V_DROP_QUEUE: Final = 31
+V_FIRST: Final = 32
 
 ABSENT: Final = -(1 << 62)
 """An integer that was not given, or given as null."""

@@ -60,6 +60,7 @@ from magicqueue_cores.kernels.tables import (
 from magicqueue_cores.kernels.timers import (
     drop_first_delayed,
     open_lease,
+    postpone_leases,
     rebuild_delayed,
     set_deadline,
 )
@@ -330,6 +331,8 @@ def act(memory: Memory, verb: int, one: int, two: int, three: int) -> int:
         result = _lend(w, h, one, two)
     elif verb == lo.V_REBUILD_DELAYED:
         result = rebuild_delayed(w, one)
+    elif verb == lo.V_POSTPONE:
+        result = postpone_leases(w, one)
     elif verb == lo.V_RESTORE:
         result = restore_many(w, h, b, one)
     elif verb >= lo.V_LOSE_MANY:

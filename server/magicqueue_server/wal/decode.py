@@ -207,6 +207,11 @@ def _released(data: memoryview, _flags: int, _text: int, count: int) -> records.
     return records.Released(ids, run_at_ms)
 
 
+def _postponed(data: memoryview, _flags: int, _text: int, _count: int) -> Any:
+    by_ms, at_ms, _, _ = _start(data, 0)
+    return records.Postponed(by_ms, at_ms)
+
+
 def _moved(data: memoryview, _flags: int, _text: int, count: int) -> records.Moved:
     name_count, blob_bytes = enc.PAIR.unpack_from(data, _HEAD_BYTES)
     reader = _Reader(data, _PAIR_AT)
@@ -240,4 +245,5 @@ _DECODERS: Final[dict[int, Callable[[memoryview, int, int, int], records.Record]
     11: _paused,
     12: _moved,
     13: _released,
+    14: _postponed,
 }

@@ -50,7 +50,7 @@ the newest: `tests/wal/golden_log.py` says how to add it. A reader refuses a new
 and touches nothing. New record kinds are a new version too, since an old reader would not
 know them.
 
-Version 2 has one more kind of record than version 1, `Released`.
+Version 2 has two more kinds of records than version 1, `Released` and `Postponed`.
 """
 
 import struct

@@ -46,7 +46,13 @@ RETRY_MS: Final = 500
 IDLE_MS: Final = 50
 
 _SPANNED: Final = (records.Matured, records.Failed, records.Revived, records.Died)
-_FREE: Final = (records.Leased, records.Matured, records.Lost, records.Extended)
+_FREE: Final = (
+    records.Leased,
+    records.Matured,
+    records.Lost,
+    records.Extended,
+    records.Postponed,
+)
 """Records that promise nothing to anybody."""
 
 _log = logging.getLogger("magicqueue.wal")

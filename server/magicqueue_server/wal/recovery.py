@@ -143,6 +143,8 @@ class Replay:
             found.paused.pop(record.queue, None)
             if record.paused:
                 found.paused[record.queue] = self._number
+        elif isinstance(record, records.Postponed):
+            self._note(record)  # it is about whoever is here, as at the time
         else:
             known: Any = record
             self._note(known)
