@@ -198,8 +198,6 @@ class Promises:
                 self.history.end(settle, ids=(), attempts=())
 
         request = {"cmd": "ACKB", "ids": items} if done else {"cmd": "FAILB", "jobs": items}
-        if not done and self.rng.random() < 0.5:
-            request = {"cmd": "RELEASE", "ids": items}
         self._begin(talker, settle, request, heard)
 
     def pause(self, talker: Talker, queue: str) -> None:
