@@ -1,5 +1,6 @@
 """Where the server listens, and what it says when it cannot."""
 
+import asyncio
 import socket
 import stat
 from collections.abc import Callable
@@ -9,7 +10,8 @@ from typing import TypeAlias
 import pytest
 
 from magicqueue_server.app import App, StartError
-from server.running import Peer, with_server
+from magicqueue_server.loop import loop_factory
+from server.running import Peer, alone, with_server
 
 Run: TypeAlias = Callable[..., None]
 PING = b'{"cmd":"PING"}'
@@ -108,3 +110,32 @@ def test_a_host_that_is_not_there_is_said_so(run: Run) -> None:
         run(_nothing, host="no-such-host.invalid")
     with pytest.raises(StartError, match="cannot listen on 192"):
         run(_nothing, host="192.0.2.1")
+
+
+@pytest.mark.parametrize("where", ["tcp", "unix"])
+def test_connections_over_the_bound_are_told_and_closed(where: str, tmp_path: Path) -> None:
+    """With a control: whoever came before is served, and a place that is free is given."""
+
+    async def scenario(app: App) -> None:
+        first, second = await Peer.connect(app), await Peer.connect(app)
+        assert (await first.ask(PING))["pong"]
+        assert (await second.ask(PING))["pong"]
+        third = await Peer.connect(app)
+        refused = await third.send(PUSH).reply()
+        assert refused["code"] == "FULL"
+        assert "max_connections" in refused["error"]
+        assert await third.line() == b""
+        await third.close()
+        await second.close()
+        await alone(first)
+        fourth = await Peer.connect(app)
+        assert (await fourth.ask(b'{"cmd":"STATS"}'))["pushed"] == 0
+        await fourth.close()
+        await first.close()
+
+    options = {"unix_socket": str(tmp_path / "mq.sock")} if where == "unix" else {}
+    for loop in ("asyncio", "uvloop"):
+        with asyncio.Runner(loop_factory=loop_factory(loop)) as runner:
+            runner.run(
+                with_server(scenario, {"core": "python", "max_connections": "2", **options})
+            )
