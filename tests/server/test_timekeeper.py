@@ -44,7 +44,7 @@ class World:
         for _ in range(2):
             self.side.open(START_MS)
         loop: Any = self
-        turns = Turns(self._soon.append, self)
+        turns = Turns(lambda call: self._soon.append(call), self)
         self.keeper = Timekeeper(loop, self, self.side.engine, turns)
         self.keeper.start()
 
