@@ -14,7 +14,6 @@ import logging
 import os
 import signal
 import socket
-import stat
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -33,17 +32,19 @@ from magicqueue_server.listener import Listener
 from magicqueue_server.logs import event
 from magicqueue_server.safekeeping import CannotOpen, Safekeeping
 from magicqueue_server.session import Session
+from magicqueue_server.unix_socket import CannotBind, UnixSocket
 
 _BACKLOG: Final = 4096
 _ACCEPTS_A_TURN: Final = 64
 _TIMER_MS_MAX: Final = 3_600_000
-_SOCKET_MODE: Final = 0o600
 _FLUSH_S: Final = 1.0
 _GRACE_POLL_S: Final = 0.01
-_PROBE_S: Final = 1.0
 _COMPLAINT_MS: Final = 5_000
 _NO_MORE_FILES: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _LOOPBACK: Final = ("127.", "::1", "localhost")
+_ANY_IPV4: Final = "0.0.0.0"  # noqa: S104 - what the user asked for
+_ANY_IPV6: Final = "::"
+_PORT_TRIES: Final = 20
 
 _log = logging.getLogger("magicqueue")
 
@@ -52,6 +53,10 @@ class StartError(Exception):
     """The server cannot start; the text says why and what to do."""
 
     exit_code = 1
+
+
+class PortInUse(StartError):
+    """Somebody else listens at the port."""
 
 
 class DiskFailed(Exception):
@@ -84,6 +89,7 @@ class App:
         self._complain_again_ms = 0
         self._stopped = asyncio.Event()
         self._servers: list[asyncio.Server] = []
+        self._unix: UnixSocket | None = None
         self._loop = asyncio.get_running_loop()
         try:
             self._safekeeping = Safekeeping(config, self._clock, self.stop)
@@ -137,14 +143,41 @@ class App:
         self.engine.begin_after(session_id)
 
     async def _listen(self) -> None:
-        path = self._config.socket_path(Path(tempfile.gettempdir()))
+        path = self._socket_path()
         if path is not None:
-            self._servers.append(await self._listen_unix(path))
+            await self._listen_unix(path)
             self.address = Address(path=path)
             return
         host, port = self._config["host"], self._config["port"]
+        addresses = await self._resolve(host)
         bound: list[tuple[str, int]] = []
-        for family, address in await self._resolve(host):
+        for tries_left in reversed(range(_PORT_TRIES)):
+            try:
+                bound = await self._listen_on_all(addresses, port)
+                break
+            except PortInUse:
+                # A port that the system chose for one address may be taken on another.
+                if port or not tries_left or not self._servers:
+                    raise
+                self._close_servers()
+        if not bound:
+            raise StartError(f"cannot listen on {host}: none of its addresses can be used")
+        self.address = Address(tcp=tuple(bound))
+
+    def _socket_path(self) -> Path | None:
+        try:
+            return self._config.socket_path(tempfile.gettempdir)
+        except FileNotFoundError as error:
+            raise StartError(
+                f"no place for magic-queue.sock in a temp folder: {error.strerror};"
+                " set TMPDIR, or give --unix-socket a path"
+            ) from None
+
+    async def _listen_on_all(
+        self, addresses: list[tuple[int, str]], port: int
+    ) -> list[tuple[str, int]]:
+        bound: list[tuple[str, int]] = []
+        for family, address in addresses:
             server = await self._listen_tcp(family, address, port)
             if server is None:
                 continue
@@ -152,20 +185,23 @@ class App:
             name = server.sockets[0].getsockname()
             bound.append((name[0], name[1]))
             port = name[1]
-        if not bound:
-            raise StartError(f"cannot listen on {host}: none of its addresses can be used")
-        self.address = Address(tcp=tuple(bound))
+        return bound
 
     async def _resolve(self, host: str) -> list[tuple[int, str]]:
+        """Give the addresses of a host; an empty one and `::` are all of both families."""
+        if not host:
+            return [(socket.AF_INET, _ANY_IPV4), (socket.AF_INET6, _ANY_IPV6)]
         try:
             found = await self._loop.getaddrinfo(
-                host or None, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+                host, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
             )
         except OSError as error:
             raise StartError(f"cannot listen on {host!r}: {error.strerror}") from None
         addresses: list[tuple[int, str]] = [(int(f), str(name[0])) for f, *_, name in found]
         if host == "localhost":
             addresses += [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")]
+        elif (socket.AF_INET6, _ANY_IPV6) in addresses:
+            addresses.append((socket.AF_INET, _ANY_IPV4))
         return sorted(set(addresses))
 
     async def _listen_tcp(
@@ -177,7 +213,7 @@ class App:
             )
         except OSError as error:
             if error.errno == errno.EADDRINUSE or "already in use" in str(error):
-                raise StartError(
+                raise PortInUse(
                     f"port {port} of {address} is in use: another server may be running;"
                     " stop it, or choose another --port"
                 ) from None
@@ -188,19 +224,23 @@ class App:
         _deepen_queue(server)
         return server
 
-    async def _listen_unix(self, path: Path) -> asyncio.Server:
-        _clear_stale_socket(path)
-        old_mask = os.umask(0o777 & ~_SOCKET_MODE)
+    async def _listen_unix(self, path: Path) -> None:
         try:
-            server = await self._loop.create_unix_server(
-                self._listener, str(path), backlog=_ACCEPTS_A_TURN
-            )
-        except OSError as error:
-            raise StartError(f"cannot listen on {path}: {error}") from None
-        finally:
-            os.umask(old_mask)
+            self._unix = UnixSocket(path, _ACCEPTS_A_TURN)
+        except CannotBind as error:
+            raise StartError(str(error)) from None
+        server = await self._loop.create_unix_server(
+            self._listener, sock=self._unix.sock, backlog=_ACCEPTS_A_TURN
+        )
         _deepen_queue(server)
-        return server
+        self._servers.append(server)
+
+    def _close_servers(self) -> None:
+        """Accept no more; the socket's file goes first, while it surely is our own."""
+        if self._unix is not None:
+            self._unix.remove_file()
+        while self._servers:
+            self._servers.pop().close()
 
     def _wake(self, session: Session | None) -> None:
         self._loop.call_soon(self._resume, session)
@@ -232,7 +272,8 @@ class App:
 
     def _on_signal(self, signal_number: int) -> None:
         if self._stopped.is_set():
-            _remove_socket(self.address.path)
+            if self._unix is not None:
+                self._unix.remove_file()
             os._exit(128 + signal_number)
         event(_log, logging.INFO, "stopping", signal=signal.Signals(signal_number).name)
         self._stopped.set()
@@ -256,8 +297,7 @@ class App:
             )
 
     async def _shut_down(self) -> None:
-        for server in self._servers:
-            server.close()
+        self._close_servers()
         self.engine.stop(self._clock.now_ms())
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._config["shutdown_grace"] / 1000):
@@ -288,14 +328,12 @@ class App:
         return stats.processing > 0
 
     async def _close(self) -> None:
-        for server in self._servers:
-            server.close()
+        self._close_servers()
         for connection in list(self._listener.connections):
             connection.abort()
         await asyncio.sleep(0)
         if self._timer is not None:
             self._timer.cancel()
-        _remove_socket(self.address.path)
         await self._safekeeping.close()
 
 
@@ -319,45 +357,3 @@ def _deepen_queue(server: asyncio.Server) -> None:
 def is_loopback(address: Address) -> bool:
     """Whether nobody outside this machine can reach the server."""
     return address.path is not None or all(h.startswith(_LOOPBACK) for h, _ in address.tcp)
-
-
-def _clear_stale_socket(path: Path) -> None:
-    """Remove a socket file that a server left behind; raises StartError for others."""
-    try:
-        mode = path.lstat().st_mode
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise StartError(f"cannot listen on {path}: {error.strerror}") from None
-    if not stat.S_ISSOCK(mode):
-        raise StartError(f"cannot listen on {path}: it exists and is no socket; remove it")
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.settimeout(_PROBE_S)
-        try:
-            probe.connect(str(path))
-        except ConnectionRefusedError:
-            _remove_stale(path)
-            return
-        except (TimeoutError, BlockingIOError):
-            pass
-        except OSError as error:
-            raise StartError(f"cannot listen on {path}: {error.strerror}") from None
-    raise StartError(
-        f"{path} is in use: another server is running; stop it, or choose another"
-        " --unix-socket"
-    )
-
-
-def _remove_stale(path: Path) -> None:
-    try:
-        path.unlink(missing_ok=True)
-    except OSError as error:
-        raise StartError(
-            f"cannot listen on {path}: an old socket file is there and cannot be"
-            f" removed: {error.strerror}"
-        ) from None
-
-
-def _remove_socket(path: Path | None) -> None:
-    if path is not None:
-        path.unlink(missing_ok=True)
