@@ -32,6 +32,7 @@ from magicqueue_cores.contract import (
     RecordSink,
     Settled,
 )
+from magicqueue_cores.dead_letters import DEATHS_SHOWN, OnDeath
 from magicqueue_cores.job_table import JobTable
 from magicqueue_cores.python_check import check_table
 from magicqueue_cores.python_job import JOB_OVERHEAD_BYTES, Queue
@@ -60,11 +61,12 @@ class PythonCore:
         *,
         on_ready: OnReady | None = None,
         record: RecordSink | None = None,
+        on_death: OnDeath | None = None,
     ) -> None:
         """Start empty."""
         self._options = options
         self._on_ready = on_ready
-        self._record = record
+        self._record, self._on_death = record, on_death
         self._table = JobTable(options)
         self._deadline_ms = NEVER_MS
         self._bounded = bool(options.jobs_max or options.memory_bytes_max)
@@ -377,9 +379,7 @@ class PythonCore:
                 self._record(records.Lost(back))
             self._table.lose(back)
             self._wake(jobs[job_id].queue for job_id in back)
-        histories = [jobs[job_id].history for job_id in dying]
-        errors = [history.error if history else None for history in histories]
-        self._bury(dying, "worker_lost", errors, now_ms)
+        self._bury(dying, "worker_lost", self._table.errors_of(dying), now_ms)
 
     def _bury(
         self, ids: Sequence[int], reason: str, errors: Sequence[str | None], now_ms: int
@@ -390,9 +390,10 @@ class PythonCore:
         if self._record:
             self._record(records.Died(ids, reason, errors, now_ms))
         table.bury(ids, reason, errors, now_ms)
-        for queue in dict.fromkeys([table.jobs[job_id].queue for job_id in ids]):
-            dropped = queue.dead.overflow()
-            if dropped:
-                if self._record:
-                    self._record(records.Removed(dropped, "dropped"))
-                table.remove_dead(dropped, dropped=True)
+        if self._on_death:
+            shown = [job_view(job_id, table.jobs[job_id]) for job_id in ids[:DEATHS_SHOWN]]
+            self._on_death(shown, len(ids))
+        for dropped in table.overflow(ids):
+            if self._record:
+                self._record(records.Removed(dropped, "dropped"))
+            table.remove_dead(dropped, dropped=True)

@@ -27,11 +27,12 @@ from magicqueue_cores.pending import Pending
 from magicqueue_server.clock import Clock, SystemClock
 from magicqueue_server.commands import ServerFacts
 from magicqueue_server.config import Config
-from magicqueue_server.engine import Engine
+from magicqueue_server.incidents import Incidents, TellingEngine
 from magicqueue_server.listener import Listener
 from magicqueue_server.logs import event
 from magicqueue_server.safekeeping import CannotOpen, Safekeeping
 from magicqueue_server.session import Session
+from magicqueue_server.trace import TracingEngine
 from magicqueue_server.unix_socket import CannotBind, UnixSocket
 
 _BACKLOG: Final = 4096
@@ -96,13 +97,17 @@ class App:
         except CannotOpen as error:
             raise _start_error(error) from None
         self.about_jobs = self._safekeeping.about_jobs
-        self.engine = Engine(
+        self._incidents = Incidents(self._loop)
+        tracing = logging.getLogger("magicqueue").isEnabledFor(logging.DEBUG)
+        make_engine = TracingEngine if tracing else TellingEngine
+        self.engine = make_engine(
             lambda on_ready: make_core(
                 config["core"],
                 config.core_options,
                 on_ready=on_ready,
                 wire=config.wire_defaults,
                 record=self._safekeeping.record,
+                on_death=self._incidents.died,
             ),
             config.limits,
             config.job_defaults,
@@ -110,19 +115,29 @@ class App:
             self._wake,
             self._safekeeping.log,
         )
+        self.engine.incidents = self._incidents
         self._listener = Listener(self.engine, self._clock, config.bounds)
         self._listener.on_deadline_change = self._follow_deadline
         self.address = Address()
 
-    async def serve(self, on_listening: Callable[["App"], None]) -> None:
-        """Listen, call `on_listening`, and run until stopped; raises StartError."""
+    async def serve(
+        self,
+        on_listening: Callable[["App"], None],
+        on_signals_handled: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Listen, call `on_listening`, and run until stopped; raises StartError.
+
+        on_signals_handled: called before that, once SIGTERM and SIGINT stop it in order.
+        """
         self._loop.set_exception_handler(self._on_loop_error)
         try:
             self._recover()
-            await self._listen()
-            self.engine.advance(self._clock.now_ms())
+            self._incidents.begin()
             for signal_number in (signal.SIGTERM, signal.SIGINT):
                 self._loop.add_signal_handler(signal_number, self._on_signal, signal_number)
+            on_signals_handled()
+            await self._listen()
+            self.engine.advance(self._clock.now_ms())
             on_listening(self)
             await self._stopped.wait()
             await self._shut_down()
@@ -313,6 +328,7 @@ class App:
                 await self._listener.all_gone()
         for connection in list(self._listener.connections):
             connection.abort()
+        self._incidents.end()
         event(_log, logging.INFO, "stopped", connections=len(connections))
 
     async def _jobs_under_way(self) -> bool:

@@ -161,6 +161,12 @@ def load(
     return Config(settings)
 
 
+def log_format(flags: Mapping[str, str | None], environ: Mapping[str, str]) -> str:
+    """Give the form for what is said before the settings are known."""
+    asked = flags.get("log_format") or environ.get("MAGICQUEUE_LOG_FORMAT")
+    return "json" if asked == "json" else "text"
+
+
 def _set_by_others(option: Option, text: str) -> bool:
     """Whether a variable's value was not meant for this option.
 
