@@ -134,7 +134,7 @@ def __getattr__(name: str) -> Any:
         )
 
         try:
-            value: Any = version("magicqueue")
+            value: Any = version("magicqueue-server")
         except PackageNotFoundError:
             value = "0+uninstalled"
     elif name in _HOME:

@@ -8,9 +8,17 @@ a page, retries each of its jobs and lists on behind the last one finds the plac
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Final
+from typing import Final, TypeAlias
 
-from magicqueue_cores.contract import NotFound
+from magicqueue_cores.contract import JobView, NotFound
+
+OnDeath: TypeAlias = Callable[[list[JobView], int], None]
+"""Called with the first of the jobs that died together, and with how many they are.
+
+It is called inside the verb, not in a replay, and must not call the core back.
+"""
+DEATHS_SHOWN: Final = 10
+"""How many of them it is shown."""
 
 _SPARE_TOMBSTONES: Final = 64
 _NO_BOUND: Final = 2**63

@@ -6,7 +6,7 @@ run that wrote it. A method is given ids that are in the state it needs; a repla
 that first.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import repeat
 
 from magicqueue_cores.contract import COUNT_MAX, CoreOptions, NewJobs
@@ -291,6 +291,18 @@ class JobTable:
             job.place = self._next_place()
             job.queue.dead.add(job_id, job.content_bytes)
             self.dead_count += 1
+
+    def errors_of(self, ids: Iterable[int]) -> list[str | None]:
+        """The last error of each job."""
+        histories = [self.jobs[job_id].history for job_id in ids]
+        return [history.error if history else None for history in histories]
+
+    def overflow(self, ids: Iterable[int]) -> Iterator[list[int]]:
+        """Dead letters that must go, of each queue of these jobs, which just died."""
+        for queue in dict.fromkeys([self.jobs[job_id].queue for job_id in ids]):
+            dropped = queue.dead.overflow()
+            if dropped:
+                yield dropped
 
     def revive(self, ids: Iterable[int], at_ms: int) -> None:
         """Dead jobs are ready anew, in this order."""

@@ -34,6 +34,7 @@ from magicqueue_cores.contract import (
     RecordSink,
     Settled,
 )
+from magicqueue_cores.dead_letters import OnDeath
 from magicqueue_cores.job_table import JobTable
 from magicqueue_cores.memory_tally import JOB_OVERHEAD_BYTES
 from magicqueue_cores.python_check import check_table
@@ -64,12 +65,13 @@ class PythonCore:
         *,
         on_ready: OnReady | None = None,
         record: RecordSink | None = None,
+        on_death: OnDeath | None = None,
     ) -> None:
         """Start empty."""
         self._options = options
         self._record = record
         self._table = JobTable(options)
-        self._fates = Fates(self._table, on_ready, record)
+        self._fates = Fates(self._table, on_ready, record, on_death)
         self._due_ms = NEVER_MS
         self._bounded = bool(options.jobs_max or options.memory_bytes_max)
 

@@ -7,20 +7,26 @@ from collections.abc import Iterable, Sequence
 
 from magicqueue_cores import records
 from magicqueue_cores.contract import OnReady, RecordSink
+from magicqueue_cores.dead_letters import DEATHS_SHOWN, OnDeath
 from magicqueue_cores.job_table import JobTable
 from magicqueue_cores.python_job import Queue
 from magicqueue_cores.python_views import job_view
 
 
 class Fates:
-    """Decides over the jobs of a table; `on_ready` and `record` as in the contract."""
+    """Decides over the jobs of a table; its callbacks are those of `make_core`."""
 
     def __init__(
-        self, table: JobTable, on_ready: OnReady | None, record: RecordSink | None
+        self,
+        table: JobTable,
+        on_ready: OnReady | None,
+        record: RecordSink | None,
+        on_death: OnDeath | None = None,
     ) -> None:
         self._table = table
         self._on_ready = on_ready
         self._record = record
+        self._on_death = on_death
 
     def wake(self, queues: Iterable[Queue]) -> None:
         """Say that watched queues may have jobs now, if they have."""
@@ -69,6 +75,9 @@ class Fates:
         if self._record:
             self._record(records.Died(ids, reason, errors, now_ms))
         table.bury(ids, reason, errors, now_ms)
+        if self._on_death:
+            shown = [job_view(job_id, table.jobs[job_id]) for job_id in ids[:DEATHS_SHOWN]]
+            self._on_death(shown, len(ids))
         for queue in dict.fromkeys([table.jobs[job_id].queue for job_id in ids]):
             dropped = queue.dead.overflow()
             if dropped:

@@ -22,7 +22,7 @@ from magicqueue.wire import replies
 from magicqueue_server.clock import Clock
 from magicqueue_server.logs import event
 
-_QUEUE: Final = 4096
+QUEUE: Final = 4096
 """So many clients may wait to be accepted."""
 _ACCEPTS_A_TURN: Final = 16
 _OPEN_FILES: Final = Path("/proc/self/fd")
@@ -43,19 +43,7 @@ def tcp_socket(family: int, address: str, port: int) -> socket.socket:
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         sock.bind((address, port))
-        sock.listen(_QUEUE)
-    except BaseException:
-        sock.close()
-        raise
-    return sock
-
-
-def unix_socket(path: Path) -> socket.socket:
-    """Listen on a path where no file is; raises OSError."""
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        sock.bind(str(path))
-        sock.listen(_QUEUE)
+        sock.listen(QUEUE)
     except BaseException:
         sock.close()
         raise

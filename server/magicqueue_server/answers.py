@@ -5,6 +5,7 @@ answer, and the session goes on unless its very first line was no request at all
 """
 
 import logging
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -32,6 +33,8 @@ class Answers:
         self, handlers: dict[type[Request], Handler], pulls: Pulls, host: Host
     ) -> None:
         self.guard: Guard | None = None
+        self.on_refusal: Callable[[Session, Exception], None] = lambda *_: None
+        """Called with each error that a request is refused with."""
         self._handlers = handlers
         self._pulls = pulls
         self._host = host
@@ -96,6 +99,7 @@ class Answers:
         self, session: Session, line: bytes, error: Exception, rid: msgspec.Raw
     ) -> bytes:
         """Give the reply for what a line raised, and hang up where the rules say so."""
+        self.on_refusal(session, error)
         refused = refusal_of(error)
         if isinstance(refused, errors.InternalError):
             _log.error("a request failed: %.200r", line, exc_info=error)

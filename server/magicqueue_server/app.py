@@ -8,12 +8,9 @@ and connections closed. A second signal ends the process at once.
 
 import asyncio
 import contextlib
-import errno
 import logging
 import os
 import signal
-import socket
-import stat
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -23,51 +20,30 @@ import msgspec
 
 from magicqueue_cores import make_core
 from magicqueue_cores.pending import Pending
-from magicqueue_server.acceptor import Acceptor, Places, tcp_socket, unix_socket
+from magicqueue_server.acceptor import Places
 from magicqueue_server.clock import Clock, SystemClock
 from magicqueue_server.commands import ServerFacts
 from magicqueue_server.config import Config
 from magicqueue_server.engine import Engine
+from magicqueue_server.incidents import Incidents
 from magicqueue_server.listener import Listener
+from magicqueue_server.listening import Address, Doors, StartError
 from magicqueue_server.logs import event
 from magicqueue_server.randomness import hash_seed
 from magicqueue_server.safekeeping import CannotOpen, Safekeeping
 from magicqueue_server.session import Session
 from magicqueue_server.timekeeper import Timekeeper
+from magicqueue_server.trace import TracingEngine
 from magicqueue_server.turns import Turns
 
-_SOCKET_MODE: Final = 0o600
 _FLUSH_S: Final = 1.0
 _GRACE_POLL_S: Final = 0.01
-_PROBE_S: Final = 1.0
-_LOOPBACK: Final = ("127.", "::1", "localhost")
 
 _log = logging.getLogger("magicqueue")
 
 
-class StartError(Exception):
-    """The server cannot start; the text says why and what to do."""
-
-    exit_code = 1
-
-
 class DiskFailed(Exception):
     """The server had to end, since its log could not be written."""
-
-
-class Address(msgspec.Struct, frozen=True):
-    """Where the server listens: TCP addresses, or the path of a Unix socket."""
-
-    tcp: tuple[tuple[str, int], ...] = ()
-    path: Path | None = None
-
-    def __str__(self) -> str:
-        if self.path is not None:
-            return f"unix:{self.path}"
-        return " and ".join(
-            f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-            for host, port in self.tcp
-        )
 
 
 class App:
@@ -77,21 +53,24 @@ class App:
         self._config = config
         self._clock = clock or SystemClock()
         self._stopped = asyncio.Event()
-        self._servers: list[Acceptor] = []
         self._loop = asyncio.get_running_loop()
         try:
             self._safekeeping = Safekeeping(config, self._clock, self.stop)
         except CannotOpen as error:
             raise _start_error(error) from None
         self.about_jobs = self._safekeeping.about_jobs
+        self._incidents = Incidents(self._loop)
         self.turns = Turns(self._loop.call_soon, self._clock)
-        self.engine = Engine(
+        tracing = logging.getLogger("magicqueue").isEnabledFor(logging.DEBUG)
+        make_engine = TracingEngine if tracing else Engine
+        self.engine = make_engine(
             lambda on_ready: make_core(
                 config["core"],
                 msgspec.structs.replace(config.core_options, hash_seed=hash_seed()),
                 on_ready=on_ready,
                 wire=config.wire_defaults,
                 record=self._safekeeping.record,
+                on_death=self._incidents.died,
             ),
             config.limits,
             config.job_defaults,
@@ -100,25 +79,36 @@ class App:
             self.turns,
             self._safekeeping.log,
         )
+        self.engine.tell_refusals(self._incidents.refused)
         self._listener = Listener(self.engine, self._clock, config.bounds, self.turns)
-        self._places = Places(
+        places = Places(
             config["max_connections"],
             lambda: len(self._listener.connections),
             self._clock,
         )
+        self._doors = Doors(self._listener, places)
         self._time = Timekeeper(self._loop, self._clock, self.engine, self.turns)
         self._listener.on_deadline_change = self._time.follow_deadline
         self.turns.after_round = self._time.follow_deadline
         self.address = Address()
 
-    async def serve(self, on_listening: Callable[["App"], None]) -> None:
-        """Listen, call `on_listening`, and run until stopped; raises StartError."""
+    async def serve(
+        self,
+        on_listening: Callable[["App"], None],
+        on_signals_handled: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Listen, call `on_listening`, and run until stopped; raises StartError.
+
+        on_signals_handled: called before that, once SIGTERM and SIGINT stop it in order.
+        """
         try:
             self._recover()
-            await self._listen()
-            self._time.start()
+            self._incidents.begin()
             for signal_number in (signal.SIGTERM, signal.SIGINT):
                 self._loop.add_signal_handler(signal_number, self._on_signal, signal_number)
+            on_signals_handled()
+            await self._listen()
+            self._time.start()
             on_listening(self)
             await self._stopped.wait()
             await self._shut_down()
@@ -139,61 +129,21 @@ class App:
         self.engine.begin_after(session_id)
 
     async def _listen(self) -> None:
-        path = self._config.socket_path(Path(tempfile.gettempdir()))
+        path = self._socket_path()
         if path is not None:
-            self._servers.append(self._listen_unix(path))
-            self.address = Address(path=path)
-            return
-        host, port = self._config["host"], self._config["port"]
-        bound: list[tuple[str, int]] = []
-        for family, address in await self._resolve(host):
-            server = self._listen_tcp(family, address, port)
-            if server is None:
-                continue
-            self._servers.append(server)
-            bound.append(server.name)
-            port = server.name[1]
-        if not bound:
-            raise StartError(f"cannot listen on {host}: none of its addresses can be used")
-        self.address = Address(tcp=tuple(bound))
+            self.address = self._doors.open_unix(path)
+        else:
+            host, port = self._config["host"], self._config["port"]
+            self.address = await self._doors.open_tcp(host, port)
 
-    async def _resolve(self, host: str) -> list[tuple[int, str]]:
+    def _socket_path(self) -> Path | None:
         try:
-            found = await self._loop.getaddrinfo(
-                host or None, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-            )
-        except OSError as error:
-            raise StartError(f"cannot listen on {host!r}: {error.strerror}") from None
-        addresses: list[tuple[int, str]] = [(int(f), str(name[0])) for f, *_, name in found]
-        if host == "localhost":
-            addresses += [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")]
-        return sorted(set(addresses))
-
-    def _listen_tcp(self, family: int, address: str, port: int) -> Acceptor | None:
-        try:
-            sock = tcp_socket(family, address, port)
-        except OSError as error:
-            if error.errno == errno.EADDRINUSE:
-                raise StartError(
-                    f"port {port} of {address} is in use: another server may be running;"
-                    " stop it, or choose another --port"
-                ) from None
-            if family == socket.AF_INET6:
-                event(_log, logging.WARNING, "no IPv6", address=address, why=error)
-                return None
-            raise StartError(f"cannot listen on {address}:{port}: {error}") from None
-        return Acceptor(sock, self._listener, self._places)
-
-    def _listen_unix(self, path: Path) -> Acceptor:
-        _clear_stale_socket(path)
-        old_mask = os.umask(0o777 & ~_SOCKET_MODE)
-        try:
-            sock = unix_socket(path)
-        except OSError as error:
-            raise StartError(f"cannot listen on {path}: {error}") from None
-        finally:
-            os.umask(old_mask)
-        return Acceptor(sock, self._listener, self._places)
+            return self._config.socket_path(tempfile.gettempdir)
+        except FileNotFoundError as error:
+            raise StartError(
+                f"no place for magic-queue.sock in a temp folder: {error.strerror};"
+                " set TMPDIR, or give --unix-socket a path"
+            ) from None
 
     def _wake(self, session: Session | None) -> None:
         self._loop.call_soon(self._resume, session)
@@ -207,14 +157,13 @@ class App:
 
     def _on_signal(self, signal_number: int) -> None:
         if self._stopped.is_set():
-            _remove_socket(self.address.path)
+            self._doors.remove_file()
             os._exit(128 + signal_number)
         event(_log, logging.INFO, "stopping", signal=signal.Signals(signal_number).name)
         self._stopped.set()
 
     async def _shut_down(self) -> None:
-        for server in self._servers:
-            server.close()
+        self._doors.close()
         self.engine.stop(self._clock.now_ms())
         await self._all_had_a_turn()
         with contextlib.suppress(TimeoutError):
@@ -231,6 +180,7 @@ class App:
                 await self._listener.all_gone()
         for connection in list(self._listener.connections):
             connection.abort()
+        self._incidents.end()
         event(_log, logging.INFO, "stopped", connections=len(connections))
 
     async def _all_had_a_turn(self) -> None:
@@ -252,13 +202,11 @@ class App:
         return stats.processing > 0
 
     async def _close(self) -> None:
-        for server in self._servers:
-            server.close()
+        self._doors.close()
         for connection in list(self._listener.connections):
             connection.abort()
         await asyncio.sleep(0)
         self._time.close()
-        _remove_socket(self.address.path)
         await self._safekeeping.close()
 
 
@@ -266,50 +214,3 @@ def _start_error(error: CannotOpen) -> StartError:
     start_error = StartError(str(error))
     start_error.exit_code = error.exit_code
     return start_error
-
-
-def is_loopback(address: Address) -> bool:
-    """Whether nobody outside this machine can reach the server."""
-    return address.path is not None or all(h.startswith(_LOOPBACK) for h, _ in address.tcp)
-
-
-def _clear_stale_socket(path: Path) -> None:
-    """Remove a socket file that a server left behind; raises StartError for others."""
-    try:
-        mode = path.lstat().st_mode
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise StartError(f"cannot listen on {path}: {error.strerror}") from None
-    if not stat.S_ISSOCK(mode):
-        raise StartError(f"cannot listen on {path}: it exists and is no socket; remove it")
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.settimeout(_PROBE_S)
-        try:
-            probe.connect(str(path))
-        except ConnectionRefusedError:
-            _remove_stale(path)
-            return
-        except (TimeoutError, BlockingIOError):
-            pass
-        except OSError as error:
-            raise StartError(f"cannot listen on {path}: {error.strerror}") from None
-    raise StartError(
-        f"{path} is in use: another server is running; stop it, or choose another"
-        " --unix-socket"
-    )
-
-
-def _remove_stale(path: Path) -> None:
-    try:
-        path.unlink(missing_ok=True)
-    except OSError as error:
-        raise StartError(
-            f"cannot listen on {path}: an old socket file is there and cannot be"
-            f" removed: {error.strerror}"
-        ) from None
-
-
-def _remove_socket(path: Path | None) -> None:
-    if path is not None:
-        path.unlink(missing_ok=True)

@@ -101,6 +101,10 @@ class Engine:
         """Whether `stop` was called."""
         return self._commands.stopping
 
+    def tell_refusals(self, on_refusal: Callable[[Session, Exception], None]) -> None:
+        """Have each error told that a request is refused with."""
+        self._answers.on_refusal = on_refusal
+
     def open(
         self,
         write: Callable[[bytes], None],
@@ -218,6 +222,7 @@ class Engine:
 
         at_once: instead of them, and of a pull that waits, since they take too much memory.
         """
+        self._answers.on_refusal(session, error)
         session.last_words = replies.refused(error)
         if at_once:
             self._forget_lines(session)

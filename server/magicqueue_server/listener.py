@@ -118,6 +118,9 @@ class Connection(asyncio.BufferedProtocol):
         self._session = listener.engine.open(
             transport.write, self.hang_up, self.follow_backlog, listener.clock.now_ms()
         )
+        if _log.isEnabledFor(logging.DEBUG):
+            peer = transport.get_extra_info("peername") or "a Unix socket"
+            event(_log, logging.DEBUG, "connected", session=self._session.id, peer=peer)
 
     def get_buffer(self, _sizehint: int) -> memoryview:
         """Lend the shared buffer for one read."""
@@ -175,8 +178,9 @@ class Connection(asyncio.BufferedProtocol):
         self._stop_listening()
         if self._linger is not None:
             self._linger.cancel()
-        if exc is not None:
-            event(_log, logging.DEBUG, "connection lost", session=self._session.id, why=exc)
+        if _log.isEnabledFor(logging.DEBUG):
+            why = exc or "closed"
+            event(_log, logging.DEBUG, "connection over", session=self._session.id, why=why)
         listener.engine.close(self._session, listener.clock.now_ms())
         listener.on_deadline_change()
 

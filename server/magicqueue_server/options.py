@@ -139,7 +139,13 @@ class Option(msgspec.Struct, frozen=True):
 
 
 OPTIONS: Final = (
-    Option("host", str, "127.0.0.1", 'Address to listen on; "localhost" is IPv4 and IPv6.'),
+    Option(
+        "host",
+        str,
+        "127.0.0.1",
+        'Address to listen on; "localhost" is IPv4 and IPv6, "::" or "" all addresses of'
+        " both, 0.0.0.0 those of IPv4.",
+    ),
     Option("port", port_number, "6789", "TCP port; 0 lets the system choose.", ("PORT",)),
     Option(
         "unix_socket",

@@ -1,17 +1,21 @@
 """Where the server listens, and what it says when it cannot."""
 
 import asyncio
+import errno
 import socket
 import stat
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeAlias
 
 import pytest
 
-from magicqueue_server.app import App, StartError
+from magicqueue_server import acceptor, listening
+from magicqueue_server.app import App
+from magicqueue_server.listening import StartError
 from magicqueue_server.loop import loop_factory
-from server.running import Peer, alone, with_server
+from server.running import Peer, Scenario, alone, until, with_server
 
 Run: TypeAlias = Callable[..., None]
 PING = b'{"cmd":"PING"}'
@@ -94,6 +98,88 @@ def test_localhost_is_ipv4_and_ipv6(run: Run) -> None:
             await peer.close()
 
     run(scenario, host="localhost")
+
+
+@pytest.mark.parametrize("host", ["", "::", "0:0::0"])
+def test_all_addresses_are_those_of_both_families(run: Run, host: str) -> None:
+    async def scenario(app: App) -> None:
+        assert [host for host, _ in app.address.tcp] == ["0.0.0.0", "::"]
+        port = app.address.tcp[0][1]
+        assert str(app.address) == f"0.0.0.0:{port} and [::]:{port}"
+        for address in ("127.0.0.1", "::1"):
+            peer = Peer(*await asyncio.open_connection(address, port))
+            assert (await peer.ask(PING))["pong"]
+            await peer.close()
+
+    run(scenario, host=host)
+
+
+def test_0_0_0_0_is_ipv4_only(run: Run) -> None:
+    async def scenario(app: App) -> None:
+        ((host, port),) = app.address.tcp
+        assert host == "0.0.0.0"
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection("::1", port)
+
+    run(scenario, host="0.0.0.0")
+
+
+def test_a_port_of_the_systems_choice_is_free_on_all_addresses(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken = 3
+    tcp_socket = acceptor.tcp_socket
+
+    def taken_at_first(family: int, address: str, port: int) -> socket.socket:
+        nonlocal taken
+        if family == socket.AF_INET6 and taken:
+            taken -= 1
+            raise OSError(errno.EADDRINUSE, "in use")
+        return tcp_socket(family, address, port)
+
+    monkeypatch.setattr(listening, "tcp_socket", taken_at_first)
+
+    async def scenario(app: App) -> None:
+        assert len(app.address.tcp) == 2
+        assert not taken
+
+    run(scenario, host="localhost")
+
+
+def test_a_successor_keeps_its_unix_socket(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "mq.sock"
+
+    async def successor(app: App) -> None:
+        path.unlink()  # as one does who thinks that the server hangs
+        async with asyncio.timeout(30):
+            await with_server(_ends_before(app), {"unix_socket": str(path)})
+
+    def _ends_before(old: App) -> Scenario:
+        async def scenario(new: App) -> None:
+            old.stop()
+            await until(lambda: not old._doors._acceptors)
+            peer = await Peer.connect(new)
+            assert (await peer.ask(PING))["pong"]
+            await peer.close()
+
+        return scenario
+
+    run(successor, unix_socket=str(path))
+
+
+@pytest.mark.parametrize("options", [{"host": "127.0.0.1"}, {"unix_socket": "1"}])
+def test_without_a_temp_folder_only_its_socket_is_missed(
+    run: Run, monkeypatch: pytest.MonkeyPatch, options: dict[str, str]
+) -> None:
+    def none() -> str:
+        raise FileNotFoundError(2, "No usable temporary directory found")
+
+    monkeypatch.setattr(tempfile, "gettempdir", none)
+    if "unix_socket" in options:
+        with pytest.raises(StartError, match="set TMPDIR, or give --unix-socket a path"):
+            run(_nothing, **options)
+    else:
+        run(_nothing, **options)
 
 
 def test_a_port_in_use_is_said_so(run: Run) -> None:

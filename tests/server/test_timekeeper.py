@@ -44,9 +44,12 @@ class World:
         for _ in range(2):
             self.side.open(START_MS)
         loop: Any = self
-        turns = Turns(lambda call: self._soon.append(call), self)
+        turns = Turns(self._call_soon, self)
         self.keeper = Timekeeper(loop, self, self.side.engine, turns)
         self.keeper.start()
+
+    def _call_soon(self, call: Callable[[], object]) -> None:
+        self._soon.append(call)
 
     def now_ms(self) -> int:
         return self.now

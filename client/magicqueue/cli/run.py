@@ -4,6 +4,7 @@
 130 interrupted    141 nobody reads the output any more
 """
 
+import errno
 import os
 import sys
 from dataclasses import dataclass
@@ -28,6 +29,10 @@ EXIT_REFUSED: Final = 1
 EXIT_USAGE: Final = 2
 EXIT_NO_SERVER: Final = 3
 EXIT_BROKEN_PIPE: Final = 141
+_OUTPUT_LOST: Final = frozenset(
+    {errno.EBADF, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
+)
+"""How writing to standard output fails that is closed, or a file on a full disk."""
 
 
 @dataclass
@@ -46,6 +51,14 @@ def run(arguments: list[str]) -> int:
     except (NobodyReads, BrokenPipeError):
         _silence_output()
         return EXIT_BROKEN_PIPE
+    except OSError as error:
+        # Files that cannot be read have names, and what sockets raise was dealt with.
+        if error.filename is not None or error.errno not in _OUTPUT_LOST:
+            raise
+        _silence_output()
+        sentence = f"standard output cannot be written: {error.strerror}"
+        _tell(sentence, type(error).__name__, said)
+        return EXIT_REFUSED
     return code
 
 

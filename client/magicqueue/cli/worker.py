@@ -25,9 +25,10 @@ from magicqueue.worker_options import BATCH_SIZE, GRACE_S, LEASE_S
 _PROCESSES_MAX: Final = 1024
 _NO_PYTHON_OF_YOURS: Final = """\
 a worker imports your code, and this executable has a Python of its own that cannot. Run \
-it with the Python that your code runs with (3.11 or later):
+it with the Python that your code runs with (3.11 or later). Install the package \
+there, from the wheel that was built with this executable:
 
-  python -m pip install magicqueue
+  python -m pip install magicqueue_server-*.whl
   python -m magicqueue worker {}"""
 _LEVELS: Final = ("debug", "info", "warning", "error")
 

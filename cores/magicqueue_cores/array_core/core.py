@@ -44,6 +44,7 @@ from magicqueue_cores.contract import (
     RecordSink,
     Settled,
 )
+from magicqueue_cores.dead_letters import OnDeath
 from magicqueue_cores.kernels import layout as lo
 from magicqueue_cores.kernels.entry import execute
 from magicqueue_cores.line_contract import WireDefaults
@@ -57,8 +58,9 @@ class ArrayCore:
     """`contract.LineCore` on kernels over flat memory.
 
     options: the bounds. on_ready: called for watched queues. record: gets each change.
-    wire: limits and defaults for request lines. Raises ValueError for a bound that the
-    records have no bits for, MemoryError if there is no virtual memory to reserve.
+    wire: limits and defaults for request lines. on_death: told of jobs that die. Raises
+    ValueError for a bound that the records have no bits for, MemoryError if there is no
+    virtual memory to reserve.
     """
 
     name = "array"
@@ -71,13 +73,14 @@ class ArrayCore:
         on_ready: OnReady | None = None,
         record: RecordSink | None = None,
         wire: WireDefaults | None = None,
+        on_death: OnDeath | None = None,
     ) -> None:
         """Start empty."""
         refuse_options(options)
         self._options = options
         self._record = record
         self._store = store = Store(options, wire or WireDefaults())
-        self._fates = Fates(store, on_ready, record)
+        self._fates = Fates(store, on_ready, record, on_death)
         self._queues = store.queues
         self._flat, self._words = store.memory.flat, store.memory.words
         self._state = store.memory.state

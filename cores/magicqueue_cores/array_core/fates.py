@@ -11,6 +11,7 @@ from magicqueue_cores.array_core.outcomes import judged_again
 from magicqueue_cores.array_core.queues import Queue
 from magicqueue_cores.array_core.store import Store
 from magicqueue_cores.contract import NEVER_MS, OnReady, RecordSink
+from magicqueue_cores.dead_letters import DEATHS_SHOWN, OnDeath
 from magicqueue_cores.kernels import layout as lo
 
 
@@ -18,11 +19,16 @@ class Fates:
     """Decides over the jobs of a store; `on_ready` and `record` as in the contract."""
 
     def __init__(
-        self, store: Store, on_ready: OnReady | None, record: RecordSink | None
+        self,
+        store: Store,
+        on_ready: OnReady | None,
+        record: RecordSink | None,
+        on_death: OnDeath | None,
     ) -> None:
         self._store = store
         self._on_ready = on_ready
         self._record = record
+        self._on_death = on_death
 
     def wake(self, queues: Iterable[Queue]) -> None:
         """Say that watched queues may have jobs now, if they have."""
@@ -102,7 +108,11 @@ class Fates:
             return
         if self._record:
             self._record(records.Died(ids, reason, errors, now_ms))
-        outcomes.bury(self._store, ids, reason, errors, now_ms)
+        store = self._store
+        outcomes.bury(store, ids, reason, errors, now_ms)
+        if self._on_death:
+            shown = [store.view(store.find(job_id)) for job_id in ids[:DEATHS_SHOWN]]
+            self._on_death(shown, len(ids))
         for queue in self._queues_of(ids):
             dropped = queue.dead.overflow()
             if dropped:
