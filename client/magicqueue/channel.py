@@ -21,8 +21,9 @@ from magicqueue.address import Address
 from magicqueue.backoff import next_wait_s
 from magicqueue.connection import Connection, open_connection
 from magicqueue.errors import Closed, ConnectionRefused, MagicQueueError, RequestTimeout
-from magicqueue.protocol import Call, Command
+from magicqueue.protocol import HELLO, Call, Command
 from magicqueue.trouble import fact_of, lost_connection
+from magicqueue.wire.replies import ServerInfo
 
 R = TypeVar("R")
 
@@ -58,6 +59,7 @@ class Channel:
         self._connecting: asyncio.Task[None] | None = None
         self._backlog: deque[Call[Any]] = deque()
         self._was_connected = False
+        self._greets = True
         self._closed = False
 
     @property
@@ -97,6 +99,17 @@ class Channel:
 
         self.post(Call(command, settle))
         return await future
+
+    async def server(self) -> ServerInfo:
+        """Give what the server tells in HELLO; asks only where it has not told yet.
+
+        Raises as `request`; UnknownCommand from a server that knows no HELLO.
+        """
+        connection = self._connection
+        mine = self._loop is asyncio.get_running_loop()
+        if mine and connection is not None and connection.usable and connection.server:
+            return connection.server
+        return await self.request(HELLO)
 
     async def close(self) -> None:
         """End the connection; calls still under way fail."""
@@ -153,7 +166,7 @@ class Channel:
             connection: Connection | None = None
             try:
                 connection = await open_connection(
-                    self.address, self._timeout_s, self._lost
+                    self.address, self._timeout_s, self._lost, greets=self._greets
                 )
             except ConnectionRefused as refused:
                 error = refused
@@ -175,6 +188,7 @@ class Channel:
     ) -> None:
         if connection is self._connection:
             self._connection = None
+        self._greets = self._greets and not connection.misread_greeting
         for_ever = self._reconnect_s is None
         timed_out = isinstance(error, RequestTimeout)
         again: list[Call[Any]] = []

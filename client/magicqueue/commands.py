@@ -16,7 +16,7 @@ from magicqueue.protocol import Command
 from magicqueue.wire import replies, requests
 from magicqueue.wire.fields import check_queue
 from magicqueue.wire.limits import ERROR_CHARS_MAX
-from magicqueue.wire.replies import Counts, QueueCounts, ServerCounts, ServerInfo
+from magicqueue.wire.replies import Counts, QueueCounts, ServerCounts
 
 TIMEOUT_S: Final = 30.0
 """A server that owes an answer may be silent for this long, unless told otherwise."""
@@ -59,7 +59,6 @@ _extended: Final = _reader(replies.HeartbeatReply, lambda reply: reply.missing)
 _counts: Final = _reader(Counts, lambda reply: reply)
 _server_counts: Final = _reader(ServerCounts, lambda reply: reply)
 _queues: Final = _reader(replies.QueuesReply, lambda reply: reply.queues)
-_info: Final = _reader(ServerInfo, lambda reply: reply)
 _removed: Final = _reader(replies.CountReply, lambda reply: reply.removed)
 _retried: Final = _reader(replies.CountReply, lambda reply: reply.retried)
 _page: Final = _reader(_Dead, lambda reply: DeadPage(reply.jobs, reply.next))
@@ -198,11 +197,6 @@ def purge_dead(queue: str, job_id: int | None) -> Command[int]:
 def ping() -> Command[None]:
     """Ask whether anybody is there."""
     return _command(requests.Ping(), _done, repeat=True)
-
-
-def hello(client: str) -> Command[ServerInfo]:
-    """Ask what the server is and allows."""
-    return _command(requests.Hello(client=client), _info, repeat=True)
 
 
 def message_of(error: str | BaseException) -> str:

@@ -21,6 +21,7 @@ from magicqueue.trouble import (
     refused_connection,
     silent_server,
 )
+from magicqueue.wire.replies import ServerInfo
 
 OnLost: TypeAlias = Callable[["Connection", list[Call[Any]], MagicQueueError], None]
 
@@ -28,11 +29,13 @@ OnLost: TypeAlias = Callable[["Connection", list[Call[Any]], MagicQueueError], N
 class Connection(asyncio.Protocol):
     """Sends calls; made by `open_connection`."""
 
-    def __init__(self, address: Address, timeout_s: float, on_lost: OnLost) -> None:
+    def __init__(
+        self, address: Address, timeout_s: float, on_lost: OnLost, *, greets: bool
+    ) -> None:
         self._address = address
         self._timeout_s = timeout_s
         self._on_lost = on_lost
-        self._protocol = Protocol()
+        self._protocol = Protocol(greets=greets)
         self._transport: asyncio.Transport | None = None
         self._loop = asyncio.get_running_loop()
         self._heard_at = 0.0
@@ -52,11 +55,28 @@ class Connection(asyncio.Protocol):
         ending = self._protocol.ending
         return transport is not None and not ending and not transport.is_closing()
 
+    @property
+    def server(self) -> ServerInfo | None:
+        """What the server told in HELLO, once it has."""
+        return self._protocol.server
+
+    @property
+    def answered(self) -> bool:
+        """Whether a reply that makes sense has come."""
+        return self._protocol.answered
+
+    @property
+    def misread_greeting(self) -> bool:
+        """Whether HELLO got an answer that is none."""
+        return self._protocol.misread_greeting
+
     def send(self, call: Call[Any]) -> None:
         """Write a call. Its reply is in time if the server is not silent for too long."""
         assert self._transport is not None
         idle = self._protocol.oldest is None
-        self._transport.write(self._protocol.send(call))
+        line = self._protocol.send(call)
+        if line:
+            self._transport.write(line)
         if idle:
             self._heard_at = self._loop.time()
             if self._watch is None:
@@ -83,6 +103,10 @@ class Connection(asyncio.Protocol):
             self._protocol.receive(data)
         except ProtocolError as error:
             self.abort(error)
+            return
+        line = self._protocol.take_unwritten()
+        if line and self._transport is not None:
+            self._transport.write(line)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Hand the calls under way to `on_lost` (called by asyncio)."""
@@ -111,9 +135,12 @@ class Connection(asyncio.Protocol):
 
 
 async def open_connection(
-    address: Address, timeout_s: float, on_lost: OnLost
+    address: Address, timeout_s: float, on_lost: OnLost, *, greets: bool
 ) -> Connection:
-    """Connect to the first target that answers. Raises ConnectionRefused."""
+    """Connect to the first target that answers. Raises ConnectionRefused.
+
+    greets: begin with HELLO, see `protocol.Protocol`.
+    """
     loop = asyncio.get_running_loop()
     reasons: list[str] = []
     try:
@@ -121,9 +148,15 @@ async def open_connection(
             targets = await loop.run_in_executor(None, address.targets)
             for target in targets:
                 try:
-                    return await _connect(target, address, timeout_s, on_lost)
+                    sock = await _connect(target)
                 except OSError as error:
                     reasons.append(reason_of(error))
+                else:
+                    _, connection = await loop.create_connection(
+                        lambda: Connection(address, timeout_s, on_lost, greets=greets),
+                        sock=sock,
+                    )
+                    return connection
     except TimeoutError:
         reasons.append(f"no answer in {timeout_s:g} s")
     except OSError as error:
@@ -131,9 +164,7 @@ async def open_connection(
     raise refused_connection(address, reasons)
 
 
-async def _connect(
-    target: Target, address: Address, timeout_s: float, on_lost: OnLost
-) -> Connection:
+async def _connect(target: Target) -> socket.socket:
     loop = asyncio.get_running_loop()
     family, at = target
     sock = socket.socket(family, socket.SOCK_STREAM)
@@ -145,7 +176,4 @@ async def _connect(
     except BaseException:
         sock.close()
         raise
-    _, connection = await loop.create_connection(
-        lambda: Connection(address, timeout_s, on_lost), sock=sock
-    )
-    return connection
+    return sock

@@ -273,8 +273,12 @@ class Queue:
         await self._run(commands.ping())
 
     async def hello(self) -> ServerInfo:
-        """Ask what the server is, and what it allows."""
-        return await self._run(commands.hello("magicqueue-python"))
+        """Give what the server is, what it allows and what it can do.
+
+        It told so when the connection was made, so this asks only where it is not
+        connected. Raises UnknownCommand from a server that knows no HELLO.
+        """
+        return await self._channel.server()
 
     async def _run(self, command: Command[R]) -> R:
         return await self._channel.request(command)

@@ -23,8 +23,9 @@ from magicqueue.errors import (
     ProtocolError,
     RequestTimeout,
 )
-from magicqueue.protocol import Call, Command
+from magicqueue.protocol import HELLO, Call, Command
 from magicqueue.sync_connection import SyncConnection
+from magicqueue.wire.replies import ServerInfo
 
 R = TypeVar("R")
 
@@ -61,6 +62,7 @@ class SyncChannel:
         self._lock = threading.Lock()
         self._connection: SyncConnection | None = None
         self._was_connected = False
+        self._greets = True
         self._closed = False
 
     def request(self, command: Command[R]) -> R:
@@ -69,6 +71,7 @@ class SyncChannel:
             tries = 0
             while True:
                 call = Call(command)
+                connection: SyncConnection | None = None
                 try:
                     connection = self._connected()
                     connection.send(call)
@@ -77,8 +80,23 @@ class SyncChannel:
                 except (ConnectionLost, RequestTimeout, ProtocolError) as error:
                     self._drop()
                     tries += 1
-                    if not self._may_repeat(call, error, tries):
+                    misread = connection is not None and connection.misread_greeting
+                    lost = misread or isinstance(error, ConnectionLost)
+                    if not self._may_repeat(call, tries, lost=lost):
                         raise
+
+    def server(self) -> ServerInfo:
+        """Give what the server tells in HELLO; asks only where it has not told yet.
+
+        Raises as `request`; UnknownCommand from a server that knows no HELLO.
+        """
+        with self._lock:
+            connection = self._connection
+            if connection is not None:
+                connection.check()
+                if connection.server is not None and not connection.closed:
+                    return connection.server
+        return self.request(HELLO)
 
     def stream(
         self, many: Iterator[Command[R]], window: int, take: Callable[[R], object]
@@ -126,15 +144,16 @@ class SyncChannel:
         with self._lock:
             self._drop()
 
-    def _may_repeat(self, call: Call[R], error: Exception, tries: int) -> bool:
+    def _may_repeat(self, call: Call[R], tries: int, *, lost: bool) -> bool:
         if self._closed or (call.sent and not call.command.repeat):
             return False
         if self._reconnect_s is None:
             return True
-        return isinstance(error, ConnectionLost) and tries < TRIES_MAX
+        return lost and tries < TRIES_MAX
 
     def _drop(self) -> None:
         if self._connection is not None:
+            self._greets = self._greets and not self._connection.misread_greeting
             self._connection.close()
             self._connection = None
             if self._on_lost is not None and not self._closed:
@@ -155,7 +174,7 @@ class SyncChannel:
         while True:
             try:
                 self._connection = SyncConnection(
-                    self.address, self._timeout_s, self._wake_fd
+                    self.address, self._timeout_s, self._wake_fd, greets=self._greets
                 )
             except ConnectionRefused as error:
                 if not for_ever and time.monotonic() >= give_up_at:

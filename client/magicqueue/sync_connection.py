@@ -20,6 +20,7 @@ from magicqueue.trouble import (
     refused_connection,
     silent_server,
 )
+from magicqueue.wire.replies import ServerInfo
 
 _PIECE_BYTES: Final = 256 * 1024
 _BROKEN: Final = select.POLLERR | select.POLLHUP | select.POLLNVAL
@@ -33,12 +34,20 @@ class SyncConnection:
     """Sends calls over a socket; not thread-safe."""
 
     def __init__(
-        self, address: Address, timeout_s: float, wake_fd: int | None = None
+        self,
+        address: Address,
+        timeout_s: float,
+        wake_fd: int | None = None,
+        *,
+        greets: bool = True,
     ) -> None:
-        """Connect. Raises ConnectionRefused."""
+        """Connect. Raises ConnectionRefused.
+
+        greets: begin with HELLO, see `protocol.Protocol`.
+        """
         self._address = address
         self._timeout_s = timeout_s
-        self._protocol = Protocol()
+        self._protocol = Protocol(greets=greets)
         self._unwritten = bytearray()
         self._heard_at = 0.0
         self._wake_fd = wake_fd
@@ -49,18 +58,21 @@ class SyncConnection:
             self._poll.register(wake_fd, select.POLLIN)
         self.closed = False
 
+    @property
+    def server(self) -> ServerInfo | None:
+        """What the server told in HELLO, once it has."""
+        return self._protocol.server
+
+    @property
+    def misread_greeting(self) -> bool:
+        """Whether HELLO got an answer that is none."""
+        return self._protocol.misread_greeting
+
     def send(self, call: Call[Any]) -> None:
         """Write a call, as far as it can be written now. Raises ConnectionLost."""
         if self._protocol.oldest is None:
             self._heard_at = time.monotonic()
-        line = self._protocol.send(call)
-        if self._unwritten:
-            self._unwritten += line
-        else:
-            written = self._write(line)
-            if written < len(line):
-                self._unwritten += memoryview(line)[written:]
-                self._poll.modify(self._socket, select.POLLIN | select.POLLOUT)
+        self._write_or_keep(self._protocol.send(call))
 
     def wait(self, call: Call[Any]) -> None:
         """Wait until a sent call is done. Raises Interrupted; errors are the call's."""
@@ -89,6 +101,15 @@ class SyncConnection:
         error = error or lost_connection(self._address, None)
         for call in self._protocol.abandon():
             call.fail(error)
+
+    def _write_or_keep(self, line: bytes) -> None:
+        if self._unwritten:
+            self._unwritten += line
+        elif line:
+            written = self._write(line)
+            if written < len(line):
+                self._unwritten += memoryview(line)[written:]
+                self._poll.modify(self._socket, select.POLLIN | select.POLLOUT)
 
     def _time_left_s(self) -> float:
         oldest = self._protocol.oldest
@@ -134,6 +155,7 @@ class SyncConnection:
             raise lost_connection(self._address, None)
         self._heard_at = time.monotonic()
         self._protocol.receive(piece)
+        self._write_or_keep(self._protocol.take_unwritten())
 
 
 def _connect(address: Address, timeout_s: float) -> socket.socket:

@@ -254,8 +254,12 @@ class SyncQueue:
         self._run(commands.ping())
 
     def hello(self) -> ServerInfo:
-        """Ask what the server is, and what it allows."""
-        return self._run(commands.hello("magicqueue-python"))
+        """Give what the server is, what it allows and what it can do.
+
+        It told so when the connection was made, so this asks only where it is not
+        connected. Raises UnknownCommand from a server that knows no HELLO.
+        """
+        return self._channel.server()
 
     def _run(self, command: Command[R]) -> R:
         return self._channel.request(command)

@@ -10,6 +10,7 @@ from msgspec import Raw
 from magicqueue.errors import ERROR_CODES, RequestError, error_from_reply
 from magicqueue.wire import replies
 from magicqueue.wire.decode import decode_request
+from magicqueue.wire.limits import Limits
 from magicqueue.wire.replies import (
     AckBatchReply,
     CountReply,
@@ -167,13 +168,15 @@ ROWS: Final[list[tuple[str, bytes, str]]] = [
                 core="python",
                 protocol=1,
                 persistence="none",
-                limits={"line_bytes_max": 9},
+                limits=Limits(line_bytes_max=9),
                 capabilities=["rid"],
             )
         ),
         (
             '{"ok":true,"server":"magicqueue","version":"0.1.0","core":"python","protocol":1,'
-            '"persistence":"none","limits":{"line_bytes_max":9},"capabilities":["rid"]}'
+            '"persistence":"none","limits":{"line_bytes_max":9,"job_bytes_max":1048576,'
+            '"queue_name_bytes_max":255,"push_jobs_max":100000,"pull_jobs_max":10000,'
+            '"reply_payload_bytes_max":16777216},"capabilities":["rid"]}'
         ),
     ),
 ]

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Raw
 
 from magicqueue.errors import RequestError
+from magicqueue.wire.limits import Limits
 from magicqueue.wire.requests import NO_RID
 
 _ENCODER: Final = msgspec.json.Encoder()
@@ -87,12 +88,18 @@ class ServerInfo(msgspec.Struct, kw_only=True):
     """What HELLO tells of the server."""
 
     server: str
+    """Its name."""
     version: str
     core: str
+    """The engine that holds the jobs."""
     protocol: int
+    """The protocol's version."""
     persistence: str
-    limits: dict[str, int]
+    """How jobs outlive a restart; `off`: they do not."""
+    limits: Limits
+    """What it accepts and sends; what it does not tell is the default."""
     capabilities: list[str]
+    """What it can do; a client looks here before it relies on a newer field."""
 
 
 def finish(body: bytes, rid: Raw) -> bytes:
