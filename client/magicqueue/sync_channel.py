@@ -2,7 +2,8 @@
 
 The same rules as `channel`, said in order: a request that was never sent, or may be
 repeated, is sent again over a new connection, another fails with ConnectionLost. Threads
-may share one: a lock lets one request, or one window of them, through at a time.
+may share one: a lock lets one request, or one window of them, through at a time. So may
+processes: after a fork the child has a connection of its own (`forks`).
 """
 
 import contextlib
@@ -23,6 +24,7 @@ from magicqueue.errors import (
     ProtocolError,
     RequestTimeout,
 )
+from magicqueue.forks import after_fork
 from magicqueue.protocol import HELLO, Call, Command
 from magicqueue.sync_connection import SyncConnection
 from magicqueue.wire.replies import ServerInfo
@@ -64,6 +66,13 @@ class SyncChannel:
         self._was_connected = False
         self._greets = True
         self._closed = False
+        after_fork(self)
+
+    def forked(self) -> None:
+        """Connect anew, whatever the parent was about; called in a child process."""
+        self._lock = threading.Lock()
+        self._connection = None
+        self._was_connected = False
 
     def request(self, command: Command[R]) -> R:
         """Send a command and wait for its answer; raises as `Channel.request`."""
@@ -84,6 +93,9 @@ class SyncChannel:
                     lost = misread or isinstance(error, ConnectionLost)
                     if not self._may_repeat(call, tries, lost=lost):
                         raise
+                    if tries > 1:
+                        # it takes connections and ends them: not a busy loop
+                        self._wait(next_wait_s(tries - 2))
 
     def server(self) -> ServerInfo:
         """Give what the server tells in HELLO; asks only where it has not told yet.

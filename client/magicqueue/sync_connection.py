@@ -4,6 +4,8 @@ The socket never blocks by itself: `wait` writes what is left to write, reads wh
 come, and polls for either, so a caller that sends much and reads late cannot deadlock
 with a server that stops reading until its replies are read. A second descriptor may be
 polled with it (`wake_fd`), by which another thread or a signal ends the wait.
+
+Each reply has a deadline, as `connection` says.
 """
 
 import select
@@ -13,12 +15,14 @@ from typing import Any, Final
 
 from magicqueue.address import Address
 from magicqueue.errors import MagicQueueError
+from magicqueue.forks import after_fork
 from magicqueue.protocol import Call, Protocol
 from magicqueue.trouble import (
+    forked_connection,
+    late_reply,
     lost_connection,
     reason_of,
     refused_connection,
-    silent_server,
 )
 from magicqueue.wire.replies import ServerInfo
 
@@ -49,7 +53,7 @@ class SyncConnection:
         self._timeout_s = timeout_s
         self._protocol = Protocol(greets=greets)
         self._unwritten = bytearray()
-        self._heard_at = 0.0
+        self._due_from = 0.0
         self._wake_fd = wake_fd
         self._socket = _connect(address, timeout_s)
         self._poll = select.poll()
@@ -57,6 +61,11 @@ class SyncConnection:
         if wake_fd is not None:
             self._poll.register(wake_fd, select.POLLIN)
         self.closed = False
+        after_fork(self)
+
+    def forked(self) -> None:
+        """Let go of the parent's connection; called in a child process."""
+        self.close(forked_connection(self._address))
 
     @property
     def server(self) -> ServerInfo | None:
@@ -71,7 +80,7 @@ class SyncConnection:
     def send(self, call: Call[Any]) -> None:
         """Write a call, as far as it can be written now. Raises ConnectionLost."""
         if self._protocol.oldest is None:
-            self._heard_at = time.monotonic()
+            self._due_from = time.monotonic()
         self._write_or_keep(self._protocol.send(call))
 
     def wait(self, call: Call[Any]) -> None:
@@ -115,9 +124,10 @@ class SyncConnection:
         oldest = self._protocol.oldest
         patience_s = oldest.command.patience_s if oldest is not None else 0.0
         allowed_s = self._timeout_s + patience_s
-        left_s = self._heard_at + allowed_s - time.monotonic()
+        due_at = self._due_from + allowed_s + self._protocol.transfer_s
+        left_s = due_at - time.monotonic()
         if left_s <= 0:
-            raise silent_server(self._address, allowed_s)
+            raise late_reply(self._address, allowed_s)
         return left_s
 
     def _turn(self, seconds: float) -> None:
@@ -153,8 +163,10 @@ class SyncConnection:
             raise lost_connection(self._address, error) from None
         if not piece:
             raise lost_connection(self._address, None)
-        self._heard_at = time.monotonic()
+        answers = self._protocol.answers
         self._protocol.receive(piece)
+        if self._protocol.answers != answers:
+            self._due_from = time.monotonic()
         self._write_or_keep(self._protocol.take_unwritten())
 
 

@@ -71,6 +71,8 @@ class FakeServer:
         ids: list[int] = []
         self.answer: Callable[[Request], Reply] = answer or (lambda r: polite(r, ids))
         self.hello: Callable[[Request], Reply] = lambda _: TELLS
+        self.behave: Callable[[socket.socket, Request], None] | None = None
+        """Answers instead of `answer`, by writing whatever it likes."""
         self.greetings: list[Request] = []
         self.requests: list[Request] = []
         self._changed = threading.Condition()
@@ -146,8 +148,13 @@ class FakeServer:
                     with self._changed:
                         (self.greetings if greets else self.requests).append(request)
                         self._changed.notify_all()
+                    if not greets and self.behave is not None:
+                        self.behave(connection, request)
+                        continue
                     reply = (self.hello if greets else self.answer)(request)
                     if reply is not None:
+                        if "rid" in request:
+                            reply = {**reply, "rid": request["rid"]}
                         connection.sendall(json.dumps(reply).encode() + b"\n")
             except OSError:
                 return

@@ -8,7 +8,7 @@ from client.both import CLIENTS, opened, request
 from client.fake_server import TELLS, FakeServer, Reply, polite
 from magicqueue import ProtocolError, UnknownCommand, Unsupported
 from magicqueue.errors import Unauthorized
-from magicqueue.protocol import HELLO, Call, Command, Protocol
+from magicqueue.protocol import HELLO, Call, Command, Line, Protocol
 from magicqueue.wire import replies, requests
 
 UNKNOWN = {"ok": False, "error": "there is no command 'HELLO'", "code": "UNKNOWN_COMMAND"}
@@ -18,11 +18,15 @@ HELLO_REPLY = (
 )
 
 
+def stripped(line: Line) -> bytes:
+    return bytes(line).strip()
+
+
 def needing(what: str, cmd: bytes = b"RELEASE") -> Command[Any]:
-    return Command(b'{"cmd":"%b"}\n' % cmd, bytes.strip, needs=what)
+    return Command(b'{"cmd":"%b"}\n' % cmd, stripped, needs=what)
 
 
-PLAIN = Command(b'{"cmd":"PING"}\n', bytes.strip)
+PLAIN = Command(b'{"cmd":"PING"}\n', stripped)
 
 
 @pytest.mark.parametrize("client", CLIENTS)

@@ -218,9 +218,10 @@ def test_rid_is_echoed_last_with_its_exact_text(rid: str) -> None:
 
 @pytest.mark.parametrize("code", ERROR_CODES)
 def test_errors(code: str) -> None:
-    error = error_from_reply(code, 'queue "é" is\nfull: \x00 wait')
+    kind = type(error_from_reply(code, "no"))
+    assert kind is not RequestError
+    error = kind('queue "é" is\nfull: \x00 wait')
     assert error.code == code
-    assert type(error) is not RequestError
     reply = replies.refused(error)
     assert (
         reply
@@ -231,6 +232,9 @@ def test_errors(code: str) -> None:
     )
     read = msgspec.json.decode(reply, type=PushReply)
     assert (read.ok, read.code, read.error) == (False, code, error.sentence)
+    assert read.error is not None
+    shown = error_from_reply(code, read.error)
+    assert str(shown) == 'queue "é" is\\nfull: \\x00 wait'
 
 
 def test_the_codes_are_those_of_the_protocol() -> None:
