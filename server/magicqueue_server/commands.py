@@ -301,7 +301,7 @@ class Commands:
             core=self._core.name,
             protocol=PROTOCOL_VERSION,
             persistence=self._facts.persistence,
-            limits=msgspec.to_builtins(self._limits),
+            limits=self._limits,
             capabilities=_CAPABILITIES,
         )
         return replies.described(info, request.rid)

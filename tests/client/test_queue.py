@@ -295,7 +295,7 @@ def test_administration(run: Run, url: str, name: str) -> None:
             assert (await queue.server_stats()).queues >= 1
             info = await queue.hello()
             assert info.server == "magicqueue"
-            assert info.limits["job_bytes_max"] == 2**20
+            assert info.limits.job_bytes_max == 2**20
             with pytest.raises(NotFound):
                 await queue.retry_dead(2**40)
 

@@ -18,13 +18,21 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 
 def giving(*pulls: Reply) -> Callable[[Request], Reply]:
-    """Answer each PULLB with the next of these, then with none."""
+    """Answer each PULLB with the next of these, then with none.
+
+    What is more than was asked for goes to the next PULLB.
+    """
     left = list(pulls)
 
     def answer(request: Request) -> Reply:
-        if request["cmd"] == "PULLB" and left:
-            return left.pop(0)
-        return polite(request)
+        if request["cmd"] != "PULLB" or not left:
+            return polite(request)
+        reply = left.pop(0)
+        if reply is not None and len(reply.get("jobs", ())) > request["count"]:
+            jobs = reply["jobs"]
+            left.insert(0, {**reply, "jobs": jobs[request["count"] :]})
+            reply = {**reply, "jobs": jobs[: request["count"]]}
+        return reply
 
     return answer
 
@@ -99,7 +107,8 @@ def test_a_verdict_too_late_is_counted(kind: str, caplog: pytest.LogCaptureFixtu
     def answer(request: Request) -> Reply:
         if request["cmd"] == "ACKB":
             ids = [item["id"] for item in request["ids"]]
-            return {"ok": True, "acked": 0, "missing": [n for n in ids if n == 2]}
+            missing = [n for n in ids if n == 2]
+            return {"ok": True, "acked": len(ids) - len(missing), "missing": missing}
         return pulls(request)
 
     with FakeServer(answer) as fake:

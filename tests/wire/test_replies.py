@@ -10,6 +10,7 @@ from msgspec import Raw
 from magicqueue.errors import ERROR_CODES, RequestError, error_from_reply
 from magicqueue.wire import replies
 from magicqueue.wire.decode import decode_request
+from magicqueue.wire.limits import Limits
 from magicqueue.wire.replies import (
     AckBatchReply,
     CountReply,
@@ -168,13 +169,15 @@ ROWS: Final[list[tuple[str, bytes, str]]] = [
                 core="python",
                 protocol=1,
                 persistence="none",
-                limits={"line_bytes_max": 9},
+                limits=Limits(line_bytes_max=9),
                 capabilities=["rid"],
             )
         ),
         (
             '{"ok":true,"server":"magicqueue","version":"0.1.0","core":"python","protocol":1,'
-            '"persistence":"none","limits":{"line_bytes_max":9},"capabilities":["rid"]}'
+            '"persistence":"none","limits":{"line_bytes_max":9,"job_bytes_max":1048576,'
+            '"queue_name_bytes_max":255,"push_jobs_max":100000,"pull_jobs_max":10000,'
+            '"reply_payload_bytes_max":16777216},"capabilities":["rid"]}'
         ),
     ),
 ]
@@ -216,9 +219,10 @@ def test_rid_is_echoed_last_with_its_exact_text(rid: str) -> None:
 
 @pytest.mark.parametrize("code", ERROR_CODES)
 def test_errors(code: str) -> None:
-    error = error_from_reply(code, 'queue "é" is\nfull: \x00 wait')
+    kind = type(error_from_reply(code, "no"))
+    assert kind is not RequestError
+    error = kind('queue "é" is\nfull: \x00 wait')
     assert error.code == code
-    assert type(error) is not RequestError
     reply = replies.refused(error)
     assert (
         reply
@@ -229,6 +233,9 @@ def test_errors(code: str) -> None:
     )
     read = msgspec.json.decode(reply, type=PushReply)
     assert (read.ok, read.code, read.error) == (False, code, error.sentence)
+    assert read.error is not None
+    shown = error_from_reply(code, read.error)
+    assert str(shown) == 'queue "é" is\\nfull: \\x00 wait'
 
 
 def test_the_codes_are_those_of_the_protocol() -> None:
