@@ -4,8 +4,8 @@ Both faces of the client, asyncio and blocking, send these and nothing else. The
 the hot ones are joined from encoded parts, the others are `wire.requests` structs.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Final, TypeVar
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
 import orjson
@@ -17,6 +17,9 @@ from magicqueue.wire import replies, requests
 from magicqueue.wire.fields import check_queue
 from magicqueue.wire.limits import ERROR_CHARS_MAX
 from magicqueue.wire.replies import Counts, QueueCounts, ServerCounts
+
+if TYPE_CHECKING:
+    from magicqueue.failures import Failure
 
 TIMEOUT_S: Final = 30.0
 """A server that owes an answer may be silent for this long, unless told otherwise."""
@@ -54,6 +57,7 @@ _ids: Final = _reader(replies.PushBatchReply, lambda reply: reply.ids)
 _jobs: Final = _reader(_Jobs, lambda reply: reply.jobs)
 _acked: Final = _reader(replies.AckBatchReply, lambda reply: reply.missing)
 _failed: Final = _reader(replies.FailBatchReply, lambda reply: reply.missing)
+_released: Final = _reader(replies.FailBatchReply, lambda reply: reply.missing)
 _state: Final = _reader(replies.FailReply, lambda reply: reply.state)
 _extended: Final = _reader(replies.HeartbeatReply, lambda reply: reply.missing)
 _counts: Final = _reader(Counts, lambda reply: reply)
@@ -119,15 +123,36 @@ def fail_one(job: AnyJob, error: str) -> Command[str]:
     )
 
 
-def fail(
-    failures: Iterable[tuple[Job, str]], *, repeat: bool = False
-) -> Command[list[int]]:
+def fail(failures: Sequence["Failure"], *, repeat: bool = False) -> Command[list[int]]:
     """Settle jobs as failed; gives the ids that could not be."""
-    jobs = [
-        requests.Failure(id=job.id, attempt=job.attempts, error=message_of(error))
-        for job, error in failures
-    ]
-    return _command(requests.FailBatch(jobs=jobs), _failed, repeat=repeat)
+    items: list[dict[str, object]] = []
+    needs = None
+    for told in failures:
+        job = told.job
+        item: dict[str, object] = {
+            "id": job.id,
+            "attempt": job.attempts,
+            "error": message_of(told.error),
+        }
+        if not told.retry:
+            item["retry"] = False
+        elif told.delay_ms is not None:
+            item["delay"] = told.delay_ms
+        if not told.retry or told.delay_ms is not None:
+            needs = "release"
+        items.append(item)
+    line = b'{"cmd":"FAILB","jobs":%b}\n' % orjson.dumps(items)
+    return Command(line, _failed, repeat=repeat, needs=needs)
+
+
+def release(jobs: Sequence[AnyJob], *, repeat: bool = False) -> Command[list[int]]:
+    """Give jobs back, neither lost nor failed; gives the ids that could not be."""
+    return Command(
+        b'{"cmd":"RELEASE","ids":%b}\n' % _verdicts(jobs),
+        _released,
+        repeat=repeat,
+        needs="release",
+    )
 
 
 def heartbeat(jobs: Sequence[AnyJob], lease_ms: int | None) -> Command[list[int]]:

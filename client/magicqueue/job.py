@@ -66,6 +66,10 @@ class Job(StoredJob, gc=False, eq=False):
     lost: bool = False
     """The lease is known to be over: the job may be running elsewhere by now."""
     _beat: Any = None
+    _started_at: float = 0.0
+    """When a worker began it, on its monotonic clock; 0 until then."""
+    _took_s: float = -1.0
+    """How long its handler ran; below 0 until it has ended."""
 
     def heartbeat(self) -> None:
         """Have the worker extend the lease now; it returns at once, from any thread.
