@@ -57,8 +57,8 @@ _ids: Final = _reader(replies.PushBatchReply, lambda reply: reply.ids)
 _jobs: Final = _reader(_Jobs, lambda reply: reply.jobs)
 _acked: Final = _reader(replies.AckBatchReply, lambda reply: reply.missing)
 _failed: Final = _reader(replies.FailBatchReply, lambda reply: reply.missing)
-_released: Final = _reader(replies.FailBatchReply, lambda reply: reply.missing)
 _state: Final = _reader(replies.FailReply, lambda reply: reply.state)
+_released: Final = _reader(replies.ReleaseReply, lambda reply: reply.missing)
 _extended: Final = _reader(replies.HeartbeatReply, lambda reply: reply.missing)
 _counts: Final = _reader(Counts, lambda reply: reply)
 _server_counts: Final = _reader(ServerCounts, lambda reply: reply)
@@ -113,46 +113,51 @@ def ack(jobs: Sequence[AnyJob], *, repeat: bool = False) -> Command[list[int]]:
     return Command(b'{"cmd":"ACKB","ids":%b}\n' % _verdicts(jobs), _acked, repeat=repeat)
 
 
-def fail_one(job: AnyJob, error: str) -> Command[str]:
-    """Settle a job as failed; gives its new state."""
+def fail_one(
+    job: AnyJob, error: str, *, retry: bool = True, delay_ms: int | None = None
+) -> Command[str]:
+    """Settle a job as failed; gives its new state. Raises ValueError for both options."""
+    if not retry and delay_ms is not None:
+        raise ValueError("delay says when a job is tried again: not with retry=False")
     number, attempt = (
         (job, None) if isinstance(job, int) else (job.id, job.attempts or None)
     )
     return _command(
-        requests.Fail(id=number, attempt=attempt, error=message_of(error)), _state
+        requests.Fail(
+            id=number,
+            attempt=attempt,
+            error=message_of(error),
+            retry=None if retry else False,
+            delay=delay_ms,
+        ),
+        _state,
+        needs="fail_options" if delay_ms is not None or not retry else None,
     )
 
 
 def fail(failures: Sequence["Failure"], *, repeat: bool = False) -> Command[list[int]]:
     """Settle jobs as failed; gives the ids that could not be."""
-    items: list[dict[str, object]] = []
-    needs = None
-    for told in failures:
-        job = told.job
-        item: dict[str, object] = {
-            "id": job.id,
-            "attempt": job.attempts,
-            "error": message_of(told.error),
-        }
-        if not told.retry:
-            item["retry"] = False
-        elif told.delay_ms is not None:
-            item["delay"] = told.delay_ms
-        if not told.retry or told.delay_ms is not None:
-            needs = "release"
-        items.append(item)
-    line = b'{"cmd":"FAILB","jobs":%b}\n' % orjson.dumps(items)
-    return Command(line, _failed, repeat=repeat, needs=needs)
+    jobs = [
+        requests.Failure(
+            id=told.job.id,
+            attempt=told.job.attempts,
+            error=message_of(told.error),
+            retry=None if told.retry else False,
+            delay=told.delay_ms if told.retry else None,
+        )
+        for told in failures
+    ]
+    needs = "fail_options" if any(told.is_special for told in failures) else None
+    return _command(requests.FailBatch(jobs=jobs), _failed, repeat=repeat, needs=needs)
 
 
-def release(jobs: Sequence[AnyJob], *, repeat: bool = False) -> Command[list[int]]:
-    """Give jobs back, neither lost nor failed; gives the ids that could not be."""
-    return Command(
-        b'{"cmd":"RELEASE","ids":%b}\n' % _verdicts(jobs),
-        _released,
-        repeat=repeat,
-        needs="release",
-    )
+def release(
+    jobs: Sequence[AnyJob], delay_ms: int = 0, *, repeat: bool = False
+) -> Command[list[int]]:
+    """Give jobs back unharmed; gives the ids that could not be."""
+    delay = b',"delay":%d' % delay_ms if delay_ms else b""
+    line = b'{"cmd":"RELEASE","ids":%b%b}\n' % (_verdicts(jobs), delay)
+    return Command(line, _released, repeat=repeat, needs="release")
 
 
 def heartbeat(jobs: Sequence[AnyJob], lease_ms: int | None) -> Command[list[int]]:
@@ -236,9 +241,13 @@ def message_of(error: str | BaseException) -> str:
 
 
 def _command(
-    request: requests.Request, read: Callable[[bytes], V], *, repeat: bool = False
+    request: requests.Request,
+    read: Callable[[bytes], V],
+    *,
+    repeat: bool = False,
+    needs: str | None = None,
 ) -> Command[V]:
-    return Command(requests.encode_request(request), read, repeat=repeat)
+    return Command(requests.encode_request(request), read, repeat=repeat, needs=needs)
 
 
 def _verdicts(jobs: Sequence[AnyJob]) -> bytes:

@@ -62,6 +62,11 @@ class Failure:
     retry: bool = True
     delay_ms: int | None = None
 
+    @property
+    def is_special(self) -> bool:
+        """Whether it says more than that the job has failed: an older server cannot."""
+        return not self.retry or self.delay_ms is not None
+
 
 def failure_of(job: Job, error: BaseException) -> Failure:
     """Say what became of a job whose handler raised."""

@@ -366,8 +366,8 @@ def _emptied(notes: list[V]) -> list[V]:
 
 def _by_needs(failures: Sequence[Failure]) -> Iterator[Sequence[Failure]]:
     """Part those that an older server could not take from the others."""
-    special = [told for told in failures if not told.retry or told.delay_ms is not None]
-    plain = [told for told in failures if told.retry and told.delay_ms is None]
+    special = [told for told in failures if told.is_special]
+    plain = [told for told in failures if not told.is_special]
     if plain:
         yield plain
     if special:
