@@ -100,8 +100,8 @@ def users_part(trace: TracebackType | None) -> TracebackType | None:
 def _traceback_of(error: BaseException) -> str:
     """Write the traceback without its last line, which is the message."""
     calls = users_part(error.__traceback__)
-    if calls is None and error.__cause__ is None and error.__context__ is None:
-        return ""
+    if calls is None:
+        return _traceback_of(error.__cause__) if error.__cause__ is not None else ""
     try:
         told = traceback.TracebackException(type(error), error, calls, limit=-_FRAMES)
         message = "".join(told.format_exception_only())

@@ -229,13 +229,15 @@ class Runner:
         self._given_back.extend(jobs)
         self.log.given_back(jobs)
 
-    def give_back_rest(self) -> None:
-        """Note all jobs that have no verdict yet: their handlers are cut off."""
+    def give_back_rest(self) -> bool:
+        """Note all jobs that have no verdict yet, if any: their handlers are cut off."""
         for verdict in (self._done, self._given_back):
             self.held.difference_update(verdict)
         self.held.difference_update(told.job for told in self._failures)
         self.unstarted.clear()
-        self.give_back(list(self.held))
+        rest = list(self.held)
+        self.give_back(rest)
+        return bool(rest or self._given_back)
 
     def take_unstarted(self) -> list[Job]:
         """Take the jobs that wait for their turn away, from any thread, in order."""

@@ -36,6 +36,8 @@ from magicqueue.worker_options import (
     BATCH_SIZE,
     GRACE_S,
     LAST_WORD_S,
+    LATE_LOOKS,
+    LATE_S,
     LEASE_S,
     worker_options,
 )
@@ -45,8 +47,6 @@ PASSING_REFUSALS: Final = (ShuttingDown, ReadOnly, InternalError)
 _Outcome: TypeAlias = tuple[Job | None, BaseException | None]
 _LOOK: Final[_Outcome] = (None, None)
 """No outcome, but there are verdicts to send."""
-_LATE_S: Final = 0.05
-"""A worker that ends looks so often whether an interrupted pull has brought jobs."""
 
 logger = logging.getLogger("magicqueue")
 
@@ -266,7 +266,7 @@ class SyncWorker:
         finally:
             loop.close()
             self._give_back_late(pulls)
-            self._give_back_rest(verdicts)
+            self._give_back_rest(pulls, verdicts)
 
     def _finish_inline(self, loop: LoopOfOwn, job: Job, awaitable: Awaitable[Any]) -> None:
         started_at = time.monotonic()
@@ -298,7 +298,7 @@ class SyncWorker:
                 self._give_back_late(pulls)
                 with self._changed:
                     if self.held:
-                        self._changed.wait(_LATE_S)
+                        self._changed.wait(LATE_S)
         finally:
             threads.close()
             self._threads = None
@@ -306,7 +306,7 @@ class SyncWorker:
             left_s = (self._stop_at or 0.0) - time.monotonic()
             settler.join(max(left_s, 1.0))
             self._give_back_late(pulls)
-            self._give_back_rest(verdicts)
+            self._give_back_rest(pulls, verdicts)
 
     def _pull(self, pulls: SyncChannel, count: int) -> int:
         """Pull up to `count` jobs, and hold them; gives how many have come."""
@@ -329,15 +329,16 @@ class SyncWorker:
                 self._runner.hold(jobs, self._heartbeats.beat_now)
                 return len(jobs)
 
-    def _give_back_late(self, pulls: SyncChannel) -> None:
-        """Give back what still came for a pull that a stop has interrupted."""
+    def _give_back_late(self, pulls: SyncChannel) -> bool:
+        """Give back what still came for a pull that a stop has interrupted, if any did."""
         jobs = pulls.late_reply()
         if jobs:
             self._runner.hold(jobs, self._heartbeats.beat_now)
             self._runner.give_back(self._runner.take_unstarted())
             self._outcomes.put(_LOOK)
+        return bool(jobs)
 
-    def _give_back_rest(self, verdicts: SyncChannel) -> None:
+    def _give_back_rest(self, pulls: SyncChannel, verdicts: SyncChannel) -> None:
         """Give back what was not begun, or is cut off now that the grace is over."""
         runner = self._runner
         runner.give_back(runner.take_unstarted())
@@ -347,9 +348,14 @@ class SyncWorker:
                 self.held,
                 self._options.queue,
             )
-        runner.give_back_rest()
+        gives_back = runner.give_back_rest()
         self._stop_at = time.monotonic() + LAST_WORD_S
         self._send_verdicts(verdicts)
+        for _ in range(LATE_LOOKS if gives_back else 0):
+            time.sleep(LATE_S)
+            if self._give_back_late(pulls):
+                self._send_verdicts(verdicts)
+                break
 
     def _wait_for_room(self) -> int:
         """Give how many jobs may be pulled; 0 when it is time to stop."""

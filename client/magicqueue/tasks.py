@@ -35,7 +35,7 @@ async def within(limit_s: float | None, awaitable: Awaitable[Any]) -> None:
             await awaitable
     except BaseException as raised:
         if scope.expired():
-            raise TimeLimitExceeded(limit_s) from raised
+            raise TimeLimitExceeded(limit_s) from raised.__cause__ or raised
         raise
 
 

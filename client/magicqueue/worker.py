@@ -47,6 +47,8 @@ from magicqueue.worker_options import (
     BATCH_SIZE,
     GRACE_S,
     LAST_WORD_S,
+    LATE_LOOKS,
+    LATE_S,
     LEASE_S,
     TASKS,
     THREADS,
@@ -121,6 +123,7 @@ class Worker:
         self._stop_asked_early = False
         self._stopping = False
         self._cut_off = False
+        self._pull_call: Call[list[Job]] | None = None
         self._error: BaseException | None = None
         self._pump: asyncio.Task[None] | None = None
         self._inline_task: asyncio.Task[None] | None = None
@@ -318,6 +321,7 @@ class Worker:
 
         def arrived(call: Call[list[Job]]) -> None:
             jobs = call.value
+            self._pull_call = None
             if jobs:
                 self._runner.hold(jobs, self._heartbeats.beat_now)
             if not future.done():
@@ -330,7 +334,8 @@ class Worker:
                 self._send_verdicts()
 
         pull = commands.pull(options.queue, count, commands.PULL_SLICE_MS, options.lease_ms)
-        self._pulls.post(Call(pull, arrived))
+        self._pull_call = Call(pull, arrived)
+        self._pulls.post(self._pull_call)
         return await future
 
     def _begin(self, count: int) -> None:
@@ -446,11 +451,16 @@ class Worker:
             self._threads.close()
         if tasks:
             await asyncio.wait(tasks, timeout=1)
-        self._runner.give_back_rest()
+        gives_back = self._runner.give_back_rest()
         self._send_verdicts()
         # no time of its own: the grace may be over
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LAST_WORD_S):
+                await self._finished()
+                for _ in range(LATE_LOOKS if gives_back else 0):
+                    if self._pull_call is None:
+                        break
+                    await asyncio.sleep(LATE_S)
                 await self._finished()
         self._tasks = self._threads = self._loop_of_worker = None
         self._heartbeats.stop()

@@ -11,6 +11,10 @@ LEASE_S: Final = 30.0
 GRACE_S: Final = 30.0
 LAST_WORD_S: Final = 2.0
 """For so long a worker that ends waits for the server to take back what was cut off."""
+LATE_S: Final = 0.05
+LATE_LOOKS: Final = 5
+"""What is given back may come again at once, to the worker's own pull that still waits at
+the server: so often, and so far apart, a worker that ends looks for that."""
 BATCH_SIZE: Final = 50
 TASKS: Final = 50
 """Async handlers under way at once, unless told otherwise."""

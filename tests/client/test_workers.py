@@ -157,7 +157,7 @@ def test_what_is_not_finished_within_the_grace_goes_back(
             run.stop()
         until(queue, lambda: queue.stats().queued == 1)
         gate.set()
-        assert queue.stats().lost == 1
+        assert queue.stats().lost == 0
         queue.drain()
     assert "1 jobs go back" in caplog.text
 
@@ -178,8 +178,8 @@ def test_tasks_are_cancelled_when_the_grace_is_over(run: Run, url: str, name: st
             async with Worker(name, handler, url=url, grace=0):
                 await started.wait()
             assert cancelled.is_set()
-            while (await queue.stats()).queued != 1:
-                pass
+            stats = await queue.stats()
+            assert (stats.queued, stats.lost) == (1, 0)
             await queue.drain()
 
     run(main())
@@ -215,21 +215,10 @@ def test_a_handlers_own_cancellation_is_a_failure(run: Run, url: str, name: str)
             async with Worker(name, handler, url=url):
                 while not (await queue.stats()).dead:
                     pass
-            assert (await queue.dead()).jobs[0].error == "CancelledError"
+            error = str((await queue.dead()).jobs[0].error)
+            assert error.startswith("CancelledError\n\n")
 
     run(main())
-
-
-def test_a_plain_handler_that_returns_a_coroutine_fails(url: str, name: str) -> None:
-    async def forgotten() -> None: ...
-
-    with SyncQueue(name, url) as queue:
-        for kind in ("inline", "threads", "sync", "sync threads"):
-            queue.push(1, max_attempts=1)
-            with running(kind, name, lambda _: forgotten(), url=url):
-                until(queue, lambda: queue.stats().dead == 1)
-            assert "make it an async def" in str(queue.dead().jobs[0].error)
-            queue.purge_dead()
 
 
 @pytest.mark.parametrize("threaded", ["threads", "sync threads"])
@@ -240,7 +229,7 @@ def test_a_handler_that_exits_its_thread_has_failed(
         queue.push(2, max_attempts=1)
         with running(threaded, name, lambda job: sys.exit(job.data), url=url):
             until(queue, lambda: queue.stats().dead == 1)
-        assert queue.dead().jobs[0].error == "SystemExit: 2"
+        assert str(queue.dead().jobs[0].error).startswith("SystemExit: 2\n\n")
 
 
 def test_wrong_settings_are_refused_at_once() -> None:
