@@ -19,7 +19,7 @@ from magicqueue.wire.limits import ERROR_CHARS_MAX
 
 _MESSAGE_CHARS_MAX: Final = ERROR_CHARS_MAX // 4
 """A longer message is cut where there is a traceback to keep, too."""
-_FRAMES: Final = 30
+_FRAMES: Final = 60
 """The innermost calls of a traceback; their text is cut by its length then."""
 
 
