@@ -8,7 +8,7 @@ ones show by what is in them whose they are: see `readers`.
 
 import itertools
 from collections.abc import Callable, Sequence
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
 import orjson
@@ -21,6 +21,9 @@ from magicqueue.wire import requests
 from magicqueue.wire.fields import check_queue
 from magicqueue.wire.limits import ERROR_CHARS_MAX
 from magicqueue.wire.replies import Counts, QueueCounts, ServerCounts
+
+if TYPE_CHECKING:
+    from magicqueue.failures import Failure
 
 TIMEOUT_S: Final = 30.0
 """A whole answer may take this long, unless told otherwise."""
@@ -122,18 +125,23 @@ def fail_one(
     )
 
 
-def fail(
-    failures: Sequence[tuple[Job, str]], *, repeat: bool = False
-) -> Command[list[int]]:
+def fail(failures: Sequence["Failure"], *, repeat: bool = False) -> Command[list[int]]:
     """Settle jobs as failed; gives the ids that could not be."""
     items = [
-        requests.Failure(id=job.id, attempt=job.attempts, error=message_of(error))
-        for job, error in failures
+        requests.Failure(
+            id=told.job.id,
+            attempt=told.job.attempts,
+            error=message_of(told.error),
+            retry=None if told.retry else False,
+            delay=told.delay_ms if told.retry else None,
+        )
+        for told in failures
     ]
     return Command(
         requests.encode_request(requests.FailBatch(jobs=items)),
-        readers.failed([job for job, _ in failures]),
+        readers.failed([told.job for told in failures]),
         repeat=repeat,
+        needs="fail_options" if any(told.is_special for told in failures) else None,
         reply_bytes=_ID_BYTES * len(items),
     )
 

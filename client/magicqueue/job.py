@@ -102,6 +102,10 @@ class Job(StoredJob, gc=False, eq=False):
         _beat: Callable[[], None] | None = None
     else:
         _beat: None = None  # a type that gives a reply no say in it
+    _started_at: float = msgspec.field(name="begun by the client", default=0.0)
+    """When a worker began it, on its monotonic clock; 0 until then."""
+    _took_s: float = msgspec.field(name="run by the client", default=-1.0)
+    """How long its handler ran; below 0 until it has ended."""
 
     def heartbeat(self) -> None:
         """Have the worker extend the lease now; it returns at once, from any thread.

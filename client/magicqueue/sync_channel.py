@@ -12,7 +12,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from magicqueue.address import Address
 from magicqueue.backoff import next_wait_s
@@ -26,7 +26,7 @@ from magicqueue.errors import (
 )
 from magicqueue.forks import after_fork
 from magicqueue.protocol import HELLO, Call, Command
-from magicqueue.sync_connection import SyncConnection
+from magicqueue.sync_connection import Interrupted, SyncConnection
 from magicqueue.wire.replies import ServerInfo
 
 R = TypeVar("R")
@@ -66,6 +66,7 @@ class SyncChannel:
         self._was_connected = False
         self._greets = True
         self._closed = False
+        self._interrupted: Call[Any] | None = None
         after_fork(self)
 
     def forked(self) -> None:
@@ -73,6 +74,7 @@ class SyncChannel:
         self._lock = threading.Lock()
         self._connection = None
         self._was_connected = False
+        self._interrupted = None
 
     def request(self, command: Command[R]) -> R:
         """Send a command and wait for its answer; raises as `Channel.request`."""
@@ -86,6 +88,9 @@ class SyncChannel:
                     connection.send(call)
                     connection.wait(call)
                     return call.result()
+                except Interrupted:
+                    self._interrupted = call
+                    raise
                 except (ConnectionLost, RequestTimeout, ProtocolError) as error:
                     self._drop()
                     tries += 1
@@ -96,6 +101,19 @@ class SyncChannel:
                     if tries > 1:
                         # it takes connections and ends them: not a busy loop
                         self._wait(next_wait_s(tries - 2))
+
+    def late_reply(self) -> Any:
+        """Give what has come for a request that was interrupted, once; else None."""
+        with self._lock:
+            call, connection = self._interrupted, self._connection
+            if call is None or connection is None:
+                return None
+            if not call.done:
+                connection.check()
+            if not call.done:
+                return None
+            self._interrupted = None
+            return call.value
 
     def server(self) -> ServerInfo:
         """Give what the server tells in HELLO; asks only where it has not told yet.

@@ -11,7 +11,7 @@ import json
 import socket
 import threading
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from patience import PATIENCE_S
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from magicqueue import commands
 from magicqueue.coalesce import Gathering
 from magicqueue.errors import Full, NotFound, ProtocolError, RequestError, Stale
+from magicqueue.failures import Failure
 from magicqueue.job import Job
 from magicqueue.protocol import Call, Command, Protocol
 from magicqueue.wire.decode import decode_request
@@ -155,7 +156,7 @@ def test_verdicts_name_the_attempt_of_each_job() -> None:
 
 def test_failures_name_attempt_and_error() -> None:
     (job,) = pulled((1, 2))
-    request = decode_request(commands.fail([(job, "x" * 9999)]).line)
+    request = decode_request(commands.fail([Failure(job, "x" * 9999)]).line)
     assert isinstance(request, FailBatch)
     (failure,) = request.jobs
     assert (failure.id, failure.attempt, failure.error) == (1, 2, "x" * 4096)

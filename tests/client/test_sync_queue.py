@@ -83,13 +83,13 @@ def test_releasing_and_a_word_on_the_retry(url: str, name: str) -> None:
         assert queue.stats().delayed == 1
 
 
-def test_an_older_server_is_not_asked_for_what_it_would_ignore() -> None:
-    info = {"server": "magicqueue", "version": "0.1", "core": "python", "protocol": 1}
-    old = {"ok": True, **info, "persistence": "off", "limits": {}, "capabilities": []}
-    with FakeServer(lambda _: old) as server, SyncQueue("q", server.url) as queue:
-        with pytest.raises(Unsupported, match="does not know 'fail_options'"):
+def test_an_older_server_is_not_asked_for_what_it_would_ignore(fake: FakeServer) -> None:
+    with SyncQueue("q", fake.url) as queue:
+        with pytest.raises(Unsupported, match="does not offer 'fail_options'"):
             queue.fail(1, retry=False)
-        assert [request["cmd"] for request in server.requests] == ["HELLO"]
+        with pytest.raises(Unsupported, match="does not offer 'release'"):
+            queue.release(1)
+    assert fake.requests == []
 
 
 def test_administration(url: str, name: str) -> None:

@@ -86,16 +86,17 @@ def _address(text: str) -> str:
     return text
 
 
-def _kind(name: str, read: Callable[[Any], R]) -> Any:
-    kind = click.types.FuncParamType(read)
-    kind.name = name
-    return kind
+def kind(name: str, read: Callable[[Any], R]) -> Any:
+    """Make an option's type of a function that reads its text."""
+    made = click.types.FuncParamType(read)
+    made.name = name
+    return made
 
 
-SPAN: Final = _kind("span", _span)
-MOMENT: Final = _kind("time", _moment)
-QUEUE: Final = _kind("queue", _queue)
-ADDRESS: Final = _kind("address", _address)
+SPAN: Final = kind("span", _span)
+MOMENT: Final = kind("time", _moment)
+QUEUE: Final = kind("queue", _queue)
+ADDRESS: Final = kind("address", _address)
 JOB_ID: Final = click.IntRange(1, ID_MAX)
 
 
