@@ -229,7 +229,7 @@ class Connection(asyncio.BufferedProtocol):
             return None
         return Full(
             f"unfinished lines take more than {listener.bounds.input_bytes_max} bytes"
-            " of the server's memory: send shorter lines, or raise max_input"
+            " of the server's memory: send shorter lines, or raise --max-input"
         )
 
     def _give_up(self, error: RequestError) -> None:

@@ -82,7 +82,9 @@ def _decode_again(line: bytes) -> Request:
     name = written.upper() if written.isascii() else written
     kind = COMMANDS.get(name)
     if kind is None:
-        raise UnknownCommand(f"there is no command {written[:40]!r}: see docs/protocol.md")
+        raise UnknownCommand(
+            f"there is no command {written[:40]!r}: there are {', '.join(sorted(COMMANDS))}"
+        )
     fields["cmd"] = Raw(_ENCODER.encode(name))
     rid = fields.get("rid")
     if rid is not None and bytes(rid) != b"null" and not is_rid(rid):
@@ -159,7 +161,7 @@ def _field_sentence(message: str) -> str:
         kinds = " or ".join(_KINDS.get(k, k) for k in wanted["wanted"].split(" | "))
         return f"{path} must be {kinds}, not {_KINDS.get(wanted['got'], wanted['got'])}"
     if "out of range" in message:
-        return f"{path} must be an integer in its range: see docs/protocol.md"
+        return f"{path} must be an integer of at most 16 digits"
     if "matching regex" in message:
         return f"{path} must be an integer, or a string of its digits"
     return f"{path}: {message}"

@@ -80,5 +80,6 @@ def ids_of(
 def _job_too_large(where: str, payload: bytes, limits: Limits) -> TooLarge:
     return TooLarge(
         f"{where} is {len(payload)} bytes: the limit is {limits.job_bytes_max} a job"
-        " (pass a reference to large data instead, or raise job_bytes_max)"
+        " (pass a reference to large data instead, or start the server with a larger"
+        " --max-job)"
     )
