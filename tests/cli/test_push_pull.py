@@ -65,7 +65,7 @@ def test_text_that_is_not_json_is_refused_with_a_hint(
     terminal: Terminal, queue: str
 ) -> None:
     refused = terminal.run("push", queue, "1", "hello")
-    assert refused.code == 1
+    assert refused.code == 2
     assert "DATA 2 is not JSON: 'hello'" in refused.err
     assert "--text" in refused.err
     assert terminal.ok("stats", queue, "--json").json()["pushed"] == 0
@@ -76,7 +76,7 @@ def test_a_bad_line_says_which_and_how_many_were_stored(
 ) -> None:
     good = f'"{"x" * 1000}"\n' * 3000
     refused = terminal.run("push", queue, stdin=good + "{nope}\n")
-    assert refused.code == 1
+    assert refused.code == 2
     assert "line 3,001 is not JSON: '{nope}'" in refused.err
     stored = terminal.ok("stats", queue, "--json").json()["pushed"]
     assert stored > 0
@@ -97,7 +97,7 @@ def test_what_the_server_refuses_is_one_sentence(terminal: Terminal, queue: str)
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["--delay", "soon", "1"], "'soon' is no span of time"),
+        (["--delay", "soon", "1"], "'soon' must be a span of time"),
         (["--run-at", "tomorrow", "1"], "'tomorrow' is no time"),
         (["--delay", "1", "--run-at", "2100-01-01", "1"], "--delay or --run-at, not both"),
         (["--priority", "high", "1"], "--priority"),
@@ -125,10 +125,10 @@ def test_empty_input_pushes_nothing(terminal: Terminal, queue: str) -> None:
 
 
 def test_pull_of_an_empty_queue_says_so(terminal: Terminal, queue: str) -> None:
-    nothing = terminal.run("pull", queue, "--timeout", "0")
+    nothing = terminal.run("pull", queue, "--wait", "0")
     assert (nothing.code, nothing.out) == (1, "")
     assert f"no job in {queue}" in nothing.err
-    later = terminal.run("pull", queue, "--timeout", "20ms")
+    later = terminal.run("pull", queue, "--wait", "20ms")
     assert "within 20 ms" in later.err
 
 
@@ -172,7 +172,7 @@ def test_ctrl_c_gives_the_job_back(terminal: Terminal, queue: str) -> None:
     ended = pull.end()
     assert ended.code == 130
     assert f"gave 1 job back to {queue}" in ended.err
-    assert terminal.ok("pull", queue, "--ack", "--timeout", "10s").json()["attempts"] == 2
+    assert terminal.ok("pull", queue, "--ack", "--wait", "10s").json()["attempts"] == 2
 
 
 def test_ack_and_fail_of_jobs_that_are_not_under_way(

@@ -19,6 +19,7 @@ from magicqueue.cli.options import (
 from magicqueue.cli.run import EXIT_USAGE
 from magicqueue.cli.screen import note
 from magicqueue.cli.worker_process import WorkerPlan, work_here
+from magicqueue.command_line import Command
 from magicqueue.errors import HandlerNotFound
 from magicqueue.worker_options import BATCH_SIZE, GRACE_S, LEASE_S
 
@@ -33,10 +34,11 @@ _LEVELS: Final = ("debug", "info", "warning", "error")
 
 
 @click.command(
+    cls=Command,
     epilog=manual(
         "magicqueue worker tasks:send_email -q emails",
         "magicqueue worker tasks:resize -q images -p 4 --inline",
-    )
+    ),
 )
 @click.argument("handler", metavar="MODULE:HANDLER")
 @click.option("-q", "--queue", type=QUEUE, required=True, help="The queue to work on.")
