@@ -100,10 +100,7 @@ def tell(sentence: str, code: str, *, where: str = "", as_json: bool = False) ->
         sendable = sentence.encode(errors="backslashreplace").decode()
         write_json({"ok": False, "error": sendable, "code": code}, err=True)
         return
-    first, *more = plain_lines(sentence)
-    click.echo(f"magicqueue{where and ' '}{where}: {first}", err=True)
-    for line in more:
-        click.echo(f"  {line}".rstrip(), err=True)
+    click.echo(f"magicqueue{where and ' '}{where}: {plain(sentence)}", err=True)
 
 
 def tell_usage(error: click.UsageError, *, as_json: bool = False) -> None:

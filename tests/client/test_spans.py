@@ -38,13 +38,13 @@ def test_what_people_write(text: str, ms: int) -> None:
     ],
 )
 def test_what_is_no_span(text: str) -> None:
-    with pytest.raises(ValueError, match="^must be a span of time such as"):
+    with pytest.raises(ValueError, match=r"^must be a span of time such as"):
         span_ms(text, plain_ms=1000)
 
 
 def test_a_plain_number_means_what_its_reader_says() -> None:
     assert span_ms("1.5", plain_ms=1000) == 1500
-    with pytest.raises(ValueError, match='^needs a unit: "30s" or "30ms"$'):
+    with pytest.raises(ValueError, match=r'^needs a unit: "30s" or "30ms"$'):
         span_ms("30")
 
 

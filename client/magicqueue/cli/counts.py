@@ -40,7 +40,7 @@ T = TypeVar("T")
 _RATED: Final = ("pushed", "completed", "failed")
 _STATS_COLUMNS: Final = (Column(""), number("now"), number("per second"))
 _QUEUES_COLUMNS: Final = (
-    text("queue"),
+    text("queue", least=20),
     number("queued"),
     number("processing", leaves=2),
     number("delayed", leaves=1),
