@@ -56,6 +56,10 @@ class Outcome:
         return [orjson.loads(line) for line in self.out.splitlines()]
 
 
+Here = Callable[..., Outcome]
+"""Runs a command in this process, which is quicker; what it raises is not caught."""
+
+
 def no_traceback(text: str) -> None:
     """Check that nobody was shown a traceback."""
     assert "Traceback" not in text, text

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import orjson
 import pytest
 
-from cli.terminal import Terminal
+from cli.terminal import Here, Terminal
 from cli.test_plain_text import HARMFUL
 
 NASTY = "\x1b]0;owned\x07\x9b31m\u202e\u2028\x85\nmagicqueue: pushed 1 job\r"
@@ -90,9 +90,9 @@ def liar(request: pytest.FixtureRequest) -> Iterator[Liar]:
 @pytest.mark.parametrize("json", [[], ["--json"]], ids=["text", "json"])
 @pytest.mark.parametrize("arguments", REFUSED, ids=" ".join)
 def test_no_text_of_a_server_does_harm(
-    terminal: Terminal, liar: Liar, arguments: list[str], json: list[str]
+    here: Here, liar: Liar, arguments: list[str], json: list[str]
 ) -> None:
-    said = terminal.run(*arguments, *json, url=liar.url)
+    said = here(*arguments, *json, "--url", liar.url)
     for stream in (said.out, said.err):
         assert not set(stream.replace("\n", "")) & set(HARMFUL), repr(stream)
         assert not any(line.startswith(FORGED) for line in stream.splitlines()), stream
@@ -117,9 +117,9 @@ def test_white_space_in_data_forges_no_line(terminal: Terminal, queue: str) -> N
 
 
 @pytest.mark.parametrize("json", [[], ["--json"]], ids=["text", "json"])
-def test_what_was_typed_is_shown_as_harmlessly(terminal: Terminal, json: list[str]) -> None:
+def test_what_was_typed_is_shown_as_harmlessly(here: Here, json: list[str]) -> None:
     for arguments in (["push", "q", "--" + NASTY], [NASTY], ["push", "q", NASTY]):
-        refused = terminal.run(*arguments, *json)
+        refused = here(*arguments, *json)
         assert refused.code == 2
         assert not set(refused.err.replace("\n", "")) & set(HARMFUL)
         assert not any(line.startswith(FORGED) for line in refused.err.splitlines())
