@@ -43,7 +43,7 @@ class Command(click.Command):
                 ctx,
             ) from None
         times = Counter(option for option in given if isinstance(option, click.Option))
-        if any(option.name == "help" for option in times):
+        if any("--help" in option.opts for option in times):
             return
         for option, number in times.items():
             if number > 1 and not option.multiple and not option.count:

@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import os
 import pty
+import shlex
 import signal
 import struct
 import subprocess
@@ -168,6 +169,20 @@ class Terminal:
         )
         no_traceback(done.stderr.decode())
         return Outcome(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+    def run_in_shell(self, line: str) -> Outcome:
+        """Run a command with the shell's redirections."""
+        done = subprocess.run(
+            ["/bin/sh", "-c", f"{shlex.join(MAGICQUEUE)} {line}"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
+            env=environment(MAGICQUEUE_URL=self.url),
+            text=True,
+            timeout=PATIENCE_S,
+        )
+        no_traceback(done.stderr)
+        return Outcome(done.returncode, done.stdout, done.stderr)
 
     def ok(self, *arguments: str, stdin: str | bytes = b"") -> Outcome:
         """Run a command that is to succeed."""
