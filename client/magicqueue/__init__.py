@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         TooLarge,
         Unauthorized,
         UnknownCommand,
+        Unsupported,
     )
     from magicqueue.job import DeadPage, Job, JobDetails, NewJob
     from magicqueue.queue import Queue
@@ -79,6 +80,7 @@ _HOMES: Final = {
         "TooLarge",
         "Unauthorized",
         "UnknownCommand",
+        "Unsupported",
     ),
 }
 _HOME: Final = {name: home for home, names in _HOMES.items() for name in names}
@@ -118,6 +120,7 @@ __all__ = [
     "TooLarge",
     "Unauthorized",
     "UnknownCommand",
+    "Unsupported",
     "Worker",
     "__version__",
 ]

@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 import msgspec
 import orjson
 
-from magicqueue.errors import NotFound
+from magicqueue.errors import NotFound, Unsupported
 from magicqueue.job import AnyJob, DeadPage, Job, JobDetails
 from magicqueue.protocol import Command
 from magicqueue.wire import replies, requests
@@ -55,6 +55,7 @@ _jobs: Final = _reader(_Jobs, lambda reply: reply.jobs)
 _acked: Final = _reader(replies.AckBatchReply, lambda reply: reply.missing)
 _failed: Final = _reader(replies.FailBatchReply, lambda reply: reply.missing)
 _state: Final = _reader(replies.FailReply, lambda reply: reply.state)
+_released: Final = _reader(replies.ReleaseReply, lambda reply: reply.missing)
 _extended: Final = _reader(replies.HeartbeatReply, lambda reply: reply.missing)
 _counts: Final = _reader(Counts, lambda reply: reply)
 _server_counts: Final = _reader(ServerCounts, lambda reply: reply)
@@ -110,13 +111,24 @@ def ack(jobs: Sequence[AnyJob], *, repeat: bool = False) -> Command[list[int]]:
     return Command(b'{"cmd":"ACKB","ids":%b}\n' % _verdicts(jobs), _acked, repeat=repeat)
 
 
-def fail_one(job: AnyJob, error: str) -> Command[str]:
-    """Settle a job as failed; gives its new state."""
+def fail_one(
+    job: AnyJob, error: str, *, retry: bool = True, delay_ms: int | None = None
+) -> Command[str]:
+    """Settle a job as failed; gives its new state. Raises ValueError for both options."""
+    if not retry and delay_ms is not None:
+        raise ValueError("delay says when a job is tried again: not with retry=False")
     number, attempt = (
         (job, None) if isinstance(job, int) else (job.id, job.attempts or None)
     )
     return _command(
-        requests.Fail(id=number, attempt=attempt, error=message_of(error)), _state
+        requests.Fail(
+            id=number,
+            attempt=attempt,
+            error=message_of(error),
+            retry=None if retry else False,
+            delay=delay_ms,
+        ),
+        _state,
     )
 
 
@@ -129,6 +141,13 @@ def fail(
         for job, error in failures
     ]
     return _command(requests.FailBatch(jobs=jobs), _failed, repeat=repeat)
+
+
+def release(jobs: Sequence[AnyJob], delay_ms: int) -> Command[list[int]]:
+    """Give jobs back unharmed; gives the ids that could not be."""
+    delay = b',"delay":%d' % delay_ms if delay_ms else b""
+    line = b'{"cmd":"RELEASE","ids":%b%b}\n' % (_verdicts(jobs), delay)
+    return Command(line, _released)
 
 
 def heartbeat(jobs: Sequence[AnyJob], lease_ms: int | None) -> Command[list[int]]:
@@ -203,6 +222,14 @@ def ping() -> Command[None]:
 def hello(client: str) -> Command[ServerInfo]:
     """Ask what the server is and allows."""
     return _command(requests.Hello(client=client), _info, repeat=True)
+
+
+def require(capability: str, info: ServerInfo) -> None:
+    """Raise Unsupported if a server would ignore what is going to be asked of it."""
+    if capability not in info.capabilities:
+        raise Unsupported(
+            f"the server ({info.version}) does not know {capability!r}: update it"
+        )
 
 
 def message_of(error: str | BaseException) -> str:

@@ -8,6 +8,7 @@
     ├── ConnectionRefused      no server answered where one was expected
     ├── RequestTimeout         no answer in time; the request may still be carried out
     ├── ProtocolError          the other side sent what the protocol does not allow
+    ├── Unsupported            the server is too old for what was asked
     ├── Closed                 the queue or worker has been closed before this call
     ├── NotJson                data that JSON cannot hold (also a TypeError)
     ├── BadAddress             a server's address that cannot be read (also a ValueError)
@@ -137,6 +138,10 @@ class RequestTimeout(MagicQueueError):
 
 class ProtocolError(MagicQueueError):
     """The other side sent something that the protocol does not allow."""
+
+
+class Unsupported(MagicQueueError):
+    """The server does not know what was asked, and would ignore it without a word."""
 
 
 class Closed(MagicQueueError):

@@ -199,14 +199,38 @@ class Queue:
         self._pulls.forget(jobs)
         return await self._run(commands.ack(jobs))
 
-    async def fail(self, job: AnyJob, error: str | BaseException = "") -> str:
+    async def fail(
+        self,
+        job: AnyJob,
+        error: str | BaseException = "",
+        *,
+        retry: bool = True,
+        delay: Duration | None = None,
+    ) -> str:
         """Settle a job as failed; gives its new state: ready, delayed or dead.
 
-        error: kept with the job; an exception as "TypeName: message". Raises NotFound, or
-        Stale when the job was handed out again.
+        error: kept with the job; an exception as "TypeName: message". retry: False lets it
+        be dead at once. delay: when it is tried again, instead of its backoff. Raises
+        NotFound, Stale when the job was handed out again, and Unsupported (of an older
+        server) for either option.
         """
+        delay_ms = None if delay is None else duration_ms(delay, "delay")
+        message = commands.message_of(error)
+        command = commands.fail_one(job, message, retry=retry, delay_ms=delay_ms)
+        if delay is not None or not retry:
+            commands.require("fail_options", await self.hello())
         self._pulls.forget((job,))
-        return await self._run(commands.fail_one(job, commands.message_of(error)))
+        return await self._run(command)
+
+    async def release(self, *jobs: AnyJob, delay: Duration = 0) -> list[int]:
+        """Give jobs back that were not worked on to an end, through no fault of theirs.
+
+        They are ready at their old place, or after `delay`, and count as neither lost nor
+        failed. Gives the ids that were not yours any more.
+        """
+        self._pulls.forget(jobs)
+        delay_ms = duration_ms(delay, "delay")
+        return await self._run(commands.release(jobs, delay_ms))
 
     async def heartbeat(self, *jobs: AnyJob, lease: Duration | None = None) -> list[int]:
         """Let leases end `lease` from now; gives the ids whose lease is already over."""

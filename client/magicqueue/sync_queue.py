@@ -182,13 +182,36 @@ class SyncQueue:
         """Settle jobs as done; gives the ids that were not yours any more."""
         return self._run(commands.ack(list(jobs)))
 
-    def fail(self, job: AnyJob, error: str | BaseException = "") -> str:
+    def fail(
+        self,
+        job: AnyJob,
+        error: str | BaseException = "",
+        *,
+        retry: bool = True,
+        delay: Duration | None = None,
+    ) -> str:
         """Settle a job as failed; gives its new state: ready, delayed or dead.
 
-        error: kept with the job; an exception as "TypeName: message". Raises NotFound, or
-        Stale when the job was handed out again.
+        error: kept with the job; an exception as "TypeName: message". retry: False lets it
+        be dead at once. delay: when it is tried again, instead of its backoff. Raises
+        NotFound, Stale when the job was handed out again, and Unsupported (of an older
+        server) for either option.
         """
-        return self._run(commands.fail_one(job, commands.message_of(error)))
+        delay_ms = None if delay is None else duration_ms(delay, "delay")
+        message = commands.message_of(error)
+        command = commands.fail_one(job, message, retry=retry, delay_ms=delay_ms)
+        if delay is not None or not retry:
+            commands.require("fail_options", self.hello())
+        return self._run(command)
+
+    def release(self, *jobs: AnyJob, delay: Duration = 0) -> list[int]:
+        """Give jobs back that were not worked on to an end, through no fault of theirs.
+
+        They are ready at their old place, or after `delay`, and count as neither lost nor
+        failed. Gives the ids that were not yours any more.
+        """
+        delay_ms = duration_ms(delay, "delay")
+        return self._run(commands.release(jobs, delay_ms))
 
     def heartbeat(self, *jobs: AnyJob, lease: Duration | None = None) -> list[int]:
         """Let leases end `lease` from now; gives the ids whose lease is already over."""

@@ -4,9 +4,9 @@ A *core* holds jobs and decides what happens to them. It is a deterministic stat
 no clock, no randomness, no I/O. Whoever calls it brings the time (`now_ms`), keeps it
 from running backwards, and calls from one thread.
 
-In this order: the states and their table, the batches that go in and come out, the errors,
-then `Core`, whose methods are the verbs. A new core implements `Core`, is named in
-`magicqueue_cores.make_core`, and must pass `tests/conformance`.
+In this order: the states (`transitions` has their table), the batches that go in and come
+out, the errors, then `Core`, whose methods are the verbs. A new core implements `Core`, is
+named in `magicqueue_cores.make_core`, and must pass `tests/conformance`.
 
 Rules that hold for every verb:
 
@@ -52,29 +52,6 @@ class JobState(IntEnum):
     DELAYED = 1
     ACTIVE = 2
     DEAD = 3
-
-
-TRANSITIONS: Final[dict[str, tuple[tuple[JobState | None, JobState | None], ...]]] = {
-    "push": ((None, JobState.READY), (None, JobState.DELAYED)),
-    "mature": ((JobState.DELAYED, JobState.READY),),
-    "pull": ((JobState.READY, JobState.ACTIVE),),
-    "heartbeat": ((JobState.ACTIVE, JobState.ACTIVE),),
-    "ack": ((JobState.ACTIVE, None), (JobState.READY, None)),
-    "fail": (
-        (JobState.ACTIVE, JobState.READY),
-        (JobState.ACTIVE, JobState.DELAYED),
-        (JobState.ACTIVE, JobState.DEAD),
-    ),
-    "lose": ((JobState.ACTIVE, JobState.READY), (JobState.ACTIVE, JobState.DEAD)),
-    "drain": ((JobState.READY, None), (JobState.DELAYED, None)),
-    "retry_dead": ((JobState.DEAD, JobState.READY),),
-    "purge_dead": ((JobState.DEAD, None),),
-    "drop_dead": ((JobState.DEAD, None),),
-}
-"""Every move a job can make, by the event that makes it; None is "not in the core".
-
-`lose` is a lease that ended or whose session closed. `ack` from READY is the late ACK of
-a job that was lost and not handed out again. `drop_dead` makes room among dead letters."""
 
 
 class CoreOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -292,8 +269,23 @@ class Core(Protocol):
         attempts: Sequence[int] | None,
         errors: Sequence[str | None],
         now_ms: int,
+        delays_ms: Sequence[int | None] | None = None,
     ) -> Answer[Failed]:
-        """Settle active jobs as failed: each is retried after its backoff, or dead."""
+        """Settle active jobs as failed: each is retried after its backoff, or dead.
+
+        delays_ms: how long each waits for its retry instead, None for its backoff, NEVER_MS
+        for none: it is dead. A failure that was a job's last is its death all the same.
+        """
+        ...
+
+    def release(
+        self, ids: Sequence[int], attempts: Sequence[int] | None, delay_ms: int, now_ms: int
+    ) -> Answer[Settled]:
+        """Give active jobs back unharmed: neither lost nor failed. O(log n) a job.
+
+        They are ready at their old place, or delayed for `delay_ms` if that is not 0. The
+        attempt stays used: its number is not given again.
+        """
         ...
 
     def heartbeat(
@@ -302,7 +294,7 @@ class Core(Protocol):
         """Let the leases of active jobs end `lease_ms` from now. O(log n)."""
         ...
 
-    def release(self, session: int, now_ms: int) -> Answer[None]:
+    def close_session(self, session: int, now_ms: int) -> Answer[None]:
         """The session is gone: its jobs are lost and come back. O(log n) a job of it."""
         ...
 

@@ -221,8 +221,18 @@ class JobTable:
             self._detach(job_id, job)
             job.count_loss()
             job.queue.lost += 1
-            key = job.ready_key(job_id)
-            job.queue.ready.give_back(job.priority, key, job_id, job.run_at_ms)
+            self._give_back(job_id, job)
+
+    def release(self, ids: Iterable[int], run_at_ms: int) -> None:
+        """Active jobs are ready again at their old place, or (if not 0) at `run_at_ms`."""
+        for job_id in ids:
+            job = self.jobs[job_id]
+            self._detach(job_id, job)
+            if run_at_ms:
+                job.run_at_ms = run_at_ms
+                self._delay(job.queue, (job_id,))
+            else:
+                self._give_back(job_id, job)
 
     def bury(
         self, ids: Sequence[int], reason: str, errors: Sequence[str | None], at_ms: int
@@ -284,6 +294,10 @@ class JobTable:
     def _append(self, job_id: int, job: Job) -> None:
         job.place = self._next_place()
         job.queue.ready.append(job.priority, (job_id,), job.run_at_ms)
+
+    def _give_back(self, job_id: int, job: Job) -> None:
+        key = job.ready_key(job_id)
+        job.queue.ready.give_back(job.priority, key, job_id, job.run_at_ms)
 
     def _append_by_priority(self, queue: Queue, ids: Sequence[int]) -> None:
         groups: dict[int, list[int]] = {}

@@ -5,11 +5,12 @@ Each verb lets time pass, decides, reports a record and applies the decision thr
 invariant. What is where:
 
 - `python_job`, `job_table`: a job, a queue, and every change of state;
+- `python_fates`: retries, losses, deaths, wake-ups;
 - `admission`, `python_views`: what may come in, and what is told;
 - `ready_order`, `delayed_order`, `leases`, `dead_letters`: one structure each.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import repeat
 
 import msgspec
@@ -34,7 +35,8 @@ from magicqueue_cores.contract import (
 )
 from magicqueue_cores.job_table import JobTable
 from magicqueue_cores.python_check import check_table
-from magicqueue_cores.python_job import JOB_OVERHEAD_BYTES, Queue
+from magicqueue_cores.python_fates import Fates
+from magicqueue_cores.python_job import JOB_OVERHEAD_BYTES
 from magicqueue_cores.python_moves import export_jobs
 from magicqueue_cores.python_replay import replay_record
 from magicqueue_cores.python_views import (
@@ -63,9 +65,9 @@ class PythonCore:
     ) -> None:
         """Start empty."""
         self._options = options
-        self._on_ready = on_ready
         self._record = record
         self._table = JobTable(options)
+        self._fates = Fates(self._table, on_ready, record)
         self._deadline_ms = NEVER_MS
         self._bounded = bool(options.jobs_max or options.memory_bytes_max)
 
@@ -82,9 +84,9 @@ class PythonCore:
             if self._record:
                 self._record(records.Matured(ids))
             table.mature(ids)
-            self._wake(table.jobs[job_id].queue for job_id in ids)
+            self._fates.wake(table.jobs[job_id].queue for job_id in ids)
         if now_ms >= table.leases.next_ms:
-            self._lose(table.leases.due(now_ms), now_ms)
+            self._fates.lose(table.leases.due(now_ms), now_ms)
         self._deadline_ms = min(table.delayed.next_ms, table.leases.next_ms)
 
     def watch(self, queue: str, *, watching: bool) -> None:
@@ -93,7 +95,7 @@ class PythonCore:
             self._table.watched.add(queue)
             known = self._table.queues.get(queue)
             if known is not None:
-                self._wake((known,))
+                self._fates.wake((known,))
         else:
             self._table.watched.discard(queue)
 
@@ -119,7 +121,7 @@ class PythonCore:
         if self._record:
             self._record(pushed_record(queue, first_id, jobs, now_ms))
         if table.add(target, first_id, jobs, now_ms) and table.watched:
-            self._wake((target,))
+            self._fates.wake((target,))
         if jobs.run_ats_ms != now_ms:
             self._deadline_ms = min(self._deadline_ms, table.delayed.next_ms)
         return first_id
@@ -181,20 +183,25 @@ class PythonCore:
         attempts: Sequence[int] | None,
         errors: Sequence[str | None],
         now_ms: int,
+        delays_ms: Sequence[int | None] | None = None,
     ) -> Failed:
-        """Settle active jobs as failed: each is retried after its backoff, or dead."""
+        """Settle active jobs as failed: each is retried after its wait, or dead."""
         if now_ms >= self._deadline_ms:
             self.advance(now_ms)
         answer = Failed([], [], [])
         retried: dict[int, tuple[str | None, int]] = {}
         dying: dict[int, str | None] = {}
-        for job_id, attempt, error in zip(ids, attempts or repeat(0), errors, strict=False):
+        for job_id, attempt, error, delay_ms in zip(
+            ids, attempts or repeat(0), errors, delays_ms or repeat(None), strict=False
+        ):
             job = self._table.held(job_id, attempt)
             if job is None or job_id in retried or job_id in dying:
                 self._miss(answer, job_id, attempt)
                 answer.states.append(None)
                 continue
             run_at_ms = job.retry_at_ms(job_id, now_ms, self._options.backoff_ms_max)
+            if delay_ms is not None and run_at_ms is not None:
+                run_at_ms = None if delay_ms == NEVER_MS else now_ms + delay_ms
             if run_at_ms is None:
                 dying[job_id] = error
                 answer.states.append(JobState.DEAD)
@@ -203,8 +210,9 @@ class PythonCore:
                 later = run_at_ms > now_ms
                 answer.states.append(JobState.DELAYED if later else JobState.READY)
         if retried:
-            self._retry(retried, now_ms)
-        self._bury(list(dying), "failed", list(dying.values()), now_ms)
+            self._fates.retry(retried, now_ms)
+            self._deadline_ms = min(self._deadline_ms, self._table.delayed.next_ms)
+        self._fates.bury(list(dying), "failed", list(dying.values()), now_ms)
         return answer
 
     def heartbeat(
@@ -232,12 +240,30 @@ class PythonCore:
             self._deadline_ms = min(self._deadline_ms, until_ms)
         return answer
 
-    def release(self, session: int, now_ms: int) -> None:
-        """The session is gone: its jobs are lost and come back. 0 releases nothing."""
+    def release(
+        self, ids: Sequence[int], attempts: Sequence[int] | None, delay_ms: int, now_ms: int
+    ) -> Settled:
+        """Give active jobs back unharmed: to their old place, or delayed."""
+        if now_ms >= self._deadline_ms:
+            self.advance(now_ms)
+        table, answer = self._table, Settled([], [])
+        released: dict[int, None] = {}
+        for job_id, attempt in zip(ids, attempts or repeat(0), strict=False):
+            if table.held(job_id, attempt) is None or job_id in released:
+                self._miss(answer, job_id, attempt)
+            else:
+                released[job_id] = None
+        if released:
+            self._fates.release(list(released), now_ms + delay_ms if delay_ms else 0)
+            self._deadline_ms = min(self._deadline_ms, table.delayed.next_ms)
+        return answer
+
+    def close_session(self, session: int, now_ms: int) -> None:
+        """The session is gone: its jobs are lost and come back. 0 is nobody."""
         if now_ms >= self._deadline_ms:
             self.advance(now_ms)
         if session:
-            self._lose(self._table.leases.of_session(session), now_ms)
+            self._fates.lose(self._table.leases.of_session(session), now_ms)
 
     def pause(self, queue: str, *, paused: bool, now_ms: int) -> None:
         """Stop or resume handing out jobs of a queue. Raises `Full` for a new name."""
@@ -253,7 +279,7 @@ class PythonCore:
             self._record(records.Paused(queue, paused))
         known.paused = paused
         if not paused:
-            self._wake((known,))
+            self._fates.wake((known,))
 
     def drain(self, queue: str, now_ms: int) -> int:
         """Remove the ready and delayed jobs of a queue; gives how many."""
@@ -287,7 +313,7 @@ class PythonCore:
             if self._record:
                 self._record(records.Revived(ids, now_ms))
             self._table.revive(ids, now_ms)
-            self._wake((self._table.jobs[ids[0]].queue,))
+            self._fates.wake((self._table.jobs[ids[0]].queue,))
         return len(ids)
 
     def purge_dead(self, queue: str | None, job_id: int | None, now_ms: int) -> int:
@@ -346,53 +372,8 @@ class PythonCore:
         earliest = min(self._table.delayed.next_ms, self._table.leases.next_ms)
         assert self._deadline_ms <= earliest, "the deadline is later than the next event"
 
-    def _wake(self, queues: Iterable[Queue]) -> None:
-        if self._on_ready is None or not self._table.watched:
-            return
-        for queue in dict.fromkeys(queues):
-            if queue.name in self._table.watched and queue.ready.count and not queue.paused:
-                self._on_ready(queue.name)
-
     def _miss(self, answer: Settled, job_id: int, attempt: int) -> None:
         answer.missing.append(job_id)
         job = self._table.jobs.get(job_id)
         if job is not None and 0 < attempt < job.attempts:
             answer.stale.append(job_id)
-
-    def _retry(self, retried: dict[int, tuple[str | None, int]], now_ms: int) -> None:
-        ids = list(retried)
-        errors, run_ats_ms = zip(*retried.values(), strict=True)
-        if self._record:
-            self._record(records.Failed(ids, errors, run_ats_ms, now_ms))
-        self._table.retry(ids, errors, run_ats_ms, now_ms)
-        self._deadline_ms = min(self._deadline_ms, self._table.delayed.next_ms)
-        self._wake(self._table.jobs[job_id].queue for job_id in ids)
-
-    def _lose(self, ids: Sequence[int], now_ms: int) -> None:
-        lost_max, jobs = self._options.lost_max, self._table.jobs
-        dying = [job_id for job_id in ids if jobs[job_id].lost_too_often(lost_max)]
-        back = [job_id for job_id in ids if not jobs[job_id].lost_too_often(lost_max)]
-        if back:
-            if self._record:
-                self._record(records.Lost(back))
-            self._table.lose(back)
-            self._wake(jobs[job_id].queue for job_id in back)
-        histories = [jobs[job_id].history for job_id in dying]
-        errors = [history.error if history else None for history in histories]
-        self._bury(dying, "worker_lost", errors, now_ms)
-
-    def _bury(
-        self, ids: Sequence[int], reason: str, errors: Sequence[str | None], now_ms: int
-    ) -> None:
-        if not ids:
-            return
-        table = self._table
-        if self._record:
-            self._record(records.Died(ids, reason, errors, now_ms))
-        table.bury(ids, reason, errors, now_ms)
-        for queue in dict.fromkeys([table.jobs[job_id].queue for job_id in ids]):
-            dropped = queue.dead.overflow()
-            if dropped:
-                if self._record:
-                    self._record(records.Removed(dropped, "dropped"))
-                table.remove_dead(dropped, dropped=True)

@@ -35,6 +35,9 @@ def replay_record(  # noqa: C901, PLR0912 - one flat case a record
         case records.Lost(ids):
             _jobs(table, record, JobState.ACTIVE)
             table.lose(ids)
+        case records.Released(ids, run_at_ms):
+            _jobs(table, record, JobState.ACTIVE)
+            table.release(ids, run_at_ms)
         case records.Died(ids, reason, errors, at_ms):
             _jobs(table, record, JobState.ACTIVE)
             table.bury(ids, reason, errors, at_ms)

@@ -8,7 +8,8 @@ for all jobs of the batch. Times are epoch milliseconds.
 Order of jobs among equals follows from the order of records. A core counts one *sequence*
 from 1: `Pushed` (ready ones), `Matured`, `Failed` (ready ones), `Revived` and `Died` give
 each job named the next number, in the order they are named (`sequence_span` counts along);
-`Lost` keeps the old one. Ready jobs of a priority go by it, and so do dead letters.
+`Lost` and `Released` keep
+the old one. Ready jobs of a priority go by it, and so do dead letters.
 
 A log does not keep the past of settled jobs. `Origin` stands for what was left out before
 its first record, and `Moved` brings the whole state of jobs whose own records were left
@@ -133,6 +134,16 @@ class Lost(msgspec.Struct, tag="lost", frozen=True):
     ids: Sequence[int]
 
 
+class Released(msgspec.Struct, tag="released", frozen=True):
+    """Active jobs were given back, which is no fault of theirs and counts as nothing.
+
+    run_at_ms: 0, they are ready again at their old place; else they are delayed until then.
+    """
+
+    ids: Sequence[int]
+    run_at_ms: int
+
+
 class Died(msgspec.Struct, tag="died", frozen=True):
     """Active jobs became dead letters, for `reason`: `failed` or `worker_lost`.
 
@@ -215,6 +226,7 @@ Record: TypeAlias = (
     | Acked
     | Failed
     | Lost
+    | Released
     | Died
     | Removed
     | Revived

@@ -31,6 +31,7 @@ from magicqueue.wire.requests import (
     Push,
     PushBatch,
     Queues,
+    Release,
     Request,
     Resume,
     RetryDead,
@@ -46,7 +47,13 @@ from magicqueue_cores.contract import (
     Settled,
 )
 from magicqueue_cores.pending import Answer, map_answer
-from magicqueue_server.columns import JobDefaults, new_job, new_jobs
+from magicqueue_server.columns import (
+    JobDefaults,
+    clipped_delay_ms,
+    new_job,
+    new_jobs,
+    retry_delays_ms,
+)
 
 Reply: TypeAlias = Answer[bytes]
 Handler: TypeAlias = Callable[[Any, int], Reply]
@@ -62,6 +69,8 @@ _CAPABILITIES: Final = [
     "retries",
     "dead_letters",
     "pause",
+    "release",
+    "fail_options",
 ]
 
 
@@ -94,6 +103,7 @@ class Commands:
             Fail: self.fail,
             FailBatch: self.fail_batch,
             Heartbeat: self.heartbeat,
+            Release: self.release,
             StatsRequest: self.stats,
             Queues: self.queues,
             GetJob: self.job,
@@ -167,30 +177,36 @@ class Commands:
             return replies.failed(state.name.lower(), request.rid)
 
         errors = (_shortened(request.error),)
-        return map_answer(self._core.fail((job_id,), attempts, errors, now_ms), reply)
+        delays_ms = retry_delays_ms([request], "FAIL", now_ms)
+        answer = self._core.fail((job_id,), attempts, errors, now_ms, delays_ms)
+        return map_answer(answer, reply)
 
     def fail_batch(self, request: FailBatch, now_ms: int) -> Reply:
         """FAILB."""
         ids, attempts = ids_of(request.jobs)
         errors = [_shortened(job.error) for job in request.jobs]
+        delays_ms = retry_delays_ms(request.jobs, "FAILB: jobs[{}]", now_ms)
         return map_answer(
-            self._core.fail(ids, attempts, errors, now_ms),
+            self._core.fail(ids, attempts, errors, now_ms, delays_ms),
             lambda failed: _count("failed", ids, failed, request.rid),
         )
 
     def heartbeat(self, request: Heartbeat, now_ms: int) -> Reply:
         """HEARTBEAT, of one job or of many; always answered with counts."""
-        if (request.ids is None) == (request.id is None):
-            raise BadRequest("HEARTBEAT: give ids (a list) or id (one job)")
-        if request.ids is None:
-            ids = [int(request.id or 0)]
-            attempts = None if request.attempt is None else [request.attempt]
-        else:
-            ids, attempts = ids_of(request.ids)
+        ids, attempts = _ids_or_id("HEARTBEAT", request)
         lease_ms = request.lease or self._defaults.lease_ms
         return map_answer(
             self._core.heartbeat(ids, attempts, lease_ms, now_ms),
             lambda settled: _count("extended", ids, settled, request.rid),
+        )
+
+    def release(self, request: Release, now_ms: int) -> Reply:
+        """RELEASE, of one job or of many; always answered with counts."""
+        ids, attempts = _ids_or_id("RELEASE", request)
+        delay_ms = clipped_delay_ms(request.delay or 0, now_ms)
+        return map_answer(
+            self._core.release(ids, attempts, delay_ms, now_ms),
+            lambda settled: _count("released", ids, settled, request.rid),
         )
 
     def stats(self, request: StatsRequest, now_ms: int) -> Reply:
@@ -299,6 +315,18 @@ class Commands:
     def _refuse_if_stopping(self) -> None:
         if self.stopping:
             raise ShuttingDown("the server is shutting down: push to it again later")
+
+
+def _ids_or_id(
+    name: str, request: Heartbeat | Release
+) -> tuple[list[int], list[int] | None]:
+    """Give the ids and attempts of a request that has `ids`, or `id`."""
+    if (request.ids is None) == (request.id is None):
+        raise BadRequest(f"{name}: give ids (a list) or id (one job)")
+    if request.ids is not None:
+        return ids_of(request.ids)
+    attempts = None if request.attempt is None else [request.attempt]
+    return [int(request.id or 0)], attempts
 
 
 def _raise_if_missing(settled: Settled, job_id: int, attempt: int | None) -> None:

@@ -368,7 +368,7 @@ class Engine:
     def _release(self, session: Session) -> None:
         if self._leases_stay:
             return
-        answer = self.core.release(session.id, self._now_ms)
+        answer = self.core.close_session(session.id, self._now_ms)
         if isinstance(answer, Pending):
             answer.then(_log_error)
         if self._became_ready:

@@ -129,11 +129,21 @@ class Driver:
         *ids: int,
         attempts: Sequence[int] | None = None,
         error: str | None = "broken",
+        delays_ms: Sequence[int | None] | None = None,
     ) -> Failed:
         """Settle jobs as failed, all with one error."""
-        failed = answered(self.core.fail(ids, attempts, [error] * len(ids), self.now))
+        errors = [error] * len(ids)
+        failed = answered(self.core.fail(ids, attempts, errors, self.now, delays_ms))
         self.core.check()
         return failed
+
+    def release(
+        self, *ids: int, attempts: Sequence[int] | None = None, delay_ms: int = 0
+    ) -> Settled:
+        """Give jobs back."""
+        settled = answered(self.core.release(ids, attempts, delay_ms, self.now))
+        self.core.check()
+        return settled
 
     def heartbeat(
         self, *ids: int, lease_ms: int, attempts: Sequence[int] | None = None
@@ -143,9 +153,9 @@ class Driver:
         self.core.check()
         return settled
 
-    def release(self, session: int) -> None:
+    def close_session(self, session: int) -> None:
         """End a session."""
-        answered(self.core.release(session, self.now))
+        answered(self.core.close_session(session, self.now))
         self.core.check()
 
     def pause(self, queue: str = "q", *, paused: bool = True) -> None:

@@ -18,6 +18,7 @@ from conformance.naive_jobs import (
     Queue,
 )
 from magicqueue_cores.contract import (
+    NEVER_MS,
     CoreStats,
     DeadPage,
     Delivery,
@@ -180,12 +181,14 @@ class NaiveCore(NaiveJobs):
         attempts: Sequence[int] | None,
         errors: Sequence[str | None],
         now_ms: int,
+        delays_ms: Sequence[int | None] | None = None,
     ) -> Failed:
         self.advance(now_ms)
         answer = Failed([], [], [])
         dying = []
         verdicts = self.verdicts(ids, attempts, answer, late=False)
-        for job, error in zip(verdicts, errors, strict=True):
+        waits = delays_ms or [None] * len(ids)
+        for job, error, asked_ms in zip(verdicts, errors, waits, strict=True):
             if job is None:
                 answer.states.append(None)
                 continue
@@ -194,17 +197,21 @@ class NaiveCore(NaiveJobs):
             view.error = error
             view.lease_until_ms = None
             self.count(job, "failed")
-            if view.max_attempts and view.failures >= view.max_attempts:
+            last = 0 < view.max_attempts <= view.failures
+            if last or asked_ms == NEVER_MS:
                 view.state = DEAD
                 dying.append(job)
             else:
-                view.run_at_ms = now_ms + retry_delay_ms(
-                    job_id=view.id,
-                    failures=view.failures,
-                    backoff_ms=job.backoff_ms,
-                    jitter=job.jitter,
-                    backoff_ms_max=self.options.backoff_ms_max,
-                )
+                wait_ms = asked_ms
+                if wait_ms is None:
+                    wait_ms = retry_delay_ms(
+                        job_id=view.id,
+                        failures=view.failures,
+                        backoff_ms=job.backoff_ms,
+                        jitter=job.jitter,
+                        backoff_ms_max=self.options.backoff_ms_max,
+                    )
+                view.run_at_ms = now_ms + wait_ms
                 if view.run_at_ms > now_ms:
                     view.state = DELAYED
                 else:
@@ -223,7 +230,21 @@ class NaiveCore(NaiveJobs):
                 job.view.lease_until_ms = now_ms + lease_ms
         return answer
 
-    def release(self, session: int, now_ms: int) -> None:
+    def release(
+        self, ids: Sequence[int], attempts: Sequence[int] | None, delay_ms: int, now_ms: int
+    ) -> Settled:
+        self.advance(now_ms)
+        answer = Settled([], [])
+        for job in self.verdicts(ids, attempts, answer, late=False):
+            if job is not None:
+                job.view.lease_until_ms = None
+                job.view.state = DELAYED if delay_ms else READY
+                job.returned = not delay_ms
+                if delay_ms:
+                    job.view.run_at_ms = now_ms + delay_ms
+        return answer
+
+    def close_session(self, session: int, now_ms: int) -> None:
         self.advance(now_ms)
         if session:
             held = [job for job in self.some(ACTIVE) if job.session == session]

@@ -27,7 +27,7 @@ from conformance.driver import (
 )
 from conformance.naive_core import NaiveCore
 from magicqueue_cores import make_core
-from magicqueue_cores.contract import CoreError, CoreOptions, JobState, NewJobs
+from magicqueue_cores.contract import NEVER_MS, CoreError, CoreOptions, JobState, NewJobs
 
 ROOMY = {"lost_max": 1, "dead_jobs_max": 4, "dead_bytes_max": 30, "backoff_ms_max": 50}
 TIGHT = {**ROOMY, "jobs_max": 12, "queues_max": 2, "memory_bytes_max": 6000}
@@ -154,22 +154,27 @@ class CoreMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: any(job.view.attempts for job in self.model.all))
     @rule(
-        verb=st.sampled_from(["ack", "fail", "fail", "heartbeat"]),
+        verb=st.sampled_from(["ack", "fail", "fail", "heartbeat", "release"]),
         data=st.data(),
         error=st.none() | st.text(max_size=3),
-        lease_ms=SPANS_MS,
+        span_ms=SPANS_MS,
     )
     def settle(
-        self, verb: str, data: st.DataObject, error: str | None, lease_ms: int
+        self, verb: str, data: st.DataObject, error: str | None, span_ms: int
     ) -> None:
         ids = self.some_ids(data)
         attempts = self.some_attempts(data, ids)
         more: dict[str, list[Any]] = {
             "ack": [],
             "fail": [[error] * len(ids)],
-            "heartbeat": [lease_ms],
+            "heartbeat": [span_ms],
+            "release": [span_ms],
         }
-        self.both(verb, ids, attempts, *more[verb], self.driver.now)
+        last: list[Any] = []
+        if verb == "fail" and data.draw(st.booleans()):
+            waits = st.sampled_from([None, None, 0, span_ms, NEVER_MS])
+            last = [data.draw(st.lists(waits, min_size=len(ids), max_size=len(ids)))]
+        self.both(verb, ids, attempts, *more[verb], self.driver.now, *last)
 
     @rule(span_ms=SPANS_MS, seen=st.booleans())
     def let_time_pass(self, span_ms: int, *, seen: bool) -> None:
@@ -178,13 +183,15 @@ class CoreMachine(RuleBasedStateMachine):
             self.both("advance", self.driver.now)
 
     @rule(
-        what=st.sampled_from(["release", "release", "pause", "resume", "resume", "drain"]),
+        what=st.sampled_from(
+            ["close_session", "close_session", "pause", "resume", "resume", "drain"]
+        ),
         queue=QUEUES,
         session=SESSIONS,
     )
     def disturb(self, what: str, queue: str, session: int) -> None:
-        if what == "release":
-            self.both("release", session, self.driver.now)
+        if what == "close_session":
+            self.both("close_session", session, self.driver.now)
         elif what == "drain":
             self.both("drain", queue, self.driver.now)
         else:

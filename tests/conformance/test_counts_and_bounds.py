@@ -58,7 +58,7 @@ def test_the_oldest_ready_job(core: Driver) -> None:
     core.pull(session=7)
     assert core.queue_stats().oldest_ready_ms == 0
     assert core.stats().oldest_ready_ms == 10
-    core.release(7)
+    core.close_session(7)
     assert core.queue_stats().oldest_ready_ms == 20
 
 

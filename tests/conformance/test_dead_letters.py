@@ -127,7 +127,7 @@ def test_jobs_lost_for_good_together_die_by_id(core_name: str) -> None:
     core = Driver(core_name, lost_max=1)
     core.push(*[b"x"] * 40, priority=list(range(40)))
     core.pull(40)
-    core.release(1)
+    core.close_session(1)
     core.pull(15, lease_ms=20)
     core.pull(25, lease_ms=10)
     core.tick(20)
@@ -152,7 +152,7 @@ def test_a_bound_of_zero_is_none(core_name: str) -> None:
     core.push(b"1")
     for _ in range(20):
         core.pull()
-        core.release(1)
+        core.close_session(1)
     assert listed(core) == ids
 
 

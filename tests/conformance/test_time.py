@@ -82,12 +82,12 @@ def test_lost_jobs_come_back_between_the_right_ones(core: Driver) -> None:
     core.push_many(6)
     for session in range(1, 7):
         core.pull(session=session)
-    core.release(5)
-    core.release(2)
-    core.release(4)
+    core.close_session(5)
+    core.close_session(2)
+    core.close_session(4)
     core.push(b"new")
     assert core.pull(2) == [2, 4]
-    core.release(1)
+    core.close_session(1)
     assert core.pull(9) == [1, 2, 4, 5, 7]
 
 
@@ -98,17 +98,17 @@ def test_a_matured_or_retried_job_keeps_its_place_when_lost(core: Driver) -> Non
     core.tick(10)
     core.push(b"3")
     assert core.pull(9) == [1, 2, 3]
-    core.release(1)
+    core.close_session(1)
     assert core.pull(9) == [1, 2, 3]
 
 
 def test_a_job_with_a_new_place_does_not_come_back_to_its_older_one(core: Driver) -> None:
     core.push(b"1", b"2", b"3")
     core.pull()
-    core.release(1)
+    core.close_session(1)
     core.fail(*core.pull())
     assert core.pull(9) == [2, 3, 1]
-    core.release(1)
+    core.close_session(1)
     assert core.pull(9) == [2, 3, 1]
 
 
@@ -116,9 +116,9 @@ def test_a_session_that_ends_gives_back_its_jobs_only(core: Driver) -> None:
     core.push_many(4)
     core.pull(2, session=1)
     core.pull(2, session=2)
-    core.release(1)
-    core.release(1)
-    core.release(77)
+    core.close_session(1)
+    core.close_session(1)
+    core.close_session(77)
     assert [core.state(job_id) for job_id in (1, 3)] == [JobState.READY, JobState.ACTIVE]
     assert core.stats().lost == 2
 
@@ -126,7 +126,7 @@ def test_a_session_that_ends_gives_back_its_jobs_only(core: Driver) -> None:
 def test_session_zero_is_nobody(core: Driver) -> None:
     core.push()
     core.pull(session=0)
-    core.release(0)
+    core.close_session(0)
     assert core.state(1) is JobState.ACTIVE
 
 
@@ -135,7 +135,7 @@ def test_a_job_lost_too_often_is_dead(core_name: str) -> None:
     core.push()
     for _ in range(2):
         core.pull()
-        core.release(1)
+        core.close_session(1)
         assert core.state(1) is JobState.READY
     core.pull(lease_ms=5)
     core.tick(5)
@@ -170,7 +170,7 @@ def test_a_session_keeps_what_it_extended(core: Driver) -> None:
     core.pull(1, session=1)
     core.pull(1, session=2)
     core.heartbeat(1, 2, lease_ms=5000)
-    core.release(2)
+    core.close_session(2)
     assert core.state(1) is JobState.ACTIVE
     assert core.state(2) is JobState.READY
 

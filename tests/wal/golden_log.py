@@ -108,6 +108,7 @@ DAYS: Final[list[list[Any]]] = [
     [records.Acked(array("q", range(20, 82)))],
     [records.Failed([12, 13, 6], [None, "später", ""], [T + 1, T + 9000, T], T + 1)],
     [records.Lost([14, 15])],
+    [records.Released([18], 0), records.Released([19], T + 500)],
     [records.Died([9], "failed", ["zu spät"], T + 2)],
     [records.Died([16, 17], "worker_lost", [None, None], T + 3)],
     [records.Revived([16], T + 4), records.Paused("emails", paused=True)],

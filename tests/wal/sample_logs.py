@@ -54,6 +54,8 @@ def life(seed: int, steps: int) -> list[list[records.Record]]:
                 core.push(queue, jobs, now)
             case 2 | 3:
                 core.pull(queue, 3, 10**6, rng.randrange(1, 5), 1, now)
+            case 4 if ids[0] % 3 == 0:
+                core.release(ids, None, ids[1] % 2, now)
             case 4:
                 core.ack(ids, None, now)
             case 5:

@@ -249,6 +249,13 @@ class HeartbeatReply(Reply, kw_only=True):
     missing: list[int] = []
 
 
+class ReleaseReply(Reply, kw_only=True):
+    """Of RELEASE."""
+
+    released: int = 0
+    missing: list[int] = []
+
+
 class QueuesReply(Reply, kw_only=True):
     """Of QUEUES."""
 

@@ -149,7 +149,8 @@ def _check_arena(store: Store, jobs: dict[int, int]) -> None:
 
 
 def _check_kept(store: Store, jobs: dict[int, int]) -> None:
-    for kept in (store.errors, store.large, store.deaths, store.max_attempts):
+    every = store.errors, store.large, store.deaths, store.max_attempts, store.releases
+    for kept in every:
         for job_id in kept:
             assert job_id in jobs, f"something is kept for job {job_id}, which is gone"
             meta = store.field(jobs[job_id], lo.JH_META)

@@ -15,6 +15,7 @@ from magicqueue_cores.array_core.maturing import mature_due
 from magicqueue_cores.array_core.memory import refuse_options
 from magicqueue_cores.array_core.moves import export_jobs
 from magicqueue_cores.array_core.outcomes import remove_dead, revive
+from magicqueue_cores.array_core.pulling import take
 from magicqueue_cores.array_core.queues import Queue
 from magicqueue_cores.array_core.replay import replay_record
 from magicqueue_cores.array_core.rows import push
@@ -148,12 +149,7 @@ class ArrayCore:
         state, store = self._state, self._store
         state[lo.R_LEASE] = until_ms = now_ms + lease_ms
         index = store.session(session)
-        if self._words[source.at + lo.Q_LARGE]:
-            slots = self._pull_large(source, count, payload_bytes_max, index)
-        else:
-            state[lo.R_COUNT] = payload_bytes_max
-            taken = store.act(lo.V_PULL, source.number, count, index)
-            slots = store.scratch_list(taken)
+        slots = take(store, source, count, payload_bytes_max, index)
         pulled = delivery(store, slots)
         if self._record and slots:
             self._record(records.Leased(pulled.ids, session, until_ms))
@@ -176,14 +172,15 @@ class ArrayCore:
         attempts: Sequence[int] | None,
         errors: Sequence[str | None],
         now_ms: int,
+        delays_ms: Sequence[int | None] | None = None,
     ) -> Failed:
-        """Settle active jobs as failed: each is retried after its backoff, or dead."""
+        """Settle active jobs as failed: each is retried after its wait, or dead."""
         self.advance(now_ms)
-        store, answer = self._store, Failed([], [], [])
+        answer = Failed([], [], [])
         retried: dict[int, tuple[str | None, int]] = {}
         dying: dict[int, str | None] = {}
         given = zip(ids, attempts or repeat(0), errors, strict=False)
-        outcomes = store.judged(lo.V_JUDGE, ids, attempts, now_ms)
+        outcomes = self._fates.judged(ids, attempts, delays_ms, now_ms)
         for (job_id, attempt, error), run_at_ms in zip(given, outcomes, strict=True):
             if run_at_ms == lo.NOT_ACTIVE or job_id in retried or job_id in dying:
                 self._miss(answer, job_id, attempt)
@@ -217,8 +214,25 @@ class ArrayCore:
             self._record(records.Extended(extended, until_ms))
         return answer
 
-    def release(self, session: int, now_ms: int) -> None:
-        """The session is gone: its jobs are lost and come back. 0 releases nothing."""
+    def release(
+        self, ids: Sequence[int], attempts: Sequence[int] | None, delay_ms: int, now_ms: int
+    ) -> Settled:
+        """Give active jobs back unharmed: to their old place, or delayed."""
+        self.advance(now_ms)
+        answer = Settled([], [])
+        released: dict[int, None] = {}
+        held = self._store.judged(lo.V_JUDGE, ids, attempts, now_ms)
+        for job_id, attempt, found in zip(ids, attempts or repeat(0), held, strict=False):
+            if found == lo.NOT_ACTIVE or job_id in released:
+                self._miss(answer, job_id, attempt)
+            else:
+                released[job_id] = None
+        if released:
+            self._fates.release(list(released), now_ms + delay_ms if delay_ms else 0)
+        return answer
+
+    def close_session(self, session: int, now_ms: int) -> None:
+        """The session is gone: its jobs are lost and come back. 0 is nobody."""
         self.advance(now_ms)
         store = self._store
         if not session or session not in store.sessions:
@@ -363,23 +377,6 @@ class ArrayCore:
         if len(queues.by_name) >= lo.QUEUES_MAX:
             raise Full(f"the array core holds at most {lo.QUEUES_MAX:,} queues")
         return queues.of(name)
-
-    def _pull_large(
-        self, source: Queue, count: int, payload_bytes_max: int, session: int
-    ) -> list[int]:
-        """Take jobs one by one, since some payloads are not in the arena."""
-        store, slots = self._store, list[int]()
-        self._state[lo.R_COUNT] = payload_bytes_max
-        while len(slots) < count:
-            first = store.act(lo.V_FIRST, source.number)
-            if not first:
-                break
-            payload_bytes_max -= len(store.payload(first))
-            if payload_bytes_max < 0 and slots:
-                break
-            store.act(lo.V_PULL, source.number, 1, session)
-            slots.append(first)
-        return slots
 
     def _miss(self, answer: Settled, job_id: int, attempt: int) -> None:
         answer.missing.append(job_id)

@@ -9,7 +9,7 @@ from magicqueue_cores import records
 from magicqueue_cores.array_core import outcomes
 from magicqueue_cores.array_core.queues import Queue
 from magicqueue_cores.array_core.store import Store
-from magicqueue_cores.contract import OnReady, RecordSink
+from magicqueue_cores.contract import NEVER_MS, OnReady, RecordSink
 from magicqueue_cores.kernels import layout as lo
 
 
@@ -42,6 +42,28 @@ class Fates:
         store = self._store
         return list(dict.fromkeys(store.queue_of(store.find(job_id)) for job_id in ids))
 
+    def judged(
+        self,
+        ids: Sequence[int],
+        attempts: Sequence[int] | None,
+        delays_ms: Sequence[int | None] | None,
+        now_ms: int,
+    ) -> list[int]:
+        """When each would run again if it failed now, or DIES, or NOT_ACTIVE.
+
+        Kernels say so by what they know of jobs. delays_ms: as in the contract.
+        """
+        store = self._store
+        outcomes = store.judged(lo.V_JUDGE, ids, attempts, now_ms)
+        if store.releases:
+            for row, job_id in enumerate(ids):
+                if outcomes[row] != lo.NOT_ACTIVE and job_id in store.releases:
+                    outcomes[row] = store.retry_at_ms(job_id, now_ms)
+        for row, delay_ms in enumerate(delays_ms or ()):
+            if delay_ms is not None and outcomes[row] >= 0:
+                outcomes[row] = lo.DIES if delay_ms == NEVER_MS else now_ms + delay_ms
+        return outcomes
+
     def retry(self, retried: dict[int, tuple[str | None, int]], now_ms: int) -> None:
         """Active jobs failed: `retried` has the error and next run_at of each."""
         ids = list(retried)
@@ -65,6 +87,13 @@ class Fates:
             self._wake_of(back)
         errors = [store.errors.get(job_id) for job_id in dying]
         self.bury(dying, "worker_lost", errors, now_ms)
+
+    def release(self, ids: Sequence[int], run_at_ms: int) -> None:
+        """Active jobs are given back; 0 is to their old place."""
+        if self._record:
+            self._record(records.Released(ids, run_at_ms))
+        outcomes.release(self._store, ids, run_at_ms)
+        self._wake_of(ids)
 
     def bury(
         self, ids: Sequence[int], reason: str, errors: Sequence[str | None], now_ms: int

@@ -32,6 +32,10 @@ def export_jobs(store: Store, ids: Sequence[int]) -> records.Moved:
     if store.max_attempts:
         kept = store.max_attempts.get
         max_attempts = [kept(i) or n for i, n in zip(found, max_attempts, strict=True)]
+    failures = column(jc.FAILURES)
+    if store.releases:
+        given_back = store.releases.get
+        failures = [n - given_back(i, 0) for i, n in zip(found, failures, strict=True)]
     deaths = [store.deaths.get(job_id) for job_id in found] if store.deaths else []
     nothing = [None] * count
     return records.Moved(
@@ -48,7 +52,7 @@ def export_jobs(store: Store, ids: Sequence[int]) -> records.Moved:
         returned=list(map(bool, column(jc.RETURNED))),
         sequences=column(jc.SEQUENCE),
         attempts=column(jc.ATTEMPTS),
-        failures=column(jc.FAILURES),
+        failures=failures,
         losses=column(jc.LOST),
         sessions=column(jc.SESSION),
         untils_ms=column(jc.UNTIL),
@@ -80,6 +84,7 @@ def replay_moved(store: Store, record: records.Moved) -> None:
     for job_id, slot, error in zip(record.ids, slots, record.errors, strict=True):
         if error is not None:
             store.set_error(job_id, slot, error)
+    _count_releases(store, record)
     if _ACTIVE in record.states:
         _lend(store, record, slots)
     if _DEAD in record.states:
@@ -120,6 +125,17 @@ def _write_columns(store: Store, record: records.Moved) -> None:
     behind = count * lo.ROW_WORDS
     for number, column in columns.items():
         store.memory.write_column(behind + number * count, 1, count, column)
+
+
+def _count_releases(store: Store, record: records.Moved) -> None:
+    """A hand-out that is over and was neither a failure nor a loss was a release."""
+    outcomes = zip(
+        record.attempts, record.failures, record.losses, record.states, strict=True
+    )
+    for row, (attempts, failures, losses, state) in enumerate(outcomes):
+        released = attempts - failures - losses - (state == _ACTIVE)
+        if released > 0:
+            store.count_release(record.ids[row], released)
 
 
 def _lend(store: Store, record: records.Moved, slots: list[int]) -> None:

@@ -38,6 +38,14 @@ def lose(store: Store, ids: Sequence[int], lost_max: int | None = None) -> list[
     return store.scratch_list(store.act(lo.V_LOSE_MANY, len(ids), bound))
 
 
+def release(store: Store, ids: Sequence[int], run_at_ms: int) -> None:
+    """Active jobs are back at their old place, or (if not 0) delayed until `run_at_ms`."""
+    for job_id in ids:
+        store.count_release(job_id)
+    store.write_ids(ids)
+    store.act(lo.V_RELEASE_MANY, len(ids), run_at_ms)
+
+
 def bury(
     store: Store,
     ids: Sequence[int],
@@ -65,6 +73,7 @@ def revive(store: Store, ids: Sequence[int], at_ms: int) -> None:
         queue.dead.remove(job_id)
         del store.deaths[job_id]
         store.errors.pop(job_id, None)
+        store.forget_releases(job_id)
 
 
 def remove_dead(store: Store, ids: Sequence[int], *, dropped: bool) -> None:

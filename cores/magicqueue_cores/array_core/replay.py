@@ -34,6 +34,9 @@ def replay_record(  # noqa: C901, PLR0912 - one flat case a record
         case records.Lost(ids):
             _expect(store, record, JobState.ACTIVE)
             outcomes.lose(store, ids, lost_max=0)
+        case records.Released(ids, run_at_ms):
+            _expect(store, record, JobState.ACTIVE)
+            outcomes.release(store, ids, run_at_ms)
         case records.Died(ids, reason, errors, at_ms):
             _expect(store, record, JobState.ACTIVE)
             outcomes.bury(store, ids, reason, errors, at_ms)

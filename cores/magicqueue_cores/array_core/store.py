@@ -23,6 +23,7 @@ from magicqueue_cores.contract import (
 )
 from magicqueue_cores.kernels import layout as lo
 from magicqueue_cores.kernels.entry import act
+from magicqueue_cores.retry import retry_delay_ms
 
 JOB_OVERHEAD_BYTES: Final = 88
 """Measured: 78 bytes beyond a payload of 100 bytes; half of the rounding to 8 is added."""
@@ -51,6 +52,7 @@ class Store:
         self.large: dict[int, tuple[bytes, Queue]] = {}
         self.deaths: dict[int, Death] = {}
         self.max_attempts: dict[int, int] = {}
+        self.releases: dict[int, int] = {}
         self._error_chars_max = wire.error_chars_max
         self._free_sessions: list[int] = []
         self._set_up(wire)
@@ -137,6 +139,7 @@ class Store:
             if at == lo.NOTE_SETTLED:
                 self.deaths.pop(job_id, None)
                 self.max_attempts.pop(job_id, None)
+                self.releases.pop(job_id, None)
                 self._drop_large(job_id)
 
     def error_text(self, at: int, size: int) -> str:
@@ -196,7 +199,10 @@ class Store:
             run_at_ms=self.word(slot, lo.J_RUN_AT),
             attempts=attempts,
             state=state,
-            failures=attempts - lost - (state is JobState.ACTIVE),
+            failures=attempts
+            - lost
+            - self.releases.get(job_id, 0)
+            - (state is JobState.ACTIVE),
             lost=lost,
             max_attempts=self.max_attempts.get(job_id)
             or self.header(slot, lo.B_MAX_ATTEMPTS),
@@ -233,6 +239,32 @@ class Store:
             yield
         finally:
             state[lo.S_JOBS_MAX], state[lo.S_MEMORY_BYTES_MAX] = bounds
+
+    def count_release(self, job_id: int, count: int = 1) -> None:
+        """Note that hand-outs of a job ended without a failure or a loss."""
+        self.releases[job_id] = self.releases.get(job_id, 0) + count
+        self.mark(self.find(job_id), lo.META_RELEASED | lo.META_NOTED)
+
+    def retry_at_ms(self, job_id: int, now_ms: int) -> int:
+        """When an active job that was ever released runs again if it fails now, or DIES."""
+        slot = self.find(job_id)
+        job = self.view(slot)
+        failures = job.failures + 1
+        if 0 < job.max_attempts <= failures:
+            return lo.DIES
+        return now_ms + retry_delay_ms(
+            job_id=job_id,
+            failures=failures,
+            backoff_ms=self.header(slot, lo.B_BACKOFF) & 0xFFFFFFFF,
+            jitter=bool(self.field(slot, lo.JH_META) & lo.META_JITTER),
+            backoff_ms_max=self.options.backoff_ms_max,
+        )
+
+    def forget_releases(self, job_id: int) -> None:
+        """Let the hand-outs of a job be counted anew."""
+        if self.releases.pop(job_id, None):
+            at = lo.JOBS_H + self.find(job_id) * lo.JOB_HALVES + lo.JH_META
+            self.memory.halves[at] &= ~lo.META_RELEASED
 
     def keep_max_attempts(self, job_id: int, max_attempts: int) -> None:
         """Keep a number that no job comes to, and that its block has no bits for."""

@@ -14,7 +14,7 @@ from typing import Final
 
 from magicqueue_cores.kernels import layout as lo
 from magicqueue_cores.kernels.arena import compact, copy_bytes, sprawls
-from magicqueue_cores.kernels.fields import BIT_DATA, BIT_ID
+from magicqueue_cores.kernels.fields import BIT_DATA, BIT_ID, BIT_RUN_AT
 from magicqueue_cores.kernels.jit import (
     Memory,
     Words,
@@ -200,7 +200,7 @@ def _run(w: Words, h: Words, b: Words, o: int) -> int:
         return ack(w, h, b, o)
     if command == lo.C_ACKB and seen & BIT_IDS != 0:
         return ack_batch(w, h, b, o)
-    if command == lo.C_FAIL and seen & BIT_ID != 0:
+    if command == lo.C_FAIL and seen & (BIT_ID | BIT_RUN_AT) == BIT_ID:
         return fail(w, h, b, o)
     if command == lo.C_FAILB and seen & BIT_JOBS != 0:
         return fail_batch(w, h, b, o)

@@ -42,7 +42,7 @@ _NAME_HASH: Final = np.uint64(0x9E3779B97F4A7C15)
 
 KEY_DATA: Final = np.uint64(int.from_bytes(b"data", "little"))
 KEY_PRIORITY: Final = np.uint64(int.from_bytes(b"priority", "little"))
-_KEY_DELAY: Final = np.uint64(int.from_bytes(b"delay", "little"))
+KEY_DELAY: Final = np.uint64(int.from_bytes(b"delay", "little"))
 _KEY_RUN_AT: Final = np.uint64(int.from_bytes(b"run_at", "little"))
 _KEY_BACKOFF: Final = np.uint64(int.from_bytes(b"backoff", "little"))
 _KEY_JITTER: Final = np.uint64(int.from_bytes(b"jitter", "little"))
@@ -50,6 +50,7 @@ KEY_MAX_ATTEMPTS: Final = np.uint64(int.from_bytes(b"max_atte", "little"))
 _MPTS: Final = np.uint64(int.from_bytes(b'mpts"', "little"))
 _KEY_ID: Final = np.uint64(int.from_bytes(b"id", "little"))
 _KEY_ATTEMPT: Final = np.uint64(int.from_bytes(b"attempt", "little"))
+KEY_RETRY: Final = np.uint64(int.from_bytes(b"retry", "little"))
 _KEY_ERROR: Final = np.uint64(int.from_bytes(b"error", "little"))
 _UNKNOWN: Final = np.uint64(0)
 
@@ -290,11 +291,11 @@ def read_job_field(w: Words, b: Words, row: int, key: np.uint64, i: int) -> int:
         if w[lo.R_INTEGER] != lo.ABSENT:
             w[row + lo.X_PRIORITY] = w[lo.R_INTEGER]
         return i
-    if key == _KEY_DELAY or key == _KEY_RUN_AT:
+    if key == KEY_DELAY or key == _KEY_RUN_AT:
         w[lo.R_BIT] = BIT_RUN_AT
         i = read_integer(w, b, i, 0, lo.TIME_MAX_MS)
         if w[lo.R_INTEGER] != lo.ABSENT:
-            since = w[lo.R_NOW] if key == _KEY_DELAY else 0
+            since = w[lo.R_NOW] if key == KEY_DELAY else 0
             asked = min(since + w[lo.R_INTEGER], lo.TIME_MAX_MS)
             w[row + lo.X_RUN_AT] = max(asked, w[lo.R_NOW])
         return i

@@ -321,6 +321,23 @@ def lose(w: Words, h: Words, slot: int, dies: bool) -> None:
 
 
 @part
+def release(w: Words, h: Words, slot: int, run_at: int) -> None:
+    """An active job is given back: to its old place, or (if not 0) until `run_at`."""
+    queue = queue_of(h, slot)
+    at = lo.QUEUES_W + queue * lo.QUEUE_WORDS
+    let_go(w, h, slot)
+    w[at + lo.Q_PROCESSING] -= 1
+    if run_at == 0:
+        set_state(h, slot, lo.READY | lo.META_RETURNED)
+        give_back(w, h, queue, slot)
+    else:
+        w[lo.JOBS_W + slot * lo.JOB_WORDS + lo.J_RUN_AT] = run_at
+        set_state(h, slot, lo.DELAYED)
+        add_delayed(w, run_at, w[lo.JOBS_W + slot * lo.JOB_WORDS + lo.J_ID])
+        w[at + lo.Q_DELAYED] += 1
+
+
+@part
 def bury(w: Words, h: Words, slot: int) -> None:
     """A job that no order holds any more is dead."""
     set_state(h, slot, lo.DEAD | lo.META_NOTED)

@@ -235,8 +235,8 @@ BLOCK_BITS: Final = 20
 """J_BLOCK is block << 20 | payload bytes."""
 BLOCK_MASK: Final = (1 << BLOCK_BITS) - 1
 
-# JH_META is queue << 8 | flags | state.
-META_QUEUE_SHIFT: Final = 8
+# JH_META is queue << 9 | flags | state.
+META_QUEUE_SHIFT: Final = 9
 META_STATE: Final = 7
 META_JITTER: Final = 8
 META_NOTED: Final = 16
@@ -245,6 +245,8 @@ META_RETURNED: Final = 32
 META_LARGE: Final = 64
 META_MOVED: Final = 128
 """Ready beside those that came back, but put there from a log and not by a loss."""
+META_RELEASED: Final = 256
+"""Python keeps how often this job was given back: these hand-outs are no failures."""
 READY: Final = 0
 DELAYED: Final = 1
 ACTIVE: Final = 2
@@ -366,19 +368,20 @@ V_EXPECT_MANY: Final = 14
 V_LEASE_MANY: Final = 15
 V_SETTLE_MANY: Final = 16
 V_TAKE_DELAYED_MANY: Final = 17
-V_RESTORE: Final = 18
-V_REBUILD_DELAYED: Final = 19
-V_LEND: Final = 20
-V_MATURE_MANY: Final = 21
-V_FAIL_FOR_GOOD_MANY: Final = 22
-V_LOSE_FOR_GOOD_MANY: Final = 23
-V_REVIVE_MANY: Final = 24
-V_REMOVE_MANY: Final = 25
-V_DRAIN: Final = 26
-V_OLDEST: Final = 27
-V_ADD_QUEUE: Final = 28
-V_DROP_QUEUE: Final = 29
-V_FIRST: Final = 30
+V_RELEASE_MANY: Final = 18
+V_RESTORE: Final = 19
+V_REBUILD_DELAYED: Final = 20
+V_LEND: Final = 21
+V_MATURE_MANY: Final = 22
+V_FAIL_FOR_GOOD_MANY: Final = 23
+V_LOSE_FOR_GOOD_MANY: Final = 24
+V_REVIVE_MANY: Final = 25
+V_REMOVE_MANY: Final = 26
+V_DRAIN: Final = 27
+V_OLDEST: Final = 28
+V_ADD_QUEUE: Final = 29
+V_DROP_QUEUE: Final = 30
+V_FIRST: Final = 31
 
 ABSENT: Final = -(1 << 62)
 """An integer that was not given, or given as null."""

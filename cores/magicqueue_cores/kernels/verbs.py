@@ -35,6 +35,7 @@ from magicqueue_cores.kernels.many import (
     change_many,
     judge,
     lose_many,
+    release_many,
     retry_many,
 )
 from magicqueue_cores.kernels.oldest import correct_oldest
@@ -285,6 +286,8 @@ def _act_on_many(w: Words, h: Words, verb: int, count: int, two: int, three: int
         return find_many(w, h, count)
     if verb == lo.V_RETRY_MANY:
         return retry_many(w, h, count, two)
+    if verb == lo.V_RELEASE_MANY:
+        return release_many(w, h, count, two)
     if verb == lo.V_EXPECT_MANY:
         return expect_many(w, h, count, two)
     if verb == lo.V_LEASE_MANY:

@@ -111,10 +111,15 @@ def ack_batch(w: Words, h: Words, b: Words, o: int) -> int:
 
 @part
 def _may_fail(w: Words, h: Words, item: int) -> bool:
-    """Whether a failure kills no job and wakes nobody; a missing job does neither."""
+    """Whether a failure kills no job and wakes nobody; a missing job does neither.
+
+    Of a job that was ever released only Python knows how often it failed.
+    """
     slot = find_for_verdict(w, h, w[item + lo.I_ID], w[item + lo.I_ATTEMPT], False)
     if slot == 0:
         return True
+    if half(h, lo.JOBS_H + slot * lo.JOB_HALVES + lo.JH_META) & lo.META_RELEASED != 0:
+        return False
     at = lo.QUEUES_W + queue_of(h, slot) * lo.QUEUE_WORDS
     return w[at + lo.Q_WATCHED] == 0 and not dies_of_failure(w, h, slot)
 

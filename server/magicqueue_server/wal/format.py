@@ -9,7 +9,7 @@ nothing), and goes on with frames; zeros or the rest of what the file held befor
 All numbers are little-endian. The header of segment 1, byte by byte:
 
     4d 51 57 41 4c 0d 0a 1a   magic "MQWAL\r\n\x1a": cut or translated files do not pass
-    01 00                     format version 1
+    02 00                     format version 2
     02                        checksum of the frames: 2 is CRC-32C, 1 is zlib's CRC-32
     00                        reserved
     9c 3f 01 77               salt, random: frames of the file's earlier life do not fit
@@ -49,6 +49,8 @@ fail when other bytes are written under the same number, and as long as there is
 the newest: `tests/wal/golden_log.py` says how to add it. A reader refuses a newer version
 and touches nothing. New record kinds are a new version too, since an old reader would not
 know them.
+
+Version 2 has one more kind of record than version 1, `Released`.
 """
 
 import struct
@@ -59,7 +61,7 @@ import msgspec
 
 from magicqueue_server.wal import checksum
 
-VERSION: Final = 1
+VERSION: Final = 2
 MAGIC: Final = b"MQWAL\r\n\x1a"
 FRAME_MAGIC: Final = b"MQFr"
 HEADER_BYTES: Final = 64
