@@ -164,15 +164,31 @@ def test_a_job_that_pull_holds_can_be_failed_elsewhere(
     assert "it is dead" in ended.err
 
 
-def test_ctrl_c_gives_the_job_back(terminal: Terminal, queue: str) -> None:
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
+def test_looking_at_a_job_never_kills_it(
+    terminal: Terminal, queue: str, number: signal.Signals, code: int
+) -> None:
     terminal.ok("push", queue, "1")
-    pull = terminal.start("pull", queue)
-    pull.wait_for("holding job ")
-    pull.send(signal.SIGINT)
-    ended = pull.end()
-    assert ended.code == 130
-    assert f"gave 1 job back to {queue}" in ended.err
-    assert terminal.ok("pull", queue, "--ack", "--wait", "10s").json()["attempts"] == 2
+    for _ in range(5):
+        pull = terminal.start("pull", queue)
+        pull.wait_for("holding job ")
+        pull.send(number)
+        ended = pull.end()
+        assert ended.code == code
+        assert (f"gave 1 job back to {queue}" in ended.err) is (code == 130)
+    counts = terminal.ok("stats", queue, "--json").json()
+    assert (counts["queued"], counts["lost"], counts["failed"]) == (1, 0, 0)
+
+
+def test_peek_gives_jobs_back_at_once(terminal: Terminal, queue: str) -> None:
+    terminal.ok("push", queue, "1", "2", "3")
+    for _ in range(5):
+        peeked = terminal.ok("pull", queue, "--peek", "-n", "2")
+        assert [job["data"] for job in peeked.lines()] == [1, 2]
+    counts = terminal.ok("stats", queue, "--json").json()
+    assert (counts["queued"], counts["processing"], counts["lost"]) == (3, 0, 0)
 
 
 def test_ack_and_fail_of_jobs_that_are_not_under_way(
@@ -207,4 +223,4 @@ def test_a_reader_that_leaves_is_no_error_and_loses_no_job(
         assert pull.stderr is not None
         assert pull.stderr.read() == b""
     counts = terminal.ok("stats", queue, "--json").json()
-    assert (counts["queued"], counts["completed"]) == (5000, 0)
+    assert (counts["queued"], counts["completed"], counts["lost"]) == (5000, 0, 0)

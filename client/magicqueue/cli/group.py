@@ -56,6 +56,7 @@ Exit codes:
   2  wrong usage, or a handler that cannot be imported
   3  no server, or none that answers
   130  interrupted
+  141  nobody reads the output any more
 
 \b
 The server's address is --url, else MAGICQUEUE_URL, else localhost:6789:

@@ -41,6 +41,7 @@ Exit codes:
   2  wrong usage
   3  no server, or none that answers
   130  interrupted
+  141  nobody reads the output any more
 """
 
 
@@ -75,8 +76,14 @@ def _moment(text: str) -> float:
     return seconds
 
 
-class _Whole(click.IntRange):
+class _Whole(click.ParamType):  # type: ignore[type-arg]  # it has none before 8.3
     """A whole number within bounds."""
+
+    name = "number"
+
+    def __init__(self, least: int, most: int | None) -> None:
+        self._least = least
+        self._most = most
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
@@ -85,21 +92,20 @@ class _Whole(click.IntRange):
         try:
             number = int(value)
         except ValueError:
-            self.fail(f"{value!r} is no whole number{self._bounds()}", param, ctx)
-        too_small = self.min is not None and number < self.min
-        if too_small or (self.max is not None and number > self.max):
+            self.fail(f"{value!r} is no whole number {self._bounds()}", param, ctx)
+        if number < self._least or (self._most is not None and number > self._most):
             self.fail(
-                f"{value} is out of range: it is a number{self._bounds()}", param, ctx
+                f"{value} is out of range: it is a number {self._bounds()}", param, ctx
             )
         return number
 
     def _bounds(self) -> str:
-        if self.max is None:
-            return f" of {self.min:,} or more"
-        return f" from {self.min:,} to {self.max:,}"
+        if self._most is None:
+            return f"of {self._least:,} or more"
+        return f"from {self._least:,} to {self._most:,}"
 
 
-def whole(least: int, most: int | None = None) -> click.IntRange:
+def whole(least: int, most: int | None = None) -> _Whole:
     """Make the kind of a whole number from `least` to `most`."""
     return _Whole(least, most)
 

@@ -5,6 +5,7 @@ stays and keeps the leases up until its jobs are settled from elsewhere. What it
 it ends is released: looking at a job neither settles it nor counts against it.
 """
 
+import contextlib
 import time
 from typing import Final
 
@@ -16,7 +17,7 @@ from magicqueue.cli.phrases import jobs as jobs_phrase
 from magicqueue.cli.phrases import span
 from magicqueue.cli.screen import job_json, note, write_json
 from magicqueue.command_line import Command, Failed
-from magicqueue.errors import NotFound
+from magicqueue.errors import MagicQueueError, NotFound
 from magicqueue.job import Job
 from magicqueue.sync_queue import SyncQueue
 from magicqueue.wire.limits import ID_MAX
@@ -81,6 +82,7 @@ def pull(  # noqa: PLR0913 - one for each option
     if acks and peek:
         raise click.UsageError("give --ack or --peek, not both")
     interrupts.raise_it()
+    interrupts.end_in_order()
     lease = lease or 0.001
     with session.queue(queue) as client:
         jobs = client.pull_batch(count, wait, lease)
@@ -95,8 +97,16 @@ def pull(  # noqa: PLR0913 - one for each option
                 held.ack()
             elif not peek:
                 held.wait(lease)
+        except KeyboardInterrupt:
+            _say_given_back(held.give_back(), queue)
+            raise
         finally:
             held.give_back()
+
+
+def _say_given_back(number: int, queue: str) -> None:
+    if number:
+        note(f"gave {jobs_phrase(number)} back to {queue}")
 
 
 class _Held:
@@ -108,8 +118,8 @@ class _Held:
 
     def ack(self) -> None:
         """Settle all as done. Raises NotFound that names those not held any more."""
-        missing = self._client.ack_batch(self._jobs.values())
-        self._jobs.clear()
+        acked, self._jobs = self._jobs, {}
+        missing = self._client.ack_batch(acked.values())
         if missing:
             raise NotFound(f"the lease ended before the ack, of {_named(missing)}")
 
@@ -127,12 +137,17 @@ class _Held:
                 del self._jobs[job_id]
                 note(_fate(self._client, job_id))
 
-    def give_back(self) -> None:
-        """Release what is still held."""
-        if not self._jobs:
-            return
-        number = len(self._jobs)
-        note(f"gave {jobs_phrase(number)} back to {self._client.name}")
+    def give_back(self) -> int:
+        """Release what is still held; gives how many jobs that were.
+
+        A server without this command, or one that is gone, sees the connection end and
+        takes them back by itself, though it counts them as lost.
+        """
+        held, self._jobs = self._jobs, {}
+        if held:
+            with contextlib.suppress(MagicQueueError):
+                self._client.release(*held.values())
+        return len(held)
 
 
 def _fate(client: SyncQueue, job_id: int) -> str:

@@ -63,7 +63,7 @@ _INT32_MAX: Final = 2**31 - 1
 @click.option(
     "--max-attempts",
     type=whole(0, _INT32_MAX),
-    help="It is dead after so many failures (a lost worker is none); 0: no limit."
+    help="Failures after which a job is dead (a lost worker is none); 0: no limit."
     " [default: the server's]",
 )
 @click.option(
