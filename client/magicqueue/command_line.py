@@ -47,9 +47,12 @@ class Command(click.Command):
             return
         for option, number in times.items():
             if number > 1 and not option.multiple and not option.count:
-                name = "/".join([max(option.opts, key=len), *option.secondary_opts])
-                often = "twice" if number == _TWICE else f"{number} times"
-                raise click.UsageError(f"{name} was given {often}", ctx)
+                raise click.UsageError(self.once(option, number), ctx)
+
+    def once(self, option: click.Option, times: int) -> str:
+        """Say that an option was given several times; a command may say what to do."""
+        name = "/".join([max(option.opts, key=len), *option.secondary_opts])
+        return f"{name} was given {'twice' if times == _TWICE else f'{times} times'}"
 
 
 class Group(click.Group):

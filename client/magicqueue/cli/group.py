@@ -160,7 +160,7 @@ def _plugins() -> dict[str, Any]:
 def _no_server_here(name: str) -> NoReturn:
     raise Failed(
         f"`magicqueue {name}` belongs to the server, which is not installed here:"
-        " `pip install magicqueue` installs both",
+        " install the whole package, from its clone (`pip install .`) or its wheel",
         "NOT_INSTALLED",
     )
 

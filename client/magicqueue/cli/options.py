@@ -151,16 +151,17 @@ def _address(text: str) -> str:
     return text
 
 
-def _kind(name: str, read: Callable[[Any], R]) -> Any:
-    kind = click.types.FuncParamType(read)
-    kind.name = name
-    return kind
+def kind(name: str, read: Callable[[Any], R]) -> Any:
+    """Make an option's type of a function that reads its text."""
+    made = click.types.FuncParamType(read)
+    made.name = name
+    return made
 
 
-SPAN: Final = _kind("span", _span)
-MOMENT: Final = _kind("time", _moment)
+SPAN: Final = kind("span", _span)
+MOMENT: Final = kind("time", _moment)
 QUEUE: Final = _Queue()
-ADDRESS: Final = _kind("address", _address)
+ADDRESS: Final = kind("address", _address)
 JOB_ID: Final = whole(1, ID_MAX)
 
 
