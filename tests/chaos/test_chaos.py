@@ -21,7 +21,6 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import msgspec
-import pytest
 
 from chaos.cut_client import LINE_BYTES_MAX, Client, LostConnectionError
 from chaos.proxy import Proxy
@@ -340,7 +339,6 @@ def _account(
     )
 
 
-@pytest.mark.timeout(90)
 def test_no_job_is_lost_and_every_repeat_has_a_cause() -> None:
     seed = int(os.environ.get("MAGICQUEUE_CHAOS_SEED", random.randrange(10**6)))
     print(f"MAGICQUEUE_CHAOS_SEED={seed}")  # noqa: T201 - to run it again

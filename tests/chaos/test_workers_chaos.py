@@ -310,7 +310,6 @@ def _account(outcome: Outcome, ran: Executions) -> dict[str, int]:
     }
 
 
-@pytest.mark.timeout(90)
 def test_every_execution_is_accounted_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

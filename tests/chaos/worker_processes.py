@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Final
 
 from chaos.handlers import LEASE_S, VARIABLE
+from patience import PATIENCE_S
 from server.process import ROOT, environment
 
-TIMEOUT_S: Final = 30
 _SYNC: Final = f"""
 import sys
 from chaos.handlers import in_turn
@@ -23,6 +23,7 @@ SyncWorker(
 _INLINE: Final = f"""
 import asyncio, sys
 from chaos.handlers import in_turn
+from patience import PATIENCE_S
 from magicqueue import Worker
 asyncio.run(
     Worker("chaos", in_turn, url=sys.argv[1], inline=True, lease={LEASE_S}).run()
@@ -81,7 +82,7 @@ class WorkerProcess:
         """End it without warning. The handlers of what it held end where they are."""
         assert self._process is not None
         self._process.kill()
-        code = self._process.wait(TIMEOUT_S)
+        code = self._process.wait(PATIENCE_S)
         assert code == -signal.SIGKILL, f"it had ended before: {code}"
         self.killed.append(self.record)
 
@@ -94,10 +95,10 @@ class WorkerProcess:
         """Let it finish; gives its exit code."""
         self.send(signal.SIGTERM)
         assert self._process is not None
-        return self._process.wait(TIMEOUT_S)
+        return self._process.wait(PATIENCE_S)
 
     def end(self) -> None:
         """Leave nothing behind."""
         if self._process is not None and self._process.poll() is None:
             self._process.kill()
-            self._process.wait(TIMEOUT_S)
+            self._process.wait(PATIENCE_S)

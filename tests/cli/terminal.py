@@ -20,8 +20,9 @@ from typing import Any
 
 import orjson
 
+from patience import PATIENCE_S
+
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE_S = 30.0
 MAGICQUEUE = [sys.executable, "-m", "magicqueue"]
 SERVER = [sys.executable, "-m", "magicqueue_server", "serve"]
 

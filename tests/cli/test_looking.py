@@ -11,12 +11,12 @@ import pytest
 
 from cli.terminal import (
     MAGICQUEUE,
-    PATIENCE_S,
     Terminal,
     environment,
     eventually,
     no_traceback,
 )
+from patience import PATIENCE_S
 
 
 def _die(terminal: Terminal, queue: str, *errors: str) -> list[int]:

@@ -5,7 +5,8 @@ import subprocess
 
 import pytest
 
-from cli.terminal import MAGICQUEUE, PATIENCE_S, Running, Terminal, environment
+from cli.terminal import MAGICQUEUE, Running, Terminal, environment
+from patience import PATIENCE_S
 
 
 def test_a_job_goes_in_and_comes_out_byte_for_byte(terminal: Terminal, queue: str) -> None:

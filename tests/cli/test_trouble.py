@@ -18,6 +18,7 @@ from cli.terminal import (
     eventually,
     no_traceback,
 )
+from patience import PATIENCE_S
 
 _EVERY_COMMAND = [
     ["push", "q", "1"],
@@ -44,7 +45,7 @@ _NAMES = [" ".join(arguments) for arguments in _EVERY_COMMAND]
 def silent() -> Iterator[socket.socket]:
     """A server that accepts and never answers."""
     with socket.create_server(("127.0.0.1", 0)) as server:
-        server.settimeout(30)
+        server.settimeout(PATIENCE_S)
         yield server
 
 
@@ -153,6 +154,7 @@ def test_the_overview_says_what_each_command_says() -> None:
 
 _COMPARE = """
 import click
+from patience import PATIENCE_S
 from magicqueue.cli.group import _SECTIONS, group
 for rows in _SECTIONS.values():
     for name, (module, text) in rows.items():

@@ -10,11 +10,12 @@ import json
 import socket
 import threading
 from collections.abc import Callable
-from typing import Any, Final, Self
+from typing import Any, Self
+
+from patience import PATIENCE_S
 
 Request = dict[str, Any]
 Reply = dict[str, Any] | None
-TIMEOUT_S: Final = 20
 
 
 def polite(request: Request, ids: list[int] | None = None) -> Reply:
@@ -78,7 +79,7 @@ class FakeServer:
         self._listener.close()
         self.cut()
         for thread in self._threads:
-            thread.join(TIMEOUT_S)
+            thread.join(PATIENCE_S)
 
     def cut(self) -> None:
         """Close every connection."""
@@ -106,7 +107,7 @@ class FakeServer:
 
     def wait_until(self, condition: Callable[[], bool]) -> None:
         with self._changed:
-            assert self._changed.wait_for(condition, TIMEOUT_S), self.requests
+            assert self._changed.wait_for(condition, PATIENCE_S), self.requests
 
     def _accept(self) -> None:
         while True:

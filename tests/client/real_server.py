@@ -6,11 +6,10 @@
 import re
 import signal
 import subprocess
-from typing import Final, Self
+from typing import Self
 
+from patience import PATIENCE_S
 from server.process import environment, serve_command
-
-TIMEOUT_S: Final = 30
 
 
 class RealServer:
@@ -63,4 +62,4 @@ class RealServer:
         process.send_signal(number)
         assert process.stdout is not None
         process.stdout.close()
-        process.wait(TIMEOUT_S)
+        process.wait(PATIENCE_S)

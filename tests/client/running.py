@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final, TypeAlias
 
 from magicqueue import Job, SyncWorker, Worker
+from patience import PATIENCE_S
 
 KINDS: Final = ("tasks", "threads", "inline", "sync", "sync threads")
 SyncHandler: TypeAlias = Callable[[Job], Any]
@@ -73,4 +74,4 @@ def running(
             stop()
         finally:
             loop.call_soon_threadsafe(ended.set_result, None)
-            thread.join(60)
+            thread.join(PATIENCE_S)

@@ -22,6 +22,7 @@ from magicqueue.encoding import batches, encode_jobs, json_of, tail_of
 from magicqueue.errors import BadAddress, HandlerNotFound, NotJson
 from magicqueue.handlers import is_async, load_handler
 from magicqueue.job import NewJob
+from patience import PATIENCE_S
 
 
 @pytest.mark.parametrize(
@@ -274,4 +275,4 @@ def test_the_codec_comes_without_the_client_and_sync_code_without_asyncio() -> N
         "assert 'asyncio' not in sys.modules, 'asyncio'"
     )
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    subprocess.run([sys.executable, "-c", code], check=True, env=env, timeout=60)
+    subprocess.run([sys.executable, "-c", code], check=True, env=env, timeout=PATIENCE_S)

@@ -16,10 +16,11 @@ from client.fake_server import FakeServer
 from client.running import make_worker
 from magicqueue import Job, SyncQueue, SyncWorker, Worker, stop_signals
 from magicqueue.stop_signals import StopSignal, watched_signals
+from patience import PATIENCE_S
 
-TIMEOUT_S = 30
 PROGRAM = """
 import asyncio, signal, sys, threading
+from patience import PATIENCE_S
 from magicqueue import SyncWorker, Worker, stop_signals, sync_worker, worker
 kind, name, url, *more = sys.argv[1:]
 if "elsewhere" in more:
@@ -105,7 +106,7 @@ def test_the_first_signal_finishes_what_is_held(
         process.stdin.flush()
         assert line_of(process) == "ended wait"
         assert line_of(process) == "stopped"
-        assert process.wait(TIMEOUT_S) == 0
+        assert process.wait(PATIENCE_S) == 0
         assert process.stderr is not None
         assert process.stderr.read() == ""
         assert queue.stats().completed == 1
@@ -122,7 +123,7 @@ def test_an_idle_worker_stops_at_once(
             pass
         process.send_signal(signal.SIGTERM)
         assert line_of(process) == "stopped"
-        assert process.wait(TIMEOUT_S) == 0
+        assert process.wait(PATIENCE_S) == 0
 
 
 def test_a_second_signal_ends_it_and_the_job_goes_back(
@@ -134,7 +135,7 @@ def test_a_second_signal_ends_it_and_the_job_goes_back(
         process.send_signal(signal.SIGTERM)
         while process.poll() is None and queue.stats().processing:
             process.send_signal(signal.SIGTERM)
-        assert process.wait(TIMEOUT_S) == 128 + signal.SIGTERM
+        assert process.wait(PATIENCE_S) == 128 + signal.SIGTERM
         while queue.stats().queued != 1:
             pass
         queue.drain()
@@ -149,7 +150,7 @@ def test_a_signal_that_breaks_off_no_call_ends_a_wait_too(
         fake.wait_for("PULLB")
         process.send_signal(signal.SIGTERM)
         assert line_of(process) == "stopped"
-        assert process.wait(TIMEOUT_S) == 0
+        assert process.wait(PATIENCE_S) == 0
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -164,7 +165,7 @@ def test_one_signal_sent_twice_kills_nothing(kind: str, url: str, name: str) -> 
         process.stdin.write("\n")
         process.stdin.flush()
         assert line_of(process) == "ended wait"
-        assert process.wait(TIMEOUT_S) == 0
+        assert process.wait(PATIENCE_S) == 0
         assert queue.stats().completed == 1
 
 
@@ -220,7 +221,7 @@ def test_signals_are_caught_until_no_repeat_can_come_and_then_as_before(
         clock = Clock(monkeypatch)
         with watched_signals(StopSignal(asked.set)):
             os.kill(os.getpid(), signal.SIGTERM)
-            assert asked.wait(TIMEOUT_S)
+            assert asked.wait(PATIENCE_S)
         assert clock.slept == [pytest.approx(0.2)]
     finally:
         assert signal.set_wakeup_fd(fd_before) == wake

@@ -9,8 +9,7 @@ import pytest
 from client.fake_server import FakeServer, Reply, Request, polite, some_jobs
 from client.running import KINDS, running
 from magicqueue import Job
-
-TIMEOUT_S = 30
+from patience import PATIENCE_S
 
 
 @pytest.fixture(params=KINDS)
@@ -46,7 +45,7 @@ def test_only_what_may_run_is_asked_for(kind: str) -> None:
     gate = threading.Event()
     with FakeServer(giving(some_jobs(2))) as fake:
         options = {"concurrency": 5, "batch_size": 5}
-        with running(kind, "q", lambda _: gate.wait(TIMEOUT_S), url=fake.url, **options):
+        with running(kind, "q", lambda _: gate.wait(PATIENCE_S), url=fake.url, **options):
             fake.wait_for("PULLB")
             if "threads" in kind:
                 assert fake.wait_for("PULLB", 2)[1]["count"] == 3
@@ -74,14 +73,14 @@ def test_a_lost_connection_marks_what_was_held_and_the_verdict_still_goes_out(
     def handler(job: Job) -> None:
         jobs.append(job)
         started.set()
-        assert gate.wait(TIMEOUT_S)
+        assert gate.wait(PATIENCE_S)
 
     threaded = "threads" in kind
     with (
         FakeServer(giving(some_jobs(1, attempts=2))) as fake,
         running(kind, "q", handler, url=fake.url, batch_size=1) as run,
     ):
-        assert started.wait(TIMEOUT_S)
+        assert started.wait(PATIENCE_S)
         if threaded:
             fake.wait_for("PULLB", 2)
         fake.cut()

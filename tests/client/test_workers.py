@@ -14,8 +14,7 @@ from client.conftest import Run
 from client.real_server import RealServer
 from client.running import KINDS, make_worker, running
 from magicqueue import BadRequest, Job, Queue, SyncQueue, SyncWorker, Worker
-
-TIMEOUT_S = 30
+from patience import PATIENCE_S
 
 
 @pytest.fixture(params=KINDS)
@@ -25,7 +24,7 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 def until(queue: SyncQueue, condition: Callable[[], bool]) -> None:
     """Wait by asking the server, so that each look is a whole round trip apart."""
-    end = time.monotonic() + TIMEOUT_S
+    end = time.monotonic() + PATIENCE_S
     while not condition():
         queue.ping()
         assert time.monotonic() < end, queue.stats()
@@ -105,7 +104,7 @@ def test_no_more_than_allowed_is_held(kind: str, url: str, name: str) -> None:
         queue.push_batch(range(20))
 
         def handler(_: Job) -> None:
-            assert gate.acquire(timeout=TIMEOUT_S)
+            assert gate.acquire(timeout=PATIENCE_S)
 
         options = {"batch_size": 3, "concurrency": 3}
         with running(kind, name, handler, url=url, **options) as run:
@@ -123,14 +122,14 @@ def test_stopping_finishes_what_is_held(kind: str, url: str, name: str) -> None:
 
         def handler(_: Job) -> None:
             started.set()
-            assert gate.wait(TIMEOUT_S)
+            assert gate.wait(PATIENCE_S)
 
         with running(kind, name, handler, url=url, batch_size=1, concurrency=1) as run:
-            assert started.wait(TIMEOUT_S)
+            assert started.wait(PATIENCE_S)
             stopping = threading.Thread(target=run.stop)
             stopping.start()
             gate.set()
-            stopping.join(TIMEOUT_S)
+            stopping.join(PATIENCE_S)
             assert run.worker.held == 0
         stats = queue.stats()
         assert (stats.completed, stats.processing, stats.queued) == (1, 0, 1)
@@ -147,10 +146,10 @@ def test_what_is_not_finished_within_the_grace_goes_back(
 
         def handler(_: Job) -> None:
             started.set()
-            gate.wait(TIMEOUT_S)
+            gate.wait(PATIENCE_S)
 
         with running(threaded, name, handler, url=url, grace=0.05) as run:
-            assert started.wait(TIMEOUT_S)
+            assert started.wait(PATIENCE_S)
             run.stop()
         until(queue, lambda: queue.stats().queued == 1)
         gate.set()
@@ -189,7 +188,7 @@ def test_tasks_run_side_by_side_each_in_its_context(run: Run, url: str, name: st
 
         async def handler(_: Job) -> None:
             tasks.add(asyncio.current_task())
-            async with asyncio.timeout(TIMEOUT_S):
+            async with asyncio.timeout(PATIENCE_S):
                 await barrier.wait()
 
         async with Queue(name, url) as queue:
@@ -300,7 +299,7 @@ def test_a_worker_waits_for_its_server_and_comes_back_to_it(
     done: list[int] = []
     own_server.kill()
     with running(kind, name, lambda job: done.append(job.data), url=own_server.url) as run:
-        assert waiting_is_logged.wait(TIMEOUT_S)
+        assert waiting_is_logged.wait(PATIENCE_S)
         for round_number in range(3):
             own_server.start()
             with SyncQueue(name, own_server.url) as queue:
@@ -315,6 +314,6 @@ def test_a_worker_that_never_found_its_server_stops_at_once(
     kind: str, waiting_is_logged: threading.Event
 ) -> None:
     with running(kind, "q", print, url="127.0.0.1:1") as run:
-        assert waiting_is_logged.wait(TIMEOUT_S)
+        assert waiting_is_logged.wait(PATIENCE_S)
         run.stop()
     assert run.worker.completed == 0

@@ -11,6 +11,7 @@ from conformance.driver import require_core
 from magicqueue_cores import make_core
 from magicqueue_cores.contract import CoreOptions
 from magicqueue_cores.kernels.jit import MODE
+from patience import PATIENCE_S
 
 _ASK = (
     "from magicqueue_cores import make_core\n"
@@ -31,7 +32,7 @@ def _ask(program: str, **environment: str) -> list[str]:
         capture_output=True,
         text=True,
         check=True,
-        timeout=100,
+        timeout=PATIENCE_S,
     ).stdout.splitlines()
 
 

@@ -11,6 +11,7 @@ from magicqueue_cores.array_core import ArrayCore
 from magicqueue_cores.contract import CoreOptions, NewJobs, WireDefaults
 from magicqueue_cores.kernels import layout as lo
 from magicqueue_cores.kernels.entry import MODE
+from patience import PATIENCE_S
 
 _TIMES = b'"created_at":%d,"run_at":%d' % (START_MS, START_MS)
 
@@ -225,7 +226,7 @@ def test_kernels_also_run_uncompiled() -> None:
             capture_output=True,
             text=True,
             check=True,
-            timeout=60,
+            timeout=PATIENCE_S,
         ).stdout.partition(" ")
         for disabled in ("0", "1")
     ]

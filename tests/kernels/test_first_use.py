@@ -5,10 +5,12 @@ import subprocess
 import sys
 
 from conformance.driver import require_core
+from patience import PATIENCE_S
 
 _PROGRAM = """
 import resource, sys
 from magicqueue_cores.array_core import ArrayCore
+from patience import PATIENCE_S
 from magicqueue_cores.contract import CoreOptions
 
 core = ArrayCore(CoreOptions(), record=lambda record: None)
@@ -45,7 +47,7 @@ def test_nothing_is_loaded_at_first_use() -> None:
         capture_output=True,
         text=True,
         check=True,
-        timeout=120,
+        timeout=PATIENCE_S,
     )
     assert done.stdout.splitlines() == [
         "no files: Too many open files",

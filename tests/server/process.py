@@ -11,6 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
+from patience import PATIENCE_S
+
 ROOT = Path(__file__).parents[2]
 SOURCES = ("client", "cores", "server")
 EXECUTABLE = os.environ.get("MAGICQUEUE_TEST_EXECUTABLE")
@@ -44,7 +46,7 @@ def run_serve(
         env=environment(env),
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=PATIENCE_S,
         check=False,
     )
 
@@ -99,7 +101,7 @@ class ServerProcess:
             sock.connect(self.place.removeprefix("unix:"))
         else:
             sock = socket.create_connection(("127.0.0.1", self.port))
-        sock.settimeout(30)
+        sock.settimeout(PATIENCE_S)
         return BlockingPeer(sock)
 
     def stop(self, signal_number: int = signal.SIGTERM) -> tuple[int, str]:
@@ -109,7 +111,7 @@ class ServerProcess:
 
     def wait(self) -> tuple[int, str]:
         """Wait for its end; gives the exit code and what stood on standard error."""
-        code = self.process.wait(timeout=30)
+        code = self.process.wait(timeout=PATIENCE_S)
         return code, self.errors()
 
     def errors(self) -> str:

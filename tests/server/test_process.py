@@ -6,6 +6,7 @@ import socket
 import tempfile
 import time
 from pathlib import Path
+from statistics import median
 
 import pytest
 
@@ -196,7 +197,9 @@ def test_what_clients_send_cannot_forge_log_lines(loop: str) -> None:
 
 @LOOPS
 def test_delayed_jobs_are_ready_within_10_ms_on_an_idle_server(loop: str) -> None:
+    """The control is a sleep of this process, which is late where the machine is busy."""
     late_ms: list[float] = []
+    control_ms: list[float] = []
     with ServerProcess("--loop", loop) as server, server.connect() as peer:
         for number in range(30):
             delay = 5 + number % 7
@@ -204,9 +207,12 @@ def test_delayed_jobs_are_ready_within_10_ms_on_an_idle_server(loop: str) -> Non
             job = peer.ask(PULL)
             run_at = int(job.split(b'"run_at":')[1].split(b",")[0])
             late_ms.append(time.time() * 1000 - run_at)
-    late_ms.sort()
-    assert late_ms[0] >= -1
-    assert late_ms[len(late_ms) // 2] < 10
+            awake_ms = time.time() * 1000 + delay
+            time.sleep(delay / 1000)
+            peer.ask(PING)
+            control_ms.append(time.time() * 1000 - awake_ms)
+    assert min(late_ms) >= -1
+    assert median(late_ms) < 10 + 10 * median(control_ms)
 
 
 @LOOPS

@@ -23,6 +23,7 @@ from conformance.driver import CORES
 from magicqueue_cores import make_core
 from magicqueue_cores.contract import CoreOptions
 from magicqueue_server.cli import serve
+from patience import PATIENCE_S
 
 CORE = os.environ.get("TEST_CORE", "python")
 """Which core the servers have; the log is the same for all."""
@@ -142,7 +143,7 @@ class Connection:
     def __init__(
         self,
         server: Server,
-        timeout_s: float = 20,
+        timeout_s: float = PATIENCE_S,
         is_deaf: Callable[[], bool] = lambda: False,
     ) -> None:
         self._is_deaf = is_deaf

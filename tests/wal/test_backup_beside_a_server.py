@@ -5,6 +5,7 @@ from pathlib import Path
 
 from history.checker import check
 from magicqueue_server.wal import tools
+from patience import PATIENCE_S
 from wal.noting_client import Crowd
 from wal.server_process import serving
 
@@ -17,7 +18,7 @@ def test_a_backup_of_a_busy_server(tmp_path: Path) -> None:
         serving(tmp_path, "--segment-size=64KiB", "--max-lost=0") as server,
         crowd.at_work(server),
     ):
-        assert enough.wait(30)
+        assert enough.wait(PATIENCE_S)
         begun = ended = 0
         for number in range(5):
             begun = crowd.history.clock()

@@ -54,7 +54,6 @@ def worked(seen: Counter[str], kills: int) -> bool:
     )
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("mode", ["always", "everysec", "never"])
 def test_kills_at_random_moments_lose_nothing(tmp_path: Path, mode: str) -> None:
     seen = kill_loop(tmp_path, mode, 34, seed=1)

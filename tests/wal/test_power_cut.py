@@ -124,7 +124,6 @@ def cut_loop(
     return crowd.seen()
 
 
-@pytest.mark.timeout(300)
 def test_power_cuts_lose_nothing_that_was_answered(disk: LoopDisk) -> None:
     seen = cut_loop(disk, "always", 60, seed=1)
     assert seen["verdicts"] > 600, seen
@@ -138,13 +137,11 @@ def test_a_thousand_power_cuts_lose_nothing_that_was_answered(disk: LoopDisk) ->
     assert seen["verdicts"] > 10_000, seen
 
 
-@pytest.mark.timeout(300)
 def test_without_syncs_the_same_cuts_lose_jobs(disk: LoopDisk) -> None:
     with pytest.raises(AssertionError, match=LOSSES):
         cut_loop(disk, "never", 10, seed=3)
 
 
-@pytest.mark.timeout(300)
 def test_on_a_disk_that_lies_the_same_cuts_lose_jobs(disk: LoopDisk) -> None:
     with pytest.raises(AssertionError, match=LOSSES):
         cut_loop(disk, "always", 10, seed=4, prepare=lie)

@@ -67,7 +67,7 @@ def _compare(line: bytes, limits: Limits) -> bool:
 
 
 @pytest.mark.parametrize("share", range(SHARES))
-@pytest.mark.timeout(24 * 3600 if LINES_A_SHARE > 10**5 else 120)
+@pytest.mark.timeout(24 * 3600 if LINES_A_SHARE > 10**5 else 600)
 def test_mutated_lines_are_read_as_the_reference_reads_them(share: int) -> None:
     rng = random.Random(FIRST_SEED * SHARES + share)
     accepted = 0
