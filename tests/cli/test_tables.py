@@ -5,10 +5,11 @@ import subprocess
 
 import pytest
 
-from cli.terminal import MAGICQUEUE, PATIENCE_S, Terminal, environment
+from cli.terminal import MAGICQUEUE, Terminal, environment
 from magicqueue import SyncQueue
 from magicqueue.cli import screen
 from magicqueue.cli.screen import Column, number, text
+from patience import PATIENCE_S
 
 ERROR = "KeyError: 'the address of the person that was to be told about it'"
 TRACEBACK = f'{ERROR}\nStack:\n  File "tasks.py", line 3\n\x1b[31m'
