@@ -104,7 +104,7 @@ class Places:
         return replies.refused(
             Full(
                 f"the server has {self.most} connections, as many as it may have: close"
-                " some, or raise max_connections (and ulimit -n)"
+                " some, or raise --max-connections (and ulimit -n)"
             )
         )
 

@@ -9,6 +9,7 @@ from typing import Any, Final, NoReturn
 
 import click
 
+from magicqueue.command_line import Command
 from magicqueue_cores import array_kernels, has_array_kernels
 from magicqueue_server import app, config, logs, loop, memory
 from magicqueue_server.about import version
@@ -31,7 +32,7 @@ Examples:
   magicqueue serve --unix-socket /run/magic-queue.sock --core array
 
 \b
-SPAN is 500ms, 30s, 5m, 1h or 2d; SIZE is 64KiB, 512MiB or 2GB.
+SPAN is 500ms, 30s, 5m, 1h30m or 2d; SIZE is 64KiB, 512MiB or 2GB.
 
 \b
 Signals:
@@ -61,7 +62,7 @@ def _click_option(option: Option) -> click.Option:
     )
 
 
-@click.command("serve", epilog=_EPILOG)
+@click.command("serve", cls=Command, epilog=_EPILOG)
 @click.option(
     "--config",
     "config_path",

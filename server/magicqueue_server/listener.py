@@ -243,7 +243,7 @@ class Connection(asyncio.BufferedProtocol):
         if listener.engine.input_bytes > most:
             error = Full(
                 f"lines that are unfinished or have to wait take more than {most} bytes"
-                " of the server's memory: send less at once, or raise max_input"
+                " of the server's memory: send less at once, or raise --max-input"
             )
             self._give_up(error, at_once=self._session.parked)
 

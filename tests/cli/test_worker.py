@@ -143,7 +143,7 @@ def test_a_second_ctrl_c_ends_it_at_once(
     assert ended.code == 130
     assert "finished" not in ended.out
     no_traceback(ended.err)
-    back = terminal.ok("pull", queue, "--ack", "--timeout", "20s").json()
+    back = terminal.ok("pull", queue, "--ack", "--wait", "20s").json()
     assert back["attempts"] == 2
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from client.conftest import Run
 from client.running import KINDS, running
-from client.test_workers import PATIENCE_S, until
+from client.test_workers import until
 from magicqueue import (
     Discard,
     Job,

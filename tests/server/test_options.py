@@ -10,18 +10,6 @@ from magicqueue_server.options import OPTIONS
 
 
 @pytest.mark.parametrize(
-    ("text", "ms"),
-    [
-        *(("0", 0), ("250ms", 250), ("500ms", 500), ("30s", 30_000), ("5m", 300_000)),
-        *(("1.5h", 5_400_000), ("2d", 172_800_000), (" 7 s ", 7000), ("1.005s", 1005)),
-        ("9007199254740991ms", 2**53 - 1),
-    ],
-)
-def test_spans(text: str, ms: int) -> None:
-    assert options.span_ms(text) == ms
-
-
-@pytest.mark.parametrize(
     ("text", "size"),
     [
         *(("0", 0), ("512", 512), ("64K", 65_536), ("64KiB", 65_536), ("64kb", 64_000)),

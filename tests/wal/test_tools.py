@@ -2,7 +2,9 @@
 
 import json
 from pathlib import Path
+from typing import TypeGuard
 
+import msgspec
 import pytest
 from click.testing import CliRunner, Result
 
@@ -173,3 +175,57 @@ def test_a_newer_format_is_refused_and_not_touched(tmp_path: Path) -> None:
     assert result.exit_code == 3
     assert "format version 9" in result.output
     assert (tmp_path / FIRST).read_bytes() == data
+
+
+def test_what_is_said_of_one_is_said_in_the_singular(tmp_path: Path) -> None:
+    written(tmp_path / "log", segment_bytes=2**20)
+    assert "\n1 segment, " in run("check", "--data-dir", tmp_path / "log").output
+    result = run("backup", "--data-dir", tmp_path / "log", tmp_path / "copy")
+    assert ": 1 segment, " in result.output
+
+
+def test_repair_and_backup_answer_in_json(tmp_path: Path) -> None:
+    written(tmp_path / "log")
+    whole = run("repair", "--json", "--data-dir", tmp_path / "log")
+    assert json.loads(whole.output) == {"damaged": False}
+    copied = run("backup", "--json", "--data-dir", tmp_path / "log", tmp_path / "copy")
+    report = json.loads(copied.output)
+    assert report["folder"] == str(tmp_path / "copy")
+    assert report["state"] == "ok"
+    flip(tmp_path / "log" / FIRST, fmt.FRAMES_AT + 20)
+    mended = json.loads(run("repair", "--json", "--data-dir", tmp_path / "log").output)
+    assert mended["damaged"] is True
+    assert mended["cut"] == FIRST
+
+
+def test_errors_in_json_are_one_document(tmp_path: Path) -> None:
+    for command in ("check", "dump", "repair"):
+        result = run(command, "--json", "--data-dir", tmp_path / "nowhere")
+        error = json.loads(result.stderr)
+        assert result.exit_code == 3
+        assert error["code"] == "UNREADABLE"
+        assert error.keys() == {"ok", "error", "code"}
+
+
+def test_dump_commands_no_terminal(tmp_path: Path) -> None:
+    folder = SystemFolder(tmp_path)
+    journal = Journal(
+        folder, [], lsn=0, segment_bytes=4096, salts=lambda: 77, now_ms=lambda: NOW_MS
+    )
+    journal.begin(0, 0)
+    nasty = '"\x9b31m\u202e\u2028"'
+    pushed = next(one for some in life(3, 60) for one in some if is_pushed(one))
+    count = len(pushed.payloads)
+    journal.write(
+        [group_of([msgspec.structs.replace(pushed, payloads=[nasty.encode()] * count)], 0)]
+    )
+    journal.close(clean=True)
+    output = run("dump", "--data-dir", tmp_path).output
+    assert not set(output) & set("\x9b\u202e\u2028")
+    rows = [json.loads(row) for row in output.splitlines()]
+    (row,) = [row for row in rows if row["record"] == "pushed"]
+    assert row["payloads"] == [nasty] * count
+
+
+def is_pushed(record: records.Record) -> TypeGuard[records.Pushed]:
+    return isinstance(record, records.Pushed)

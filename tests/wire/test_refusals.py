@@ -281,7 +281,9 @@ def test_data_at_below_and_above_its_limit() -> None:
         assert payloads_of(_items(b"1", data), limits) == [b"1", data]
     data = '"éééé1"'.encode()
     assert len(data) == 11
-    with pytest.raises(TooLarge, match=r"^data is 11 bytes: the limit is 10 a job"):
+    with pytest.raises(
+        TooLarge, match=r"^data is 11 bytes: the limit is 10 a job .* --max-job\)$"
+    ):
         payload_of(_push(data).data, limits)
     with pytest.raises(TooLarge, match=r"^jobs\[2\]\.data is 11 bytes: the limit is 10"):
         payloads_of(_items(b"1", b"2", data, data), limits)

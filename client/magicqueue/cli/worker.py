@@ -8,7 +8,6 @@ from typing import Any, Final
 import click
 
 from magicqueue import commands
-from magicqueue.cli.once import SaysOnce
 from magicqueue.cli.options import (
     QUEUE,
     SPAN,
@@ -17,10 +16,12 @@ from magicqueue.cli.options import (
     manual,
     timeout_option,
     url_option,
+    whole,
 )
 from magicqueue.cli.run import EXIT_USAGE
 from magicqueue.cli.screen import note
 from magicqueue.cli.worker_process import WorkerPlan, work_here
+from magicqueue.command_line import Command
 from magicqueue.errors import HandlerNotFound
 from magicqueue.worker_options import BATCH_SIZE, GRACE_S, LEASE_S
 
@@ -36,17 +37,15 @@ _LEVELS: Final = ("debug", "info", "warning", "error")
 _BY_MEASURE: Final = "auto"
 
 
-class _Worker(SaysOnce):
+class _Worker(Command):
     """Knows what is meant by two queues."""
 
-    def once(self, option: click.Parameter) -> str:
+    def once(self, option: click.Option, times: int) -> str:
         """Say what is wrong and what to do."""
+        said = super().once(option, times)
         if option.name == "queue":
-            return (
-                "-q is given more than once: a worker works on one queue, so start one"
-                " worker for each"
-            )
-        return super().once(option)
+            said += ": a worker works on one queue, so start one worker for each"
+        return said
 
 
 def _prefetch(text: str) -> int | None:
@@ -76,13 +75,13 @@ def _above_zero(_: click.Context, option: click.Parameter, value: float | None) 
 @click.option(
     "-c",
     "--concurrency",
-    type=click.IntRange(1),
+    type=whole(1),
     help="Handlers under way at once, in each process. [default: 50 async, 8 plain]",
 )
 @click.option(
     "-p",
     "--processes",
-    type=click.IntRange(1, _PROCESSES_MAX),
+    type=whole(1, _PROCESSES_MAX),
     default=1,
     show_default=True,
     help="Processes; more than one use more than one CPU.",
@@ -94,7 +93,7 @@ def _above_zero(_: click.Context, option: click.Parameter, value: float | None) 
 )
 @click.option(
     "--batch-size",
-    type=click.IntRange(1),
+    type=whole(1),
     default=BATCH_SIZE,
     show_default=True,
     help="Jobs asked for at once, at most.",
