@@ -14,7 +14,8 @@ import msgspec
 
 from magicqueue_server.wal import tools
 from magicqueue_server.wal.disk import Locked
-from magicqueue_server.wal.scan import Refused
+from magicqueue_server.wal.repair import repair as repair_log
+from magicqueue_server.wal.verdict import Refused
 
 T = TypeVar("T")
 
@@ -92,10 +93,11 @@ def dump(data_dir: Path) -> None:
 def repair(data_dir: Path, *, as_json: bool) -> None:
     """Cut a damaged log off before the damage, so that a server starts again.
 
-    What comes behind the damage is lost to the server. The folder is copied first, to one
-    beside it whose name ends in .damaged-1 (or -2, …).
+    What comes behind the damage is lost to the server; of a log whose first files are
+    missing, the rest is kept. The folder is copied first, to one beside it whose name ends
+    in .damaged-1 (or -2, …).
     """
-    done = _or_fail("wal repair", lambda: tools.repair(data_dir))
+    done = _or_fail("wal repair", lambda: repair_log(data_dir))
     if done is None:
         click.echo("there is no damage (a torn end is cut off by the next start)")
         return
@@ -103,7 +105,10 @@ def repair(data_dir: Path, *, as_json: bool) -> None:
         click.echo(msgspec.json.encode(done).decode())
         return
     click.echo(f"the folder was copied to {done.copy}")
-    click.echo(f"{done.cut} was cut at byte {done.at:,}, where the damage begins")
+    for number, damage in enumerate(done.damages, 1):
+        click.echo(f"damage {number}: {damage}")
+    if done.at:
+        click.echo(f"{done.cut} was cut at byte {done.at:,}, where the damage begins")
     if done.lost_lsns is not None:
         first, last = done.lost_lsns
         click.echo(f"frames {first:,} to {last:,} are not used any more")
