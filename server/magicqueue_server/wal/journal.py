@@ -300,14 +300,11 @@ class Journal:
             return True
         if last.header.version == 1:
             self._trim(last)
-        size = self._segment_bytes // 2
-        while size >= _SMALLEST_BYTES:
-            with contextlib.suppress(DiskFull):
-                self._open_manifest()
-                self._spares.make(size)
-                self._roll(last_id, sequence)
-                return True
-            size //= 2
+        with contextlib.suppress(DiskFull):
+            self._open_manifest()
+            self._spares.make(_SMALLEST_BYTES)
+            self._roll(last_id, sequence)
+            return True
         return False
 
     def _trim(self, segment: Segment) -> None:

@@ -26,7 +26,7 @@ from magicqueue_server.wal.checksum import UnknownChecksum, checksum
 from magicqueue_server.wal.disk import Folder
 from magicqueue_server.wal.journal import Segment
 from magicqueue_server.wal.losses import losses_behind
-from magicqueue_server.wal.verdict import BEGIN, CUT, MANIFEST, Corrupt, Refused, Torn
+from magicqueue_server.wal.verdict import BEGIN, MANIFEST, Corrupt, Refused, Torn
 
 __all__ = ["Corrupt", "Refused", "Scan", "Torn"]
 
@@ -214,7 +214,12 @@ class Scan:
             what += ", is damaged, since whole frames follow and the system has not stopped"
         elif self._short(segment, len(view)) and not later:
             what = f"{name} is {len(view):,} bytes long, and was {header.segment_bytes:,}"
-        elif behind and header.fresh and not _sector_lost(view, at, behind[0].at):
+        elif (
+            behind
+            and header.fresh
+            and not self._ended
+            and not _sector_lost(view, at, behind[0].at)
+        ):
             what += ", was changed, since whole frames follow and no sector of it is lost"
         else:
             if behind or later or _begins(header, view, at, lsn):
@@ -248,9 +253,6 @@ class Scan:
     ) -> Corrupt:
         """Say that all behind byte `at` of a segment cannot be used; 0 is its end."""
         first, place = (number, at) if at else (number + 1, 0)
-        lost = losses_behind(
-            lambda n: self.read(self.names[n]), self.names, first, place, lsn
-        )
         return Corrupt(
             what,
             name=name,
@@ -258,9 +260,9 @@ class Scan:
             at=at,
             lsn=lsn,
             durable_lsn=durable_lsn,
-            next_lsn=lost.lsns[0] if lost.lsns is not None else 0,
-            mend=CUT,
-            gives_up=f"{lost}, and what cannot be read",
+            look=lambda: losses_behind(
+                lambda n: self.read(self.names[n]), self.names, first, place, lsn
+            ),
         )
 
     def _manifest_lost(self, what: str) -> Corrupt:

@@ -64,13 +64,28 @@ class Spares:
         for name in names:
             self.adopt(name)
 
-    def make(self, size: int = 0) -> None:
-        """Make one (of another size) if there is none. Raises DiskFull or OSError."""
-        if not self._ready:
-            spare = self._make(size or self.segment_bytes)
+    def make(self, least: int = 0) -> None:
+        """Make one if there is none, smaller where there is less room; but so many bytes.
+
+        least: 0 for the quarter of a segment: what is left when no other can be had has to
+        do for all that goes on on a full disk. Raises DiskFull or OSError.
+        """
+        size, least = self.segment_bytes, least or self._least
+        while not self._ready:
+            try:
+                spare = self._make(size)
+            except DiskFull:
+                size //= 2
+                if size < least:
+                    raise
+                continue
             if self._warm:
                 spare.file.warm()
             self._ready.append(spare)
+
+    @property
+    def _least(self) -> int:
+        return max(1, self.segment_bytes // 4)
 
     def take(self) -> Spare:
         """Give a spare, made now if there is none. Raises DiskFull or OSError."""
@@ -116,20 +131,25 @@ class Spares:
 
     def _sized(self, name: str) -> Spare | None:
         """Open a file and give it its length; None if there is no room for it."""
-        file: File | None = None
         try:
             file = self._folder.open(name, write=True)
-            if file.size() != self.segment_bytes:
-                file.allocate(self.segment_bytes)
-                file.truncate(self.segment_bytes)
-                file.sync()
         except OSError as error:
-            if file is not None:
-                file.close()
             if error.errno not in LATER:
                 raise
             return None
-        return Spare(name, file, self.segment_bytes, fresh=False)
+        size = file.size()
+        try:
+            if size != self.segment_bytes:
+                file.allocate(self.segment_bytes)
+                file.truncate(self.segment_bytes)
+                file.sync()
+                size = self.segment_bytes
+        except OSError as error:
+            if error.errno not in LATER or size < self._least:
+                file.close()
+            if error.errno not in LATER:
+                raise
+        return Spare(name, file, size, fresh=False) if size >= self._least else None
 
     def _remove(self, name: str) -> None:
         with contextlib.suppress(OSError):  # it is found again at the next start

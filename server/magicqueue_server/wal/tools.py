@@ -151,6 +151,9 @@ def _opened(path: Path, *, create: bool = False) -> Iterator[SystemFolder]:
     folder = SystemFolder(path, create=create)
     try:
         yield folder
+    except Corrupt as error:
+        str(error)  # it looks at the files once, for that
+        raise
     finally:
         folder.close()
 

@@ -1,8 +1,12 @@
 """What is said of a log that does not end as it should: it is torn, damaged or refused."""
 
+from collections.abc import Callable
+from functools import cached_property
 from typing import Final
 
 import msgspec
+
+from magicqueue_server.wal.losses import Losses
 
 CUT: Final = "cut"
 """Repair keeps the log up to a place."""
@@ -20,9 +24,9 @@ class Corrupt(Refused):
     """What the log knows to have been there is not there, or not whole, any more.
 
     name and at: the file and the byte. lsn: the first frame that cannot be read.
-    durable_lsn: the frames up to this one, at least, were there. next_lsn: the first
-    whole frame behind the damage, 0 if there is none. mend: what a repair does, and
-    number: in which segment; all of it is kept if `at` is 0 there.
+    durable_lsn: the frames up to this one, at least, were there. mend: what a repair does,
+    and number: in which segment; all of it is kept if `at` is 0 there. look: finds out what
+    it gives up, when that is asked for, which is as long as the folder is open.
     """
 
     def __init__(  # noqa: PLR0913 - a place, and what is known of it
@@ -34,20 +38,31 @@ class Corrupt(Refused):
         at: int = 0,
         lsn: int = 0,
         durable_lsn: int = 0,
-        next_lsn: int = 0,
         mend: str = CUT,
-        gives_up: str,
+        gives_up: str = "",
+        look: Callable[[], Losses] = Losses,
     ) -> None:
+        self.what = what
         self.name = name
         self.number = number
         self.at = at
         self.lsn = lsn
         self.durable_lsn = durable_lsn
-        self.next_lsn = next_lsn
         self.mend = mend
-        super().__init__(
-            f"the log is damaged: {what}. Restore a backup, or go on without what is lost"
-            f" with `magicqueue wal repair`, which gives up {gives_up}"
+        self._gives_up = gives_up
+        self._look = look
+        super().__init__(what)
+
+    @cached_property
+    def lost(self) -> Losses:
+        """Whole frames behind the damage."""
+        return self._look()
+
+    def __str__(self) -> str:
+        gives_up = self._gives_up or f"{self.lost}, and what cannot be read"
+        return (
+            f"the log is damaged: {self.what}. Restore a backup, or go on without what is"
+            f" lost with `magicqueue wal repair`, which gives up {gives_up}"
         )
 
 
