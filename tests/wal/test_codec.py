@@ -157,9 +157,9 @@ def test_a_header_survives_the_loss_of_a_copy() -> None:
 
 def test_a_newer_version_is_refused() -> None:
     newer = fmt.Header(
-        number=1, salt=1, first_lsn=1, last_id=0, sequence=0, begun_ms=0, version=2
+        number=1, salt=1, first_lsn=1, last_id=0, sequence=0, begun_ms=0, version=3
     )
-    with pytest.raises(fmt.NewerVersion, match="version 2"):
+    with pytest.raises(fmt.NewerVersion, match="version 3"):
         fmt.read_header(fmt.header_bytes(newer))
 
 

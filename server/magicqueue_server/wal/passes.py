@@ -19,10 +19,10 @@ class Passes:
 
     def __init__(self) -> None:
         self._until = 0
-        self._jobs_then = 0
         self._other_bytes = 0
-        self._text_bytes = 0
-        self._text_bytes_before = 0
+        self._jobs_most = self._jobs_most_before = 0
+        """Of the pass, and of the one before."""
+        self._text_bytes = self._text_bytes_before = 0
 
     def moved(self, errors: Iterable[str | None]) -> None:
         """Be told the error texts of jobs that were moved: the core does not count them."""
@@ -33,21 +33,24 @@ class Passes:
         self._other_bytes += size
 
     def text_bytes(self, jobs: int) -> int:
-        """Estimate what the error texts of all jobs take."""
-        share = min(1.0, jobs / self._jobs_then) if self._jobs_then else 0.0
-        return int(share * max(self._text_bytes, self._text_bytes_before))
+        """Estimate what the error texts of all jobs take: fewer jobs have fewer of them."""
+        self._jobs_most = max(self._jobs_most, jobs)
+        return max(
+            self._text_bytes * jobs // max(1, self._jobs_most),
+            self._text_bytes_before * jobs // max(1, self._jobs_most_before, jobs),
+        )
 
     def may_go_on(self, oldest: int, used_bytes: int, jobs: int) -> bool:
         """Whether freeing the oldest segment belongs to a pass, or to one that pays."""
         if oldest <= self._until or not self._until:
             return True
-        left = self._jobs_then - jobs
+        left = self._jobs_most - jobs
         enough = self._other_bytes >= NEW_SHARE * used_bytes
-        return enough or left > LEFT_SHARE * self._jobs_then
+        return enough or left > LEFT_SHARE * self._jobs_most
 
     def go_on(self, oldest: int, newest: int, jobs: int) -> None:
         """Begin a pass, if none is under way."""
         if oldest > self._until:
-            self._until, self._jobs_then = newest, jobs
+            self._until, self._other_bytes = newest, 0
             self._text_bytes_before, self._text_bytes = self._text_bytes, 0
-            self._other_bytes = 0
+            self._jobs_most_before, self._jobs_most = self._jobs_most, jobs

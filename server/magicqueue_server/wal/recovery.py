@@ -90,7 +90,7 @@ def recover(folder: Folder, core: Core, progress: Progress | None = None) -> Rec
 def skip_reserved(found: Recovered, core: Core) -> None:
     """Go on behind ids that may have been given in pushes that are lost, if any are."""
     known = found.manifest
-    if known is None or known.ended or known.mode == "always":
+    if known is None or known.mode == "always" or (known.ended and known.mode != "unknown"):
         return
     if known.reserved_id > found.last_id:
         found.last_id = known.reserved_id

@@ -180,8 +180,11 @@ def _copy_segments(folder: SystemFolder, target: SystemFolder) -> None:
     known = man.read(folder)
     if known is not None and scan.segments:
         newest = scan.segments[-1].header
+        was = known.manifest
         copied = msgspec.structs.replace(
-            known.manifest,
+            was,
+            mode=was.mode if was.ended else "unknown",  # a server may give ids meanwhile
+            ended=True,
             run=0,
             oldest=scan.segments[0].number,
             newest=newest.number,
