@@ -129,7 +129,7 @@ def test_a_damaged_log_is_refused_with_its_place(tmp_path: Path) -> None:
     path.write_bytes(data)
     server = Server(tmp_path)
     assert server.wait() == 3
-    assert "0000000000000001.wal at byte 128" in server.output
+    assert f"0000000000000001.wal at byte {fmt.FRAMES_AT}" in server.output
     assert "magicqueue wal repair" in server.output
     server.close()
     assert path.read_bytes() == data
@@ -330,5 +330,5 @@ def test_a_slow_disk_holds_up_neither_pulls_nor_questions(
             waits.sort()
             assert len(waits) > 100
             assert waits[int(len(waits) * 0.99)] < 0.02
-        assert note.exists() == (mode == "everysec"), "syncs were slow where there are any"
+        assert note.exists(), "no sync was slow: of jobs, or of ids"
         server.close()

@@ -191,14 +191,17 @@ class Journal:
         for _ in range(files - 1):
             self._unsynced.popleft().close()
 
-    def prepare(self, last_id: int = 0) -> None:
-        """Make a spare ready if there is none, and ids. Raises DiskFull or OSError."""
+    def prepare(self, last_id: int = 0, *, small: bool = False) -> None:
+        """Make a spare ready if there is none, and ids. Raises DiskFull or OSError.
+
+        small: a smaller one will do, since there has been no room for another.
+        """
         if self.wants_ids(last_id):
             try:
                 self._reserve(last_id)
             except OSError as error:
                 raise as_full(error) from error
-        self._spares.make()
+        self._spares.make(self._spares.least if small else 0)
 
     def wants_ids(self, last_id: int) -> bool:
         """Whether to reserve more ids, this one being the last that was given."""

@@ -80,9 +80,9 @@ class Log:
         self._room = Room(
             tasks,
             self._lacking,
-            on_change=self._changed,
-            on_ready=self._ready,
-            on_failure=self.fail,
+            lambda: self.on_change(),  # noqa: PLW0108 - it is set later
+            self.flush,
+            self.fail,
         )
         self._mode = mode
         self._now_ms = now_ms
@@ -234,14 +234,8 @@ class Log:
         ready = journal.has_spare and not journal.wants_ids(last_id)
         if self.failure is not None or (ready and not self._room.full):
             return None
-        return lambda: journal.prepare(last_id)
-
-    def _changed(self) -> None:
-        self.on_change()
-
-    def _ready(self) -> None:
-        if self._closed:
-            self.flush()
+        small = self._room.full
+        return lambda: journal.prepare(last_id, small=small)
 
     def _close_group(self) -> None:
         group = self._open
@@ -403,5 +397,4 @@ class Log:
 
 
 def _reason(error: BaseException) -> str:
-    text = error.strerror if isinstance(error, OSError) else None
-    return text or str(error) or type(error).__name__
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__

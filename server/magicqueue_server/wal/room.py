@@ -30,7 +30,6 @@ class Room:
         self,
         tasks: Tasks,
         job: Callable[[], Call | None],
-        *,
         on_change: Call,
         on_ready: Call,
         on_failure: Callable[[BaseException], None],

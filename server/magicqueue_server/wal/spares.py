@@ -6,6 +6,7 @@ blocks syncs fastest.
 """
 
 import contextlib
+import errno
 from collections import deque
 from itertools import count
 from typing import Final
@@ -19,13 +20,20 @@ _KEPT: Final = 2
 
 
 class DiskFull(Exception):
-    """There is no room, or no file, now; what was not written may be written later."""
+    """There is no room, or no file, now; what was not written may be written later.
+
+    no_room: less may fit.
+    """
+
+    no_room = False
 
 
 def as_full(error: OSError) -> Exception:
     """Give DiskFull for an error that may pass by itself, else the error."""
     if error.errno in LATER:
-        return DiskFull(str(error.strerror))
+        full = DiskFull(str(error.strerror))
+        full.no_room = error.errno in {errno.ENOSPC, errno.EDQUOT}
+        return full
     return error
 
 
@@ -65,18 +73,17 @@ class Spares:
             self.adopt(name)
 
     def make(self, least: int = 0) -> None:
-        """Make one if there is none, smaller where there is less room; but so many bytes.
+        """Make one if there is none, smaller where there is less room, but not below `least`.
 
-        least: 0 for the quarter of a segment: what is left when no other can be had has to
-        do for all that goes on on a full disk. Raises DiskFull or OSError.
+        least: 0 for a whole segment. Raises DiskFull or OSError.
         """
-        size, least = self.segment_bytes, least or self._least
+        size, least = self.segment_bytes, least or self.segment_bytes
         while not self._ready:
             try:
                 spare = self._make(size)
-            except DiskFull:
+            except DiskFull as error:
                 size //= 2
-                if size < least:
+                if size < least or not error.no_room:
                     raise
                 continue
             if self._warm:
@@ -84,7 +91,8 @@ class Spares:
             self._ready.append(spare)
 
     @property
-    def _least(self) -> int:
+    def least(self) -> int:
+        """The smallest that is good enough when the disk has been full for a while."""
         return max(1, self.segment_bytes // 4)
 
     def take(self) -> Spare:
@@ -145,11 +153,11 @@ class Spares:
                 file.sync()
                 size = self.segment_bytes
         except OSError as error:
-            if error.errno not in LATER or size < self._least:
+            if error.errno not in LATER or size < self.least:
                 file.close()
             if error.errno not in LATER:
                 raise
-        return Spare(name, file, size, fresh=False) if size >= self._least else None
+        return Spare(name, file, size, fresh=False) if size >= self.least else None
 
     def _remove(self, name: str) -> None:
         with contextlib.suppress(OSError):  # it is found again at the next start
