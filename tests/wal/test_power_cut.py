@@ -94,7 +94,7 @@ def lie() -> None:
 def boot_anew(prepare: Callable[[], object]) -> None:
     """Have this process think that the machine has just started, as after a real cut."""
     boot = random.SystemRandom().getrandbits(60)
-    SystemFile.run = lambda _file: boot  # type: ignore[method-assign]  # on purpose
+    SystemFile.run = lambda _file: boot  # type: ignore[method-assign, assignment]  # on purpose
     prepare()
 
 

@@ -10,8 +10,7 @@ sync. What then happens depends on the mode:
   its replies go out; the thread syncs twice a second, also when nothing more is written.
   If the disk cannot keep up, verdicts and pushes wait, so that a power cut never costs
   more than the last second that was promised (two while the disk stalls).
-- `never`: the same without syncs, but when a segment is full; the system writes when it
-  likes.
+- `never`: the same, with a sync when a segment is full; the system writes when it likes.
 
 **Ids** that may be lost with their pushes in a power cut must not come again: what has an
 id beyond those reserved on the disk is not written, nor answered, before more are reserved.

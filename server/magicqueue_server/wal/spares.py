@@ -73,7 +73,7 @@ class Spares:
             self.adopt(name)
 
     def make(self, least: int = 0) -> None:
-        """Make one if there is none, smaller where there is less room, but not below `least`.
+        """Make one if there is none, smaller where there is less room, but `least` bytes.
 
         least: 0 for a whole segment. Raises DiskFull or OSError.
         """
