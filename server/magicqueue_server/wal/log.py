@@ -288,10 +288,10 @@ class Log:
         if self._mode == "everysec" and not self._sync_due and not self._syncing:
             self._sync_due = True
             self._tasks.later(SYNC_EVERY_MS, self._sync)
+        if not self._room.full:
+            self._room.prepare()  # before the sync, which may take long
         if self._mode == "never" and self.journal.names_unsynced:
             self._sync()
-        if not self._room.full:
-            self._room.prepare()
 
     def _late(self) -> bool:
         """Whether what was written a second ago is not on the disk yet."""
