@@ -13,6 +13,8 @@ from wal.simulated import Client, Server
 from wal.test_faults import failing
 
 SEGMENT_BYTES = 4096
+OPERATIONS_MAX = 10_000
+"""More than any of these scripts needs: it would write for ever."""
 
 
 @pytest.mark.parametrize("mode", ["always", "everysec", "never"])
@@ -131,6 +133,7 @@ def long_payloads(client: Client) -> None:
 def test_an_idle_server_comes_to_rest(fill: Callable[[Client], None], mode: str) -> None:
     """Whatever a moved record takes that the core does not count."""
     folder = MemoryFolder()
+    folder.fault = lambda number, _name: Killed() if number > OPERATIONS_MAX else None
     server = Server(folder, mode=mode, segment_bytes=SEGMENT_BYTES)
     fill(server.client())
     for _ in range(20):
