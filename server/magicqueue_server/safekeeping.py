@@ -16,7 +16,7 @@ from magicqueue_server.wal.disk import Locked
 from magicqueue_server.wal.log import Log
 from magicqueue_server.wal.persistence import Persistence
 from magicqueue_server.wal.recovery import Recovered
-from magicqueue_server.wal.scan import Refused
+from magicqueue_server.wal.verdict import Refused
 
 EXIT_CORRUPT: Final = 3
 _SHOW_AFTER_S: Final = 2.0
@@ -24,7 +24,8 @@ _SHOW_EVERY_S: Final = 0.5
 _LOG_EVERY_S: Final = 5.0
 _PROMISES: Final = {
     "always": "a reply means that it is on the disk",
-    "everysec": "a power cut costs the last second at most, a crash nothing",
+    "everysec": "a power cut costs the last second (two while the disk stalls), a crash"
+    " nothing",
     "never": "a power cut costs what the system had not written, a crash nothing",
 }
 
@@ -149,8 +150,8 @@ class Safekeeping:
             event(
                 _log,
                 logging.WARNING,
-                "the log ended in the middle of a write, which was cut off; no answer had"
-                " been given for it",
+                f"the log ended in the middle of a write, which was cut off;"
+                f" {found.torn.promise}",
                 file=found.torn.name,
                 byte=found.torn.at,
                 frame=found.torn.lsn,

@@ -78,7 +78,9 @@ def group_of(some: Iterable[records.Record], number: int = 1) -> Group:
     return group
 
 
-def journal_in(folder: MemoryFolder, *, segment_bytes: int = 2**16) -> Journal:
+def journal_in(
+    folder: MemoryFolder, *, segment_bytes: int = 2**16, mode: str = "always"
+) -> Journal:
     """Begin a log with made-up salts."""
     salts = count(0x1234)
     journal = Journal(
@@ -88,6 +90,7 @@ def journal_in(folder: MemoryFolder, *, segment_bytes: int = 2**16) -> Journal:
         segment_bytes=segment_bytes,
         salts=lambda: next(salts),
         now_ms=lambda: NOW_MS,
+        mode=mode,
     )
     journal.begin(0, 0)
     return journal

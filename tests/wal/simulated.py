@@ -29,6 +29,7 @@ from magicqueue_server.wal.recovery import Recovered, recover
 from server.desk import StillClock
 from wal.memory_disk import Killed, MemoryFolder
 
+IDS_AHEAD = 8
 START_MS = 1_700_000_000_000
 Call = Callable[[], None]
 
@@ -151,7 +152,12 @@ class Server:
         self.now = max(now, self.found.last_ms)
         self.engine.begin_after(self.found.session)
         journal: Journal = begin_journal(
-            folder, self.found, segment_bytes=segment_bytes, now_ms=lambda: self.now
+            folder,
+            self.found,
+            segment_bytes=segment_bytes,
+            now_ms=lambda: self.now,
+            mode=mode,
+            ids_ahead=IDS_AHEAD,
         )
         self.log.begin(journal, self.found.last_id, self.found.sequence)
         self.reclaimer = Reclaimer(

@@ -1,6 +1,7 @@
 """`wal check | dump | repair`, `backup`, and what they say, on logs in real folders."""
 
 import json
+import os
 from pathlib import Path
 from typing import TypeGuard
 
@@ -15,12 +16,15 @@ from magicqueue_server.wal.commands import backup, wal
 from magicqueue_server.wal.disk import Lock, Locked, SystemFolder
 from magicqueue_server.wal.journal import Journal
 from magicqueue_server.wal.recovery import recover
+from magicqueue_server.wal.verdict import Corrupt
 from wal.sample_logs import NOW_MS, group_of, life
 
 FIRST = fmt.segment_name(1)
 
 
-def written(path: Path, *, clean: bool = False, segment_bytes: int = 4096) -> Journal:
+def written(
+    path: Path, *, clean: bool = False, segment_bytes: int = 4096, mode: str = "always"
+) -> Journal:
     folder = SystemFolder(path)
     journal = Journal(
         folder,
@@ -29,6 +33,7 @@ def written(path: Path, *, clean: bool = False, segment_bytes: int = 4096) -> Jo
         segment_bytes=segment_bytes,
         salts=lambda: 77,
         now_ms=lambda: NOW_MS,
+        mode=mode,
     )
     journal.begin(0, 0)
     last_id = sequence = 0
@@ -39,6 +44,7 @@ def written(path: Path, *, clean: bool = False, segment_bytes: int = 4096) -> Jo
             sequence += records.sequence_span(record)
             if isinstance(record, records.Pushed):
                 last_id = record.first_id + len(record.payloads) - 1
+        journal.prepare()
         journal.write([group])
         journal.sync()
     journal.close(clean=clean)
@@ -75,10 +81,64 @@ def test_check_of_a_whole_log(tmp_path: Path) -> None:
 def test_check_of_a_torn_log(tmp_path: Path) -> None:
     journal = written(tmp_path)
     last = tmp_path / fmt.segment_name(journal.current.number)
-    last.write_bytes(last.read_bytes()[: journal.current.used_bytes - 3])
+    data, at = last.read_bytes(), journal.current.used_bytes - 40
+    last.write_bytes(data[:at] + bytes(len(data) - at))
     result = run("check", "--data-dir", tmp_path)
     assert result.exit_code == 1
     assert result.output.startswith("torn: the log ends in the middle of a write")
+
+
+@pytest.mark.parametrize(
+    ("mode", "says"),
+    [
+        ("always", "no answer had been given for it"),
+        ("everysec", "it may hold answers of the last second"),
+        ("never", "it may hold answers since the system last wrote it out"),
+    ],
+)
+def test_what_a_torn_end_may_hold_is_said(tmp_path: Path, mode: str, says: str) -> None:
+    journal = written(tmp_path, mode=mode)
+    last = tmp_path / fmt.segment_name(journal.current.number)
+    flip(last, journal.current.used_bytes - 9)
+    assert says in run("check", "--data-dir", tmp_path).output
+
+
+def test_a_file_that_was_cut_is_refused(tmp_path: Path) -> None:
+    journal = written(tmp_path / "log")
+    last = tmp_path / "log" / fmt.segment_name(journal.current.number)
+    for size in (journal.current.used_bytes, fmt.FRAMES_AT, 100, 0):
+        os.truncate(last, size)
+        result = run("check", "--data-dir", tmp_path / "log")
+        assert result.exit_code == 2, result.output
+        with pytest.raises(Corrupt, match=last.name):
+            recover(SystemFolder(tmp_path / "log"), make_core("python", CoreOptions()))
+    assert run("repair", "--data-dir", tmp_path / "log").exit_code == 0
+    assert run("check", "--data-dir", tmp_path / "log").exit_code == 0
+
+
+@pytest.mark.parametrize("which", ["first", "middle", "last", "all", "manifest"])
+def test_a_file_that_is_missing_is_refused(tmp_path: Path, which: str) -> None:
+    path = tmp_path / "log"
+    journal = written(path, clean=True)
+    numbers = [segment.number for segment in journal.segments]
+    names = {
+        "first": [fmt.segment_name(numbers[0])],
+        "middle": [fmt.segment_name(numbers[1])],
+        "last": [fmt.segment_name(numbers[-1])],
+        "all": [fmt.segment_name(number) for number in numbers],
+        "manifest": ["manifest"],
+    }[which]
+    for name in names:
+        (path / name).unlink()
+    result = run("check", "--data-dir", path)
+    assert result.exit_code == 2
+    assert f"{names[0]} is missing" in result.output
+    with pytest.raises(Corrupt, match="is missing"):
+        recover(SystemFolder(path), make_core("python", CoreOptions()))
+    assert run("backup", "--data-dir", path, tmp_path / "copy").exit_code == 3
+    assert run("repair", "--data-dir", path).exit_code == 0
+    found = recover(SystemFolder(path), make_core("python", CoreOptions()))
+    assert found.last_id >= 60, "ids could be given again"
 
 
 def test_check_and_repair_of_a_damaged_log(tmp_path: Path) -> None:
@@ -96,7 +156,8 @@ def test_check_and_repair_of_a_damaged_log(tmp_path: Path) -> None:
     copy = Path(mended["copy"])
     assert copy.name == "log.damaged-1"
     kept = {f.name: f.read_bytes() for f in copy.iterdir()}
-    assert kept == {n: d for n, d in damaged.items() if fmt.segment_number(n)}
+    log = {n: d for n, d in damaged.items() if fmt.segment_number(n) or n == "manifest"}
+    assert kept == log
     assert run("check", "--data-dir", path).exit_code == 0
     again = run("repair", "--data-dir", path)
     assert (again.exit_code, again.output[:18]) == (0, "there is no damage")
@@ -113,7 +174,7 @@ def test_repair_says_what_it_did(tmp_path: Path) -> None:
     output = run("repair", "--data-dir", path).output
     for part in (
         "was copied to",
-        "was cut at byte 128",
+        "was cut at byte 256",
         "not used any more",
         "jobs pushed",
     ):

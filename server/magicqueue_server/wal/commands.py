@@ -15,7 +15,8 @@ import msgspec
 from magicqueue.command_line import Command, Failed, Group, many, say, write_json
 from magicqueue_server.wal import tools
 from magicqueue_server.wal.disk import Locked
-from magicqueue_server.wal.scan import Refused
+from magicqueue_server.wal.repair import repair as repair_log
+from magicqueue_server.wal.verdict import Refused
 
 T = TypeVar("T")
 
@@ -99,10 +100,11 @@ def dump(data_dir: Path, *, as_json: bool) -> None:
 def repair(data_dir: Path, *, as_json: bool) -> None:
     """Cut a damaged log off before the damage, so that a server starts again.
 
-    What comes behind the damage is lost to the server. The folder is copied first, to one
-    beside it whose name ends in .damaged-1 (or -2, …).
+    What comes behind the damage is lost to the server; of a log whose first files are
+    missing, the rest is kept. The folder is copied first, to one beside it whose name ends
+    in .damaged-1 (or -2, …).
     """
-    done = _or_fail("wal repair", lambda: tools.repair(data_dir), as_json=as_json)
+    done = _or_fail("wal repair", lambda: repair_log(data_dir), as_json=as_json)
     if done is None:
         if as_json:
             write_json({"damaged": False})
@@ -113,7 +115,10 @@ def repair(data_dir: Path, *, as_json: bool) -> None:
         write_json({"damaged": True, **msgspec.structs.asdict(done)})
         return
     say(f"the folder was copied to {done.copy}")
-    say(f"{done.cut} was cut at byte {done.at:,}, where the damage begins")
+    for number, damage in enumerate(done.damages, 1):
+        say(f"damage {number}: {damage}")
+    if done.at:
+        say(f"{done.cut} was cut at byte {done.at:,}, where the damage begins")
     if done.lost_lsns is not None:
         first, last = done.lost_lsns
         say(f"frames {first:,} to {last:,} are not used any more")
