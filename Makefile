@@ -8,7 +8,7 @@ STAMP := $(VENV)/.made-from-pyproject
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint fmt unit soak bench bench-quick bench-peers bench-durable dist test-dist bench-dist clean
+.PHONY: help demo test test-all lint fmt unit soak bench bench-quick bench-peers bench-durable dist wheel test-dist bench-dist clean
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -17,6 +17,7 @@ $(STAMP): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("MagicQueue needs Python 3.11 or later; this is " + sys.version.split()[0] + ". Say which to use: make PYTHON=/path/to/python3.12")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	@$(BIN)/python -m pip uninstall --quiet --yes magicqueue 2>/dev/null  # its name until 0.1
 	$(BIN)/python -m pip install --quiet --editable ".[array]" --group test --group lint
 	@touch $@
 
@@ -85,6 +86,9 @@ $(DIST_STAMP): pyproject.toml
 
 dist: $(DIST_STAMP) ## Build the executables and the platform wheel, into dist/ (5 minutes)
 	$(DIST)/bin/python packaging/dist.py $(ARGS)
+
+wheel: $(DIST_STAMP) ## Build the wheel with compiled kernels alone, into dist/ (1 minute)
+	$(DIST)/bin/python packaging/dist.py --wheel-only
 
 SOCKET_TESTS := $(addprefix tests/server/test_,process.py sockets.py listening.py) \
   $(addprefix tests/client/test_,queue.py sync_queue.py)

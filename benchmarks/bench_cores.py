@@ -89,7 +89,7 @@ class Settle(Verbs):
             self.core.heartbeat(delivery.ids, delivery.attempts, LEASE_MS, NOW_MS)
 
     def time_release(self, *params):
-        self.core.release(1, NOW_MS)
+        self.core.close_session(1, NOW_MS)
 
 
 del Verbs

@@ -28,12 +28,11 @@ SHAPES = {
 
 def run(core, lines):
     """Have whole lines run; nothing may be declined."""
-    view = memoryview(lines)
     at, replies = 0, []
-    while at < len(view):
-        consumed, reply = core.execute(view[at:], SESSION, NOW_MS)
+    while at < len(lines):
+        consumed, reply = core.execute(lines, SESSION, NOW_MS, at)
         if not consumed:
-            raise AssertionError(f"the kernels declined: {bytes(view[at : at + 100])!r}")
+            raise AssertionError(f"the kernels declined: {lines[at : at + 100]!r}")
         at += consumed
         replies.append(reply)
     return replies
@@ -152,7 +151,7 @@ class Call:
 
     def setup(self):
         self.core = filled(DEPTH)
-        self.line = memoryview(push_lines(1, 1)[0])
+        self.line = push_lines(1, 1)[0]
 
     def time_push_line(self):
         execute = self.core.execute

@@ -1,6 +1,7 @@
 """Cores and engines inside the benchmark's own process, driven with bytes."""
 
 import re
+from collections import deque
 
 from benchmarks.processes import import_sources
 
@@ -12,9 +13,11 @@ from magicqueue.wire.limits import Limits  # noqa: E402 - after the sources are 
 from magicqueue_cores import make_core  # noqa: E402
 from magicqueue_cores.contract import CoreOptions, NewJobs  # noqa: E402
 from magicqueue_server import memory  # noqa: E402
+from magicqueue_server.clock import SystemClock  # noqa: E402
 from magicqueue_server.columns import JobDefaults  # noqa: E402
 from magicqueue_server.commands import ServerFacts  # noqa: E402
 from magicqueue_server.engine import Engine  # noqa: E402
+from magicqueue_server.turns import Turns  # noqa: E402
 
 CORES = ["python", "array"]
 NOW_MS = 1_764_000_000_000
@@ -56,6 +59,7 @@ class Desk:
     def __init__(self, core):
         memory.tune_heap()
         self.out = []
+        self._soon = deque()
         try:
             self.engine = Engine(
                 lambda on_ready: make_core(core, CoreOptions(), on_ready=on_ready),
@@ -63,6 +67,7 @@ class Desk:
                 JobDefaults(),
                 ServerFacts(version="benchmark"),
                 lambda _session: None,
+                Turns(self._soon.append, SystemClock()),
             )
         except ImportError as error:
             raise NotImplementedError(str(error)) from None
@@ -76,6 +81,8 @@ class Desk:
     def feed(self, lines):
         """Have lines run; replies go to `out`."""
         self.engine.feed(self._session, lines, NOW_MS)
+        while self._soon:
+            self._soon.popleft()()
 
     def fill(self, jobs, payload_bytes=0, distinct=1):
         """Queue jobs, 5,000 a line; a hundred lines are made once and used again."""

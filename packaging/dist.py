@@ -219,7 +219,7 @@ def _nuitka(mode: str) -> Path:
         "--onefile-child-grace-time=infinity",
         f"--user-plugin={aot.ROOT / 'packaging' / 'nuitka_plugin.py'}",
         *(f"--output-dir={output}", "--output-filename=magicqueue", "--quiet"),
-        *("--include-distribution-metadata=magicqueue", "--include-package=crc32c"),
+        *("--include-distribution-metadata=magicqueue-server", "--include-package=crc32c"),
         "--include-distribution-metadata=crc32c",
         *("--include-package=uvloop", "--include-package=magicqueue"),
         *("--include-package=magicqueue_cores", "--include-package=magicqueue_server"),

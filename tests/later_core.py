@@ -83,6 +83,12 @@ class LaterCore:
     def advance(self, now_ms: int) -> None:
         self.inner.advance(now_ms)
 
+    def end_leases(self, until_ms: int, now_ms: int) -> None:
+        self.inner.end_leases(until_ms, now_ms)
+
+    def postpone_leases(self, by_ms: int, now_ms: int) -> None:
+        self.inner.postpone_leases(by_ms, now_ms)
+
     def watch(self, queue: str, *, watching: bool) -> None:
         self._ask(lambda: self.inner.watch(queue, watching=watching))
 
@@ -115,8 +121,14 @@ class LaterCore:
         attempts: Sequence[int] | None,
         errors: Sequence[str | None],
         now_ms: int,
+        delays_ms: Sequence[int | None] | None = None,
     ) -> Answer[Failed]:
-        return self._ask(lambda: self.inner.fail(ids, attempts, errors, now_ms))
+        return self._ask(lambda: self.inner.fail(ids, attempts, errors, now_ms, delays_ms))
+
+    def release(
+        self, ids: Sequence[int], attempts: Sequence[int] | None, delay_ms: int, now_ms: int
+    ) -> Answer[Settled]:
+        return self._ask(lambda: self.inner.release(ids, attempts, delay_ms, now_ms))
 
     def heartbeat(
         self,
@@ -127,8 +139,8 @@ class LaterCore:
     ) -> Answer[Settled]:
         return self._ask(lambda: self.inner.heartbeat(ids, attempts, lease_ms, now_ms))
 
-    def release(self, session: int, now_ms: int) -> Answer[None]:
-        return self._ask(lambda: self.inner.release(session, now_ms))
+    def close_session(self, session: int, now_ms: int) -> Answer[None]:
+        return self._ask(lambda: self.inner.close_session(session, now_ms))
 
     def pause(self, queue: str, *, paused: bool, now_ms: int) -> Answer[None]:
         return self._ask(lambda: self.inner.pause(queue, paused=paused, now_ms=now_ms))

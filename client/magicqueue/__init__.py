@@ -38,8 +38,11 @@ if TYPE_CHECKING:
         TooLarge,
         Unauthorized,
         UnknownCommand,
+        Unsupported,
     )
+    from magicqueue.failures import Discard, Retry, TimeLimitExceeded
     from magicqueue.job import DeadPage, Job, JobDetails, NewJob
+    from magicqueue.job_log import JobLogFilter, current_job
     from magicqueue.queue import Queue
     from magicqueue.sync_queue import SyncQueue
     from magicqueue.sync_worker import SyncWorker
@@ -54,6 +57,8 @@ _HOMES: Final = {
     "sync_queue": ("SyncQueue",),
     "sync_worker": ("SyncWorker",),
     "encoding": ("JobOptions",),
+    "failures": ("Discard", "Retry", "TimeLimitExceeded"),
+    "job_log": ("JobLogFilter", "current_job"),
     "job": ("DeadPage", "Job", "JobDetails", "NewJob"),
     "wire.replies": ("Counts", "QueueCounts", "ServerCounts", "ServerInfo"),
     "errors": (
@@ -79,6 +84,7 @@ _HOMES: Final = {
         "TooLarge",
         "Unauthorized",
         "UnknownCommand",
+        "Unsupported",
     ),
 }
 _HOME: Final = {name: home for home, names in _HOMES.items() for name in names}
@@ -92,11 +98,13 @@ __all__ = [
     "ConnectionRefused",
     "Counts",
     "DeadPage",
+    "Discard",
     "Full",
     "HandlerNotFound",
     "InternalError",
     "Job",
     "JobDetails",
+    "JobLogFilter",
     "JobOptions",
     "MagicQueueError",
     "NewJob",
@@ -109,17 +117,21 @@ __all__ = [
     "ReadOnly",
     "RequestError",
     "RequestTimeout",
+    "Retry",
     "ServerCounts",
     "ServerInfo",
     "ShuttingDown",
     "Stale",
     "SyncQueue",
     "SyncWorker",
+    "TimeLimitExceeded",
     "TooLarge",
     "Unauthorized",
     "UnknownCommand",
+    "Unsupported",
     "Worker",
     "__version__",
+    "current_job",
 ]
 
 
@@ -131,7 +143,7 @@ def __getattr__(name: str) -> Any:
         )
 
         try:
-            value: Any = version("magicqueue")
+            value: Any = version("magicqueue-server")
         except PackageNotFoundError:
             value = "0+uninstalled"
     elif name in _HOME:

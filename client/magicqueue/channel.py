@@ -21,8 +21,10 @@ from magicqueue.address import Address
 from magicqueue.backoff import next_wait_s
 from magicqueue.connection import Connection, open_connection
 from magicqueue.errors import Closed, ConnectionRefused, MagicQueueError, RequestTimeout
-from magicqueue.protocol import Call, Command
+from magicqueue.forks import after_fork, keep
+from magicqueue.protocol import HELLO, Call, Command
 from magicqueue.trouble import fact_of, lost_connection
+from magicqueue.wire.replies import ServerInfo
 
 R = TypeVar("R")
 
@@ -58,7 +60,19 @@ class Channel:
         self._connecting: asyncio.Task[None] | None = None
         self._backlog: deque[Call[Any]] = deque()
         self._was_connected = False
+        self._fruitless = 0
+        self._greets = True
         self._closed = False
+        after_fork(self)
+
+    def forked(self) -> None:
+        """Connect anew, on a loop of this process; called in a child process."""
+        keep((self._connection, self._connecting, list(self._backlog)))
+        self._loop = None
+        self._connection = None
+        self._connecting = None
+        self._backlog.clear()
+        self._was_connected = False
 
     @property
     def busy(self) -> bool:
@@ -97,6 +111,17 @@ class Channel:
 
         self.post(Call(command, settle))
         return await future
+
+    async def server(self) -> ServerInfo:
+        """Give what the server tells in HELLO; asks only where it has not told yet.
+
+        Raises as `request`; UnknownCommand from a server that knows no HELLO.
+        """
+        connection = self._connection
+        mine = self._loop is asyncio.get_running_loop()
+        if mine and connection is not None and connection.usable and connection.server:
+            return connection.server
+        return await self.request(HELLO)
 
     async def close(self) -> None:
         """End the connection; calls still under way fail."""
@@ -148,12 +173,15 @@ class Channel:
         patience_s = (self._reconnect_s or 0.0) if self._was_connected else 0.0
         give_up_at = loop.time() + patience_s
         attempt = 0
+        if self._fruitless > 1:
+            # it takes connections and ends them without an answer: not a busy loop
+            await asyncio.sleep(next_wait_s(self._fruitless - 2))
         while True:
             error: MagicQueueError = lost_connection(self.address, None)
             connection: Connection | None = None
             try:
                 connection = await open_connection(
-                    self.address, self._timeout_s, self._lost
+                    self.address, self._timeout_s, self._lost, greets=self._greets
                 )
             except ConnectionRefused as refused:
                 error = refused
@@ -175,6 +203,8 @@ class Channel:
     ) -> None:
         if connection is self._connection:
             self._connection = None
+        self._greets = self._greets and not connection.misread_greeting
+        self._fruitless = 0 if connection.answered else self._fruitless + 1
         for_ever = self._reconnect_s is None
         timed_out = isinstance(error, RequestTimeout)
         again: list[Call[Any]] = []

@@ -1,10 +1,12 @@
 """One asyncio connection to a server, from its opening until it is lost.
 
-It drives a `protocol.Protocol` and adds the one thing that needs a clock: a server that
-says nothing while it owes a reply for longer than the time-out is taken for dead, so a
-half-open connection cannot hang a caller. One timer a connection watches that, not one a
-request. When the connection ends, for whatever reason, `on_lost` gets the calls that were
-under way.
+It drives a `protocol.Protocol` and adds the one thing that needs a clock: a reply has a
+deadline, from when it is due (the request was sent, and the reply before it has come). It
+is the time-out, plus what the command may take by design, plus the time that its bytes
+take at `LEAST_BYTES_PER_S`; pieces of a reply move it by their size only. So neither a
+half-open connection nor a server that drips can hang a caller. One timer a connection
+watches that, not one a request. When the connection ends, for whatever reason, `on_lost`
+gets the calls that were under way.
 """
 
 import asyncio
@@ -14,13 +16,15 @@ from typing import Any, TypeAlias, cast
 
 from magicqueue.address import Address, Target
 from magicqueue.errors import MagicQueueError, ProtocolError
+from magicqueue.forks import after_fork, keep, let_go
 from magicqueue.protocol import Call, Protocol
 from magicqueue.trouble import (
+    late_reply,
     lost_connection,
     reason_of,
     refused_connection,
-    silent_server,
 )
+from magicqueue.wire.replies import ServerInfo
 
 OnLost: TypeAlias = Callable[["Connection", list[Call[Any]], MagicQueueError], None]
 
@@ -28,17 +32,30 @@ OnLost: TypeAlias = Callable[["Connection", list[Call[Any]], MagicQueueError], N
 class Connection(asyncio.Protocol):
     """Sends calls; made by `open_connection`."""
 
-    def __init__(self, address: Address, timeout_s: float, on_lost: OnLost) -> None:
+    def __init__(
+        self, address: Address, timeout_s: float, on_lost: OnLost, *, greets: bool
+    ) -> None:
         self._address = address
         self._timeout_s = timeout_s
         self._on_lost = on_lost
-        self._protocol = Protocol()
+        self._protocol = Protocol(greets=greets)
         self._transport: asyncio.Transport | None = None
         self._loop = asyncio.get_running_loop()
-        self._heard_at = 0.0
+        self._due_from = 0.0
         self._watch: asyncio.TimerHandle | None = None
         self._error: MagicQueueError | None = None
         self.closed = self._loop.create_future()
+        self._descriptor = -1
+        after_fork(self)
+
+    def forked(self) -> None:
+        """Let go of the parent's socket; called in a child process.
+
+        The transport is the parent's loop's: nothing of it may be touched, nor lost.
+        """
+        if self._transport is not None:
+            let_go(self._descriptor)
+            keep(self)
 
     @property
     def busy(self) -> bool:
@@ -52,15 +69,32 @@ class Connection(asyncio.Protocol):
         ending = self._protocol.ending
         return transport is not None and not ending and not transport.is_closing()
 
+    @property
+    def server(self) -> ServerInfo | None:
+        """What the server told in HELLO, once it has."""
+        return self._protocol.server
+
+    @property
+    def answered(self) -> bool:
+        """Whether a reply has come that can be true."""
+        return self._protocol.answers > 0
+
+    @property
+    def misread_greeting(self) -> bool:
+        """Whether HELLO got an answer that is none."""
+        return self._protocol.misread_greeting
+
     def send(self, call: Call[Any]) -> None:
-        """Write a call. Its reply is in time if the server is not silent for too long."""
+        """Write a call."""
         assert self._transport is not None
         idle = self._protocol.oldest is None
-        self._transport.write(self._protocol.send(call))
+        line = self._protocol.send(call)
+        if line:
+            self._transport.write(line)
         if idle:
-            self._heard_at = self._loop.time()
+            self._due_from = self._loop.time()
             if self._watch is None:
-                self._watch_for(self._timeout_s + call.command.patience_s)
+                self._watch_for(self._allowed_s())
 
     def abort(self, error: MagicQueueError | None = None) -> None:
         """Drop the connection at once; calls under way are handed to `on_lost`."""
@@ -73,47 +107,64 @@ class Connection(asyncio.Protocol):
         """Take the transport (called by asyncio)."""
         self._transport = cast("asyncio.Transport", transport)
         sock = transport.get_extra_info("socket")
+        if sock is not None:
+            self._descriptor = sock.fileno()
         if sock is not None and sock.family != socket.AF_UNIX:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
 
     def data_received(self, data: bytes) -> None:
         """Take what came (called by asyncio)."""
-        self._heard_at = self._loop.time()
+        answers = self._protocol.answers
         try:
             self._protocol.receive(data)
         except ProtocolError as error:
             self.abort(error)
+            return
+        if self._protocol.answers != answers:
+            self._due_from = self._loop.time()
+        line = self._protocol.take_unwritten()
+        if line and self._transport is not None:
+            self._transport.write(line)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Hand the calls under way to `on_lost` (called by asyncio)."""
         if self._watch is not None:
             self._watch.cancel()
+            self._watch = None
         self._transport = None
         if not self.closed.done():
             self.closed.set_result(None)
         error = self._error or lost_connection(self._address, exc)
         self._on_lost(self, self._protocol.abandon(), error)
 
-    def _watch_for(self, seconds: float) -> None:
-        self._watch = self._loop.call_later(seconds, self._check_silence)
-
-    def _check_silence(self) -> None:
-        self._watch = None
+    def _allowed_s(self) -> float:
+        """Give the oldest call's time, but for its size."""
         oldest = self._protocol.oldest
-        if oldest is None:
+        return self._timeout_s + (0.0 if oldest is None else oldest.command.patience_s)
+
+    def _watch_for(self, seconds: float) -> None:
+        self._watch = self._loop.call_later(seconds, self._check_deadline)
+
+    def _check_deadline(self) -> None:
+        self._watch = None
+        if self._protocol.oldest is None:
             return
-        allowed_s = self._timeout_s + oldest.command.patience_s
-        left_s = self._heard_at + allowed_s - self._loop.time()
+        allowed_s = self._allowed_s()
+        due_at = self._due_from + allowed_s + self._protocol.transfer_s
+        left_s = due_at - self._loop.time()
         if left_s > 0:
             self._watch_for(left_s)
         else:
-            self.abort(silent_server(self._address, allowed_s))
+            self.abort(late_reply(self._address, allowed_s))
 
 
 async def open_connection(
-    address: Address, timeout_s: float, on_lost: OnLost
+    address: Address, timeout_s: float, on_lost: OnLost, *, greets: bool
 ) -> Connection:
-    """Connect to the first target that answers. Raises ConnectionRefused."""
+    """Connect to the first target that answers. Raises ConnectionRefused.
+
+    greets: begin with HELLO, see `protocol.Protocol`.
+    """
     loop = asyncio.get_running_loop()
     reasons: list[str] = []
     try:
@@ -121,9 +172,15 @@ async def open_connection(
             targets = await loop.run_in_executor(None, address.targets)
             for target in targets:
                 try:
-                    return await _connect(target, address, timeout_s, on_lost)
+                    sock = await _connect(target)
                 except OSError as error:
                     reasons.append(reason_of(error))
+                else:
+                    _, connection = await loop.create_connection(
+                        lambda: Connection(address, timeout_s, on_lost, greets=greets),
+                        sock=sock,
+                    )
+                    return connection
     except TimeoutError:
         reasons.append(f"no answer in {timeout_s:g} s")
     except OSError as error:
@@ -131,9 +188,7 @@ async def open_connection(
     raise refused_connection(address, reasons)
 
 
-async def _connect(
-    target: Target, address: Address, timeout_s: float, on_lost: OnLost
-) -> Connection:
+async def _connect(target: Target) -> socket.socket:
     loop = asyncio.get_running_loop()
     family, at = target
     sock = socket.socket(family, socket.SOCK_STREAM)
@@ -145,7 +200,4 @@ async def _connect(
     except BaseException:
         sock.close()
         raise
-    _, connection = await loop.create_connection(
-        lambda: Connection(address, timeout_s, on_lost), sock=sock
-    )
-    return connection
+    return sock

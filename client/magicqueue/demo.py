@@ -63,7 +63,8 @@ def main() -> None:
         with tempfile.TemporaryDirectory(prefix="magicqueue-demo-") as name:
             _run(Path(name))
     except KeyboardInterrupt:
-        note("\ninterrupted: everything is stopped")
+        note("")
+        note("interrupted: everything is stopped")
         sys.exit(EXIT_INTERRUPTED)
     except MagicQueueError as error:
         note(f"the demo failed: {error}")
@@ -86,7 +87,8 @@ def _run(folder: Path) -> None:
                 demo.report()
                 demo.bury(broken)
     took = span(time.monotonic() - began)
-    say(f"\nworkers and server are stopped, all after {took}; nothing is left behind")
+    say("")
+    say(f"workers and server are stopped, all after {took}; nothing is left behind")
 
 
 class Demo:
@@ -154,7 +156,8 @@ class Demo:
         self._files.retry_dead(own.id)
         while own.data["name"] not in self._results:
             self._collect()
-        say(f"\n  broken.py was mended and job {own.id} retried: it is done now")
+        say("")
+        say(f"  broken.py was mended and job {own.id} retried: it is done now")
         if others:
             removed = self._files.purge_dead()
             say(f"  {jobs(removed)} of the standard library, meant to be broken: purged")
@@ -207,9 +210,9 @@ def _push(files: SyncQueue, tasks: Sequence[Task]) -> None:
     before = time.perf_counter()
     files.push_many(items)
     took = span(time.perf_counter() - before)
+    say(f"pushed {jobs(len(items))} in {took}, one for each Python file of this Python:")
     say(
-        f"pushed {jobs(len(items))} in {took}, one for each Python file of this Python:"
-        f"\n  those of small packages go first; {len(late)} of {largest} wait for"
+        f"  those of small packages go first; {len(late)} of {largest} wait for"
         f" {_LATE_S:g} s, and then jump the queue"
     )
 

@@ -1,13 +1,23 @@
 """What the demo shows: progress while it runs, and what happened at the end."""
 
 import contextlib
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final
 
 from magicqueue.cli.phrases import count, short
-from magicqueue.cli.screen import console, is_terminal, say, write_pairs, write_table
+from magicqueue.cli.screen import (
+    console,
+    is_terminal,
+    number,
+    say,
+    text,
+    write_pairs,
+    write_table,
+)
+from magicqueue.command_line import is_styled
 from magicqueue.job import JobDetails
 
 _ROWS: Final = 5
@@ -23,7 +33,7 @@ Show = Callable[[int, str], None]
 @contextlib.contextmanager
 def progress(total: int) -> Iterator[Show]:
     """Show how far it is: a bar on a terminal, else a line a second."""
-    if not is_terminal():
+    if not is_styled(sys.stdout):
         yield _plain_progress(total)
         return
     from rich.progress import (  # noqa: PLC0415 - slow
@@ -58,12 +68,13 @@ def _plain_progress(total: int) -> Show:
     return show
 
 
-def heading(text: str) -> None:
+def heading(title: str) -> None:
     """Begin a part."""
     if is_terminal():
-        console().print(f"\n{text}", style="bold")
+        console().print(f"\n{title}", style="bold")
     else:
-        say(f"\n{text}")
+        say("")
+        say(title)
 
 
 def write_findings(results: Sequence[Result]) -> None:
@@ -85,7 +96,7 @@ def write_findings(results: Sequence[Result]) -> None:
     say("")
     longest = sorted(results, key=lambda r: r["longest_lines"], reverse=True)[:_ROWS]
     write_table(
-        [("longest functions", "left"), ("lines", "right"), ("file", "left")],
+        [text("longest functions"), number("lines"), text("file")],
         [
             (
                 short(r["longest"], _NAME_CHARS),
@@ -97,7 +108,7 @@ def write_findings(results: Sequence[Result]) -> None:
     )
     say("")
     write_table(
-        [("largest packages", "left"), ("files", "right"), ("lines", "right")],
+        [text("largest packages"), number("files"), number("lines")],
         _packages(results),
     )
 
@@ -105,7 +116,7 @@ def write_findings(results: Sequence[Result]) -> None:
 def write_dead(letters: Iterable[JobDetails]) -> None:
     """List dead letters with their errors."""
     write_table(
-        [("job", "right"), ("file", "left"), ("attempts", "right"), ("why", "left")],
+        [number("job"), text("file"), number("attempts", leaves=1), text("why")],
         [
             (
                 str(job.id),

@@ -18,6 +18,9 @@ Moment: TypeAlias = datetime | float
 """A point in time: an aware datetime, or seconds since 1970."""
 
 _MS: Final = 1000
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_LATEST: Final = datetime.max.replace(tzinfo=UTC)
+_LATEST_MS: Final = (_LATEST - _EPOCH) // timedelta(milliseconds=1)
 
 
 def duration_ms(duration: Duration, name: str, *, least_ms: int = 0) -> int:
@@ -65,5 +68,10 @@ def moment_ms(moment: Moment, name: str) -> int:
 
 
 def datetime_of(epoch_ms: int) -> datetime:
-    """Convert epoch milliseconds to an aware datetime in UTC."""
-    return datetime.fromtimestamp(epoch_ms / _MS, UTC)
+    """Convert epoch milliseconds to an aware datetime in UTC.
+
+    A datetime ends with the year 9999: a later time gives its last moment.
+    """
+    if epoch_ms > _LATEST_MS:
+        return _LATEST
+    return _EPOCH + timedelta(milliseconds=epoch_ms)

@@ -5,9 +5,11 @@
     │   ├── BadJson, BadRequest, UnknownCommand, NotFound, Stale, TooLarge, Full,
     │   └── Paused, Unauthorized, ReadOnly, ShuttingDown, InternalError
     ├── ConnectionLost         the connection went away before the answer came
-    ├── ConnectionRefused      no server answered where one was expected
+    ├── ConnectionRefused      no server answered where one was expected (also Python's
+    │                          own ConnectionRefusedError)
     ├── RequestTimeout         no answer in time; the request may still be carried out
     ├── ProtocolError          the other side sent what the protocol does not allow
+    ├── Unsupported            the server cannot do what the request needs
     ├── Closed                 the queue or worker has been closed before this call
     ├── NotJson                data that JSON cannot hold (also a TypeError)
     ├── BadAddress             a server's address that cannot be read (also a ValueError)
@@ -17,7 +19,12 @@ The server raises `RequestError`s too, to answer with them: a code for programs,
 for people.
 """
 
-from typing import ClassVar
+import errno
+
+from magicqueue.plain_text import plain
+
+_SENTENCE_CHARS_MAX = 4096
+_CODE_CHARS_MAX = 40
 
 
 class MagicQueueError(Exception):
@@ -27,7 +34,8 @@ class MagicQueueError(Exception):
 class RequestError(MagicQueueError):
     """One request was refused; nothing was changed by it and the connection goes on."""
 
-    code: ClassVar[str] = "INTERNAL"
+    code: str = "INTERNAL"
+    """What is wrong, for programs; the protocol's word."""
 
     @property
     def sentence(self) -> str:
@@ -111,11 +119,14 @@ class ConnectionLost(MagicQueueError):
     """The connection went away; a request under way may or may not have been done."""
 
 
-class ConnectionRefused(MagicQueueError):
+class ConnectionRefused(MagicQueueError, ConnectionRefusedError):
     """No server answers at the `address` given, for a `reason` in words."""
 
     def __init__(self, address: str, reason: str) -> None:
         super().__init__(address, reason)
+        # an OSError takes two arguments for a number and a text
+        self.errno = errno.ECONNREFUSED
+        self.strerror = reason
         self.address = address
         self.reason = reason
 
@@ -137,6 +148,10 @@ class RequestTimeout(MagicQueueError):
 
 class ProtocolError(MagicQueueError):
     """The other side sent something that the protocol does not allow."""
+
+
+class Unsupported(MagicQueueError):
+    """The server is too old for this request, which was not sent."""
 
 
 class Closed(MagicQueueError):
@@ -176,5 +191,14 @@ ERROR_CODES = tuple(_BY_CODE)
 
 
 def error_from_reply(code: str, sentence: str) -> RequestError:
-    """Make the exception for an error reply; an unknown code gives a RequestError."""
-    return _BY_CODE.get(code, RequestError)(sentence)
+    """Make the exception for an error reply; an unknown code gives a RequestError.
+
+    The sentence comes from elsewhere: it is made harmless for a terminal and a log.
+    """
+    kind = _BY_CODE.get(code)
+    sentence = plain(sentence[:_SENTENCE_CHARS_MAX])
+    if kind is not None:
+        return kind(sentence)
+    error = RequestError(sentence)
+    error.code = plain(code[:_CODE_CHARS_MAX])
+    return error

@@ -8,17 +8,21 @@ jobs cost none, and a worker of short jobs never opens this connection.
 
 Where a beat fails it tries again soon. A job that the server reports missing is marked
 lost if it still runs; if it has ended, its verdict may just have come before the beat.
+
+The same thread looks a few times a second for jobs that get no further: see `stalls`.
 """
 
 import logging
 import threading
+import time
 from typing import Final
 
 from magicqueue import commands
 from magicqueue.address import Address
 from magicqueue.errors import MagicQueueError
-from magicqueue.handlers import Runner
 from magicqueue.job import Job
+from magicqueue.runner import Runner
+from magicqueue.stalls import LOOK_S, Stalls
 from magicqueue.sync_channel import SyncChannel
 from magicqueue.trouble import fact_of
 
@@ -30,12 +34,22 @@ logger = logging.getLogger("magicqueue")
 
 
 class Heartbeats:
-    """Extends the leases of a runner's jobs; `start` it once, then `stop` it."""
+    """Extends the leases of a runner's jobs; `start` it once, then `stop` it.
+
+    stalls: looks after jobs that get no further, over the same connection.
+    """
 
     def __init__(
-        self, runner: Runner, address: Address, lease_ms: int, timeout_s: float
+        self,
+        runner: Runner,
+        address: Address,
+        *,
+        lease_ms: int,
+        timeout_s: float,
+        stalls: Stalls,
     ) -> None:
         self._runner = runner
+        self._stalls = stalls
         self._lease_ms = lease_ms
         self._interval_s = lease_ms / 1000 / BEATS_PER_LEASE
         self._channel = SyncChannel(
@@ -68,26 +82,30 @@ class Heartbeats:
 
     def _run(self) -> None:
         known: set[Job] = set()
-        wait_s = self._interval_s
+        now = time.monotonic()
+        beat_at = now + self._interval_s
         while True:
             with self._condition:
                 if not (self._stopped or self._wanted):
-                    self._condition.wait(wait_s)
+                    self._condition.wait(min(LOOK_S, max(0.0, beat_at - now)))
                 if self._stopped:
                     break
                 wanted, self._wanted = self._wanted, False
+            now = time.monotonic()
+            self._stalls.look(now, self._channel)
+            if not wanted and now < beat_at:
+                continue
             held = self._runner.leased()
             due = held if wanted else held & known
             known = held
+            beat_at = now + self._interval_s
             try:
                 self._beat([job for job in due if not job.lost])
             except MagicQueueError as error:
                 logger.warning(
                     "heartbeats for %d jobs failed: %s", len(due), fact_of(error)
                 )
-                wait_s = self._interval_s / _RETRIES_PER_BEAT
-            else:
-                wait_s = self._interval_s
+                beat_at = now + self._interval_s / _RETRIES_PER_BEAT
         self._channel.close()
 
     def _beat(self, jobs: list[Job]) -> None:

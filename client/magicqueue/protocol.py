@@ -5,55 +5,111 @@ under way. `Protocol` matches replies to calls: the server answers in the order 
 requests, so a queue of calls is all it takes, and a caller that gives up (a cancelled
 task, a time-out) only stops looking at its call while its reply is still counted.
 
+The first line of each connection is a HELLO. It goes out together with the first request,
+so it costs no round trip; what the server tells is kept as `server`. A server ignores
+fields that it does not know, so a command that relies on a newer one names what it
+`needs`: it is held back until the server has told, and fails without being sent if the
+server lacks it. A server that refuses HELLO is an older one, and lacks all such things.
+
+A reply that cannot be true (see `readers`) means that the two sides are out of step, and
+that no later reply can be trusted: it ends the connection. So does one that is larger than
+what the request can be answered with, as soon as that shows: `Command.reply_bytes` and,
+where data is in it, the limits that HELLO told. A large reply grows in one buffer and is
+read from there, never copied whole.
+
 The asyncio and the blocking connection both drive a `Protocol`: `send` gives the bytes
-to write, `receive` takes the bytes that came, `abandon` ends it.
+to write, `receive` takes the bytes that came, `take_unwritten` gives what these let go,
+`abandon` ends it.
 """
 
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 import msgspec
+from msgspec import Raw
 
 from magicqueue.errors import (
+    ConnectionLost,
     MagicQueueError,
     ProtocolError,
     TooLarge,
     Unauthorized,
+    Unsupported,
     error_from_reply,
 )
-from magicqueue.wire.framing import LINE_TOO_LONG, LineBuffer
-from magicqueue.wire.replies import Reply
+from magicqueue.plain_text import plain
+from magicqueue.wire import requests
+from magicqueue.wire.framing import LINE_TOO_LONG
+from magicqueue.wire.limits import Limits
+from magicqueue.wire.replies import ServerInfo
 
 R = TypeVar("R")
 
+Line: TypeAlias = bytes | bytearray
+"""A reply, with or without its line end."""
+
+LEAST_BYTES_PER_S: Final = 2**18
+"""A deadline is moved by the time that a line takes at this speed (2 Mbit/s)."""
+
+SMALL_REPLY_BYTES: Final = 2**16
+"""Room for any reply without items, and for the longest refusal."""
+
 REPLY_BYTES_MAX: Final = 2**30
+"""No reply is larger, whatever limits a server tells."""
+
 _OK: Final = b'{"ok":true'
-_REPLY: Final = msgspec.json.Decoder(Reply)
+_SHOWN_BYTES: Final = 80
 
 
 class Command(Generic[R]):
     """A request and how to read its reply.
 
-    read: makes the answer of the line of a reply that is ok. repeat: it may be sent again
-    when the connection was lost after sending it. patience_s: how long the server may
-    take by design, beyond the time-out for every request.
+    read: makes the answer of the line of a reply that is ok; raises ValueError for one
+    that cannot be true. repeat: it may be sent again when the connection was lost after
+    sending it. patience_s: how long the server may take by design, beyond the time-out
+    for every request. needs: what the server must have told in HELLO's `capabilities` for
+    this to be sent. reply_bytes: room for what is asked for, beyond that of a small reply.
+    holds_data: jobs' data comes on top. rid: what the reply echoes, if it echoes any.
     """
 
-    __slots__ = ("line", "patience_s", "read", "repeat")
+    __slots__ = (
+        "holds_data",
+        "line",
+        "needs",
+        "patience_s",
+        "read",
+        "repeat",
+        "reply_bytes",
+        "rid",
+    )
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - keywords, each with a default
         self,
         line: bytes,
-        read: Callable[[bytes], R],
+        read: Callable[[Line], R],
         *,
         repeat: bool = False,
         patience_s: float = 0.0,
+        needs: str | None = None,
+        reply_bytes: int = 0,
+        holds_data: bool = False,
+        rid: bytes = b"",
     ) -> None:
         self.line = line
         self.read = read
         self.repeat = repeat
         self.patience_s = patience_s
+        self.needs = needs
+        self.reply_bytes = reply_bytes
+        self.holds_data = holds_data
+        self.rid = rid
+
+    @property
+    def name(self) -> str:
+        """The protocol's name of it, for people."""
+        start = len(b'{"cmd":"')
+        return self.line[start : self.line.find(b'"', start)].decode()
 
 
 class Call(Generic[R]):
@@ -98,67 +154,235 @@ class Call(Generic[R]):
             self.on_done(self)
 
 
+HELLO: Final = Command(
+    requests.encode_request(requests.Hello(client="magicqueue-python")),
+    msgspec.json.Decoder(ServerInfo).decode,
+    repeat=True,
+)
+
+
 class Protocol:
-    """Calls sent over one connection, in order, until their replies come."""
+    """Calls sent over one connection, in order, until their replies come.
 
-    __slots__ = ("_buffer", "_waiting", "ending")
+    greets: begin with HELLO. Without, it goes out before the first call that `needs` what
+    HELLO tells.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = (
+        "_greeting",
+        "_held",
+        "_kept",
+        "_plain",
+        "_unwritten",
+        "_waiting",
+        "answers",
+        "ending",
+        "server",
+    )
+
+    def __init__(self, *, greets: bool = True) -> None:
         self.ending = False
         """The server hangs up after what it has just answered: send nothing more."""
-        self._buffer = LineBuffer(REPLY_BYTES_MAX)
+        self.answers = 0
+        """How many replies have come."""
+        self.server: ServerInfo | None = None
+        """What HELLO told, once it has."""
+        self._unwritten = b""
+        self._kept = bytearray()
         self._waiting: deque[Call[Any]] = deque()
+        self._held: deque[Call[Any]] = deque()
+        self._greeting: Call[ServerInfo] | None = None
+        self._plain = not greets
 
     @property
     def oldest(self) -> Call[Any] | None:
         """The call whose reply comes next."""
         return self._waiting[0] if self._waiting else None
 
-    def send(self, call: Call[Any]) -> bytes:
-        """Count the call as sent, and give the bytes to write."""
-        call.sent = True
-        self._waiting.append(call)
-        return call.command.line
+    @property
+    def misread_greeting(self) -> bool:
+        """Whether the server gave HELLO an answer that is none, not even a refusal."""
+        greeting = self._greeting
+        return greeting is not None and isinstance(greeting.error, ProtocolError)
 
-    def receive(self, piece: bytes | memoryview) -> None:
+    @property
+    def transfer_s(self) -> float:
+        """How long the oldest call may take for its size, beyond what any may take.
+
+        It grows with what has come of its reply, unless that begins with white space.
+        """
+        size = len(self._waiting[0].command.line) if self._waiting else 0
+        if self._kept.startswith(b"{"):
+            size += len(self._kept)
+        return size / LEAST_BYTES_PER_S
+
+    def send(self, call: Call[Any]) -> bytes:
+        """Count the call as sent, or hold it back, and give the bytes to write."""
+        if self._plain and call.command.needs is None:
+            call.sent = True
+            self._waiting.append(call)
+            return call.command.line
+        line = self.take_unwritten()
+        if self._greeting is None:
+            self._greeting = Call(HELLO, self._greeted)
+            line += self.send(self._greeting)
+        if call.command.needs is None:
+            return line + self.send(call)
+        self._held.append(call)
+        if self._greeting.done:
+            self._let_go()
+            line += self.take_unwritten()
+        return line
+
+    def receive(self, piece: bytes) -> None:
         """Take bytes as they came, and finish every call whose reply is whole.
 
         Raises ProtocolError; the connection is of no more use then.
         """
-        try:
-            lines = self._buffer.feed(memoryview(piece))
-        except TooLarge:
-            raise ProtocolError(f"a reply is over {REPLY_BYTES_MAX} bytes") from None
-        if not lines:
-            return
-        one = lines.find(b"\n") == len(lines) - 1
-        for line in (lines,) if one else lines.split(b"\n"):
-            if line and not line.isspace():
-                self._take(line)
+        first = piece.find(b"\n")
+        if first < 0:
+            self._keep(piece)
+        elif not self._kept and first == len(piece) - 1:
+            self._take(piece)
+        else:
+            self._take_lines(piece, first + 1)
+
+    def take_unwritten(self) -> bytes:
+        """Give the lines that `receive` let go, to be written now."""
+        self._plain = True
+        line, self._unwritten = self._unwritten, b""
+        return line
 
     def abandon(self) -> list[Call[Any]]:
         """Give up all calls under way: the caller fails them, or sends them anew."""
-        calls = list(self._waiting)
+        calls = [call for call in self._waiting if call is not self._greeting]
+        calls += self._held
+        if self._greeting is not None and not self._greeting.done:
+            self._greeting.on_done = None
+            self._greeting.fail(ConnectionLost("the connection ended"))
         self._waiting.clear()
+        self._held.clear()
         return calls
 
-    def _take(self, line: bytes) -> None:
+    def _take_lines(self, piece: bytes, start: int) -> None:
+        """Take a piece whose first line ends before `start`, and keep what follows."""
+        if self._kept:
+            self._kept += memoryview(piece)[:start]
+            line, self._kept = self._kept, bytearray()
+            self._take(line)
+        else:
+            start = 0
+        end = piece.rfind(b"\n") + 1
+        if end > start:
+            for whole in piece[start:end].split(b"\n"):
+                self._take(whole)
+        if end < len(piece):
+            self._keep(piece[end:])
+
+    def _keep(self, part: bytes) -> None:
+        self._kept += part
+        size = len(self._kept)
+        if size > SMALL_REPLY_BYTES and size > self._room():
+            raise _untrue(self.oldest, "it is too large", self._kept)
+
+    def _room(self) -> int:
+        """Give how long the line that is coming may be."""
         if not self._waiting:
-            raise ProtocolError(f"a reply came that nobody asked for: {line[:80]!r}")
+            return SMALL_REPLY_BYTES
+        command = self._waiting[0].command
+        room = SMALL_REPLY_BYTES + command.reply_bytes
+        if command.holds_data:
+            limits = self.server.limits if self.server is not None else Limits()
+            many = limits.reply_payload_bytes_max + limits.job_bytes_max
+            # a job may have been stored under a larger limit, but it came in a line
+            room += max(many, limits.line_bytes_max, 0)
+        return min(room, REPLY_BYTES_MAX)
+
+    def _take(self, line: Line) -> None:
+        ok = line.startswith(_OK)
+        if not ok and (not line or line.isspace()):
+            return
+        if not self._waiting:
+            raise _untrue(None, "nobody asked for it", line)
         call = self._waiting.popleft()
+        command = call.command
         try:
-            refusal = None if line.startswith(_OK) else _refusal(line)
-            value = call.command.read(line) if refusal is None else None
+            refusal = None if ok and not command.rid else _refusal(line, command.rid)
+            value = command.read(line) if refusal is None else None
         except MagicQueueError as error:
+            self.answers += 1
             call.fail(error)
         except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-            call.fail(ProtocolError(f"a reply cannot be read ({error}): {line[:80]!r}"))
+            bad = _untrue(call, str(error), line)
+            call.fail(bad)
+            raise bad from None
         else:
+            self.answers += 1
             if refusal is None:
                 call.succeed(value)
             else:
                 self.ending = self.ending or _hangs_up(refusal)
                 call.fail(refusal)
+
+    def _greeted(self, greeting: Call[ServerInfo]) -> None:
+        if not isinstance(greeting.error, ProtocolError):
+            self.server = greeting.value
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """Send the calls held back that the server can do, and fail the others."""
+        held, self._held = self._held, deque()
+        for call in held:
+            lack = lack_of(self.server, call.command.needs)
+            if lack is not None:
+                call.fail(lack)
+                continue
+            call.sent = True
+            self._waiting.append(call)
+            self._unwritten += call.command.line
+            self._plain = False
+
+
+def lack_of(server: ServerInfo | None, needs: str | None) -> Unsupported | None:
+    """Say what a server lacks of what a request needs; None if nothing.
+
+    server: what it told in HELLO; None is one that knows no HELLO.
+    """
+    if needs is None:
+        return None
+    if server is None:
+        who = "the server, which does not answer HELLO,"
+    elif needs in server.capabilities:
+        return None
+    else:
+        who = f"the server ({plain(server.server)} {plain(server.version)})"
+    return Unsupported(
+        f"{who} does not offer {needs!r}, which this request needs: nothing was sent."
+        " Run a newer server, or do without"
+    )
+
+
+class _Reply(msgspec.Struct):
+    ok: bool
+    error: str | None = None
+    code: str | None = None
+    rid: Raw = requests.NO_RID
+
+
+_reply: Final = msgspec.json.Decoder(_Reply).decode
+
+
+def _refusal(line: Line, rid: bytes) -> Exception | None:
+    """Read a reply's refusal, None if it is ok. Raises ValueError for one that is none."""
+    reply = _reply(line)
+    echo = bytes(reply.rid)
+    if echo and echo != rid:
+        raise ValueError(f"its rid is {echo[:_SHOWN_BYTES]!r}, not {rid!r}")
+    if reply.ok:
+        return None
+    if reply.error is None or not reply.code:
+        raise ValueError("it is neither ok nor an error with its code")
+    return error_from_reply(reply.code, reply.error)
 
 
 def _hangs_up(refusal: Exception) -> bool:
@@ -167,6 +391,9 @@ def _hangs_up(refusal: Exception) -> bool:
     return isinstance(refusal, Unauthorized)
 
 
-def _refusal(line: bytes) -> Exception | None:
-    reply = _REPLY.decode(line)
-    return None if reply.ok else error_from_reply(reply.code, reply.error)
+def _untrue(call: Call[Any] | None, reason: str, line: Line) -> ProtocolError:
+    what = f"a reply to {call.command.name}" if call is not None else "a reply"
+    return ProtocolError(
+        f"{what} cannot be true ({plain(reason)}): {bytes(line[:_SHOWN_BYTES])!r}. The"
+        " connection was ended; a request under way may or may not have been carried out"
+    )

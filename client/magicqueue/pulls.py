@@ -18,6 +18,7 @@ from magicqueue import commands
 from magicqueue.address import Address
 from magicqueue.channel import Channel
 from magicqueue.errors import Closed, MagicQueueError, RequestError
+from magicqueue.forks import after_fork
 from magicqueue.job import AnyJob, Job
 from magicqueue.protocol import Call
 
@@ -35,6 +36,11 @@ class PullChannels:
         self._unclaimed: deque[Job] = deque()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
+        after_fork(self)
+
+    def forked(self) -> None:
+        """Start with no connection; called in a child process."""
+        self._move_to(None)
 
     async def pull(
         self, count: int, timeout_ms: int | None, lease_ms: int | None
@@ -72,7 +78,7 @@ class PullChannels:
         for channel in self._all:
             await channel.close()
 
-    def _move_to(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _move_to(self, loop: asyncio.AbstractEventLoop | None) -> None:
         """The connections of a loop that has ended are of no use, nor are their jobs."""
         self._loop = loop
         self._all.clear()

@@ -8,6 +8,7 @@ because a pull that waits holds back everything behind it.
 
 import asyncio
 import contextlib
+import copy
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Sequence
 from functools import partial
@@ -16,6 +17,7 @@ from typing import Any, Self, TypeAlias, TypeVar, Unpack
 
 from magicqueue import commands
 from magicqueue.address import parse_address
+from magicqueue.arguments import job_list, one_job, optional_id, several_jobs, whole_number
 from magicqueue.channel import Channel
 from magicqueue.coalesce import Gathering, is_one_items_fault
 from magicqueue.durations import Duration, duration_ms
@@ -23,13 +25,14 @@ from magicqueue.encoding import (
     BATCH_BYTES_MAX,
     BATCH_JOBS,
     JobOptions,
-    batches,
+    async_batches,
     encode_jobs,
     json_of,
     object_of,
     tail_of,
 )
 from magicqueue.errors import MagicQueueError, TooLarge
+from magicqueue.forks import after_fork
 from magicqueue.job import AnyJob, DeadPage, Job, JobDetails
 from magicqueue.protocol import Call, Command
 from magicqueue.pulls import PullChannels
@@ -44,8 +47,9 @@ class Queue:
     """A queue by its name, on the server at `url`.
 
     url: see `magicqueue.address`; None is MAGICQUEUE_URL or localhost:6789. timeout: how
-    long a server may be silent while it owes an answer, and how long one that went away
-    is waited for. It connects at its first use; use it as `async with`, or `close` it.
+    long a whole answer may take (a large one longer: see `connection`), and how long a
+    server that went away is waited for. It connects at its first use; use it as `async
+    with`, or `close` it.
 
     Every call may raise ConnectionRefused, ConnectionLost, RequestTimeout, Closed, and
     the RequestErrors that the server refuses with.
@@ -62,6 +66,13 @@ class Queue:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pushes: Gathering[bytes, _IdWaiter] = Gathering(BATCH_JOBS, BATCH_BYTES_MAX)
         self._acks: Gathering[AnyJob, _Waiter] = Gathering(BATCH_JOBS, BATCH_BYTES_MAX)
+        after_fork(self)
+
+    def forked(self) -> None:
+        """Leave what the parent is about to send to it; called in a child process."""
+        self._loop = None
+        self._pushes.clear()
+        self._acks.clear()
 
     async def __aenter__(self) -> Self:
         return self
@@ -113,14 +124,16 @@ class Queue:
         """Store many jobs, all or none, and give their ids in order.
 
         The options are those of `push`, for each item that is not a NewJob with its own.
-        Raises as `push`, and TooLarge over the server's limits for one batch.
+        Raises as `push`, and TooLarge over the server's limits for one batch. A string or
+        a dict is one job's data and no list: a TypeError.
         """
-        tail = tail_of(options)
-        objects = encode_jobs(items if isinstance(items, list) else list(items), tail)
+        job_list(items, "push_batch")
+        jobs = items if isinstance(items, list) else list(items)
+        objects = encode_jobs(jobs, tail_of(options))
         if not objects:
             return []
         try:
-            return await self._run(commands.push_batch(self.name, objects))
+            return await self._run(commands.push_batch(self.name, objects, len(jobs)))
         except TooLarge as error:
             raise TooLarge(f"{error}; push_many splits jobs into batches") from None
 
@@ -139,15 +152,18 @@ class Queue:
         refused whole, the first refusal ends it, and a note on the error then says how
         many jobs were stored before it. Otherwise as `push_batch`.
         """
+        job_list(items, "push_many")
+        whole_number(batch_size, "batch_size")
+        whole_number(window, "window")
         tail = tail_of(options)
         ids: list[int] = []
         under_way: deque[asyncio.Task[list[int]]] = deque()
         try:
-            async for batch in _encoded(items, tail, max(batch_size, 1)):
-                while len(under_way) >= max(window, 1):
+            async for batch, count in async_batches(items, tail, batch_size):
+                while len(under_way) >= window:
                     ids += await under_way[0]
                     under_way.popleft()
-                command = commands.push_batch(self.name, batch)
+                command = commands.push_batch(self.name, batch, count)
                 under_way.append(asyncio.create_task(self._run(command)))
                 await asyncio.sleep(0)
             while under_way:
@@ -179,6 +195,7 @@ class Queue:
         lease: Duration | None = None,
     ) -> list[Job]:
         """Take up to `count` jobs, one at least unless `timeout` passes: see `pull`."""
+        whole_number(count, "count")
         return await self._pulls.pull(
             count,
             None if timeout is None else duration_ms(timeout, "timeout"),
@@ -187,6 +204,7 @@ class Queue:
 
     async def ack(self, job: AnyJob) -> None:
         """Settle a job as done. Raises NotFound when it is not yours any more."""
+        one_job(job)
         loop = self._current_loop()
         waiter: _Waiter = loop.create_future()
         if self._acks.add(job, waiter):
@@ -195,21 +213,45 @@ class Queue:
 
     async def ack_batch(self, jobs: Iterable[AnyJob]) -> list[int]:
         """Settle jobs as done; gives the ids that were not yours any more."""
-        jobs = list(jobs)
+        jobs = several_jobs(jobs, "ack_batch")
         self._pulls.forget(jobs)
         return await self._run(commands.ack(jobs))
 
-    async def fail(self, job: AnyJob, error: str | BaseException = "") -> str:
+    async def fail(
+        self,
+        job: AnyJob,
+        error: str | BaseException = "",
+        *,
+        retry: bool = True,
+        delay: Duration | None = None,
+    ) -> str:
         """Settle a job as failed; gives its new state: ready, delayed or dead.
 
-        error: kept with the job; an exception as "TypeName: message". Raises NotFound, or
-        Stale when the job was handed out again.
+        error: kept with the job; an exception as "TypeName: message". retry: False lets it
+        be dead at once. delay: when it is tried again, instead of its backoff. Raises
+        NotFound, Stale when the job was handed out again, and Unsupported (of an older
+        server) for either option.
         """
+        delay_ms = None if delay is None else duration_ms(delay, "delay")
+        message = commands.message_of(error)
+        command = commands.fail_one(one_job(job), message, retry=retry, delay_ms=delay_ms)
         self._pulls.forget((job,))
-        return await self._run(commands.fail_one(job, commands.message_of(error)))
+        return await self._run(command)
+
+    async def release(self, *jobs: AnyJob, delay: Duration = 0) -> list[int]:
+        """Give jobs back that were not worked on to an end, through no fault of theirs.
+
+        They are ready at their old place, or after `delay`, and count as neither lost nor
+        failed. Gives the ids that were not yours any more. Raises Unsupported of an older
+        server.
+        """
+        self._pulls.forget(jobs)
+        delay_ms = duration_ms(delay, "delay")
+        return await self._run(commands.release(several_jobs(jobs, "release"), delay_ms))
 
     async def heartbeat(self, *jobs: AnyJob, lease: Duration | None = None) -> list[int]:
         """Let leases end `lease` from now; gives the ids whose lease is already over."""
+        jobs = tuple(map(one_job, jobs))
         lease_ms = None if lease is None else duration_ms(lease, "lease", least_ms=1)
         missing = await self._run(commands.heartbeat(jobs, lease_ms))
         for job in jobs:
@@ -231,7 +273,7 @@ class Queue:
 
     async def job(self, job_id: int) -> JobDetails:
         """Look a job up. Raises NotFound for one that is done or was never there."""
-        return await self._run(commands.job(job_id))
+        return await self._run(commands.job(whole_number(job_id, "job_id")))
 
     async def pause(self) -> None:
         """Hand out no more jobs of this queue until `resume`."""
@@ -245,12 +287,19 @@ class Queue:
         """Remove the jobs that wait, ready or delayed; gives how many."""
         return await self._run(commands.drain(self.name))
 
-    async def dead(self, count: int = 100, after: int | None = None) -> DeadPage:
+    async def dead(
+        self, count: int = commands.DEAD_PAGE, after: int | None = None
+    ) -> DeadPage:
         """List dead letters, oldest death first; after: the `next` of the page before."""
+        whole_number(count, "count")
+        optional_id(after, "after")
         return await self._run(commands.dead(self.name, count, after))
 
-    async def all_dead(self, page_size: int = 100) -> AsyncIterator[JobDetails]:
+    async def all_dead(
+        self, page_size: int = commands.DEAD_PAGE
+    ) -> AsyncIterator[JobDetails]:
         """Iterate over all dead letters, a page a request."""
+        whole_number(page_size, "page_size")
         after: int | None = None
         while True:
             page = await self.dead(page_size, after)
@@ -262,10 +311,12 @@ class Queue:
 
     async def retry_dead(self, job_id: int | None = None) -> int:
         """Make a dead job, or all of this queue, ready anew; gives how many."""
+        optional_id(job_id, "job_id")
         return await self._run(commands.retry_dead(self.name, job_id))
 
     async def purge_dead(self, job_id: int | None = None) -> int:
         """Remove a dead job, or all of this queue; gives how many."""
+        optional_id(job_id, "job_id")
         return await self._run(commands.purge_dead(self.name, job_id))
 
     async def ping(self) -> None:
@@ -273,8 +324,12 @@ class Queue:
         await self._run(commands.ping())
 
     async def hello(self) -> ServerInfo:
-        """Ask what the server is, and what it allows."""
-        return await self._run(commands.hello("magicqueue-python"))
+        """Give what the server is, what it allows and what it can do.
+
+        It told so when the connection was made, so this asks only where it is not
+        connected. Raises UnknownCommand from a server that knows no HELLO.
+        """
+        return await self._channel.server()
 
     async def _run(self, command: Command[R]) -> R:
         return await self._channel.request(command)
@@ -296,7 +351,7 @@ class Queue:
         command = (
             commands.push(self.name, items[0])
             if len(items) == 1
-            else commands.push_batch(self.name, b",".join(items))
+            else commands.push_batch(self.name, b",".join(items), len(items))
         )
         self._post(command, waiters, partial(self._pushed, items, waiters))
 
@@ -349,23 +404,7 @@ def _fail_all(waiters: Sequence[asyncio.Future[Any]], error: Exception) -> None:
     """Give each waiter an exception of its own: one raised twice mixes tracebacks."""
     for waiter in waiters:
         if not waiter.done():
-            waiter.set_exception(type(error)(*error.args))
-
-
-async def _encoded(
-    items: Iterable[Any] | AsyncIterable[Any], tail: bytes, jobs_max: int
-) -> AsyncIterator[bytes]:
-    if isinstance(items, AsyncIterable):
-        some: list[Any] = []
-        async for item in items:
-            some.append(item)
-            if len(some) >= jobs_max:
-                for batch in batches(iter(some), tail, jobs_max):
-                    yield batch
-                some = []
-        items = some
-    for batch in batches(iter(items), tail, jobs_max):
-        yield batch
+            waiter.set_exception(copy.copy(error))
 
 
 async def _settle(tasks: Iterable[asyncio.Task[list[int]]]) -> int:

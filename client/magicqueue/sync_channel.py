@@ -2,7 +2,8 @@
 
 The same rules as `channel`, said in order: a request that was never sent, or may be
 repeated, is sent again over a new connection, another fails with ConnectionLost. Threads
-may share one: a lock lets one request, or one window of them, through at a time.
+may share one: a lock lets one request, or one window of them, through at a time. So may
+processes: after a fork the child has a connection of its own (`forks`).
 """
 
 import contextlib
@@ -11,7 +12,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from magicqueue.address import Address
 from magicqueue.backoff import next_wait_s
@@ -23,8 +24,10 @@ from magicqueue.errors import (
     ProtocolError,
     RequestTimeout,
 )
-from magicqueue.protocol import Call, Command
-from magicqueue.sync_connection import SyncConnection
+from magicqueue.forks import after_fork
+from magicqueue.protocol import HELLO, Call, Command
+from magicqueue.sync_connection import Interrupted, SyncConnection
+from magicqueue.wire.replies import ServerInfo
 
 R = TypeVar("R")
 
@@ -61,7 +64,17 @@ class SyncChannel:
         self._lock = threading.Lock()
         self._connection: SyncConnection | None = None
         self._was_connected = False
+        self._greets = True
         self._closed = False
+        self._interrupted: Call[Any] | None = None
+        after_fork(self)
+
+    def forked(self) -> None:
+        """Connect anew, whatever the parent was about; called in a child process."""
+        self._lock = threading.Lock()
+        self._connection = None
+        self._was_connected = False
+        self._interrupted = None
 
     def request(self, command: Command[R]) -> R:
         """Send a command and wait for its answer; raises as `Channel.request`."""
@@ -69,16 +82,51 @@ class SyncChannel:
             tries = 0
             while True:
                 call = Call(command)
+                connection: SyncConnection | None = None
                 try:
                     connection = self._connected()
                     connection.send(call)
                     connection.wait(call)
                     return call.result()
+                except Interrupted:
+                    self._interrupted = call
+                    raise
                 except (ConnectionLost, RequestTimeout, ProtocolError) as error:
                     self._drop()
                     tries += 1
-                    if not self._may_repeat(call, error, tries):
+                    misread = connection is not None and connection.misread_greeting
+                    lost = misread or isinstance(error, ConnectionLost)
+                    if not self._may_repeat(call, tries, lost=lost):
                         raise
+                    if tries > 1:
+                        # it takes connections and ends them: not a busy loop
+                        self._wait(next_wait_s(tries - 2))
+
+    def late_reply(self) -> Any:
+        """Give what has come for a request that was interrupted, once; else None."""
+        with self._lock:
+            call, connection = self._interrupted, self._connection
+            if call is None or connection is None:
+                return None
+            if not call.done:
+                connection.check()
+            if not call.done:
+                return None
+            self._interrupted = None
+            return call.value
+
+    def server(self) -> ServerInfo:
+        """Give what the server tells in HELLO; asks only where it has not told yet.
+
+        Raises as `request`; UnknownCommand from a server that knows no HELLO.
+        """
+        with self._lock:
+            connection = self._connection
+            if connection is not None:
+                connection.check()
+                if connection.server is not None and not connection.closed:
+                    return connection.server
+        return self.request(HELLO)
 
     def stream(
         self, many: Iterator[Command[R]], window: int, take: Callable[[R], object]
@@ -126,15 +174,16 @@ class SyncChannel:
         with self._lock:
             self._drop()
 
-    def _may_repeat(self, call: Call[R], error: Exception, tries: int) -> bool:
+    def _may_repeat(self, call: Call[R], tries: int, *, lost: bool) -> bool:
         if self._closed or (call.sent and not call.command.repeat):
             return False
         if self._reconnect_s is None:
             return True
-        return isinstance(error, ConnectionLost) and tries < TRIES_MAX
+        return lost and tries < TRIES_MAX
 
     def _drop(self) -> None:
         if self._connection is not None:
+            self._greets = self._greets and not self._connection.misread_greeting
             self._connection.close()
             self._connection = None
             if self._on_lost is not None and not self._closed:
@@ -155,7 +204,7 @@ class SyncChannel:
         while True:
             try:
                 self._connection = SyncConnection(
-                    self.address, self._timeout_s, self._wake_fd
+                    self.address, self._timeout_s, self._wake_fd, greets=self._greets
                 )
             except ConnectionRefused as error:
                 if not for_ever and time.monotonic() >= give_up_at:

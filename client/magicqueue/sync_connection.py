@@ -4,6 +4,8 @@ The socket never blocks by itself: `wait` writes what is left to write, reads wh
 come, and polls for either, so a caller that sends much and reads late cannot deadlock
 with a server that stops reading until its replies are read. A second descriptor may be
 polled with it (`wake_fd`), by which another thread or a signal ends the wait.
+
+Each reply has a deadline, as `connection` says.
 """
 
 import select
@@ -13,13 +15,16 @@ from typing import Any, Final
 
 from magicqueue.address import Address
 from magicqueue.errors import MagicQueueError
+from magicqueue.forks import after_fork
 from magicqueue.protocol import Call, Protocol
 from magicqueue.trouble import (
+    forked_connection,
+    late_reply,
     lost_connection,
     reason_of,
     refused_connection,
-    silent_server,
 )
+from magicqueue.wire.replies import ServerInfo
 
 _PIECE_BYTES: Final = 256 * 1024
 _BROKEN: Final = select.POLLERR | select.POLLHUP | select.POLLNVAL
@@ -33,14 +38,22 @@ class SyncConnection:
     """Sends calls over a socket; not thread-safe."""
 
     def __init__(
-        self, address: Address, timeout_s: float, wake_fd: int | None = None
+        self,
+        address: Address,
+        timeout_s: float,
+        wake_fd: int | None = None,
+        *,
+        greets: bool = True,
     ) -> None:
-        """Connect. Raises ConnectionRefused."""
+        """Connect. Raises ConnectionRefused.
+
+        greets: begin with HELLO, see `protocol.Protocol`.
+        """
         self._address = address
         self._timeout_s = timeout_s
-        self._protocol = Protocol()
+        self._protocol = Protocol(greets=greets)
         self._unwritten = bytearray()
-        self._heard_at = 0.0
+        self._due_from = 0.0
         self._wake_fd = wake_fd
         self._socket = _connect(address, timeout_s)
         self._poll = select.poll()
@@ -48,19 +61,27 @@ class SyncConnection:
         if wake_fd is not None:
             self._poll.register(wake_fd, select.POLLIN)
         self.closed = False
+        after_fork(self)
+
+    def forked(self) -> None:
+        """Let go of the parent's connection; called in a child process."""
+        self.close(forked_connection(self._address))
+
+    @property
+    def server(self) -> ServerInfo | None:
+        """What the server told in HELLO, once it has."""
+        return self._protocol.server
+
+    @property
+    def misread_greeting(self) -> bool:
+        """Whether HELLO got an answer that is none."""
+        return self._protocol.misread_greeting
 
     def send(self, call: Call[Any]) -> None:
         """Write a call, as far as it can be written now. Raises ConnectionLost."""
         if self._protocol.oldest is None:
-            self._heard_at = time.monotonic()
-        line = self._protocol.send(call)
-        if self._unwritten:
-            self._unwritten += line
-        else:
-            written = self._write(line)
-            if written < len(line):
-                self._unwritten += memoryview(line)[written:]
-                self._poll.modify(self._socket, select.POLLIN | select.POLLOUT)
+            self._due_from = time.monotonic()
+        self._write_or_keep(self._protocol.send(call))
 
     def wait(self, call: Call[Any]) -> None:
         """Wait until a sent call is done. Raises Interrupted; errors are the call's."""
@@ -90,13 +111,23 @@ class SyncConnection:
         for call in self._protocol.abandon():
             call.fail(error)
 
+    def _write_or_keep(self, line: bytes) -> None:
+        if self._unwritten:
+            self._unwritten += line
+        elif line:
+            written = self._write(line)
+            if written < len(line):
+                self._unwritten += memoryview(line)[written:]
+                self._poll.modify(self._socket, select.POLLIN | select.POLLOUT)
+
     def _time_left_s(self) -> float:
         oldest = self._protocol.oldest
         patience_s = oldest.command.patience_s if oldest is not None else 0.0
         allowed_s = self._timeout_s + patience_s
-        left_s = self._heard_at + allowed_s - time.monotonic()
+        due_at = self._due_from + allowed_s + self._protocol.transfer_s
+        left_s = due_at - time.monotonic()
         if left_s <= 0:
-            raise silent_server(self._address, allowed_s)
+            raise late_reply(self._address, allowed_s)
         return left_s
 
     def _turn(self, seconds: float) -> None:
@@ -132,8 +163,11 @@ class SyncConnection:
             raise lost_connection(self._address, error) from None
         if not piece:
             raise lost_connection(self._address, None)
-        self._heard_at = time.monotonic()
+        answers = self._protocol.answers
         self._protocol.receive(piece)
+        if self._protocol.answers != answers:
+            self._due_from = time.monotonic()
+        self._write_or_keep(self._protocol.take_unwritten())
 
 
 def _connect(address: Address, timeout_s: float) -> socket.socket:

@@ -2,7 +2,8 @@
 
 The same names and rules as `queue.Queue`, but each call blocks until it has its answer.
 Threads may share one queue; a call waits for the one before it, except pulls, which have
-a connection each.
+a connection each. Processes may too: a forked child has connections of its own, and what
+the parent pulled stays the parent's.
 """
 
 import threading
@@ -13,6 +14,7 @@ from typing import Any, Self, TypeVar, Unpack
 
 from magicqueue import commands
 from magicqueue.address import parse_address
+from magicqueue.arguments import job_list, one_job, optional_id, several_jobs, whole_number
 from magicqueue.durations import Duration, duration_ms
 from magicqueue.encoding import (
     BATCH_JOBS,
@@ -24,6 +26,7 @@ from magicqueue.encoding import (
     tail_of,
 )
 from magicqueue.errors import Closed, RequestError, TooLarge
+from magicqueue.forks import after_fork
 from magicqueue.job import AnyJob, DeadPage, Job, JobDetails
 from magicqueue.protocol import Command
 from magicqueue.sync_channel import SyncChannel
@@ -36,8 +39,9 @@ class SyncQueue:
     """A queue by its name, on the server at `url`.
 
     url: see `magicqueue.address`; None is MAGICQUEUE_URL or localhost:6789. timeout: how
-    long a server may be silent while it owes an answer, and how long one that went away
-    is waited for. It connects at its first use; use it as `with`, or `close` it.
+    long a whole answer may take (a large one longer: see `connection`), and how long a
+    server that went away is waited for. It connects at its first use; use it as `with`,
+    or `close` it.
 
     Every call may raise ConnectionRefused, ConnectionLost, RequestTimeout, Closed, and
     the RequestErrors that the server refuses with.
@@ -53,6 +57,12 @@ class SyncQueue:
         self._lock = threading.Lock()
         self._idle: list[SyncChannel] = []
         self._closed = False
+        after_fork(self)
+
+    def forked(self) -> None:
+        """Start with no connection; called in a child process."""
+        self._lock = threading.Lock()
+        self._idle = []
 
     def __enter__(self) -> Self:
         return self
@@ -93,14 +103,16 @@ class SyncQueue:
         """Store many jobs, all or none, and give their ids in order.
 
         The options are those of `push`, for each item that is not a NewJob with its own.
-        Raises as `push`, and TooLarge over the server's limits for one batch.
+        Raises as `push`, and TooLarge over the server's limits for one batch. A string or
+        a dict is one job's data and no list: a TypeError.
         """
-        tail = tail_of(options)
-        objects = encode_jobs(items if isinstance(items, list) else list(items), tail)
+        job_list(items, "push_batch")
+        jobs = items if isinstance(items, list) else list(items)
+        objects = encode_jobs(jobs, tail_of(options))
         if not objects:
             return []
         try:
-            return self._run(commands.push_batch(self.name, objects))
+            return self._run(commands.push_batch(self.name, objects, len(jobs)))
         except TooLarge as error:
             raise TooLarge(f"{error}; push_many splits jobs into batches") from None
 
@@ -119,12 +131,15 @@ class SyncQueue:
         refused whole, the first refusal ends it, and a note on the error then says how
         many jobs were stored before it. Otherwise as `push_batch`.
         """
+        job_list(items, "push_many")
+        whole_number(batch_size, "batch_size")
+        whole_number(window, "window")
         ids: list[int] = []
-        many = batches(iter(items), tail_of(options), max(batch_size, 1))
+        many = batches(iter(items), tail_of(options), batch_size)
         try:
             self._channel.stream(
-                (commands.push_batch(self.name, batch) for batch in many),
-                max(window, 1),
+                (commands.push_batch(self.name, batch, count) for batch, count in many),
+                window,
                 ids.extend,
             )
         except BaseException as error:
@@ -150,6 +165,7 @@ class SyncQueue:
         lease: Duration | None = None,
     ) -> list[Job]:
         """Take up to `count` jobs, one at least unless `timeout` passes: see `pull`."""
+        whole_number(count, "count")
         timeout_ms = None if timeout is None else duration_ms(timeout, "timeout")
         lease_ms = None if lease is None else duration_ms(lease, "lease", least_ms=1)
         slice_ms = commands.PULL_SLICE_MS
@@ -175,23 +191,47 @@ class SyncQueue:
 
     def ack(self, job: AnyJob) -> None:
         """Settle a job as done. Raises NotFound when it is not yours any more."""
-        if self._run(commands.ack((job,))):
+        if self._run(commands.ack((one_job(job),))):
             raise commands.not_yours(job)
 
     def ack_batch(self, jobs: Iterable[AnyJob]) -> list[int]:
         """Settle jobs as done; gives the ids that were not yours any more."""
-        return self._run(commands.ack(list(jobs)))
+        jobs = several_jobs(jobs, "ack_batch")
+        return self._run(commands.ack(jobs))
 
-    def fail(self, job: AnyJob, error: str | BaseException = "") -> str:
+    def fail(
+        self,
+        job: AnyJob,
+        error: str | BaseException = "",
+        *,
+        retry: bool = True,
+        delay: Duration | None = None,
+    ) -> str:
         """Settle a job as failed; gives its new state: ready, delayed or dead.
 
-        error: kept with the job; an exception as "TypeName: message". Raises NotFound, or
-        Stale when the job was handed out again.
+        error: kept with the job; an exception as "TypeName: message". retry: False lets it
+        be dead at once. delay: when it is tried again, instead of its backoff. Raises
+        NotFound, Stale when the job was handed out again, and Unsupported (of an older
+        server) for either option.
         """
-        return self._run(commands.fail_one(job, commands.message_of(error)))
+        delay_ms = None if delay is None else duration_ms(delay, "delay")
+        message = commands.message_of(error)
+        command = commands.fail_one(one_job(job), message, retry=retry, delay_ms=delay_ms)
+        return self._run(command)
+
+    def release(self, *jobs: AnyJob, delay: Duration = 0) -> list[int]:
+        """Give jobs back that were not worked on to an end, through no fault of theirs.
+
+        They are ready at their old place, or after `delay`, and count as neither lost nor
+        failed. Gives the ids that were not yours any more. Raises Unsupported of an older
+        server.
+        """
+        delay_ms = duration_ms(delay, "delay")
+        return self._run(commands.release(several_jobs(jobs, "release"), delay_ms))
 
     def heartbeat(self, *jobs: AnyJob, lease: Duration | None = None) -> list[int]:
         """Let leases end `lease` from now; gives the ids whose lease is already over."""
+        jobs = tuple(map(one_job, jobs))
         lease_ms = None if lease is None else duration_ms(lease, "lease", least_ms=1)
         missing = self._run(commands.heartbeat(jobs, lease_ms))
         for job in jobs:
@@ -213,7 +253,7 @@ class SyncQueue:
 
     def job(self, job_id: int) -> JobDetails:
         """Look a job up. Raises NotFound for one that is done or was never there."""
-        return self._run(commands.job(job_id))
+        return self._run(commands.job(whole_number(job_id, "job_id")))
 
     def pause(self) -> None:
         """Hand out no more jobs of this queue until `resume`."""
@@ -227,12 +267,15 @@ class SyncQueue:
         """Remove the jobs that wait, ready or delayed; gives how many."""
         return self._run(commands.drain(self.name))
 
-    def dead(self, count: int = 100, after: int | None = None) -> DeadPage:
+    def dead(self, count: int = commands.DEAD_PAGE, after: int | None = None) -> DeadPage:
         """List dead letters, oldest death first; after: the `next` of the page before."""
+        whole_number(count, "count")
+        optional_id(after, "after")
         return self._run(commands.dead(self.name, count, after))
 
-    def all_dead(self, page_size: int = 100) -> Iterator[JobDetails]:
+    def all_dead(self, page_size: int = commands.DEAD_PAGE) -> Iterator[JobDetails]:
         """Iterate over all dead letters, a page a request."""
+        whole_number(page_size, "page_size")
         after: int | None = None
         while True:
             page = self.dead(page_size, after)
@@ -243,10 +286,12 @@ class SyncQueue:
 
     def retry_dead(self, job_id: int | None = None) -> int:
         """Make a dead job, or all of this queue, ready anew; gives how many."""
+        optional_id(job_id, "job_id")
         return self._run(commands.retry_dead(self.name, job_id))
 
     def purge_dead(self, job_id: int | None = None) -> int:
         """Remove a dead job, or all of this queue; gives how many."""
+        optional_id(job_id, "job_id")
         return self._run(commands.purge_dead(self.name, job_id))
 
     def ping(self) -> None:
@@ -254,8 +299,12 @@ class SyncQueue:
         self._run(commands.ping())
 
     def hello(self) -> ServerInfo:
-        """Ask what the server is, and what it allows."""
-        return self._run(commands.hello("magicqueue-python"))
+        """Give what the server is, what it allows and what it can do.
+
+        It told so when the connection was made, so this asks only where it is not
+        connected. Raises UnknownCommand from a server that knows no HELLO.
+        """
+        return self._channel.server()
 
     def _run(self, command: Command[R]) -> R:
         return self._channel.request(command)

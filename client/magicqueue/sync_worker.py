@@ -1,9 +1,10 @@
 """A worker for plain code, without asyncio.
 
-With one thread the handler runs inline, in the thread that called `run`: pull a batch,
-run it, settle it. With more, `run`'s thread pulls, handler threads run, and one thread
-sends the verdicts, so that a pull that waits holds no verdict back. Connections and
-heartbeats are those of `worker.Worker`: pulls, verdicts and heartbeats each have one.
+With a concurrency of 1 the handler runs inline, in the thread that called `run`: pull,
+run, settle. With more, `run`'s thread pulls, handler threads run, and one thread sends
+the verdicts, so that a pull that waits holds no verdict back. Connections and heartbeats
+are those of `worker.Worker`: pulls, verdicts and heartbeats each have one. So are the
+rules of how many jobs are held, and of what a stop gives back.
 """
 
 import contextlib
@@ -11,26 +12,41 @@ import logging
 import os
 import threading
 import time
+from collections.abc import Awaitable, Callable
 from queue import Empty, SimpleQueue
 from types import TracebackType
-from typing import Final, Self, TypeAlias
+from typing import Any, Final, Self, TypeAlias
 
 from magicqueue import commands
 from magicqueue.backoff import next_wait_s
 from magicqueue.durations import Duration
 from magicqueue.errors import InternalError, MagicQueueError, ReadOnly, ShuttingDown
 from magicqueue.handler_threads import HandlerThreads
-from magicqueue.handlers import Handler, OnError, Runner, is_async
+from magicqueue.handlers import Handler, OnError, is_async
 from magicqueue.heartbeats import Heartbeats
 from magicqueue.job import Job
+from magicqueue.room import Room
+from magicqueue.runner import Runner, Verdict
+from magicqueue.stalls import Stalls
 from magicqueue.stop_signals import StopSignal, watched_signals
 from magicqueue.sync_channel import SyncChannel
 from magicqueue.sync_connection import Interrupted
-from magicqueue.worker_options import BATCH_SIZE, GRACE_S, LEASE_S, worker_options
+from magicqueue.tasks import LoopOfOwn
+from magicqueue.worker_options import (
+    BATCH_SIZE,
+    GRACE_S,
+    LAST_WORD_S,
+    LATE_LOOKS,
+    LATE_S,
+    LEASE_S,
+    worker_options,
+)
 
 PASSING_REFUSALS: Final = (ShuttingDown, ReadOnly, InternalError)
 
-_Outcome: TypeAlias = tuple[Job, BaseException | None]
+_Outcome: TypeAlias = tuple[Job | None, BaseException | None]
+_LOOK: Final[_Outcome] = (None, None)
+"""No outcome, but there are verdicts to send."""
 
 logger = logging.getLogger("magicqueue")
 
@@ -38,11 +54,14 @@ logger = logging.getLogger("magicqueue")
 class SyncWorker:
     """Runs `handler(job)` for each job of a queue: a return settles it, a raise fails it.
 
-    queue, url: as for `SyncQueue`. threads: handlers under way at once; with 1 they run
-    inline, in the thread of `run`, and a batch is held at a time. batch_size: jobs asked
-    for at once, at most. prefetch: jobs held beyond those that run. lease: heartbeats
-    keep it up while the handler runs. grace: how long a stop lets handlers finish.
-    timeout: as for `SyncQueue`. on_error: called with each failed job and its exception.
+    queue, url: as for `SyncQueue`. concurrency: handlers under way at once, each in a
+    thread; with 1 they run inline, in the thread of `run`. batch_size: jobs asked for at
+    once, at most. prefetch: jobs held beyond those that run; None is none, but for short
+    handlers as many as they end in some 30 ms. lease: heartbeats keep it up while the
+    handler runs. time_limit: the job of a handler that runs for longer fails, though the
+    handler cannot be ended; None is no limit. grace: how long a stop lets handlers
+    finish. timeout: as for `SyncQueue`. on_error: called with each failed job and its
+    exception.
 
     A server that is not there, or goes away, is waited for, for ever.
     """
@@ -53,10 +72,11 @@ class SyncWorker:
         handler: Handler,
         *,
         url: str | None = None,
-        threads: int = 1,
+        concurrency: int = 1,
         batch_size: int = BATCH_SIZE,
-        prefetch: int = 0,
+        prefetch: int | None = None,
         lease: Duration = LEASE_S,
+        time_limit: Duration | None = None,
         grace: Duration = GRACE_S,
         timeout: Duration = commands.TIMEOUT_S,
         on_error: OnError | None = None,
@@ -67,21 +87,34 @@ class SyncWorker:
             queue,
             url,
             batch_size=batch_size,
-            concurrency=threads,
+            concurrency=concurrency,
             prefetch=prefetch,
             lease=lease,
+            time_limit=time_limit,
             grace=grace,
             timeout=timeout,
         )
-        self._capacity = (batch_size if threads == 1 else threads) + prefetch
-        self._runner = Runner(handler, on_error)
+        self._runner = Runner(handler, on_error, Room(concurrency, batch_size, prefetch))
         self._changed = threading.Condition()
         """Its lock is reentrant, so that a signal's handler may notify too."""
         self._stop_at: float | None = None
         self._thread: threading.Thread | None = None
         self._error: BaseException | None = None
         self._outcomes: SimpleQueue[_Outcome | None] = SimpleQueue()
+        self._threads: HandlerThreads | None = None
         self._wake: tuple[int, int] | None = None
+        self.on_hung: Callable[[Job], object] | None = None
+        """Called, in a thread, when the handler that runs inline does not end within its
+        time limit; its job has failed. A process may end itself then: nothing else can."""
+        self.on_cut_off: Callable[[], object] | None = None
+        """The same where it does not end within the grace; its job was given back."""
+        self._stalls = Stalls(
+            self._runner,
+            self._options.time_limit_s,
+            on_hung=self._replace,
+            on_put_back=self._announce,
+            on_cut_off=self._tell_cut_off,
+        )
 
     def __enter__(self) -> Self:
         self.start()
@@ -107,8 +140,13 @@ class SyncWorker:
 
     @property
     def failed(self) -> int:
-        """Jobs whose handler raised, so far."""
+        """Jobs whose handler raised, or ran into its time limit, so far."""
         return self._runner.failed
+
+    @property
+    def released(self) -> int:
+        """Jobs given back unstarted or cut off, so far."""
+        return self._runner.released
 
     @property
     def lost(self) -> int:
@@ -118,7 +156,7 @@ class SyncWorker:
     def start(self) -> None:
         """Begin to work in a thread, until `stop`."""
         if self._thread is None:
-            self._stop_at = None
+            self._stop_at = self._stalls.end_at = None
             self._wake = os.pipe()
             self._thread = threading.Thread(
                 target=self._work_in_thread, name="magicqueue-worker", daemon=True
@@ -128,8 +166,9 @@ class SyncWorker:
     def stop(self) -> None:
         """Pull no more, let handlers finish for up to `grace`, and end.
 
-        Jobs not finished by then go back to the queue. After `start` it waits for that,
-        and raises what `run` would; with `run` in another thread, that one ends.
+        Jobs that have not begun go back to the queue at once, and those not finished in
+        time when the grace is over. After `start` it waits for that, and raises what
+        `run` would; with `run` in another thread, that one ends.
         """
         self.request_stop()
         thread, self._thread = self._thread, None
@@ -144,6 +183,7 @@ class SyncWorker:
         with self._changed:
             if self._stop_at is None:
                 self._stop_at = time.monotonic() + self._options.grace_s
+                self._stalls.end_at = self._stop_at
             self._changed.notify_all()
             if self._wake is not None:
                 os.write(self._wake[1], b"!")
@@ -168,6 +208,7 @@ class SyncWorker:
 
     def _work(self) -> None:
         options = self._options
+        runner = self._runner
         assert self._wake is not None
         pulls = SyncChannel(
             options.address,
@@ -176,7 +217,7 @@ class SyncWorker:
             wake_fd=self._wake[0],
             wait=self._wait,
             announce=True,
-            on_lost=self._runner.lose_all,
+            on_lost=runner.lose_all,
         )
         verdicts = SyncChannel(
             options.address,
@@ -185,7 +226,11 @@ class SyncWorker:
             wait=self._wait_within_grace,
         )
         self._heartbeats = Heartbeats(
-            self._runner, options.address, options.lease_ms, options.timeout_s
+            runner,
+            options.address,
+            lease_ms=options.lease_ms,
+            timeout_s=options.timeout_s,
+            stalls=self._stalls,
         )
         self._heartbeats.start()
         logger.info("working on %s at %s", options.queue, options.address)
@@ -195,32 +240,49 @@ class SyncWorker:
             else:
                 self._work_with_threads(pulls, verdicts)
         finally:
-            if self.held:
-                logger.warning(
-                    "the grace is over: %d jobs go back to %s unfinished",
-                    self.held,
-                    options.queue,
-                )
             self._heartbeats.stop()
             pulls.close()
             verdicts.close()
-            self._runner.clear()
+            runner.clear()
             self._be_idle()
         logger.info("stopped working on %s", options.queue)
 
     def _work_inline(self, pulls: SyncChannel, verdicts: SyncChannel) -> None:
-        with contextlib.suppress(Interrupted):
+        runner = self._runner
+        loop = LoopOfOwn(self._options.time_limit_s)
+        try:
             while self._stop_at is None:
-                jobs = self._pull(pulls, self._options.batch_size)
-                for _ in self._runner.run_in_turn(jobs):
+                if not runner.unstarted:
+                    self._pull(pulls, runner.room.to_pull(self.held))
+                for returned in runner.run_in_turn():
+                    if returned is not None:
+                        self._finish_inline(loop, *returned)
                     self._send_verdicts(verdicts)
-                    if self._grace_is_over():
-                        return
+                    if self._stop_at is not None:
+                        break
                 self._send_verdicts(verdicts)
+        except Interrupted:
+            pass
+        finally:
+            loop.close()
+            self._give_back_late(pulls)
+            self._give_back_rest(pulls, verdicts)
+
+    def _finish_inline(self, loop: LoopOfOwn, job: Job, awaitable: Awaitable[Any]) -> None:
+        started_at = time.monotonic()
+        error: BaseException | None = None
+        try:
+            loop.run(awaitable)
+        except BaseException as raised:  # noqa: BLE001 - a handler may raise anything
+            error = raised
+        self._runner.judge(job, error, time.monotonic() - started_at)
 
     def _work_with_threads(self, pulls: SyncChannel, verdicts: SyncChannel) -> None:
-        threads = HandlerThreads(
-            self._runner, self._options.concurrency, self._note_outcome
+        threads = self._threads = HandlerThreads(
+            self._runner,
+            self._options.concurrency,
+            self._note_outcome,
+            lambda: LoopOfOwn(self._options.time_limit_s),
         )
         settler = threading.Thread(
             target=self._settle, args=(verdicts,), name="magicqueue-verdicts", daemon=True
@@ -229,20 +291,27 @@ class SyncWorker:
         try:
             with contextlib.suppress(Interrupted):
                 while (room := self._wait_for_room()) > 0:
-                    for job in self._pull(pulls, min(room, self._options.batch_size)):
-                        threads.submit(job)
-            with self._changed:
-                while self.held and not self._grace_is_over():
-                    assert self._stop_at is not None
-                    self._changed.wait(max(0.0, self._stop_at - time.monotonic()))
+                    threads.announce(self._pull(pulls, room))
+            self._runner.give_back(self._runner.take_unstarted())
+            self._outcomes.put(_LOOK)
+            while self.held and not self._grace_is_over():
+                self._give_back_late(pulls)
+                with self._changed:
+                    if self.held:
+                        self._changed.wait(LATE_S)
         finally:
             threads.close()
+            self._threads = None
             self._outcomes.put(None)
             left_s = (self._stop_at or 0.0) - time.monotonic()
             settler.join(max(left_s, 1.0))
+            self._give_back_late(pulls)
+            self._give_back_rest(pulls, verdicts)
 
-    def _pull(self, pulls: SyncChannel, count: int) -> list[Job]:
+    def _pull(self, pulls: SyncChannel, count: int) -> int:
+        """Pull up to `count` jobs, and hold them; gives how many have come."""
         options = self._options
+        count = min(count, options.batch_size)
         refusals = 0
         while True:
             try:
@@ -258,14 +327,42 @@ class SyncWorker:
                 refusals += 1
             else:
                 self._runner.hold(jobs, self._heartbeats.beat_now)
-                return jobs
+                return len(jobs)
+
+    def _give_back_late(self, pulls: SyncChannel) -> bool:
+        """Give back what still came for a pull that a stop has interrupted, if any did."""
+        jobs = pulls.late_reply()
+        if jobs:
+            self._runner.hold(jobs, self._heartbeats.beat_now)
+            self._runner.give_back(self._runner.take_unstarted())
+            self._outcomes.put(_LOOK)
+        return bool(jobs)
+
+    def _give_back_rest(self, pulls: SyncChannel, verdicts: SyncChannel) -> None:
+        """Give back what was not begun, or is cut off now that the grace is over."""
+        runner = self._runner
+        runner.give_back(runner.take_unstarted())
+        if self._options.concurrency > 1 and self.held and self._grace_is_over():
+            logger.warning(
+                "the grace is over: %d jobs go back to %s unfinished",
+                self.held,
+                self._options.queue,
+            )
+        gives_back = runner.give_back_rest()
+        self._stop_at = time.monotonic() + LAST_WORD_S
+        self._send_verdicts(verdicts)
+        for _ in range(LATE_LOOKS if gives_back else 0):
+            time.sleep(LATE_S)
+            if self._give_back_late(pulls):
+                self._send_verdicts(verdicts)
+                break
 
     def _wait_for_room(self) -> int:
         """Give how many jobs may be pulled; 0 when it is time to stop."""
         with self._changed:
             while self._stop_at is None:
-                room = self._capacity - self.held
-                if room > 0:
+                room = self._runner.room.to_pull(self.held)
+                if room:
                     return room
                 self._changed.wait()
         return 0
@@ -273,32 +370,56 @@ class SyncWorker:
     def _note_outcome(self, job: Job, error: BaseException | None) -> None:
         self._outcomes.put((job, error))
 
+    def _announce(self, count: int) -> None:
+        """So many jobs wait for their turn again."""
+        if self._threads is not None:
+            self._threads.announce(count)
+
+    def _replace(self, job: Job) -> None:
+        """A job has failed whose handler does not end: let another run."""
+        if self._threads is not None:
+            self._threads.replace_one()
+        elif self.on_hung is not None:
+            self.on_hung(job)
+        with self._changed:
+            self._changed.notify_all()
+
+    def _tell_cut_off(self) -> None:
+        if self.on_cut_off is not None:
+            self.on_cut_off()
+
     def _settle(self, verdicts: SyncChannel) -> None:
         """Send verdicts until told to end: all that are there, in one batch."""
         with contextlib.suppress(Interrupted):
             while (outcome := self._outcomes.get()) is not None:
-                self._runner.finish(*outcome)
+                self._finish(outcome)
                 ended = False
                 with contextlib.suppress(Empty):
                     while (more := self._outcomes.get_nowait()) is not None:
-                        self._runner.finish(*more)
+                        self._finish(more)
                     ended = True
                 self._send_verdicts(verdicts)
                 if ended:
                     return
 
+    def _finish(self, outcome: _Outcome) -> None:
+        job, error = outcome
+        if job is not None:
+            self._runner.finish(job, error, job._took_s)  # noqa: SLF001 - a worker's note on it
+
     def _send_verdicts(self, verdicts: SyncChannel) -> None:
-        for jobs, command in self._runner.take_verdicts():
-            try:
-                missing = verdicts.request(command)
-                self._runner.settled(jobs, missing)
-            except MagicQueueError as error:
-                self._runner.settled(jobs, ())
-                logger.error(  # noqa: TRY400 - the sentence says it all
-                    "the verdicts of %d jobs were lost: %s", len(jobs), error
-                )
+        for verdict in self._runner.take_verdicts():
+            self._send(verdicts, verdict)
         with self._changed:
             self._changed.notify_all()
+
+    def _send(self, verdicts: SyncChannel, verdict: Verdict) -> None:
+        try:
+            self._runner.settled(verdict, verdicts.request(verdict.command))
+        except MagicQueueError as error:
+            instead = self._runner.unsettled(verdict, error)
+            if instead is not None:
+                self._send(verdicts, instead)
 
     def _grace_is_over(self) -> bool:
         return self._stop_at is not None and time.monotonic() >= self._stop_at
@@ -318,7 +439,7 @@ class SyncWorker:
 
     def _be_idle(self) -> None:
         with self._changed:
-            self._stop_at = None
+            self._stop_at = self._stalls.end_at = None
             wake, self._wake = self._wake, None
         for descriptor in wake or ():
             os.close(descriptor)

@@ -1,9 +1,11 @@
-"""Tasks that begin at once where Python can do that."""
+"""Tasks that begin at once, time limits, and an event loop for a thread without one."""
 
 import asyncio
 import sys
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Coroutine
 from typing import Any
+
+from magicqueue.failures import TimeLimitExceeded
 
 if sys.version_info >= (3, 12):
 
@@ -20,3 +22,56 @@ else:
     ) -> asyncio.Task[None]:
         """Start a task; it begins in the next turn of the loop."""
         return loop.create_task(coroutine)
+
+
+async def within(limit_s: float | None, awaitable: Awaitable[Any]) -> None:
+    """Await something; cancel it after `limit_s`, and raise TimeLimitExceeded."""
+    if limit_s is None:
+        await awaitable
+        return
+    scope = asyncio.timeout(limit_s)
+    try:
+        async with scope:
+            await awaitable
+    except BaseException as raised:
+        if scope.expired():
+            raise TimeLimitExceeded(limit_s) from raised.__cause__ or raised
+        raise
+
+
+async def outcome_of(
+    limit_s: float | None, awaitable: Awaitable[Any]
+) -> BaseException | None:
+    """Await something for up to `limit_s`; gives what it raised.
+
+    A task that raises SystemExit or KeyboardInterrupt ends its event loop, so here they
+    are no exceptions.
+    """
+    try:
+        await within(limit_s, awaitable)
+    except BaseException as raised:  # noqa: BLE001 - a handler may raise anything
+        return raised
+    return None
+
+
+class LoopOfOwn:
+    """An event loop for a thread that has none, made when it is first needed."""
+
+    def __init__(self, limit_s: float | None) -> None:
+        self._limit_s = limit_s
+        self._runner: asyncio.Runner | None = None
+
+    def run(self, awaitable: Awaitable[Any]) -> None:
+        """Run it to its end, for up to the time limit."""
+        if self._runner is None:
+            self._runner = asyncio.Runner()
+        loop = self._runner.get_loop()
+        error = loop.run_until_complete(outcome_of(self._limit_s, awaitable))
+        if error is not None:
+            raise error
+
+    def close(self) -> None:
+        """End the loop, if there is one."""
+        runner, self._runner = self._runner, None
+        if runner is not None:
+            runner.close()

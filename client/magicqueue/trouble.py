@@ -38,9 +38,17 @@ def lost_connection(address: Address, why: Exception | None) -> ConnectionLost:
     )
 
 
-def silent_server(address: Address, seconds: float) -> RequestTimeout:
-    """Say that the server owes a reply for too long."""
+def forked_connection(address: Address) -> ConnectionLost:
+    """Say that a request was the parent's."""
+    return ConnectionLost(
+        f"the process was forked while a request to {address} was under way: its answer"
+        " goes to the parent process"
+    )
+
+
+def late_reply(address: Address, seconds: float) -> RequestTimeout:
+    """Say that the server owes a reply, or the rest of one, for too long."""
     return RequestTimeout(
-        f"the server at {address} has not answered for {seconds:g} s: the request may"
+        f"the server at {address} has not answered within {seconds:g} s: the request may"
         " still be carried out"
     )

@@ -1,6 +1,6 @@
 """A worker for asyncio code: pulls jobs, runs a handler on them, settles them.
 
-    pulls ──▶ held jobs ──▶ handler ──▶ verdicts ──▶ ACKB, FAILB
+    pulls ──▶ held jobs ──▶ handler ──▶ verdicts ──▶ ACKB, FAILB, RELEASE
     (connection 1)   │                  (connection 2)
                      └── heartbeats (a thread, connection 3 once a job is slow)
 
@@ -11,34 +11,44 @@ a turn of the event loop and go out as one batch, with the attempt of each job.
 
 An async handler runs as a task a job, so that its context, its time-outs and its
 cancellation are its own; a plain one runs in threads, or inline in the event loop, which
-is the fastest way for short ones. No more is pulled than may run at once, plus `prefetch`.
+is the fastest way for short ones. How many jobs are held is `room`'s to say.
+
+A stop is no crash: what was not started, or is cut off when the grace is over, is given
+back by RELEASE, so that it counts neither as lost nor as failed.
 """
 
 import asyncio
 import contextlib
 import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable
 from functools import partial
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from magicqueue import commands
 from magicqueue.backoff import next_wait_s
 from magicqueue.channel import Channel
 from magicqueue.durations import Duration
 from magicqueue.errors import InternalError, ReadOnly, ShuttingDown
+from magicqueue.handler_tasks import HandlerTasks, LoopOfWorker
 from magicqueue.handler_threads import HandlerThreads
-from magicqueue.handlers import Handler, OnError, Runner, is_async
+from magicqueue.handlers import Handler, OnError, is_async, wraps_async
 from magicqueue.heartbeats import Heartbeats
 from magicqueue.job import Job
 from magicqueue.loop_signals import signals_in_loop
 from magicqueue.protocol import Call
+from magicqueue.room import Room
+from magicqueue.runner import Runner, Verdict
+from magicqueue.stalls import Stalls
 from magicqueue.stop_signals import StopSignal
-from magicqueue.tasks import start_task
+from magicqueue.tasks import outcome_of
 from magicqueue.worker_options import (
     BATCH_SIZE,
     GRACE_S,
+    LAST_WORD_S,
+    LATE_LOOKS,
+    LATE_S,
     LEASE_S,
     TASKS,
     THREADS,
@@ -56,10 +66,12 @@ class Worker:
 
     queue, url: as for `Queue`. batch_size: jobs asked for at once, at most. concurrency:
     handlers under way at once (50 tasks, 8 threads). inline: run a plain handler in the
-    event loop, one job after the other, a batch held at a time. prefetch: jobs held beyond
-    those that run. lease: heartbeats keep it up while the handler runs. grace: how long
-    `stop` lets handlers finish. timeout: as for `Queue`. on_error: called with each
-    failed job and its exception.
+    event loop, one job after the other. prefetch: jobs held beyond those that run; None
+    is none, but for short handlers as many as they end in some 30 ms. lease: heartbeats
+    keep it up while the handler runs. time_limit: a handler that runs for longer is
+    cancelled, or given up if it is a plain one, and its job fails; None is no limit.
+    grace: how long `stop` lets handlers finish. timeout: as for `Queue`. on_error: called
+    with each failed job and its exception.
 
     A server that is not there, or goes away, is waited for, for ever.
     """
@@ -73,8 +85,9 @@ class Worker:
         batch_size: int = BATCH_SIZE,
         concurrency: int | None = None,
         inline: bool = False,
-        prefetch: int = 0,
+        prefetch: int | None = None,
         lease: Duration = LEASE_S,
+        time_limit: Duration | None = None,
         grace: Duration = GRACE_S,
         timeout: Duration = commands.TIMEOUT_S,
         on_error: OnError | None = None,
@@ -83,34 +96,40 @@ class Worker:
         if inline and self._is_async:
             raise ValueError("inline is for plain handlers: this one is an async def")
         self._inline = inline
+        if concurrency is None:
+            waits = self._is_async or wraps_async(handler)
+            concurrency = TASKS if waits else THREADS
         self._options = worker_options(
             queue,
             url,
             batch_size=batch_size,
-            concurrency=concurrency or (TASKS if self._is_async else THREADS),
+            concurrency=concurrency,
             prefetch=prefetch,
             lease=lease,
+            time_limit=time_limit,
             grace=grace,
             timeout=timeout,
         )
-        at_once = self._options.batch_size if inline else self._options.concurrency
-        self._capacity = at_once + prefetch
-        self._runner = Runner(handler, on_error)
-        self._unstarted: deque[Job] = deque()
+        if prefetch is None and self._is_async:
+            prefetch = 0  # tasks begin all at once: there is no turn to wait for
+        room = Room(1 if inline else concurrency, batch_size, prefetch)
+        self._runner = Runner(handler, on_error, room)
         self._outcomes: deque[tuple[Job, BaseException | None]] = deque()
         self._collecting = False
-        self._tasks: dict[Job, asyncio.Task[None]] = {}
-        self._starting = False
         self._sending = False
         self._verdicts_under_way = 0
         self._progress: asyncio.Event | None = None
         self._stop_asked: asyncio.Event | None = None
         self._stop_asked_early = False
-        self._abandoned = False
+        self._stopping = False
+        self._cut_off = False
+        self._pull_call: Call[list[Job]] | None = None
         self._error: BaseException | None = None
         self._pump: asyncio.Task[None] | None = None
         self._inline_task: asyncio.Task[None] | None = None
+        self._tasks: HandlerTasks | None = None
         self._threads: HandlerThreads | None = None
+        self._loop_of_worker: LoopOfWorker | None = None
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -136,8 +155,13 @@ class Worker:
 
     @property
     def failed(self) -> int:
-        """Jobs whose handler raised, so far."""
+        """Jobs whose handler raised, or ran into its time limit, so far."""
         return self._runner.failed
+
+    @property
+    def released(self) -> int:
+        """Jobs given back unstarted or cut off, so far."""
+        return self._runner.released
 
     @property
     def lost(self) -> int:
@@ -168,33 +192,22 @@ class Worker:
         if self._pump is not None:
             return
         options = self._options
-        self._abandoned = False
+        self._stopping = self._cut_off = False
         self._error = None
         self._progress = asyncio.Event()
         self._stop_asked = asyncio.Event()
-        self._heartbeats = Heartbeats(
-            self._runner, options.address, options.lease_ms, options.timeout_s
-        )
-        self._heartbeats.start()
+        self._begin_handlers(asyncio.get_running_loop())
         timeout_s = options.timeout_s
         self._pulls = Channel(
             options.address,
             timeout_s=timeout_s,
             reconnect_s=None,
             announce=True,
-            on_lost=self._runner.lose_all,
+            on_lost=self._lose_all,
         )
         self._verdicts = Channel(options.address, timeout_s=timeout_s, reconnect_s=None)
         # inline handlers may leave no time for connecting later
         self._verdicts.post(Call(commands.ping()))
-        if self._inline:
-            self._inline_task = asyncio.create_task(self._run_inline())
-            self._inline_task.add_done_callback(self._ended)
-        elif not self._is_async:
-            loop = asyncio.get_running_loop()
-            self._threads = HandlerThreads(
-                self._runner, options.concurrency, partial(self._outcome, loop)
-            )
         self._pump = asyncio.create_task(self._pull_jobs())
         self._pump.add_done_callback(self._ended)
         logger.info("working on %s at %s", options.queue, options.address)
@@ -202,15 +215,19 @@ class Worker:
     async def stop(self) -> None:
         """Pull no more, let handlers finish for up to `grace`, and end.
 
-        Jobs that are not finished by then go back to the queue. Raises what `run` does.
+        Jobs that have not begun go back to the queue at once, and those that are not
+        finished in time when they have been cut off. Raises what `run` does.
         """
         pump, self._pump = self._pump, None
         if pump is None:
             return
         assert self._stop_asked is not None
         self._stop_asked.set()
+        self._stopping = True
         pump.cancel()
         await asyncio.wait([pump])
+        self._runner.give_back(self._runner.take_unstarted())
+        self._send_verdicts()
         try:
             async with asyncio.timeout(self._options.grace_s):
                 await self._finished()
@@ -221,7 +238,7 @@ class Worker:
                 self._options.queue,
             )
         finally:
-            await self._abandon()
+            await self._end()
             self._stop_asked = None
         logger.info("stopped working on %s", self._options.queue)
         if self._error is not None:
@@ -234,6 +251,39 @@ class Worker:
         else:
             self._stop_asked.set()
 
+    def _begin_handlers(self, loop: asyncio.AbstractEventLoop) -> None:
+        options, runner = self._options, self._runner
+        limit_s = options.time_limit_s
+        call = partial(_call_in, loop)
+        stalls = Stalls(
+            runner,
+            limit_s,
+            on_hung=lambda job: call(self._replace, job),
+            on_put_back=lambda count: call(self._begin, count),
+        )
+        self._heartbeats = Heartbeats(
+            runner,
+            options.address,
+            lease_ms=options.lease_ms,
+            timeout_s=options.timeout_s,
+            stalls=stalls,
+        )
+        self._heartbeats.start()
+        if self._inline:
+            self._inline_task = asyncio.create_task(self._run_inline())
+            self._inline_task.add_done_callback(self._ended)
+        elif self._is_async:
+            count = options.concurrency
+            self._tasks = HandlerTasks(runner, count, limit_s, self._send_soon)
+        else:
+            in_loop = self._loop_of_worker = LoopOfWorker(loop, limit_s)
+            self._threads = HandlerThreads(
+                runner,
+                options.concurrency,
+                partial(self._outcome, loop),
+                lambda: in_loop,
+            )
+
     def _ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
             self._error = error
@@ -241,19 +291,15 @@ class Worker:
 
     async def _pull_jobs(self) -> None:
         options = self._options
+        runner = self._runner
         refusals = 0
         while True:
-            room = self._capacity - len(self._runner.held)
-            if room <= 0:
+            room = runner.room.to_pull(len(runner.held))
+            if not room:
                 await self._next_progress()
                 continue
-            count = min(room, options.batch_size)
             try:
-                jobs = await self._pulls.request(
-                    commands.pull(
-                        options.queue, count, commands.PULL_SLICE_MS, options.lease_ms
-                    )
-                )
+                count = await self._pull(min(room, options.batch_size))
             except PASSING_REFUSALS as error:
                 if not refusals:
                     logger.warning("the server hands out no jobs: %s", error)
@@ -261,49 +307,53 @@ class Worker:
                 refusals += 1
                 continue
             refusals = 0
+            if count:
+                self._begin(count)
+
+    async def _pull(self, count: int) -> int:
+        """Pull up to `count` jobs, and hold them; gives how many have come.
+
+        A pull that is cancelled goes on at the server for as long as it waits there: jobs
+        that still come go back at once.
+        """
+        options = self._options
+        future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+        def arrived(call: Call[list[Job]]) -> None:
+            jobs = call.value
+            self._pull_call = None
             if jobs:
                 self._runner.hold(jobs, self._heartbeats.beat_now)
-                self._begin(jobs)
+            if not future.done():
+                if call.error is not None:
+                    future.set_exception(call.error)
+                else:
+                    future.set_result(len(jobs or ()))
+            if self._stopping and jobs:
+                self._runner.give_back(self._runner.take_unstarted())
+                self._send_verdicts()
 
-    def _begin(self, jobs: Sequence[Job]) -> None:
+        pull = commands.pull(options.queue, count, commands.PULL_SLICE_MS, options.lease_ms)
+        self._pull_call = Call(pull, arrived)
+        self._pulls.post(self._pull_call)
+        return await future
+
+    def _begin(self, count: int) -> None:
+        """So many jobs wait for their turn."""
         if self._threads is not None:
-            for job in jobs:
-                self._threads.submit(job)
+            self._threads.announce(count)
+        elif self._tasks is not None:
+            self._tasks.start_some()
         else:
-            self._unstarted.extend(jobs)
-            if self._inline:
-                self._made_progress()
-            else:
-                self._start_tasks()
+            self._made_progress()
 
-    def _start_tasks(self) -> None:
-        """Start what may run. A task may run, and end, while it is being started."""
-        if self._starting:
-            return
-        self._starting = True
-        tasks = self._tasks
-        loop = asyncio.get_running_loop()
-        while self._unstarted and len(tasks) < self._options.concurrency:
-            job = self._unstarted.popleft()
-            task = start_task(self._run_task(job), loop)
-            if not task.done():
-                tasks[job] = task
-        self._starting = False
-
-    async def _run_task(self, job: Job) -> None:
-        error: BaseException | None = None
-        try:
-            await self._runner.handler(job)
-        except Exception as raised:  # noqa: BLE001 - a handler may raise anything
-            error = raised
-        except asyncio.CancelledError as cancelled:
-            if self._abandoned:
-                raise
-            error = cancelled
-        finally:
-            self._tasks.pop(job, None)
-        self._runner.finish(job, error)
-        self._send_soon()
+    def _replace(self, job: Job) -> None:
+        """A job has failed whose handler does not end: let another run."""
+        if self._threads is not None:
+            self._threads.replace_one()
+        elif self._tasks is not None:
+            self._tasks.forget(job)
+        self._made_progress()
 
     def _send_soon(self) -> None:
         if not self._sending:
@@ -312,13 +362,22 @@ class Worker:
 
     async def _run_inline(self) -> None:
         while True:
-            while self._unstarted:
-                jobs, self._unstarted = self._unstarted, deque()
-                for _ in self._runner.run_in_turn(jobs):
+            while self._runner.unstarted and not self._stopping:
+                for returned in self._runner.run_in_turn():
+                    if returned is not None:
+                        await self._finish_inline(*returned)
                     self._send_verdicts()
                     await asyncio.sleep(0)
                 self._send_verdicts()
             await self._next_progress()
+
+    async def _finish_inline(self, job: Job, awaitable: Awaitable[Any]) -> None:
+        loop = asyncio.get_running_loop()
+        started_at = loop.time()
+        error = await outcome_of(self._options.time_limit_s, awaitable)
+        if isinstance(error, asyncio.CancelledError) and self._cut_off:
+            raise error
+        self._runner.judge(job, error, loop.time() - started_at)
 
     def _outcome(
         self, loop: asyncio.AbstractEventLoop, job: Job, error: BaseException | None
@@ -327,36 +386,42 @@ class Worker:
         self._outcomes.append((job, error))
         if not self._collecting:
             self._collecting = True
-            # a handler may outlive its loop, when the grace was over
-            with contextlib.suppress(RuntimeError):
-                loop.call_soon_threadsafe(self._collect)
+            _call_in(loop, self._collect)
 
     def _collect(self) -> None:
         self._collecting = False
         while self._outcomes:
-            self._runner.finish(*self._outcomes.popleft())
+            job, error = self._outcomes.popleft()
+            if not self._cut_off:
+                self._runner.finish(job, error, job._took_s)  # noqa: SLF001 - a worker's note on it
         self._send_verdicts()
 
     def _send_verdicts(self) -> None:
         self._sending = False
-        if self._abandoned:
-            return
-        for jobs, command in self._runner.take_verdicts():
-            self._verdicts_under_way += 1
-            self._verdicts.post(Call(command, partial(self._told, jobs)))
-        if self._unstarted and not self._inline:
-            self._start_tasks()
+        for verdict in self._runner.take_verdicts():
+            self._send(verdict)
+        if self._tasks is not None:
+            self._tasks.start_some()
         self._made_progress()
 
-    def _told(self, jobs: Sequence[Job], call: Call[list[int]]) -> None:
+    def _send(self, verdict: Verdict) -> None:
+        self._verdicts_under_way += 1
+        self._verdicts.post(Call(verdict.command, partial(self._told, verdict)))
+
+    def _told(self, verdict: Verdict, call: Call[list[int]]) -> None:
         self._verdicts_under_way -= 1
         if call.error is None:
-            self._runner.settled(jobs, call.result())
+            self._runner.settled(verdict, call.result())
         else:
-            self._runner.settled(jobs, ())
-            logger.error("the verdicts of %d jobs were lost: %s", len(jobs), call.error)
+            instead = self._runner.unsettled(verdict, call.error)
+            if instead is not None:
+                self._send(instead)
         if not self._verdicts_under_way:
             self._made_progress()
+
+    def _lose_all(self) -> None:
+        self._runner.lose_all()
+        self._send_soon()
 
     def _made_progress(self) -> None:
         assert self._progress is not None
@@ -371,19 +436,43 @@ class Worker:
         while self._runner.held or self._verdicts_under_way:
             await self._next_progress()
 
-    async def _abandon(self) -> None:
-        self._abandoned = True
+    async def _end(self) -> None:
+        """Cut off what still runs, give it back, and close."""
+        self._collect()
+        self._cut_off = True
         inline, self._inline_task = self._inline_task, None
-        tasks = [*self._tasks.values(), *([inline] if inline else [])]
-        for task in tasks:
-            task.cancel()
+        tasks = [*(self._tasks.cut_off() if self._tasks is not None else ())]
+        if inline is not None:
+            inline.cancel()
+            tasks.append(inline)
+        if self._loop_of_worker is not None:
+            self._loop_of_worker.cut_off()
         if self._threads is not None:
             self._threads.close()
-            self._threads = None
+        if tasks:
+            await asyncio.wait(tasks, timeout=1)
+        gives_back = self._runner.give_back_rest()
+        self._send_verdicts()
+        # no time of its own: the grace may be over
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LAST_WORD_S):
+                await self._finished()
+                for _ in range(LATE_LOOKS if gives_back else 0):
+                    if self._pull_call is None:
+                        break
+                    await asyncio.sleep(LATE_S)
+                await self._finished()
+        self._tasks = self._threads = self._loop_of_worker = None
         self._heartbeats.stop()
         await self._pulls.close()
         await self._verdicts.close()
-        if tasks:
-            await asyncio.wait(tasks, timeout=1)
         self._runner.clear()
-        self._unstarted.clear()
+
+
+def _call_in(
+    loop: asyncio.AbstractEventLoop, function: Callable[..., object], *args: Any
+) -> None:
+    """Call a function in a loop; one that has ended needs it no more."""
+    # a handler may outlive its loop, when the grace was over
+    with contextlib.suppress(RuntimeError):
+        loop.call_soon_threadsafe(function, *args)

@@ -9,6 +9,12 @@ from magicqueue.durations import Duration, duration_ms
 
 LEASE_S: Final = 30.0
 GRACE_S: Final = 30.0
+LAST_WORD_S: Final = 2.0
+"""For so long a worker that ends waits for the server to take back what was cut off."""
+LATE_S: Final = 0.05
+LATE_LOOKS: Final = 5
+"""What is given back may come again at once, to the worker's own pull that still waits at
+the server: so often, and so far apart, a worker that ends looks for that."""
 BATCH_SIZE: Final = 50
 TASKS: Final = 50
 """Async handlers under way at once, unless told otherwise."""
@@ -24,9 +30,11 @@ class WorkerOptions:
     address: Address
     batch_size: int
     concurrency: int
-    prefetch: int
+    prefetch: int | None
+    """None: by measure."""
     lease_ms: int
     grace_s: float
+    time_limit_s: float | None
     timeout_s: float
 
 
@@ -36,9 +44,10 @@ def worker_options(  # noqa: PLR0913 - a worker has as many
     *,
     batch_size: int,
     concurrency: int,
-    prefetch: int,
+    prefetch: int | None,
     lease: Duration,
     grace: Duration,
+    time_limit: Duration | None,
     timeout: Duration,
 ) -> WorkerOptions:
     """Check the settings. Raises TypeError, ValueError, BadAddress or BadRequest."""
@@ -47,9 +56,12 @@ def worker_options(  # noqa: PLR0913 - a worker has as many
         address=parse_address(url),
         batch_size=_count(batch_size, "batch_size", 1),
         concurrency=_count(concurrency, "concurrency", 1),
-        prefetch=_count(prefetch, "prefetch", 0),
+        prefetch=None if prefetch is None else _count(prefetch, "prefetch", 0),
         lease_ms=duration_ms(lease, "lease", least_ms=1),
         grace_s=duration_ms(grace, "grace") / 1000,
+        time_limit_s=None
+        if time_limit is None
+        else duration_ms(time_limit, "time_limit", least_ms=1) / 1000,
         timeout_s=duration_ms(timeout, "timeout", least_ms=1) / 1000,
     )
 

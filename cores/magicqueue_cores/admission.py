@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from magicqueue_cores.contract import CoreOptions, Full
 from magicqueue_cores.job_table import JobTable
-from magicqueue_cores.python_job import JOB_OVERHEAD_BYTES
+from magicqueue_cores.memory_tally import JOB_OVERHEAD_BYTES
 
 
 def admit(table: JobTable, queue: str, payloads: Sequence[bytes]) -> None:
@@ -13,6 +13,12 @@ def admit(table: JobTable, queue: str, payloads: Sequence[bytes]) -> None:
     refuse_jobs(options, held=len(table.jobs) - table.dead_count, new=count)
     more = sum(map(len, payloads)) + count * JOB_OVERHEAD_BYTES
     refuse_bytes(options, held=table.memory_bytes(), new=more)
+    admit_queue(table, queue)
+
+
+def admit_queue(table: JobTable, queue: str) -> None:
+    """Raise `Full` if a queue of this name cannot be added."""
+    options = table.options
     bound = options.queues_max
     if bound and len(table.queues) >= bound and queue not in table.queues:
         table.forget_idle_queues()
@@ -33,9 +39,9 @@ def refuse_bytes(options: CoreOptions, *, held: int, new: int) -> None:
     """Raise `Full` if `new` bytes beside the `held` ones are too many; 0 is no bound."""
     if options.memory_bytes_max and held + new > options.memory_bytes_max:
         raise Full(
-            f"jobs take {held:,} bytes and {new:,} more would exceed the maximum of "
-            f"{options.memory_bytes_max:,} (memory_bytes_max): let workers finish some, "
-            "drain a queue or purge dead letters, or raise the maximum"
+            f"jobs and queues take {held:,} bytes and {new:,} more would exceed the "
+            f"maximum of {options.memory_bytes_max:,} (memory_bytes_max): let workers "
+            "finish some, drain a queue or purge dead letters, or raise the maximum"
         )
 
 

@@ -4,16 +4,19 @@ A *core* holds jobs and decides what happens to them. It is a deterministic stat
 no clock, no randomness, no I/O. Whoever calls it brings the time (`now_ms`), keeps it
 from running backwards, and calls from one thread.
 
-In this order: the states and their table, the batches that go in and come out, the errors,
-then `Core`, whose methods are the verbs. A new core implements `Core`, is named in
-`magicqueue_cores.make_core`, and must pass `tests/conformance`.
+In this order: the states (`transitions` has their table), the batches that go in and come
+out, the errors, then `Core`, whose methods are the verbs. A new core implements `Core`, is
+named in `magicqueue_cores.make_core`, and must pass `tests/conformance`.
 
 Rules that hold for every verb:
 
 - **Batches.** Jobs travel as columns (one sequence a field), not as one object a job.
   In `NewJobs` a column may be one value that holds for the whole batch.
-- **Time first.** A verb that takes `now_ms` first lets everything happen that is due by
+- **Time first.** A verb that takes `now_ms` first lets all jobs mature that are due by
   then, as `advance` would, so an answer never depends on when a timer fired.
+- **Leases end when that is said.** A lease is over by `end_leases` and by nothing else, so
+  that whoever keeps the time can first read what had arrived: a heartbeat counts even if
+  it was read late. Until then the job is its worker's, whatever its lease says.
 - **All or nothing, or what it can.** `push` stores its batch whole or raises. The verbs
   on ids do what they can and say which ids they could not do.
 - **Records.** Each change is reported to the sink as a `records.Record`, in order, before
@@ -28,12 +31,13 @@ Sizes: a payload is bytes, never looked into. Times are epoch milliseconds, span
 milliseconds, both as int below 2**53. Costs are per job; n is the number of jobs.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from enum import IntEnum
 from typing import Final, Protocol, TypeAlias, TypeVar
 
 import msgspec
 
+from magicqueue_cores.options import CoreOptions as CoreOptions  # noqa: PLC0414 - part of it
 from magicqueue_cores.pending import Answer
 from magicqueue_cores.records import Moved, Record
 
@@ -43,6 +47,10 @@ Column: TypeAlias = T | Sequence[T]
 
 NEVER_MS: Final = 2**63 - 1
 """A deadline that does not come."""
+TIME_MAX_MS: Final = 2**53 - 1
+"""The last point in time: a lease or a retry that would end later ends then."""
+COUNT_MAX: Final = 2**31 - 1
+"""What a job's attempts, failures and losses stop at."""
 
 
 class JobState(IntEnum):
@@ -52,48 +60,6 @@ class JobState(IntEnum):
     DELAYED = 1
     ACTIVE = 2
     DEAD = 3
-
-
-TRANSITIONS: Final[dict[str, tuple[tuple[JobState | None, JobState | None], ...]]] = {
-    "push": ((None, JobState.READY), (None, JobState.DELAYED)),
-    "mature": ((JobState.DELAYED, JobState.READY),),
-    "pull": ((JobState.READY, JobState.ACTIVE),),
-    "heartbeat": ((JobState.ACTIVE, JobState.ACTIVE),),
-    "ack": ((JobState.ACTIVE, None), (JobState.READY, None)),
-    "fail": (
-        (JobState.ACTIVE, JobState.READY),
-        (JobState.ACTIVE, JobState.DELAYED),
-        (JobState.ACTIVE, JobState.DEAD),
-    ),
-    "lose": ((JobState.ACTIVE, JobState.READY), (JobState.ACTIVE, JobState.DEAD)),
-    "drain": ((JobState.READY, None), (JobState.DELAYED, None)),
-    "retry_dead": ((JobState.DEAD, JobState.READY),),
-    "purge_dead": ((JobState.DEAD, None),),
-    "drop_dead": ((JobState.DEAD, None),),
-}
-"""Every move a job can make, by the event that makes it; None is "not in the core".
-
-`lose` is a lease that ended or whose session closed. `ack` from READY is the late ACK of
-a job that was lost and not handed out again. `drop_dead` makes room among dead letters."""
-
-
-class CoreOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """What a core is told once, at its start. A bound of 0 means no bound."""
-
-    jobs_max: int = 0
-    """Ready, delayed and active jobs together; over it `push` raises `Full`."""
-    memory_bytes_max: int = 0
-    """Payload bytes plus `Capabilities.job_overhead_bytes` a job, dead ones included."""
-    queues_max: int = 100_000
-    """Distinct queue names. At the bound, idle empty queues are forgotten first."""
-    lost_max: int = 3
-    """A job lost more often than this is dead, with reason `worker_lost`."""
-    backoff_ms_max: int = 3_600_000
-    """No retry waits longer."""
-    dead_jobs_max: int = 100_000
-    """Dead letters a queue keeps; beyond it the oldest is dropped and counted."""
-    dead_bytes_max: int = 256 * 2**20
-    """The same, for the bytes of a queue's dead payloads."""
 
 
 class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,7 +72,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     takes_feeds: bool = False
     """It also is a `FeedCore`."""
     job_overhead_bytes: int = 0
-    """Memory a queued job costs beside its payload, for `memory_bytes_max`."""
+    """Memory a queued job costs beside its payload: what `push` reckons with."""
 
 
 class NewJobs(msgspec.Struct, kw_only=True):
@@ -199,7 +165,12 @@ class QueueStats(msgspec.Struct):
 
 
 class CoreStats(msgspec.Struct):
-    """The same over all queues, forgotten ones included; `paused` counts queues."""
+    """The same over all queues, forgotten ones included; `paused` counts queues.
+
+    content_bytes: the bytes of payloads and error texts (in UTF-8) of all jobs.
+    memory_bytes: what the jobs and queues that are here take, within a tenth or so, texts
+    and all; memory kept for later use is not in it.
+    """
 
     queued: int
     processing: int
@@ -214,6 +185,7 @@ class CoreStats(msgspec.Struct):
     dropped: int
     oldest_ready_ms: int
     queues: int
+    content_bytes: int
     memory_bytes: int
 
 
@@ -245,7 +217,19 @@ class Core(Protocol):
         ...
 
     def advance(self, now_ms: int) -> None:
-        """Let time pass: delayed jobs mature, leases end. O(log n) a job that moves."""
+        """Let time pass: delayed jobs that are due mature. O(log n) a job that moves."""
+        ...
+
+    def end_leases(self, until_ms: int, now_ms: int) -> None:
+        """Let all leases that end by `until_ms` be over: their jobs are lost, at `now_ms`.
+
+        until_ms: a moment, not after `now_ms`, up to which all that workers sent has been
+        read. O(log n) a job that moves.
+        """
+        ...
+
+    def postpone_leases(self, by_ms: int, now_ms: int) -> None:
+        """Let every lease end that much later: time passed that does not count. O(n)."""
         ...
 
     def watch(self, queue: str, *, watching: bool) -> None:
@@ -294,8 +278,23 @@ class Core(Protocol):
         attempts: Sequence[int] | None,
         errors: Sequence[str | None],
         now_ms: int,
+        delays_ms: Sequence[int | None] | None = None,
     ) -> Answer[Failed]:
-        """Settle active jobs as failed: each is retried after its backoff, or dead."""
+        """Settle active jobs as failed: each is retried after its backoff, or dead.
+
+        delays_ms: how long each waits for its retry instead, None for its backoff, NEVER_MS
+        for none: it is dead. A failure that was a job's last is its death all the same.
+        """
+        ...
+
+    def release(
+        self, ids: Sequence[int], attempts: Sequence[int] | None, delay_ms: int, now_ms: int
+    ) -> Answer[Settled]:
+        """Give active jobs back unharmed: neither lost nor failed. O(log n) a job.
+
+        They are ready at their old place, or delayed for `delay_ms` if that is not 0. The
+        attempt stays used: its number is not given again.
+        """
         ...
 
     def heartbeat(
@@ -304,7 +303,7 @@ class Core(Protocol):
         """Let the leases of active jobs end `lease_ms` from now. O(log n)."""
         ...
 
-    def release(self, session: int, now_ms: int) -> Answer[None]:
+    def close_session(self, session: int, now_ms: int) -> Answer[None]:
         """The session is gone: its jobs are lost and come back. O(log n) a job of it."""
         ...
 
@@ -369,103 +368,3 @@ class Core(Protocol):
     def check(self) -> None:
         """Verify every invariant: AssertionError names the first broken. O(n)."""
         ...
-
-
-class WireDefaults(msgspec.Struct, frozen=True, kw_only=True):
-    """What a `LineCore` is told of the protocol: the server's limits and defaults."""
-
-    line_bytes_max: int = 64 * 2**20
-    job_bytes_max: int = 2**20
-    push_jobs_max: int = 100_000
-    pull_jobs_max: int = 10_000
-    reply_payload_bytes_max: int = 16 * 2**20
-    reply_bytes_a_call: int = 2**20
-    """After this many bytes of replies `execute` gives way."""
-    error_chars_max: int = 4096
-    lease_ms: int = 300_000
-    max_attempts: int = 25
-    backoff_ms: int = 0
-
-
-class LineCore(Core, Protocol):
-    """A core that can also run command lines itself (`Capabilities.executes_lines`)."""
-
-    def execute(self, lines: memoryview, session: int, now_ms: int) -> tuple[int, bytes]:
-        """Run whole request lines from the start of `lines` as far as it can.
-
-        Gives (consumed_bytes, replies). It stops *before* a line that is not for it: an
-        error of any kind, a rare option, a pull that would wait, a push to a watched
-        queue, or too many reply bytes. The caller takes that line through the verbs and
-        calls again for the rest; the bytes sent must be the same either way.
-        """
-        ...
-
-
-class Feed(msgspec.Struct, frozen=True, gc=False):
-    """What is left to do of what a descriptor brought in one round.
-
-    received: how many bytes it brought, 0 for its end, -1 for an error or nothing.
-    rest: those of them that have not run. unsent: the end of its replies that it did not
-    take. more: it may have more to tell at once (its end, an error, further bytes).
-    """
-
-    descriptor: int
-    received: int
-    rest: bytes
-    unsent: bytes
-    more: bool
-
-
-class Feeds(Protocol):
-    """Lines of many connections at once: received, run and answered in three calls.
-
-    The caller owns the descriptors, and an epoll descriptor in which they stand
-    edge-triggered. A round is `receive`, `run` or `skip`, `send` or `replies`, and then
-    `unfinished`, in this order, with nothing else asked of the core in between.
-    """
-
-    descriptors_max: int
-    """Descriptors from this on cannot be received from."""
-
-    @property
-    def more(self) -> bool:
-        """Whether the round ended before everything that was ready was received."""
-        ...
-
-    def let_run(self, descriptor: int, session: int) -> None:
-        """Say whose lines a descriptor brings, which run at once; 0: leave them alone."""
-        ...
-
-    def forget(self, descriptor: int) -> None:
-        """Know no more of a descriptor that is being closed."""
-        ...
-
-    def receive(self, poller: int) -> int:
-        """Receive what descriptors have ready, a bounded round; gives how many."""
-        ...
-
-    def run(self, now_ms: int) -> None:
-        """Run all lines that `execute` would run, of those that may run at once."""
-        ...
-
-    def skip(self) -> None:
-        """Run none: all that was received is `unfinished`."""
-        ...
-
-    def send(self) -> None:
-        """Send the replies, as far as the connections take them without waiting."""
-        ...
-
-    def replies(self) -> Iterator[tuple[int, bytes]]:
-        """Give the replies by descriptor instead, for those that have to wait."""
-        ...
-
-    def unfinished(self) -> Iterator[Feed]:
-        """Give the feeds of which something is left to do."""
-        ...
-
-
-class FeedCore(LineCore, Protocol):
-    """A core that takes lines where they arrive (`Capabilities.takes_feeds`)."""
-
-    feeds: Feeds

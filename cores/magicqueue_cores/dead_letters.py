@@ -1,16 +1,24 @@
 """The dead letters of one queue, in order of death, bounded by count and bytes.
 
-It knows ids and payload sizes only, so every core can use it. The order is a list that
-only grows at its end; a letter that leaves becomes a tombstone, so that a reader who
-holds its id as a cursor still finds the place. When tombstones outnumber letters the list
-is compacted. Of each run of tombstones the last one stays: whoever lists a page, retries
-each of its jobs and lists on behind the last one finds the place again.
+It knows ids and sizes (payload and error text) only, so every core can use it. The order
+is a list that only grows at its end; a letter that leaves becomes a tombstone, so that a
+reader who holds its id as a cursor still finds the place. When tombstones outnumber
+letters the list is compacted. Of each run of tombstones the last one stays: whoever lists
+a page, retries each of its jobs and lists on behind the last one finds the place again.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Final
+from typing import Final, TypeAlias
 
-from magicqueue_cores.contract import NotFound
+from magicqueue_cores.contract import JobView, NotFound
+
+OnDeath: TypeAlias = Callable[[list[JobView], int], None]
+"""Called with the first of the jobs that died together, and with how many they are.
+
+It is called inside the verb, not in a replay, and must not call the core back.
+"""
+DEATHS_SHOWN: Final = 10
+"""How many of them it is shown."""
 
 _SPARE_TOMBSTONES: Final = 64
 _NO_BOUND: Final = 2**63
@@ -31,12 +39,12 @@ class DeadLetters:
         "_place",
         "_queue",
         "_sizes",
-        "payload_bytes",
+        "content_bytes",
     )
 
     def __init__(self, queue: str, jobs_max: int, bytes_max: int) -> None:
         """Start empty."""
-        self.payload_bytes = 0
+        self.content_bytes = 0
         self._queue = queue
         self._jobs_max = jobs_max or _NO_BOUND
         self._bytes_max = bytes_max or _NO_BOUND
@@ -54,17 +62,17 @@ class DeadLetters:
     def __iter__(self) -> Iterator[int]:
         return self._from(self._first)
 
-    def add(self, job_id: int, payload_bytes: int) -> None:
+    def add(self, job_id: int, content_bytes: int) -> None:
         """Append a job that died just now. O(1)."""
         self._place[job_id] = len(self._order)
         self._order.append(job_id)
-        self._sizes[job_id] = payload_bytes
-        self.payload_bytes += payload_bytes
+        self._sizes[job_id] = content_bytes
+        self.content_bytes += content_bytes
 
     def put_in(self, sizes: Mapping[int, int], order_of: Callable[[int], int]) -> None:
         """Put letters (sizes by id) among the others where `order_of` says. O(n log n)."""
         self._sizes.update(sizes)
-        self.payload_bytes += sum(sizes.values())
+        self.content_bytes += sum(sizes.values())
         self._order = sorted(self._sizes, key=order_of)
         self._place = {job_id: index for index, job_id in enumerate(self._order)}
         self._first = 0
@@ -74,14 +82,14 @@ class DeadLetters:
 
         Raises KeyError if it is not here.
         """
-        self.payload_bytes -= self._sizes.pop(job_id)
+        self.content_bytes -= self._sizes.pop(job_id)
         letters = len(self._sizes)
         if len(self._order) - letters > 2 * letters + _SPARE_TOMBSTONES:
             self._compact()
 
     def overflow(self) -> list[int]:
         """The oldest letters, which must be removed to keep within the bounds."""
-        count, size = len(self._sizes), self.payload_bytes
+        count, size = len(self._sizes), self.content_bytes
         if count <= self._jobs_max and size <= self._bytes_max:
             return []
         excess = []
@@ -112,7 +120,7 @@ class DeadLetters:
         """
         assert list(self) == sorted(self._sizes, key=self._place.__getitem__), "order"
         assert set(self) == set(self._sizes), "a letter is not in the order"
-        assert self.payload_bytes == sum(self._sizes.values()), "payload bytes"
+        assert self.content_bytes == sum(self._sizes.values()), "content bytes"
         tombstones = len(self._order) - len(self._sizes)
         limit = 2 * len(self._sizes) + _SPARE_TOMBSTONES
         assert tombstones <= limit, "mostly tombstones"

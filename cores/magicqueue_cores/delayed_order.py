@@ -11,6 +11,7 @@ from heapq import heapify, heappop, heappush
 from typing import Final
 
 from magicqueue_cores.contract import NEVER_MS
+from magicqueue_cores.memory_tally import Tally
 
 _SPARE_ALARMS: Final = 64
 _HEAPIFY_FROM: Final = 8
@@ -19,10 +20,11 @@ _HEAPIFY_FROM: Final = 8
 class DelayedOrder:
     """The delayed jobs of all queues."""
 
-    __slots__ = ("_alarm_of", "_alarms", "_by_queue")
+    __slots__ = ("_alarm_of", "_alarms", "_by_queue", "_tally")
 
-    def __init__(self) -> None:
+    def __init__(self, tally: Tally) -> None:
         """Start empty."""
+        self._tally = tally
         self._by_queue: dict[str, list[tuple[int, int]]] = {}
         self._alarm_of: dict[str, int] = {}
         self._alarms: list[tuple[int, str]] = []
@@ -48,6 +50,7 @@ class DelayedOrder:
         else:
             for entry in entries:
                 heappush(heap, entry)
+        self._tally.delayed += len(entries)
         self._set_alarm(queue, heap)
 
     def due(self, now_ms: int) -> list[int]:
@@ -60,6 +63,7 @@ class DelayedOrder:
                 entries.append(heappop(heap))
             del self._alarm_of[queue]
             self._set_alarm(queue, heap)
+        self._tally.delayed -= len(entries)
         entries.sort()
         return [job_id for _, job_id in entries]
 
@@ -74,11 +78,13 @@ class DelayedOrder:
         else:
             heap.remove((run_at_ms, job_id))
             heapify(heap)
+        self._tally.delayed -= 1
         self._set_alarm(queue, heap)
 
     def drain(self, queue: str) -> list[int]:
         """Take out all jobs of a queue; their ids in no particular order."""
         heap = self._by_queue.pop(queue, [])
+        self._tally.delayed -= len(heap)
         if self._alarm_of.pop(queue, None) is not None:
             self._compact()
         return [job_id for _, job_id in heap]
@@ -95,6 +101,7 @@ class DelayedOrder:
             for run_at_ms, job_id in heap:
                 assert job_id not in waiting, f"job {job_id} is delayed twice"
                 waiting[job_id] = (queue, run_at_ms)
+        assert self._tally.delayed == len(waiting), "delayed jobs miscounted"
         assert self._alarm_of.keys() == self._by_queue.keys(), "an alarm without a queue"
         limit = 2 * len(self._alarm_of) + _SPARE_ALARMS
         assert len(self._alarms) <= limit, "the heap of alarms is mostly stale"

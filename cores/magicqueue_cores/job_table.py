@@ -6,16 +6,17 @@ run that wrote it. A method is given ids that are in the state it needs; a repla
 that first.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import repeat
 
-from magicqueue_cores.contract import CoreOptions, NewJobs
+from magicqueue_cores.contract import COUNT_MAX, CoreOptions, NewJobs
 from magicqueue_cores.delayed_order import DelayedOrder
 from magicqueue_cores.leases import Leases
+from magicqueue_cores.memory_tally import Tally
 from magicqueue_cores.python_job import (
-    JOB_OVERHEAD_BYTES,
     PLAIN,
     WAITING,
+    History,
     Job,
     Queue,
     RetryPolicy,
@@ -32,43 +33,60 @@ class JobTable:
         self.jobs: dict[int, Job] = {}
         self.queues: dict[str, Queue] = {}
         self.watched: set[str] = set()
-        self.delayed = DelayedOrder()
-        self.leases = Leases()
+        self.tally = Tally()
+        self.delayed = DelayedOrder(self.tally)
+        self.leases = Leases(self.tally)
         self.last_id = 0
-        self.payload_bytes = 0
         self.dead_count = 0
-        self.forgotten = Queue("", options)
+        self.forgotten = Queue("", options, self.tally)
         self.sequence = 0
         self._last_policy: RetryPolicy = (0, 0, False, 0)
 
     def memory_bytes(self) -> int:
-        """What the jobs take, by the measure of `memory_bytes_max`."""
-        return self.payload_bytes + len(self.jobs) * JOB_OVERHEAD_BYTES
+        """What jobs and queues take, by the measure of `memory_bytes_max`. O(1)."""
+        return self.tally.memory_bytes(
+            jobs=len(self.jobs), dead=self.dead_count, queues=len(self.queues)
+        )
 
     def queue_of(self, name: str) -> Queue:
         """The queue, made if it is new. The bound on queues is the caller's business."""
         queue = self.queues.get(name)
         if queue is None:
-            queue = self.queues[name] = Queue(name, self.options)
+            queue = self.queues[name] = Queue(name, self.options, self.tally)
+            self.tally.name_bytes += len(name.encode(errors="surrogatepass"))
         return queue
 
     def forget_idle_queues(self) -> None:
         """Forget queues that hold nothing and that nobody watches; totals stay."""
-        idle = [
-            queue
-            for queue in self.queues.values()
-            if not (queue.ready.count or queue.active or queue.paused or queue.dead)
-            and not self.delayed.count(queue.name)
-            and queue.name not in self.watched
-        ]
+        for queue in list(self.queues.values()):
+            if self._is_idle(queue) and queue.name not in self.watched:
+                self._forget(queue)
+
+    def forget_unused(self, queue: Queue) -> None:
+        """Forget an idle queue of which no worker ever had a job; its `pushed` stays."""
+        used = queue.completed or queue.failed or queue.lost or queue.dropped
+        if not used and self._is_idle(queue):
+            self._forget(queue)
+
+    def _is_idle(self, queue: Queue) -> bool:
+        return not (
+            queue.ready.count
+            or queue.active
+            or queue.paused
+            or queue.dead
+            or self.delayed.count(queue.name)
+        )
+
+    def _forget(self, queue: Queue) -> None:
         total = self.forgotten
-        for queue in idle:
-            total.pushed += queue.pushed
-            total.completed += queue.completed
-            total.failed += queue.failed
-            total.lost += queue.lost
-            total.dropped += queue.dropped
-            del self.queues[queue.name]
+        total.pushed += queue.pushed
+        total.completed += queue.completed
+        total.failed += queue.failed
+        total.lost += queue.lost
+        total.dropped += queue.dropped
+        queue.ready.drain()
+        self.tally.name_bytes -= len(queue.name.encode(errors="surrogatepass"))
+        del self.queues[queue.name]
 
     def held(self, job_id: int, attempt: int) -> Job | None:
         """The job, if it is active, in this attempt where one is given (not 0)."""
@@ -78,9 +96,11 @@ class JobTable:
         return job
 
     def count_from_here(self) -> None:
-        """Set all totals to zero."""
+        """Set all totals to zero; queues that hold nothing have nothing left to tell."""
         for queue in (*self.queues.values(), self.forgotten):
             queue.pushed = queue.completed = queue.failed = queue.lost = queue.dropped = 0
+        for queue in list(self.queues.values()):
+            self.forget_unused(queue)
 
     def add(self, queue: Queue, first_id: int, batch: NewJobs | Pushed, at_ms: int) -> bool:
         """Store a batch; says whether any of it is ready."""
@@ -104,7 +124,7 @@ class JobTable:
             raise ValueError(f"a column has {len(jobs)} values for {count} payloads")
         self.jobs.update(zip(ids, jobs, strict=False))
         self.last_id = first_id + count - 1
-        self.payload_bytes += sum(map(len, batch.payloads))
+        self.tally.payload_bytes += sum(map(len, batch.payloads))
         queue.pushed += count
         if isinstance(run_ats_ms, int):
             if run_ats_ms > at_ms:
@@ -138,7 +158,7 @@ class JobTable:
         policy = next(iter(self._policies(batch, job_id)))
         self.jobs[job_id] = Job(payload, priority, at_ms, run_at_ms, policy, queue)
         self.last_id = job_id
-        self.payload_bytes += len(payload)
+        self.tally.payload_bytes += len(payload)
         queue.pushed += 1
         if run_at_ms > at_ms:
             self._delay(queue, (job_id,))
@@ -146,6 +166,16 @@ class JobTable:
         self.sequence += 1
         queue.ready.append(priority, (job_id,), run_at_ms)
         return True
+
+    def put_in(self, job_id: int, job: Job) -> None:
+        """Let a job that was made whole be here; its place is the caller's business."""
+        self.jobs[job_id] = job
+        self.tally.payload_bytes += len(job.payload)
+        history = job.history
+        if history is not None:
+            self.tally.histories += 1
+            self.tally.texts += history.text is not None
+            self.tally.text_bytes += len(history.text or b"")
 
     def mature(self, ids: Iterable[int]) -> None:
         """Jobs that were taken from the delayed order become ready, in this order."""
@@ -161,9 +191,10 @@ class JobTable:
         until_ms: int,
     ) -> None:
         """Hand out jobs that were taken from the ready order."""
-        lease = self.leases.open(session, until_ms, set(ids))
+        lease, most = self.leases.open(session, until_ms, set(ids)), COUNT_MAX
         for job in jobs:
-            job.attempts += 1
+            if (attempts := job.attempts) < most:
+                job.attempts = attempts + 1
             job.lease = lease
         queue.active += len(ids)
 
@@ -185,8 +216,13 @@ class JobTable:
 
     def finish(self, job_id: int, job: Job) -> None:
         """Settle an active job as done."""
-        self._detach(job_id, job)
-        job.queue.completed += 1
+        lease, queue = job.lease, job.queue
+        assert lease is not None
+        lease.ids.discard(job_id)
+        if not lease.ids:
+            self.leases.close(lease)
+        queue.active -= 1
+        queue.completed += 1
         self._delete(job_id, job)
 
     def finish_returned(self, job_id: int, job: Job) -> None:
@@ -206,7 +242,8 @@ class JobTable:
         for job_id, error, run_at_ms in zip(ids, errors, run_ats_ms, strict=True):
             job = self.jobs[job_id]
             self._detach(job_id, job)
-            job.count_failure(error)
+            self._set_error(job, error)
+            job.count_failure()
             job.queue.failed += 1
             job.run_at_ms = run_at_ms
             if run_at_ms <= at_ms:
@@ -219,10 +256,21 @@ class JobTable:
         for job_id in ids:
             job = self.jobs[job_id]
             self._detach(job_id, job)
+            self._history(job)
             job.count_loss()
             job.queue.lost += 1
-            key = job.ready_key(job_id)
-            job.queue.ready.give_back(job.priority, key, job_id, job.run_at_ms)
+            self._give_back(job_id, job)
+
+    def release(self, ids: Iterable[int], run_at_ms: int) -> None:
+        """Active jobs are ready again at their old place, or (if not 0) at `run_at_ms`."""
+        for job_id in ids:
+            job = self.jobs[job_id]
+            self._detach(job_id, job)
+            if run_at_ms:
+                job.run_at_ms = run_at_ms
+                self._delay(job.queue, (job_id,))
+            else:
+                self._give_back(job_id, job)
 
     def bury(
         self, ids: Sequence[int], reason: str, errors: Sequence[str | None], at_ms: int
@@ -231,18 +279,30 @@ class JobTable:
         for job_id, error in zip(ids, errors, strict=True):
             job = self.jobs[job_id]
             self._detach(job_id, job)
+            history = self._set_error(job, error)
             if reason == "failed":
-                history = job.count_failure(error)
+                job.count_failure()
                 job.queue.failed += 1
             else:
-                history = job.count_loss()
+                job.count_loss()
                 job.queue.lost += 1
-                history.error = error
             history.reason = reason
             history.died_at_ms = at_ms
             job.place = self._next_place()
-            job.queue.dead.add(job_id, len(job.payload))
+            job.queue.dead.add(job_id, job.content_bytes)
             self.dead_count += 1
+
+    def errors_of(self, ids: Iterable[int]) -> list[str | None]:
+        """The last error of each job."""
+        histories = [self.jobs[job_id].history for job_id in ids]
+        return [history.error if history else None for history in histories]
+
+    def overflow(self, ids: Iterable[int]) -> Iterator[list[int]]:
+        """Dead letters that must go, of each queue of these jobs, which just died."""
+        for queue in dict.fromkeys([self.jobs[job_id].queue for job_id in ids]):
+            dropped = queue.dead.overflow()
+            if dropped:
+                yield dropped
 
     def revive(self, ids: Iterable[int], at_ms: int) -> None:
         """Dead jobs are ready anew, in this order."""
@@ -250,7 +310,7 @@ class JobTable:
             job = self.jobs[job_id]
             job.queue.dead.remove(job_id)
             self.dead_count -= 1
-            job.history = None
+            self._drop_history(job)
             job.attempts = 0
             job.run_at_ms = at_ms
             self._append(job_id, job)
@@ -285,6 +345,10 @@ class JobTable:
         job.place = self._next_place()
         job.queue.ready.append(job.priority, (job_id,), job.run_at_ms)
 
+    def _give_back(self, job_id: int, job: Job) -> None:
+        key = job.ready_key(job_id)
+        job.queue.ready.give_back(job.priority, key, job_id, job.run_at_ms)
+
     def _append_by_priority(self, queue: Queue, ids: Sequence[int]) -> None:
         groups: dict[int, list[int]] = {}
         for job_id in ids:
@@ -310,8 +374,35 @@ class JobTable:
         job.queue.active -= 1
 
     def _delete(self, job_id: int, job: Job) -> None:
-        self.payload_bytes -= len(job.payload)
+        self.tally.payload_bytes -= len(job.payload)
+        if job.history is not None:
+            self._drop_history(job)
         del self.jobs[job_id]
+
+    def _history(self, job: Job) -> History:
+        """Give the job's history, made if it has none."""
+        if job.history is None:
+            job.history = History()
+            self.tally.histories += 1
+        return job.history
+
+    def _set_error(self, job: Job, error: str | None) -> History:
+        """Put an error, or none, in the place of the job's last; gives its history."""
+        history, tally = self._history(job), self.tally
+        if history.text is not None:
+            tally.texts -= 1
+            tally.text_bytes -= len(history.text)
+            history.text = None
+        if error is not None:
+            history.text = error.encode(errors="surrogatepass")
+            tally.texts += 1
+            tally.text_bytes += len(history.text)
+        return history
+
+    def _drop_history(self, job: Job) -> None:
+        self._set_error(job, None)
+        job.history = None
+        self.tally.histories -= 1
 
     def _policies(self, batch: NewJobs | Pushed, first_id: int) -> Iterable[RetryPolicy]:
         most, backoff, jitter = batch.max_attempts, batch.backoffs_ms, batch.jitters

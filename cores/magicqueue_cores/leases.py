@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 
 from magicqueue_cores.contract import NEVER_MS
+from magicqueue_cores.memory_tally import Tally, lease_bytes
 
 _SPARE_ENTRIES: Final = 64
 
@@ -28,10 +29,11 @@ class Lease(msgspec.Struct, gc=False, eq=False):
 class Leases:
     """All open leases, by session and by deadline."""
 
-    __slots__ = ("_deadlines", "_open_count", "_serial", "by_session")
+    __slots__ = ("_deadlines", "_open_count", "_serial", "_tally", "by_session")
 
-    def __init__(self) -> None:
+    def __init__(self, tally: Tally) -> None:
         """Start with none."""
+        self._tally = tally
         self.by_session: dict[int, dict[int, Lease]] = {}
         self._deadlines: list[tuple[int, int, Lease]] = []
         self._open_count = 0
@@ -56,6 +58,7 @@ class Leases:
         else:
             of_session[serial] = lease
         self._open_count += 1
+        self._tally.lease_bytes += lease_bytes(ids)
         return lease
 
     def close(self, lease: Lease) -> None:
@@ -66,6 +69,7 @@ class Leases:
         else:
             del of_session[lease.serial]
         self._open_count -= 1
+        self._tally.lease_bytes -= lease_bytes(lease.ids)
         if len(self._deadlines) > 2 * self._open_count + _SPARE_ENTRIES:
             self._deadlines = [entry for entry in self._deadlines if entry[2].ids]
             heapify(self._deadlines)
@@ -79,6 +83,12 @@ class Leases:
         ids.sort()
         return ids
 
+    def postpone(self, by_ms: int) -> None:
+        """Let all leases end that much later. O(n)."""
+        for _, _, lease in self._deadlines:
+            lease.until_ms += by_ms
+        self._deadlines = [(at_ms + by_ms, n, lease) for at_ms, n, lease in self._deadlines]
+
     def of_session(self, session: int) -> list[int]:
         """The jobs a session holds, by id."""
         leases = self.by_session.get(session, {})
@@ -88,7 +98,7 @@ class Leases:
         """Verify the structure; gives the lease of each held job."""
         held: dict[int, Lease] = {}
         in_heap = {serial for _, serial, _ in self._deadlines}
-        count = 0
+        count = size = 0
         for session, leases in self.by_session.items():
             assert leases, f"session {session} is kept without a lease"
             for serial, lease in leases.items():
@@ -101,7 +111,9 @@ class Leases:
                 )
                 assert held.keys().isdisjoint(lease.ids), "a job is in two leases"
                 held.update(dict.fromkeys(lease.ids, lease))
+                size += lease_bytes(lease.ids)
         assert count == self._open_count, f"{count} open leases, counted {self._open_count}"
+        assert self._tally.lease_bytes == size, "bytes of leases miscounted"
         limit = 2 * count + _SPARE_ENTRIES
         assert len(self._deadlines) <= limit, "the heap of deadlines is mostly stale"
         return held

@@ -32,8 +32,29 @@ def check_table(table: JobTable) -> None:
         assert queue.active == active[name], f"queue {name!r}: active jobs miscounted"
     dead = sum(len(queue.dead) for queue in table.queues.values())
     assert table.dead_count == dead, "dead letters miscounted"
-    payload_bytes = sum(len(job.payload) for job in table.jobs.values())
-    assert table.payload_bytes == payload_bytes, "payload bytes miscounted"
+    _check_tally(table)
+
+
+def _check_tally(table: JobTable) -> None:
+    """Count all that takes memory anew; leases and delays are looked at in their places."""
+    tally, jobs = table.tally, table.jobs.values()
+    histories = [job.history for job in jobs if job.history is not None]
+    texts = [history.text for history in histories if history.text is not None]
+    payload_bytes = sum(len(job.payload) for job in jobs)
+    assert tally.payload_bytes == payload_bytes, "payload bytes miscounted"
+    assert tally.histories == len(histories), "histories miscounted"
+    assert tally.texts == len(texts), "error texts miscounted"
+    assert tally.text_bytes == sum(map(len, texts)), "bytes of error texts miscounted"
+    names = sum(len(name.encode(errors="surrogatepass")) for name in table.queues)
+    assert tally.name_bytes == names, "bytes of names miscounted"
+    runs = [queue.ready.runs for queue in table.queues.values()]
+    more = sum(max(0, len(each) - 1) for each in runs)
+    assert tally.runs == more, "distinct priorities miscounted"
+    returned = sum(len(run.returned_keys) for each in runs for run in each.values())
+    assert tally.returned == returned, "jobs that came back miscounted"
+    for queue in table.queues.values():
+        size = sum(table.jobs[job_id].content_bytes for job_id in queue.dead)
+        assert queue.dead.content_bytes == size, f"queue {queue.name!r}: dead bytes"
 
 
 def _check_queue(table: JobTable, queue: Queue, found: dict[int, JobState]) -> None:

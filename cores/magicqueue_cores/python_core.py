@@ -5,19 +5,21 @@ Each verb lets time pass, decides, reports a record and applies the decision thr
 invariant. What is where:
 
 - `python_job`, `job_table`: a job, a queue, and every change of state;
+- `python_fates`: retries, losses, deaths, wake-ups;
 - `admission`, `python_views`: what may come in, and what is told;
 - `ready_order`, `delayed_order`, `leases`, `dead_letters`: one structure each.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import repeat
 
 import msgspec
 
 from magicqueue_cores import records
-from magicqueue_cores.admission import admit
+from magicqueue_cores.admission import admit, admit_queue
 from magicqueue_cores.contract import (
     NEVER_MS,
+    TIME_MAX_MS,
     Capabilities,
     CoreOptions,
     CoreStats,
@@ -32,9 +34,11 @@ from magicqueue_cores.contract import (
     RecordSink,
     Settled,
 )
+from magicqueue_cores.dead_letters import OnDeath
 from magicqueue_cores.job_table import JobTable
+from magicqueue_cores.memory_tally import JOB_OVERHEAD_BYTES
 from magicqueue_cores.python_check import check_table
-from magicqueue_cores.python_job import JOB_OVERHEAD_BYTES, Queue
+from magicqueue_cores.python_fates import Fates
 from magicqueue_cores.python_moves import export_jobs
 from magicqueue_cores.python_replay import replay_record
 from magicqueue_cores.python_views import (
@@ -43,6 +47,7 @@ from magicqueue_cores.python_views import (
     dead_page,
     delivery,
     job_view,
+    miss,
     pushed_record,
     queue_stats,
 )
@@ -60,32 +65,49 @@ class PythonCore:
         *,
         on_ready: OnReady | None = None,
         record: RecordSink | None = None,
+        on_death: OnDeath | None = None,
     ) -> None:
         """Start empty."""
         self._options = options
-        self._on_ready = on_ready
         self._record = record
         self._table = JobTable(options)
-        self._deadline_ms = NEVER_MS
+        self._fates = Fates(self._table, on_ready, record, on_death)
+        self._due_ms = NEVER_MS
         self._bounded = bool(options.jobs_max or options.memory_bytes_max)
 
     @property
     def next_deadline_ms(self) -> int:
         """Nothing happens by itself before this (a lower bound), or NEVER_MS. O(1)."""
-        return self._deadline_ms
+        leases_ms = self._table.leases.next_ms
+        return min(self._due_ms, leases_ms)
 
     def advance(self, now_ms: int) -> None:
-        """Let time pass: delayed jobs mature, leases end. O(log n) a job that moves."""
+        """Let time pass: delayed jobs that are due mature. O(log n) a job that moves."""
         table = self._table
         if now_ms >= table.delayed.next_ms:
             ids = table.delayed.due(now_ms)
             if self._record:
                 self._record(records.Matured(ids))
             table.mature(ids)
-            self._wake(table.jobs[job_id].queue for job_id in ids)
-        if now_ms >= table.leases.next_ms:
-            self._lose(table.leases.due(now_ms), now_ms)
-        self._deadline_ms = min(table.delayed.next_ms, table.leases.next_ms)
+            self._fates.wake(table.jobs[job_id].queue for job_id in ids)
+        self._due_ms = table.delayed.next_ms
+
+    def end_leases(self, until_ms: int, now_ms: int) -> None:
+        """Let all leases that end by `until_ms` be over: their jobs are lost."""
+        if now_ms >= self._due_ms:
+            self.advance(now_ms)
+        leases = self._table.leases
+        if until_ms >= leases.next_ms:
+            self._fates.lose(leases.due(until_ms), now_ms)
+
+    def postpone_leases(self, by_ms: int, now_ms: int) -> None:
+        """Let every lease end that much later. O(n)."""
+        if now_ms >= self._due_ms:
+            self.advance(now_ms)
+        if self._table.leases.by_session and by_ms:
+            if self._record:
+                self._record(records.Postponed(by_ms, now_ms))
+            self._table.leases.postpone(by_ms)
 
     def watch(self, queue: str, *, watching: bool) -> None:
         """Say whether somebody waits for jobs of `queue`, so that `on_ready` is called."""
@@ -93,13 +115,13 @@ class PythonCore:
             self._table.watched.add(queue)
             known = self._table.queues.get(queue)
             if known is not None:
-                self._wake((known,))
+                self._fates.wake((known,))
         else:
             self._table.watched.discard(queue)
 
     def push(self, queue: str, jobs: NewJobs, now_ms: int) -> int:
         """Store a batch; gives the first of its ids. Raises `Full`."""
-        if now_ms >= self._deadline_ms:
+        if now_ms >= self._due_ms:
             self.advance(now_ms)
         table = self._table
         first_id = table.last_id + 1
@@ -119,9 +141,9 @@ class PythonCore:
         if self._record:
             self._record(pushed_record(queue, first_id, jobs, now_ms))
         if table.add(target, first_id, jobs, now_ms) and table.watched:
-            self._wake((target,))
+            self._fates.wake((target,))
         if jobs.run_ats_ms != now_ms:
-            self._deadline_ms = min(self._deadline_ms, table.delayed.next_ms)
+            self._due_ms = min(self._due_ms, table.delayed.next_ms)
         return first_id
 
     def pull(
@@ -134,7 +156,7 @@ class PythonCore:
         now_ms: int,
     ) -> Delivery:
         """Lease up to `count` ready jobs to `session`, in strict order."""
-        if now_ms >= self._deadline_ms:
+        if now_ms >= self._due_ms:
             self.advance(now_ms)
         table = self._table
         source = table.queues.get(queue)
@@ -142,19 +164,19 @@ class PythonCore:
             return Delivery([], [], [], [], [], [])
         ids = source.ready.take(count, payload_bytes_max, table.jobs)
         until_ms = now_ms + lease_ms
+        if until_ms > TIME_MAX_MS:  # noqa: PLR1730 - as below
+            until_ms = TIME_MAX_MS
         if self._record:
             self._record(records.Leased(ids, session, until_ms))
         jobs = list(map(table.jobs.__getitem__, ids))
         table.lend(source, jobs, ids, session, until_ms)
-        if until_ms < self._deadline_ms:  # noqa: PLR1730 - a call costs a tenth of this verb
-            self._deadline_ms = until_ms
         return delivery(ids, jobs)
 
     def ack(
         self, ids: Sequence[int], attempts: Sequence[int] | None, now_ms: int
     ) -> Settled:
         """Settle active jobs as done. O(1) a job."""
-        if now_ms >= self._deadline_ms:
+        if now_ms >= self._due_ms:
             self.advance(now_ms)
         table = self._table
         answer = Settled([], [])
@@ -162,7 +184,7 @@ class PythonCore:
         for job_id, attempt in zip(ids, attempts or repeat(0), strict=False):
             job = table.jobs.get(job_id)
             if job is None or (attempt and attempt != job.attempts):
-                self._miss(answer, job_id, attempt)
+                miss(self._table, answer, job_id, attempt)
             elif job.lease is not None:
                 table.finish(job_id, job)
                 done.append(job_id)
@@ -170,7 +192,7 @@ class PythonCore:
                 table.finish_returned(job_id, job)
                 done.append(job_id)
             else:
-                self._miss(answer, job_id, attempt)
+                miss(self._table, answer, job_id, attempt)
         if self._record and done:
             self._record(records.Acked(done))
         return answer
@@ -181,20 +203,25 @@ class PythonCore:
         attempts: Sequence[int] | None,
         errors: Sequence[str | None],
         now_ms: int,
+        delays_ms: Sequence[int | None] | None = None,
     ) -> Failed:
-        """Settle active jobs as failed: each is retried after its backoff, or dead."""
-        if now_ms >= self._deadline_ms:
+        """Settle active jobs as failed: each is retried after its wait, or dead."""
+        if now_ms >= self._due_ms:
             self.advance(now_ms)
         answer = Failed([], [], [])
         retried: dict[int, tuple[str | None, int]] = {}
         dying: dict[int, str | None] = {}
-        for job_id, attempt, error in zip(ids, attempts or repeat(0), errors, strict=False):
+        for job_id, attempt, error, delay_ms in zip(
+            ids, attempts or repeat(0), errors, delays_ms or repeat(None), strict=False
+        ):
             job = self._table.held(job_id, attempt)
             if job is None or job_id in retried or job_id in dying:
-                self._miss(answer, job_id, attempt)
+                miss(self._table, answer, job_id, attempt)
                 answer.states.append(None)
                 continue
             run_at_ms = job.retry_at_ms(job_id, now_ms, self._options.backoff_ms_max)
+            if delay_ms is not None and run_at_ms is not None:
+                run_at_ms = None if delay_ms == NEVER_MS else now_ms + delay_ms
             if run_at_ms is None:
                 dying[job_id] = error
                 answer.states.append(JobState.DEAD)
@@ -203,8 +230,9 @@ class PythonCore:
                 later = run_at_ms > now_ms
                 answer.states.append(JobState.DELAYED if later else JobState.READY)
         if retried:
-            self._retry(retried, now_ms)
-        self._bury(list(dying), "failed", list(dying.values()), now_ms)
+            self._fates.retry(retried, now_ms)
+            self._due_ms = min(self._due_ms, self._table.delayed.next_ms)
+        self._fates.bury(list(dying), "failed", list(dying.values()), now_ms)
         return answer
 
     def heartbeat(
@@ -215,54 +243,74 @@ class PythonCore:
         now_ms: int,
     ) -> Settled:
         """Let the leases of active jobs end `lease_ms` from now."""
-        if now_ms >= self._deadline_ms:
+        if now_ms >= self._due_ms:
             self.advance(now_ms)
         answer = Settled([], [])
         extended: dict[int, None] = {}
         for job_id, attempt in zip(ids, attempts or repeat(0), strict=False):
             if self._table.held(job_id, attempt) is None:
-                self._miss(answer, job_id, attempt)
+                miss(self._table, answer, job_id, attempt)
             else:
                 extended[job_id] = None
         if extended:
-            until_ms = now_ms + lease_ms
+            until_ms = min(now_ms + lease_ms, TIME_MAX_MS)
             if self._record:
                 self._record(records.Extended(list(extended), until_ms))
             self._table.extend(extended, until_ms)
-            self._deadline_ms = min(self._deadline_ms, until_ms)
         return answer
 
-    def release(self, session: int, now_ms: int) -> None:
-        """The session is gone: its jobs are lost and come back. 0 releases nothing."""
-        if now_ms >= self._deadline_ms:
+    def release(
+        self, ids: Sequence[int], attempts: Sequence[int] | None, delay_ms: int, now_ms: int
+    ) -> Settled:
+        """Give active jobs back unharmed: to their old place, or delayed."""
+        if now_ms >= self._due_ms:
+            self.advance(now_ms)
+        table, answer = self._table, Settled([], [])
+        released: dict[int, None] = {}
+        for job_id, attempt in zip(ids, attempts or repeat(0), strict=False):
+            if table.held(job_id, attempt) is None or job_id in released:
+                miss(self._table, answer, job_id, attempt)
+            else:
+                released[job_id] = None
+        if released:
+            self._fates.release(list(released), now_ms + delay_ms if delay_ms else 0)
+            self._due_ms = min(self._due_ms, table.delayed.next_ms)
+        return answer
+
+    def close_session(self, session: int, now_ms: int) -> None:
+        """The session is gone: its jobs are lost and come back. 0 is nobody."""
+        if now_ms >= self._due_ms:
             self.advance(now_ms)
         if session:
-            self._lose(self._table.leases.of_session(session), now_ms)
+            self._fates.lose(self._table.leases.of_session(session), now_ms)
 
     def pause(self, queue: str, *, paused: bool, now_ms: int) -> None:
         """Stop or resume handing out jobs of a queue. Raises `Full` for a new name."""
-        if now_ms >= self._deadline_ms:
+        if now_ms >= self._due_ms:
             self.advance(now_ms)
         known = self._table.queues.get(queue)
         if paused is (known is not None and known.paused):
             return
         if known is None:
-            admit(self._table, queue, ())
+            admit_queue(self._table, queue)
             known = self._table.queue_of(queue)
         if self._record:
             self._record(records.Paused(queue, paused))
         known.paused = paused
         if not paused:
-            self._wake((known,))
+            self._fates.wake((known,))
+            self._table.forget_unused(known)
 
     def drain(self, queue: str, now_ms: int) -> int:
         """Remove the ready and delayed jobs of a queue; gives how many."""
-        if now_ms >= self._deadline_ms:
+        if now_ms >= self._due_ms:
             self.advance(now_ms)
         known = self._table.queues.get(queue)
         ids = self._table.drain(known) if known is not None else []
         if self._record and ids:
             self._record(records.Removed(ids, "drained"))
+        if known is not None and ids:
+            self._table.forget_unused(known)
         return len(ids)
 
     def dead(
@@ -274,25 +322,25 @@ class PythonCore:
         now_ms: int,
     ) -> DeadPage:
         """List dead letters behind `after_id`; raises `NotFound` for a lost cursor."""
-        if now_ms >= self._deadline_ms:
+        if now_ms >= self._due_ms:
             self.advance(now_ms)
         return dead_page(self._table, queue, count, payload_bytes_max, after_id)
 
     def retry_dead(self, queue: str | None, job_id: int | None, now_ms: int) -> int:
         """Make one dead job, or all of a queue, ready anew: attempts start over."""
-        if now_ms >= self._deadline_ms:
+        if now_ms >= self._due_ms:
             self.advance(now_ms)
         ids = dead_ids(self._table, queue, job_id)
         if ids:
             if self._record:
                 self._record(records.Revived(ids, now_ms))
             self._table.revive(ids, now_ms)
-            self._wake((self._table.jobs[ids[0]].queue,))
+            self._fates.wake((self._table.jobs[ids[0]].queue,))
         return len(ids)
 
     def purge_dead(self, queue: str | None, job_id: int | None, now_ms: int) -> int:
         """Remove one dead job, or all of a queue; raises as `retry_dead`."""
-        if now_ms >= self._deadline_ms:
+        if now_ms >= self._due_ms:
             self.advance(now_ms)
         ids = dead_ids(self._table, queue, job_id)
         if ids:
@@ -303,20 +351,20 @@ class PythonCore:
 
     def job(self, job_id: int, now_ms: int) -> JobView | None:
         """Look one job up. O(1)."""
-        if now_ms >= self._deadline_ms:
+        if now_ms >= self._due_ms:
             self.advance(now_ms)
         job = self._table.jobs.get(job_id)
         return None if job is None else job_view(job_id, job)
 
     def stats(self, now_ms: int) -> CoreStats:
         """Totals over all queues. O(queues)."""
-        if now_ms >= self._deadline_ms:
+        if now_ms >= self._due_ms:
             self.advance(now_ms)
         return core_stats(self._table, now_ms)
 
     def queue_stats(self, queue: str, now_ms: int) -> QueueStats:
         """Counts of one queue, zeros if it is unknown. O(1) amortised."""
-        if now_ms >= self._deadline_ms:
+        if now_ms >= self._due_ms:
             self.advance(now_ms)
         known = self._table.queues.get(queue)
         return (
@@ -325,7 +373,7 @@ class PythonCore:
 
     def queues(self, now_ms: int) -> list[QueueStats]:
         """Counts of every known queue, by name. O(queues)."""
-        if now_ms >= self._deadline_ms:
+        if now_ms >= self._due_ms:
             self.advance(now_ms)
         known = sorted(self._table.queues.items())
         return [queue_stats(self._table, queue, now_ms) for _, queue in known]
@@ -338,61 +386,10 @@ class PythonCore:
         """Apply what happened once before. Raises CoreError if it cannot have."""
         table = self._table
         replay_record(table, record)
-        self._deadline_ms = min(table.delayed.next_ms, table.leases.next_ms)
+        self._due_ms = table.delayed.next_ms
 
     def check(self) -> None:
         """Verify every invariant: AssertionError names the first broken. O(n)."""
         check_table(self._table)
-        earliest = min(self._table.delayed.next_ms, self._table.leases.next_ms)
-        assert self._deadline_ms <= earliest, "the deadline is later than the next event"
-
-    def _wake(self, queues: Iterable[Queue]) -> None:
-        if self._on_ready is None or not self._table.watched:
-            return
-        for queue in dict.fromkeys(queues):
-            if queue.name in self._table.watched and queue.ready.count and not queue.paused:
-                self._on_ready(queue.name)
-
-    def _miss(self, answer: Settled, job_id: int, attempt: int) -> None:
-        answer.missing.append(job_id)
-        job = self._table.jobs.get(job_id)
-        if job is not None and 0 < attempt < job.attempts:
-            answer.stale.append(job_id)
-
-    def _retry(self, retried: dict[int, tuple[str | None, int]], now_ms: int) -> None:
-        ids = list(retried)
-        errors, run_ats_ms = zip(*retried.values(), strict=True)
-        if self._record:
-            self._record(records.Failed(ids, errors, run_ats_ms, now_ms))
-        self._table.retry(ids, errors, run_ats_ms, now_ms)
-        self._deadline_ms = min(self._deadline_ms, self._table.delayed.next_ms)
-        self._wake(self._table.jobs[job_id].queue for job_id in ids)
-
-    def _lose(self, ids: Sequence[int], now_ms: int) -> None:
-        lost_max, jobs = self._options.lost_max, self._table.jobs
-        dying = [job_id for job_id in ids if jobs[job_id].lost_too_often(lost_max)]
-        back = [job_id for job_id in ids if not jobs[job_id].lost_too_often(lost_max)]
-        if back:
-            if self._record:
-                self._record(records.Lost(back))
-            self._table.lose(back)
-            self._wake(jobs[job_id].queue for job_id in back)
-        histories = [jobs[job_id].history for job_id in dying]
-        errors = [history.error if history else None for history in histories]
-        self._bury(dying, "worker_lost", errors, now_ms)
-
-    def _bury(
-        self, ids: Sequence[int], reason: str, errors: Sequence[str | None], now_ms: int
-    ) -> None:
-        if not ids:
-            return
-        table = self._table
-        if self._record:
-            self._record(records.Died(ids, reason, errors, now_ms))
-        table.bury(ids, reason, errors, now_ms)
-        for queue in dict.fromkeys([table.jobs[job_id].queue for job_id in ids]):
-            dropped = queue.dead.overflow()
-            if dropped:
-                if self._record:
-                    self._record(records.Removed(dropped, "dropped"))
-                table.remove_dead(dropped, dropped=True)
+        earliest = self._table.delayed.next_ms
+        assert self._due_ms <= earliest, "the deadline is later than the next event"

@@ -16,14 +16,13 @@ from typing import Final
 
 import msgspec
 
-from magicqueue_cores.contract import CoreOptions, JobState
+from magicqueue_cores.contract import COUNT_MAX, TIME_MAX_MS, CoreOptions, JobState
 from magicqueue_cores.dead_letters import DeadLetters
 from magicqueue_cores.leases import Lease
+from magicqueue_cores.memory_tally import Tally
 from magicqueue_cores.ready_order import ReadyOrder
 from magicqueue_cores.retry import retry_delay_ms
 
-JOB_OVERHEAD_BYTES: Final = 256
-"""Measured: resident memory a queued job beyond its payload, growth of tables included."""
 PLAIN: Final = 0
 """The `place` of a job that was ready when pushed: its id says its sequence number."""
 WAITING: Final = -1
@@ -38,9 +37,15 @@ class History(msgspec.Struct, gc=False):
 
     failures: int = 0
     lost: int = 0
-    error: str | None = None
+    text: bytes | None = None
+    """The last error in UTF-8: a quarter, often, of what a str would take."""
     reason: str | None = None
     died_at_ms: int | None = None
+
+    @property
+    def error(self) -> str | None:
+        """The last error."""
+        return None if self.text is None else self.text.decode(errors="surrogatepass")
 
 
 class Queue:
@@ -59,11 +64,11 @@ class Queue:
         "ready",
     )
 
-    def __init__(self, name: str, options: CoreOptions) -> None:
+    def __init__(self, name: str, options: CoreOptions, tally: Tally) -> None:
         """Start empty."""
         self.name = name
         self.paused = False
-        self.ready = ReadyOrder()
+        self.ready = ReadyOrder(tally)
         self.dead = DeadLetters(name, options.dead_jobs_max, options.dead_bytes_max)
         self.active = 0
         self.pushed = 0
@@ -104,20 +109,22 @@ class Job(msgspec.Struct, gc=False):
         """Whether a loss now is one too many; 0 is no bound."""
         return bool(lost_max) and self.history is not None and self.history.lost >= lost_max
 
-    def count_failure(self, error: str | None) -> History:
-        """Count a failure."""
-        if self.history is None:
-            self.history = History()
-        self.history.failures += 1
-        self.history.error = error
-        return self.history
+    @property
+    def content_bytes(self) -> int:
+        """Its payload and its last error."""
+        history = self.history
+        text = None if history is None else history.text
+        return len(self.payload) + len(text or b"")
 
-    def count_loss(self) -> History:
-        """Count a lease that ended without a verdict."""
-        if self.history is None:
-            self.history = History()
-        self.history.lost += 1
-        return self.history
+    def count_failure(self) -> None:
+        """Count a failure of a job that has a history."""
+        assert self.history is not None, "whoever counts has made a history"
+        self.history.failures = min(self.history.failures + 1, COUNT_MAX)
+
+    def count_loss(self) -> None:
+        """Count a lease that ended without a verdict, of a job that has a history."""
+        assert self.history is not None, "whoever counts has made a history"
+        self.history.lost = min(self.history.lost + 1, COUNT_MAX)
 
     def retry_at_ms(self, job_id: int, now_ms: int, backoff_ms_max: int) -> int | None:
         """When to retry if it fails now; None if that failure is its last."""
@@ -125,10 +132,11 @@ class Job(msgspec.Struct, gc=False):
         failures = 1 if self.history is None else self.history.failures + 1
         if failures_max and failures >= failures_max:
             return None
-        return now_ms + retry_delay_ms(
+        delay_ms = retry_delay_ms(
             job_id=job_id,
             failures=failures,
             backoff_ms=backoff_ms,
             jitter=jitter,
             backoff_ms_max=backoff_ms_max,
         )
+        return min(now_ms + delay_ms, TIME_MAX_MS)

@@ -7,7 +7,7 @@ by its sequence number, beside the jobs that came back after a loss.
 from collections.abc import Iterable, Iterator, Sequence
 
 from magicqueue_cores import records
-from magicqueue_cores.contract import CoreError, JobState
+from magicqueue_cores.contract import COUNT_MAX, CoreError, JobState
 from magicqueue_cores.job_table import JobTable
 from magicqueue_cores.python_job import PLAIN, WAITING, History, Job
 
@@ -68,8 +68,7 @@ def replay_moved(table: JobTable, record: records.Moved) -> None:
     ):
         if job_id in table.jobs or not 0 < job_id <= table.last_id:
             raise CoreError(f"a record brings back job {job_id}, which cannot be missing")
-        table.jobs[job_id] = job
-        table.payload_bytes += len(job.payload)
+        table.put_in(job_id, job)
         if state == _READY:
             job.queue.ready.put_in(
                 job.priority, job.place, job_id, job.run_at_ms, returned=returned
@@ -129,7 +128,9 @@ def _jobs(table: JobTable, record: records.Moved) -> Iterator[Job]:
         failures, lost, error, reason, died_at_ms = past
         if failures or lost or error is not None or reason is not None:
             died_at = died_at_ms if reason is not None else None
-            history = History(failures, lost, error, reason, died_at)
+            text = None if error is None else error.encode(errors="surrogatepass")
+            counts = min(failures, COUNT_MAX), min(lost, COUNT_MAX)
+            history = History(*counts, text, reason, died_at)
         yield Job(
             payload,
             priority,
@@ -137,7 +138,7 @@ def _jobs(table: JobTable, record: records.Moved) -> Iterator[Job]:
             run_at_ms,
             shared,
             queue,
-            attempts,
+            min(attempts, COUNT_MAX),
             None,
             history,
             place or PLAIN,
@@ -154,6 +155,6 @@ def _lease(table: JobTable, ids: Iterable[int], session: int, until_ms: int) -> 
 
 def _bury(table: JobTable, name: str, ids: list[int]) -> None:
     letters = table.queues[name].dead
-    sizes = {job_id: len(table.jobs[job_id].payload) for job_id in ids}
+    sizes = {job_id: table.jobs[job_id].content_bytes for job_id in ids}
     letters.put_in(sizes, lambda job_id: table.jobs[job_id].place)
     table.dead_count += len(ids)

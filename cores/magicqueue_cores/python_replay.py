@@ -27,6 +27,8 @@ def replay_record(  # noqa: C901, PLR0912 - one flat case a record
         case records.Extended(ids, until_ms):
             _jobs(table, record, JobState.ACTIVE)
             table.extend(ids, until_ms)
+        case records.Postponed(by_ms):
+            table.leases.postpone(by_ms)
         case records.Acked():
             _ack(table, record)
         case records.Failed(ids, errors, run_ats_ms, at_ms):
@@ -35,6 +37,9 @@ def replay_record(  # noqa: C901, PLR0912 - one flat case a record
         case records.Lost(ids):
             _jobs(table, record, JobState.ACTIVE)
             table.lose(ids)
+        case records.Released(ids, run_at_ms):
+            _jobs(table, record, JobState.ACTIVE)
+            table.release(ids, run_at_ms)
         case records.Died(ids, reason, errors, at_ms):
             _jobs(table, record, JobState.ACTIVE)
             table.bury(ids, reason, errors, at_ms)
@@ -44,7 +49,10 @@ def replay_record(  # noqa: C901, PLR0912 - one flat case a record
             _jobs(table, record, JobState.DEAD)
             table.revive(ids, at_ms)
         case records.Paused(queue, paused):
-            table.queue_of(queue).paused = paused
+            known = table.queue_of(queue)
+            known.paused = paused
+            if not paused:
+                table.forget_unused(known)
         case records.Moved():
             replay_moved(table, record)
         case records.Origin(last_id, sequence):
@@ -105,6 +113,7 @@ def _remove(table: JobTable, record: records.Removed) -> None:
             raise CoreError(f"a record drains {count} jobs of {name!r}, which holds {held}")
     for name in counts:
         table.drain(table.queues[name])
+        table.forget_unused(table.queues[name])
 
 
 def _jobs(

@@ -10,6 +10,7 @@ from magicqueue_cores.contract import (
     NewJobs,
     NotFound,
     QueueStats,
+    Settled,
 )
 from magicqueue_cores.dead_letters import no_such_cursor
 from magicqueue_cores.job_table import JobTable
@@ -74,7 +75,7 @@ def dead_page(
     page: list[JobView] = []
     for job_id in known.dead.after(after_id):
         job = table.jobs[job_id]
-        payload_bytes_max -= len(job.payload)
+        payload_bytes_max -= job.content_bytes
         if page and (len(page) >= count or payload_bytes_max < 0):
             return DeadPage(page, page[-1].id)
         page.append(job_view(job_id, job))
@@ -96,6 +97,14 @@ def dead_ids(table: JobTable, queue: str | None, job_id: int | None) -> list[int
             f"job {job_id} is a dead letter of {job.queue.name!r}, not {queue!r}"
         )
     return [job_id]
+
+
+def miss(table: JobTable, answer: Settled, job_id: int, attempt: int) -> None:
+    """Say that a verdict was on a job that is not there, or on an older delivery of it."""
+    answer.missing.append(job_id)
+    job = table.jobs.get(job_id)
+    if job is not None and 0 < attempt < job.attempts:
+        answer.stale.append(job_id)
 
 
 def queue_stats(table: JobTable, queue: Queue, now_ms: int) -> QueueStats:
@@ -135,6 +144,7 @@ def core_stats(table: JobTable, now_ms: int) -> CoreStats:
         dropped=sum(q.dropped for q in counted),
         oldest_ready_ms=max((q.oldest_ready_ms for q in known), default=0),
         queues=len(known),
+        content_bytes=table.tally.content_bytes,
         memory_bytes=table.memory_bytes(),
     )
 

@@ -15,6 +15,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from heapq import heapify, heappop, heappush, heapreplace
 from typing import Final, Protocol
 
+from magicqueue_cores.memory_tally import Tally
+
 _SPARE_ENTRIES: Final = 16
 
 
@@ -71,31 +73,33 @@ class Run:
         pop = arrivals.popleft
         return [pop() for _ in range(count)]
 
-    def remove(self, job_id: int) -> None:
+    def remove(self, job_id: int) -> bool:
         """Take one job out: O(1) if it is first or came back, else O(n).
 
-        Raises ValueError if it is not here.
+        Says whether it had come back. Raises ValueError if it is not here.
         """
         if job_id not in self.returned_keys:
             if self.arrivals and self.arrivals[0] == job_id:
                 self.arrivals.popleft()
             else:
                 self.arrivals.remove(job_id)
-            return
+            return False
         del self.returned_keys[job_id]
         self.moved_ids.discard(job_id)
         if len(self.returned) > 2 * len(self.returned_keys) + _SPARE_ENTRIES:
             self.returned = [(key, job_id) for job_id, key in self.returned_keys.items()]
             heapify(self.returned)
+        return True
 
 
 class ReadyOrder:
     """The ready jobs of one queue. `table` gives the jobs by id."""
 
-    __slots__ = ("_oldest", "_priorities", "count", "runs")
+    __slots__ = ("_oldest", "_priorities", "_tally", "count", "runs")
 
-    def __init__(self) -> None:
+    def __init__(self, tally: Tally) -> None:
         """Start empty."""
+        self._tally = tally
         self.count = 0
         self.runs: dict[int, Run] = {}
         self._priorities: list[int] = []
@@ -119,6 +123,7 @@ class ReadyOrder:
             self._compact()
         heappush(run.returned, (ready_key, job_id))
         run.returned_keys[job_id] = ready_key
+        self._tally.returned += 1
         self.count += 1
 
     def put_in(
@@ -144,7 +149,7 @@ class ReadyOrder:
         run = self.runs.get(priority)
         if run is None:
             raise ValueError(job_id)
-        run.remove(job_id)
+        self._tally.returned -= run.remove(job_id)
         self.count -= 1
 
     def take(
@@ -169,7 +174,7 @@ class ReadyOrder:
                 bytes_left -= len(table[job_id].payload)
                 if bytes_left < 0 and taken:
                     break
-                run.remove(job_id)
+                self._tally.returned -= run.remove(job_id)
                 taken.append(job_id)
                 continue
             part = run.take_arrivals(count - len(taken))
@@ -190,6 +195,8 @@ class ReadyOrder:
         for run in self.runs.values():
             ids.extend(run.arrivals)
             ids.extend(run.returned_keys)
+            self._tally.returned -= len(run.returned_keys)
+        self._tally.runs -= max(0, len(self.runs) - 1)
         self.runs.clear()
         self._priorities.clear()
         self._oldest.clear()
@@ -245,6 +252,7 @@ class ReadyOrder:
         return ids
 
     def _open(self, priority: int, run_at_ms: int) -> Run:
+        self._tally.runs += bool(self.runs)
         run = self.runs[priority] = Run()
         heappush(self._priorities, -priority)
         heappush(self._oldest, (run_at_ms, priority))
@@ -265,6 +273,7 @@ class ReadyOrder:
 
     def _end(self, priority: int) -> None:
         if self.runs.pop(priority, None) is not None:
+            self._tally.runs -= bool(self.runs)
             self._compact()
 
     def _compact(self) -> None:

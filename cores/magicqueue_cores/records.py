@@ -8,7 +8,8 @@ for all jobs of the batch. Times are epoch milliseconds.
 Order of jobs among equals follows from the order of records. A core counts one *sequence*
 from 1: `Pushed` (ready ones), `Matured`, `Failed` (ready ones), `Revived` and `Died` give
 each job named the next number, in the order they are named (`sequence_span` counts along);
-`Lost` keeps the old one. Ready jobs of a priority go by it, and so do dead letters.
+`Lost` and `Released` keep
+the old one. Ready jobs of a priority go by it, and so do dead letters.
 
 A log does not keep the past of settled jobs. `Origin` stands for what was left out before
 its first record, and `Moved` brings the whole state of jobs whose own records were left
@@ -112,6 +113,13 @@ class Extended(msgspec.Struct, tag="extended", frozen=True):
     until_ms: int
 
 
+class Postponed(msgspec.Struct, tag="postponed", frozen=True):
+    """All leases end `by_ms` later: time had passed that did not count."""
+
+    by_ms: int
+    at_ms: int
+
+
 class Acked(msgspec.Struct, tag="acked", frozen=True):
     """Jobs are done."""
 
@@ -131,6 +139,16 @@ class Lost(msgspec.Struct, tag="lost", frozen=True):
     """Leases ended or sessions closed: the jobs are ready again at their old place."""
 
     ids: Sequence[int]
+
+
+class Released(msgspec.Struct, tag="released", frozen=True):
+    """Active jobs were given back, which is no fault of theirs and counts as nothing.
+
+    run_at_ms: 0, they are ready again at their old place; else they are delayed until then.
+    """
+
+    ids: Sequence[int]
+    run_at_ms: int
 
 
 class Died(msgspec.Struct, tag="died", frozen=True):
@@ -212,9 +230,11 @@ Record: TypeAlias = (
     | Matured
     | Leased
     | Extended
+    | Postponed
     | Acked
     | Failed
     | Lost
+    | Released
     | Died
     | Removed
     | Revived

@@ -9,14 +9,18 @@ import importlib.util
 import platform
 import sys
 from collections.abc import Iterator
+from typing import Final
 
 from magicqueue_cores import array_kernels
+
+DISTRIBUTION: Final = "magicqueue-server"
+"""The name that pip knows; the import and the command are called magicqueue."""
 
 
 def version() -> str:
     """Give the version of the installed package."""
     try:
-        return importlib.metadata.version("magicqueue")
+        return importlib.metadata.version(DISTRIBUTION)
     except importlib.metadata.PackageNotFoundError:
         return "0+uninstalled"
 

@@ -1,77 +1,51 @@
 """The server as a whole: the order in which its parts start and stop.
 
-Start: core, engine, listener, sockets, signals; then it says where it listens. A timer
-follows the engine's next deadline. Stop, on SIGTERM or SIGINT: no new connections, blocked
-pulls answered, pushes refused; jobs under way may still be settled until none is left or
-the grace is over; then replies are sent out and connections closed. A second signal ends
-the process at once.
+Start: core, engine, listener, sockets, time, signals; then it says where it listens. Stop,
+on SIGTERM or SIGINT: no new connections, blocked pulls answered, pushes refused; jobs under
+way may still be settled until none is left or the grace is over; then replies are sent out
+and connections closed. A second signal ends the process at once.
 """
 
 import asyncio
 import contextlib
-import errno
 import logging
 import os
 import signal
-import socket
-import stat
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Final, cast
 
 import msgspec
 
 from magicqueue_cores import make_core
-from magicqueue_cores.contract import NEVER_MS, FeedCore
+from magicqueue_cores.line_contract import FeedCore
 from magicqueue_cores.pending import Pending
+from magicqueue_server.acceptor import Places
 from magicqueue_server.clock import Clock, SystemClock
 from magicqueue_server.commands import ServerFacts
 from magicqueue_server.config import Config
 from magicqueue_server.engine import Engine
 from magicqueue_server.exchange import Exchange
+from magicqueue_server.incidents import Incidents
 from magicqueue_server.listener import Listener
+from magicqueue_server.listening import Address, Doors, StartError
 from magicqueue_server.logs import event
+from magicqueue_server.randomness import hash_seed
 from magicqueue_server.safekeeping import CannotOpen, Safekeeping
 from magicqueue_server.session import Session
+from magicqueue_server.timekeeper import Timekeeper
+from magicqueue_server.trace import TracingEngine
+from magicqueue_server.turns import Turns
 
-_BACKLOG: Final = 4096
-_ACCEPTS_A_TURN: Final = 64
-_TIMER_MS_MAX: Final = 3_600_000
-_SOCKET_MODE: Final = 0o600
 _FLUSH_S: Final = 1.0
 _GRACE_POLL_S: Final = 0.01
-_PROBE_S: Final = 1.0
-_COMPLAINT_MS: Final = 5_000
-_NO_MORE_FILES: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
-_LOOPBACK: Final = ("127.", "::1", "localhost")
 
 _log = logging.getLogger("magicqueue")
 
 
-class StartError(Exception):
-    """The server cannot start; the text says why and what to do."""
-
-    exit_code = 1
-
-
 class DiskFailed(Exception):
     """The server had to end, since its log could not be written."""
-
-
-class Address(msgspec.Struct, frozen=True):
-    """Where the server listens: TCP addresses, or the path of a Unix socket."""
-
-    tcp: tuple[tuple[str, int], ...] = ()
-    path: Path | None = None
-
-    def __str__(self) -> str:
-        if self.path is not None:
-            return f"unix:{self.path}"
-        return " and ".join(
-            f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-            for host, port in self.tcp
-        )
 
 
 class App:
@@ -80,49 +54,68 @@ class App:
     def __init__(self, config: Config, *, version: str, clock: Clock | None = None) -> None:
         self._config = config
         self._clock = clock or SystemClock()
-        self._timer: asyncio.TimerHandle | None = None
-        self._timer_ms = NEVER_MS
-        self._complain_again_ms = 0
         self._stopped = asyncio.Event()
-        self._servers: list[asyncio.Server] = []
         self._loop = asyncio.get_running_loop()
         try:
             self._safekeeping = Safekeeping(config, self._clock, self.stop)
         except CannotOpen as error:
             raise _start_error(error) from None
         self.about_jobs = self._safekeeping.about_jobs
-        self.engine = Engine(
+        self._incidents = Incidents(self._loop)
+        self.turns = Turns(self._loop.call_soon, self._clock)
+        tracing = logging.getLogger("magicqueue").isEnabledFor(logging.DEBUG)
+        make_engine = TracingEngine if tracing else Engine
+        self.engine = make_engine(
             lambda on_ready: make_core(
                 config["core"],
-                config.core_options,
+                msgspec.structs.replace(config.core_options, hash_seed=hash_seed()),
                 on_ready=on_ready,
                 wire=config.wire_defaults,
                 record=self._safekeeping.record,
+                on_death=self._incidents.died,
             ),
             config.limits,
             config.job_defaults,
             ServerFacts(version=version, persistence=self._safekeeping.mode),
             self._wake,
+            self.turns,
             self._safekeeping.log,
         )
-        self._listener = Listener(self.engine, self._clock, config.bounds)
-        self._listener.on_deadline_change = self._follow_deadline
-        if self.engine.core.capabilities.takes_feeds:
+        self.engine.tell_refusals(self._incidents.refused)
+        self._listener = Listener(self.engine, self._clock, config.bounds, self.turns)
+        places = Places(
+            config["max_connections"],
+            lambda: len(self._listener.connections),
+            self._clock,
+        )
+        self._doors = Doors(self._listener, places)
+        self._time = Timekeeper(self._loop, self._clock, self.engine, self.turns)
+        self._listener.on_deadline_change = self._time.follow_deadline
+        self.turns.after_round = self._time.follow_deadline
+        if self.engine.core.capabilities.takes_feeds and not tracing:
             core = cast("FeedCore", self.engine.core)
             self._listener.exchange = Exchange(
-                core.feeds, self.engine, self._clock, self._follow_deadline
+                core.feeds, self.engine, self._clock, self.turns, self._time.follow_deadline
             )
         self.address = Address()
 
-    async def serve(self, on_listening: Callable[["App"], None]) -> None:
-        """Listen, call `on_listening`, and run until stopped; raises StartError."""
-        self._loop.set_exception_handler(self._on_loop_error)
+    async def serve(
+        self,
+        on_listening: Callable[["App"], None],
+        on_signals_handled: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Listen, call `on_listening`, and run until stopped; raises StartError.
+
+        on_signals_handled: called before that, once SIGTERM and SIGINT stop it in order.
+        """
         try:
             self._recover()
-            await self._listen()
-            self.engine.advance(self._clock.now_ms())
+            self._incidents.begin()
             for signal_number in (signal.SIGTERM, signal.SIGINT):
                 self._loop.add_signal_handler(signal_number, self._on_signal, signal_number)
+            on_signals_handled()
+            await self._listen()
+            self._time.start()
             on_listening(self)
             await self._stopped.wait()
             await self._shut_down()
@@ -143,70 +136,21 @@ class App:
         self.engine.begin_after(session_id)
 
     async def _listen(self) -> None:
-        path = self._config.socket_path(Path(tempfile.gettempdir()))
+        path = self._socket_path()
         if path is not None:
-            self._servers.append(await self._listen_unix(path))
-            self.address = Address(path=path)
-            return
-        host, port = self._config["host"], self._config["port"]
-        bound: list[tuple[str, int]] = []
-        for family, address in await self._resolve(host):
-            server = await self._listen_tcp(family, address, port)
-            if server is None:
-                continue
-            self._servers.append(server)
-            name = server.sockets[0].getsockname()
-            bound.append((name[0], name[1]))
-            port = name[1]
-        if not bound:
-            raise StartError(f"cannot listen on {host}: none of its addresses can be used")
-        self.address = Address(tcp=tuple(bound))
+            self.address = self._doors.open_unix(path)
+        else:
+            host, port = self._config["host"], self._config["port"]
+            self.address = await self._doors.open_tcp(host, port)
 
-    async def _resolve(self, host: str) -> list[tuple[int, str]]:
+    def _socket_path(self) -> Path | None:
         try:
-            found = await self._loop.getaddrinfo(
-                host or None, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-            )
-        except OSError as error:
-            raise StartError(f"cannot listen on {host!r}: {error.strerror}") from None
-        addresses: list[tuple[int, str]] = [(int(f), str(name[0])) for f, *_, name in found]
-        if host == "localhost":
-            addresses += [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")]
-        return sorted(set(addresses))
-
-    async def _listen_tcp(
-        self, family: int, address: str, port: int
-    ) -> asyncio.Server | None:
-        try:
-            server = await self._loop.create_server(
-                self._listener, address, port, family=family, backlog=_ACCEPTS_A_TURN
-            )
-        except OSError as error:
-            if error.errno == errno.EADDRINUSE or "already in use" in str(error):
-                raise StartError(
-                    f"port {port} of {address} is in use: another server may be running;"
-                    " stop it, or choose another --port"
-                ) from None
-            if family == socket.AF_INET6:
-                event(_log, logging.WARNING, "no IPv6", address=address, why=error)
-                return None
-            raise StartError(f"cannot listen on {address}:{port}: {error}") from None
-        _deepen_queue(server)
-        return server
-
-    async def _listen_unix(self, path: Path) -> asyncio.Server:
-        _clear_stale_socket(path)
-        old_mask = os.umask(0o777 & ~_SOCKET_MODE)
-        try:
-            server = await self._loop.create_unix_server(
-                self._listener, str(path), backlog=_ACCEPTS_A_TURN
-            )
-        except OSError as error:
-            raise StartError(f"cannot listen on {path}: {error}") from None
-        finally:
-            os.umask(old_mask)
-        _deepen_queue(server)
-        return server
+            return self._config.socket_path(tempfile.gettempdir)
+        except FileNotFoundError as error:
+            raise StartError(
+                f"no place for magic-queue.sock in a temp folder: {error.strerror};"
+                " set TMPDIR, or give --unix-socket a path"
+            ) from None
 
     def _wake(self, session: Session | None) -> None:
         self._loop.call_soon(self._resume, session)
@@ -216,55 +160,19 @@ class App:
             self.engine.advance(self._clock.now_ms())
         else:
             self.engine.resume(session, self._clock.now_ms())
-        self._follow_deadline()
-
-    def _follow_deadline(self) -> None:
-        """Let the timer go off at the engine's next deadline, if that is sooner now."""
-        deadline_ms = self.engine.next_deadline_ms
-        if deadline_ms < self._timer_ms:
-            self._set_timer(deadline_ms)
-
-    def _set_timer(self, deadline_ms: int) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer_ms = deadline_ms
-        wait_ms = min(max(deadline_ms - self._clock.now_ms(), 0), _TIMER_MS_MAX)
-        self._timer = self._loop.call_later(wait_ms / 1000, self._on_timer)
-
-    def _on_timer(self) -> None:
-        self._timer, self._timer_ms = None, NEVER_MS
-        self.engine.advance(self._clock.now_ms())
-        self._follow_deadline()
+        self._time.follow_deadline()
 
     def _on_signal(self, signal_number: int) -> None:
         if self._stopped.is_set():
-            _remove_socket(self.address.path)
+            self._doors.remove_file()
             os._exit(128 + signal_number)
         event(_log, logging.INFO, "stopping", signal=signal.Signals(signal_number).name)
         self._stopped.set()
 
-    def _on_loop_error(
-        self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]
-    ) -> None:
-        """Say once in a while that connections cannot be accepted; log all else in full."""
-        error = context.get("exception")
-        if self._stopped.is_set() and isinstance(error, ValueError):
-            return  # asyncio, out of files before, accepts at a socket that is closed now
-        if not isinstance(error, OSError) or error.errno not in _NO_MORE_FILES:
-            loop.default_exception_handler(context)
-        elif self._clock.now_ms() >= self._complain_again_ms:
-            self._complain_again_ms = self._clock.now_ms() + _COMPLAINT_MS
-            event(
-                _log,
-                logging.WARNING,
-                "connections have to wait: raise ulimit -n",
-                why=error,
-            )
-
     async def _shut_down(self) -> None:
-        for server in self._servers:
-            server.close()
+        self._doors.close()
         self.engine.stop(self._clock.now_ms())
+        await self._all_had_a_turn()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._config["shutdown_grace"] / 1000):
                 while await self._jobs_under_way():  # noqa: ASYNC110 - cores have no event
@@ -279,7 +187,14 @@ class App:
                 await self._listener.all_gone()
         for connection in list(self._listener.connections):
             connection.abort()
+        self._incidents.end()
         event(_log, logging.INFO, "stopped", connections=len(connections))
+
+    async def _all_had_a_turn(self) -> None:
+        """Wait until what had been sent is answered."""
+        here = asyncio.Event()
+        self.turns.when_all_had_a_turn(here.set)
+        await here.wait()
 
     async def _jobs_under_way(self) -> bool:
         """Whether somebody is connected who may still settle a job."""
@@ -294,16 +209,13 @@ class App:
         return stats.processing > 0
 
     async def _close(self) -> None:
-        for server in self._servers:
-            server.close()
+        self._doors.close()
         for connection in list(self._listener.connections):
             connection.abort()
         await asyncio.sleep(0)
-        if self._timer is not None:
-            self._timer.cancel()
+        self._time.close()
         if self._listener.exchange is not None:
             self._listener.exchange.close()
-        _remove_socket(self.address.path)
         await self._safekeeping.close()
 
 
@@ -311,61 +223,3 @@ def _start_error(error: CannotOpen) -> StartError:
     start_error = StartError(str(error))
     start_error.exit_code = error.exit_code
     return start_error
-
-
-def _deepen_queue(server: asyncio.Server) -> None:
-    """Let many clients wait to be accepted.
-
-    The backlog that asyncio is given is also how often it accepts in one turn, and how
-    often it complains and tries anew when there are no more files: that has to be few.
-    """
-    for listening in server.sockets:
-        with socket.socket(fileno=os.dup(listening.fileno())) as same:
-            same.listen(_BACKLOG)
-
-
-def is_loopback(address: Address) -> bool:
-    """Whether nobody outside this machine can reach the server."""
-    return address.path is not None or all(h.startswith(_LOOPBACK) for h, _ in address.tcp)
-
-
-def _clear_stale_socket(path: Path) -> None:
-    """Remove a socket file that a server left behind; raises StartError for others."""
-    try:
-        mode = path.lstat().st_mode
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise StartError(f"cannot listen on {path}: {error.strerror}") from None
-    if not stat.S_ISSOCK(mode):
-        raise StartError(f"cannot listen on {path}: it exists and is no socket; remove it")
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.settimeout(_PROBE_S)
-        try:
-            probe.connect(str(path))
-        except ConnectionRefusedError:
-            _remove_stale(path)
-            return
-        except (TimeoutError, BlockingIOError):
-            pass
-        except OSError as error:
-            raise StartError(f"cannot listen on {path}: {error.strerror}") from None
-    raise StartError(
-        f"{path} is in use: another server is running; stop it, or choose another"
-        " --unix-socket"
-    )
-
-
-def _remove_stale(path: Path) -> None:
-    try:
-        path.unlink(missing_ok=True)
-    except OSError as error:
-        raise StartError(
-            f"cannot listen on {path}: an old socket file is there and cannot be"
-            f" removed: {error.strerror}"
-        ) from None
-
-
-def _remove_socket(path: Path | None) -> None:
-    if path is not None:
-        path.unlink(missing_ok=True)

@@ -1,6 +1,7 @@
 """`magicqueue serve`: options in, a running server out, and what it says to people."""
 
 import asyncio
+import logging
 import os
 import sys
 from pathlib import Path
@@ -8,14 +9,20 @@ from typing import Any, Final, NoReturn
 
 import click
 
-from magicqueue_cores import array_kernels
+from magicqueue.command_line import Command
+from magicqueue_cores import array_kernels, has_array_kernels
 from magicqueue_server import app, config, logs, loop, memory
 from magicqueue_server.about import version
+from magicqueue_server.listening import StartError
 from magicqueue_server.options import OPTIONS, Option
+from magicqueue_server.starting import Start
 
 EXIT_CANNOT_START = 1
 EXIT_BAD_OPTION = 2
 EXIT_DISK_FAILED = 4
+EXIT_INTERRUPTED = 130
+
+_log = logging.getLogger("magicqueue")
 
 _EPILOG: Final = """\b
 Examples:
@@ -25,20 +32,21 @@ Examples:
   magicqueue serve --unix-socket /run/magic-queue.sock --core array
 
 \b
-SPAN is 500ms, 30s, 5m, 1h or 2d; SIZE is 64KiB, 512MiB or 2GB.
+SPAN is 500ms, 30s, 5m, 1h30m or 2d; SIZE is 64KiB, 512MiB or 2GB.
 
 \b
 Signals:
   SIGTERM, SIGINT  stop: no new jobs, those under way may be settled; a second
-                   one ends it at once
+                   one, or one while it starts, ends it at once
 
 \b
 Exit codes:
   0  stopped in good order
-  1  it cannot listen, or cannot open the log
+  1  it cannot listen, or cannot use the data folder
   2  wrong usage, or an option that cannot be
+  3  the log is damaged, or cannot be read: `magicqueue wal check` says more
   4  the disk failed (with --on-disk-error exit)
-  130  ended at once
+  130, 143  ended at once by SIGINT, SIGTERM: while it started, or by a second signal
 """
 
 
@@ -54,7 +62,7 @@ def _click_option(option: Option) -> click.Option:
     )
 
 
-@click.command("serve", epilog=_EPILOG)
+@click.command("serve", cls=Command, epilog=_EPILOG)
 @click.option(
     "--config",
     "config_path",
@@ -77,54 +85,79 @@ def serve(config_path: Path | None, *, print_config: bool, **flags: Any) -> None
         name: str(value).lower() if isinstance(value, bool) else value
         for name, value in flags.items()
     }
+    form = config.log_format(texts, os.environ)
     try:
         settings = config.load(texts, os.environ, config_path)
     except config.ConfigError as error:
-        _fail(str(error), EXIT_BAD_OPTION)
+        _fail(str(error), EXIT_BAD_OPTION, form)
     if print_config:
         click.echo(settings.printed())
         return
-    logs.set_up(settings["log_level"], settings["log_format"])
+    form = settings["log_format"]
+    logs.set_up(settings["log_level"], form)
     memory.tune_heap()
     try:
-        with asyncio.Runner(loop_factory=loop.loop_factory(settings["loop"])) as runner:
-            runner.run(_serve(settings))
-    except app.StartError as error:
-        _fail(str(error), error.exit_code)
+        with (
+            Start() as start,
+            asyncio.Runner(loop_factory=loop.loop_factory(settings["loop"])) as runner,
+        ):
+            runner.run(_serve(settings, start))
+    except StartError as error:
+        _fail(str(error), error.exit_code, form)
     except ImportError as error:
-        _fail(str(error), EXIT_CANNOT_START)
+        _fail(str(error), EXIT_CANNOT_START, form)
     except app.DiskFailed as error:
-        _fail(str(error), EXIT_DISK_FAILED)
+        _fail(str(error), EXIT_DISK_FAILED, form)
     except KeyboardInterrupt:
-        sys.exit(130)
+        sys.exit(EXIT_INTERRUPTED)
 
 
 serve.params.extend(_click_option(option) for option in OPTIONS)
 
 
-async def _serve(settings: config.Config) -> None:
+async def _serve(settings: config.Config, start: Start) -> None:
     server = app.App(settings, version=version())
-    await server.serve(_announce)
+    await server.serve(lambda server: _announce(server, settings), start.over)
 
 
-def _announce(server: app.App) -> None:
+def _announce(server: app.App, settings: config.Config) -> None:
+    """Say where the server listens, what runs, what becomes of jobs, and who said so."""
     memory.tune_collector()
-    running = loop.loop_name(asyncio.get_running_loop())
-    click.echo(f"magicqueue {version()} listens on {server.address}")
-    core = server.engine.core.name
-    how = f" ({array_kernels()})" if core == "array" else ""
-    click.echo(f"{core} core{how} on {running}")
+    form = settings["log_format"]
+
+    def say(text: str, **facts: Any) -> None:
+        logs.announce(text, form, **facts)
+
+    say(
+        f"magicqueue {version()} listens on {server.address}",
+        version=version(),
+        address=str(server.address),
+    )
+    core, running = server.engine.core.name, loop.loop_name(asyncio.get_running_loop())
+    say(f"{_core_and_why(core, settings)} on {running}", core=core, loop=running)
     for line in server.about_jobs():
-        click.echo(line)
-    if not app.is_loopback(server.address):
-        click.echo(
-            "warning: anyone who can reach this address can push and pull jobs:"
-            " there is no authentication",
-            err=True,
+        say(line)
+    elsewhere = settings.chosen_elsewhere()
+    if elsewhere:
+        say(f"not set by a flag: {', '.join(elsewhere)}", settings=elsewhere)
+    if not server.address.is_loopback:
+        logs.event(
+            _log,
+            logging.WARNING,
+            "anyone who can reach this address can push and pull jobs: there is no"
+            " authentication",
         )
-    click.echo("Ctrl-C stops it.")
+    say("Ctrl-C stops it.")
 
 
-def _fail(message: str, exit_code: int) -> NoReturn:
-    click.echo(f"magicqueue serve: {message}", err=True)
+def _core_and_why(core: str, settings: config.Config) -> str:
+    if core == "array":
+        return f"array core ({array_kernels()})"
+    if core == "python" and settings["core"] == "auto" and not has_array_kernels():
+        return f"python core (the array core, which is faster, is {array_kernels()})"
+    return f"{core} core"
+
+
+def _fail(message: str, exit_code: int, log_format: str) -> NoReturn:
+    logs.complain(f"magicqueue serve: {message}", log_format)
     sys.exit(exit_code)

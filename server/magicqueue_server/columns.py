@@ -1,16 +1,18 @@
-"""From the jobs of a request to the columns a core takes.
+"""From the jobs and failures of a request to the columns a core takes.
 
 In the usual batch no job says more than its data, and every column but the payloads is one
 value; that is found out in one pass.
 """
+
+from collections.abc import Sequence
 
 import msgspec
 
 from magicqueue.errors import BadRequest
 from magicqueue.wire.fields import payload_of, payloads_of
 from magicqueue.wire.limits import ID_MAX, Limits
-from magicqueue.wire.requests import Push, PushItem
-from magicqueue_cores.contract import NewJobs
+from magicqueue.wire.requests import Fail, Failure, Push, PushItem
+from magicqueue_cores.contract import NEVER_MS, NewJobs
 
 
 class JobDefaults(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,12 +23,17 @@ class JobDefaults(msgspec.Struct, frozen=True, kw_only=True):
     lease_ms: int = 300_000
 
 
-def new_job(job: Push, limits: Limits, defaults: JobDefaults, now_ms: int) -> NewJobs:
-    """Make a batch of one; raises RequestError."""
+def new_job(
+    job: Push, limits: Limits, defaults: JobDefaults, now_ms: int, ahead_ms: int
+) -> NewJobs:
+    """Make a batch of one; raises RequestError.
+
+    ahead_ms: by how much `now_ms` is ahead of the wall clock, by which `run_at` is meant.
+    """
     payload = payload_of(job.data, limits)
     return NewJobs(
         payloads=(payload,),
-        run_ats_ms=_run_at_ms(job, "PUSH", now_ms),
+        run_ats_ms=_run_at_ms(job, "PUSH", now_ms, ahead_ms),
         priorities=job.priority or 0,
         max_attempts=defaults.max_attempts
         if job.max_attempts is None
@@ -37,9 +44,13 @@ def new_job(job: Push, limits: Limits, defaults: JobDefaults, now_ms: int) -> Ne
 
 
 def new_jobs(
-    jobs: list[PushItem], limits: Limits, defaults: JobDefaults, now_ms: int
+    jobs: list[PushItem],
+    limits: Limits,
+    defaults: JobDefaults,
+    now_ms: int,
+    ahead_ms: int,
 ) -> NewJobs:
-    """Make the batch of a PUSHB; raises RequestError that names the index."""
+    """Make the batch of a PUSHB as `new_job`; an error names the index."""
     payloads = payloads_of(jobs, limits)
     special = [
         None
@@ -61,7 +72,9 @@ def new_jobs(
     attempts, backoff_ms = defaults.max_attempts, defaults.backoff_ms
     return NewJobs(
         payloads=payloads,
-        run_ats_ms=[_run_at_ms(j, f"PUSHB: jobs[{i}]", now_ms) for i, j in enumerate(jobs)],
+        run_ats_ms=[
+            _run_at_ms(j, f"PUSHB: jobs[{i}]", now_ms, ahead_ms) for i, j in enumerate(jobs)
+        ],
         priorities=[j.priority or 0 for j in jobs],
         max_attempts=[attempts if j.max_attempts is None else j.max_attempts for j in jobs],
         backoffs_ms=[backoff_ms if j.backoff is None else j.backoff for j in jobs],
@@ -69,9 +82,37 @@ def new_jobs(
     )
 
 
-def _run_at_ms(job: Push | PushItem, where: str, now_ms: int) -> int:
+def _run_at_ms(job: Push | PushItem, where: str, now_ms: int, ahead_ms: int) -> int:
     if job.run_at is None:
-        return min(now_ms + job.delay, ID_MAX) if job.delay else now_ms
+        return now_ms + clipped_delay_ms(job.delay or 0, now_ms)
     if job.delay is not None:
         raise BadRequest(f"{where}: give delay or run_at, not both")
-    return max(job.run_at, now_ms)
+    return max(min(job.run_at + ahead_ms, ID_MAX), now_ms)
+
+
+def clipped_delay_ms(delay_ms: int, now_ms: int) -> int:
+    """Give a delay back, cut so that its end is a time that clients can read."""
+    return min(delay_ms, max(ID_MAX - now_ms, 0))
+
+
+def retry_delays_ms(
+    failures: Sequence[Fail | Failure], where: str, now_ms: int
+) -> list[int | None] | None:
+    """Give what failures say of their retries, as `Core.fail` takes it.
+
+    where: names an item in an error, with `{}` for its index. Raises BadRequest.
+    """
+    if all(one.delay is None and one.retry is not False for one in failures):
+        return None
+    delays_ms: list[int | None] = []
+    for index, one in enumerate(failures):
+        if one.delay is None:
+            delays_ms.append(NEVER_MS if one.retry is False else None)
+        elif one.retry is not False:
+            delays_ms.append(clipped_delay_ms(one.delay, now_ms))
+        else:
+            raise BadRequest(
+                f"{where.format(index)}: give delay, or retry false, but not both: what is"
+                " not tried again does not come later"
+            )
+    return delays_ms

@@ -31,6 +31,7 @@ from magicqueue.wire.requests import (
     Push,
     PushBatch,
     Queues,
+    Release,
     Request,
     Resume,
     RetryDead,
@@ -46,7 +47,13 @@ from magicqueue_cores.contract import (
     Settled,
 )
 from magicqueue_cores.pending import Answer, map_answer
-from magicqueue_server.columns import JobDefaults, new_job, new_jobs
+from magicqueue_server.columns import (
+    JobDefaults,
+    clipped_delay_ms,
+    new_job,
+    new_jobs,
+    retry_delays_ms,
+)
 
 Reply: TypeAlias = Answer[bytes]
 Handler: TypeAlias = Callable[[Any, int], Reply]
@@ -62,6 +69,8 @@ _CAPABILITIES: Final = [
     "retries",
     "dead_letters",
     "pause",
+    "release",
+    "fail_options",
 ]
 
 
@@ -84,6 +93,8 @@ class Commands:
         self._facts = facts
         self.stopping = False
         """Set when the server shuts down: jobs are no longer taken in."""
+        self.ahead_ms = 0
+        """By how much time is ahead of the wall clock, which requests and replies tell."""
         self.server_counts: Callable[[], dict[str, int]] = dict
         """Gives what STATS adds to the core's counts."""
         self.handlers: dict[type[Request], Handler] = {
@@ -94,6 +105,7 @@ class Commands:
             Fail: self.fail,
             FailBatch: self.fail_batch,
             Heartbeat: self.heartbeat,
+            Release: self.release,
             StatsRequest: self.stats,
             Queues: self.queues,
             GetJob: self.job,
@@ -115,7 +127,7 @@ class Commands:
         """PUSH."""
         self._refuse_if_stopping()
         queue = self.queue(request.queue)
-        jobs = new_job(request, self._limits, self._defaults, now_ms)
+        jobs = new_job(request, self._limits, self._defaults, now_ms, self.ahead_ms)
         answer = self._core.push(queue, jobs, now_ms)
         return map_answer(answer, lambda first: replies.pushed(first, request.rid))
 
@@ -126,7 +138,7 @@ class Commands:
         count = len(request.jobs)
         if not count:
             return replies.pushed_batch((), request.rid)
-        jobs = new_jobs(request.jobs, self._limits, self._defaults, now_ms)
+        jobs = new_jobs(request.jobs, self._limits, self._defaults, now_ms, self.ahead_ms)
         answer = self._core.push(queue, jobs, now_ms)
         return map_answer(
             answer,
@@ -167,30 +179,36 @@ class Commands:
             return replies.failed(state.name.lower(), request.rid)
 
         errors = (_shortened(request.error),)
-        return map_answer(self._core.fail((job_id,), attempts, errors, now_ms), reply)
+        delays_ms = retry_delays_ms([request], "FAIL", now_ms)
+        answer = self._core.fail((job_id,), attempts, errors, now_ms, delays_ms)
+        return map_answer(answer, reply)
 
     def fail_batch(self, request: FailBatch, now_ms: int) -> Reply:
         """FAILB."""
         ids, attempts = ids_of(request.jobs)
         errors = [_shortened(job.error) for job in request.jobs]
+        delays_ms = retry_delays_ms(request.jobs, "FAILB: jobs[{}]", now_ms)
         return map_answer(
-            self._core.fail(ids, attempts, errors, now_ms),
+            self._core.fail(ids, attempts, errors, now_ms, delays_ms),
             lambda failed: _count("failed", ids, failed, request.rid),
         )
 
     def heartbeat(self, request: Heartbeat, now_ms: int) -> Reply:
         """HEARTBEAT, of one job or of many; always answered with counts."""
-        if (request.ids is None) == (request.id is None):
-            raise BadRequest("HEARTBEAT: give ids (a list) or id (one job)")
-        if request.ids is None:
-            ids = [int(request.id or 0)]
-            attempts = None if request.attempt is None else [request.attempt]
-        else:
-            ids, attempts = ids_of(request.ids)
+        ids, attempts = _ids_or_id("HEARTBEAT", request)
         lease_ms = request.lease or self._defaults.lease_ms
         return map_answer(
             self._core.heartbeat(ids, attempts, lease_ms, now_ms),
             lambda settled: _count("extended", ids, settled, request.rid),
+        )
+
+    def release(self, request: Release, now_ms: int) -> Reply:
+        """RELEASE, of one job or of many; always answered with counts."""
+        ids, attempts = _ids_or_id("RELEASE", request)
+        delay_ms = clipped_delay_ms(request.delay or 0, now_ms)
+        return map_answer(
+            self._core.release(ids, attempts, delay_ms, now_ms),
+            lambda settled: _count("released", ids, settled, request.rid),
         )
 
     def stats(self, request: StatsRequest, now_ms: int) -> Reply:
@@ -223,7 +241,7 @@ class Commands:
                 raise NotFound(
                     f"there is no job {job_id}: it was never pushed, or is settled"
                 )
-            return replies.counted(request.rid, job=_detail(view))
+            return replies.counted(request.rid, job=_detail(view, self.ahead_ms))
 
         return map_answer(self._core.job(job_id, now_ms), reply)
 
@@ -247,7 +265,7 @@ class Commands:
         count = min(request.count or _DEAD_PAGE, self._limits.pull_jobs_max)
 
         def reply(page: DeadPage) -> bytes:
-            jobs = [_detail(view) for view in page.jobs]
+            jobs = [_detail(view, self.ahead_ms) for view in page.jobs]
             return replies.counted(request.rid, jobs=jobs, next=page.next_id)
 
         answer = self._core.dead(
@@ -283,7 +301,7 @@ class Commands:
             core=self._core.name,
             protocol=PROTOCOL_VERSION,
             persistence=self._facts.persistence,
-            limits=msgspec.to_builtins(self._limits),
+            limits=self._limits,
             capabilities=_CAPABILITIES,
         )
         return replies.described(info, request.rid)
@@ -299,6 +317,18 @@ class Commands:
     def _refuse_if_stopping(self) -> None:
         if self.stopping:
             raise ShuttingDown("the server is shutting down: push to it again later")
+
+
+def _ids_or_id(
+    name: str, request: Heartbeat | Release
+) -> tuple[list[int], list[int] | None]:
+    """Give the ids and attempts of a request that has `ids`, or `id`."""
+    if (request.ids is None) == (request.id is None):
+        raise BadRequest(f"{name}: give ids (a list) or id (one job)")
+    if request.ids is not None:
+        return ids_of(request.ids)
+    attempts = None if request.attempt is None else [request.attempt]
+    return [int(request.id or 0)], attempts
 
 
 def _raise_if_missing(settled: Settled, job_id: int, attempt: int | None) -> None:
@@ -330,21 +360,24 @@ def _dict(stats: CoreStats | QueueStats) -> dict[str, Any]:
     return msgspec.structs.asdict(stats)
 
 
-def _detail(view: JobView) -> replies.JobDetail:
+def _detail(view: JobView, ahead_ms: int) -> replies.JobDetail:
+    def wall_ms(at_ms: int | None) -> int | None:
+        return None if at_ms is None else at_ms - ahead_ms
+
     return replies.JobDetail(
         id=view.id,
         queue=view.queue,
         data=Raw(view.payload),
         priority=view.priority,
-        created_at=view.created_at_ms,
-        run_at=view.run_at_ms,
+        created_at=view.created_at_ms - ahead_ms,
+        run_at=view.run_at_ms - ahead_ms,
         attempts=view.attempts,
         state=view.state.name.lower(),
         failures=view.failures,
         lost=view.lost,
         max_attempts=view.max_attempts,
         error=view.error,
-        lease_until=view.lease_until_ms,
+        lease_until=wall_ms(view.lease_until_ms),
         reason=view.reason,
-        died_at=view.died_at_ms,
+        died_at=wall_ms(view.died_at_ms),
     )

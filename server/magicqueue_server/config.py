@@ -1,23 +1,32 @@
 """Where an option's value comes from: flag, then environment, then file, then default.
 
-A value keeps its source, so that `--print-config` can say why it is what it is. A wrong
-value, or an unknown name in the config file, is a `ConfigError` that names the place.
+A value keeps its source, so that `--print-config` and the start can say why it is what it
+is. A wrong value, or an unknown name in the config file, is a `ConfigError` that names the
+place.
+
+Not every variable of the right name is a setting. Kubernetes, and `docker run --link`, tell
+each container where others listen, in variables named after them: beside a service called
+"magicqueue" there is MAGICQUEUE_PORT=tcp://10.96.0.12:6789.
 """
 
+import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
 from magicqueue.wire.limits import ERROR_CHARS_MAX, Limits
-from magicqueue_cores.contract import CoreOptions, WireDefaults
+from magicqueue_cores.contract import CoreOptions
+from magicqueue_cores.line_contract import WireDefaults
 from magicqueue_server.columns import JobDefaults
 from magicqueue_server.listener import Bounds
-from magicqueue_server.options import OPTIONS, Option
+from magicqueue_server.options import OPTIONS, Option, port_number
 
 _ORIGINAL_SOCKET: Final = "magic-queue.sock"
+_SERVICE: Final = re.compile(r"(?:tcp|udp|sctp)://\S+:\d+")
+"""What an orchestrator says of a service's port."""
 
 
 class ConfigError(Exception):
@@ -91,14 +100,28 @@ class Config:
         """What the listener enforces."""
         return Bounds(line_bytes_max=self["max_line"], input_bytes_max=self["max_input"])
 
-    def socket_path(self, temp_folder: Path) -> Path | None:
-        """Where the Unix socket is to be, or None for TCP."""
+    def socket_path(self, temp_folder: Callable[[], str]) -> Path | None:
+        """Where the Unix socket is to be, or None for TCP.
+
+        temp_folder: called only if the socket is to be in it: a container may have none.
+        """
         text = self["unix_socket"]
         if text.lower() in {"", "0", "false", "no", "off"}:
             return None
         if text.lower() in {"1", "true", "yes", "on"}:
-            return temp_folder / _ORIGINAL_SOCKET
+            return Path(temp_folder()) / _ORIGINAL_SOCKET
         return Path(text)
+
+    def chosen_elsewhere(self) -> list[str]:
+        """Name what the environment and the config file set: whoever starts may not know.
+
+        Each as "port = 7000 (environment PORT)".
+        """
+        return [
+            f"{name} = {setting.text or repr('')} ({setting.source})"
+            for name, setting in self.settings.items()
+            if not setting.source.startswith(("default", "flag"))
+        ]
 
     def printed(self) -> str:
         """Show every setting as a config file would have it, with its source."""
@@ -124,7 +147,7 @@ def load(
         if option.name in in_file:
             text, source = in_file[option.name], f"file {path}"
         for variable in reversed(option.variables):
-            if variable in environ:
+            if variable in environ and not _set_by_others(option, environ[variable]):
                 text, source = environ[variable], f"environment {variable}"
         given = flags.get(option.name)
         if given is not None:
@@ -137,6 +160,23 @@ def load(
             ) from None
         settings[option.name] = Setting(value, text, source)
     return Config(settings)
+
+
+def log_format(flags: Mapping[str, str | None], environ: Mapping[str, str]) -> str:
+    """Give the form for what is said before the settings are known."""
+    asked = flags.get("log_format") or environ.get("MAGICQUEUE_LOG_FORMAT")
+    return "json" if asked == "json" else "text"
+
+
+def _set_by_others(option: Option, text: str) -> bool:
+    """Whether a variable's value was not meant for this option.
+
+    An empty host would open the server to everybody; in the environment that is what a
+    template leaves whose value is missing. As a flag or in a file it means what it says.
+    """
+    if option.read is port_number:
+        return _SERVICE.fullmatch(text.strip()) is not None
+    return option.name == "host" and not text.strip()
 
 
 def _read_file(path: Path) -> dict[str, str]:

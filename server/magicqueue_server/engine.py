@@ -2,9 +2,10 @@
 
 The listener opens a `Session` a connection and feeds it whole lines; the engine runs them
 in order through `Commands` (or, for a core that executes lines, through the core itself,
-as far as that goes) and writes the replies of one feed in one piece. Three things make a
+as far as that goes) and writes the replies of one feed in one piece. Four things make a
 session stop before its lines are done, and each continues it later:
 
+- its turn is over (see `turns`): others go first;
 - a pull finds nothing and waits in the `WaitingRoom` until jobs come or its time is over;
 - the core answers later (`Pending`): other sessions go on, this one keeps its order;
 - replies pile up: the listener says when they have been read.
@@ -19,27 +20,23 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-import msgspec
-
 from magicqueue import errors
 from magicqueue.wire import replies
-from magicqueue.wire.decode import decode_request, rid_of
 from magicqueue.wire.limits import Limits
-from magicqueue.wire.requests import NO_RID
-from magicqueue_cores import contract
-from magicqueue_cores.contract import Core, Feeds, LineCore
+from magicqueue_cores.contract import Core
+from magicqueue_cores.line_contract import Feeds, LineCore
 from magicqueue_cores.pending import Pending
+from magicqueue_server.answers import Answers, refusal_of
 from magicqueue_server.columns import JobDefaults
 from magicqueue_server.commands import Commands, ServerFacts
-from magicqueue_server.pulls import PULLS, Host, Pulls
+from magicqueue_server.pulls import Host, Pulls
 from magicqueue_server.session import Session
+from magicqueue_server.turns import TURN_BYTES, TURN_NS, Turns
 from magicqueue_server.wal.guard import Guard
 from magicqueue_server.wal.log import Log
 
 REPLY_BYTES_A_TURN: Final = 256 * 1024
 """A session with more replies than this gives way until they have been read."""
-
-_WHITE_SPACE: Final = b" \t\r\n"
 
 _log = logging.getLogger("magicqueue.engine")
 
@@ -50,18 +47,25 @@ class Engine:
     make_core: makes the core, given the callback for queues that became ready.
     wake: called when something may go on outside of a call to the engine (a core answered
     later); the host then soon calls `resume(session, now_ms)`, or `advance` for None.
+    turns: who may run, and how long; the engine runs its rounds.
     log: where the core's records go, if anywhere; replies then wait for it.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - all that a server consists of
         self,
         make_core: Callable[[Callable[[str], None]], Core],
         limits: Limits,
         defaults: JobDefaults,
         facts: ServerFacts,
         wake: Callable[[Session | None], None],
+        turns: Turns,
         log: Log | None = None,
     ) -> None:
+        self._turns = turns
+        turns.run_round = self.run_round
+        self.input_bytes = 0
+        """What is kept of what clients sent: unfinished lines (which the listener adds),
+        whole ones that wait, and what is kept of pulls that wait."""
         self._inside = False
         self._became_ready = became_ready = list[str]()
         self.core = make_core(self._on_ready)
@@ -70,14 +74,10 @@ class Engine:
             self._line_core = self.core  # type: ignore[assignment]  # it says it is one
         self._wake = wake
         self._commands = Commands(self.core, limits, defaults, facts)
-        self._handlers = self._commands.handlers
-        self._pulls = Pulls(
-            self.core,
-            limits,
-            defaults,
-            became_ready,
-            Host(finish=self._finish, wake=wake, release=self._release),
-        )
+        handlers = self._commands.handlers
+        host = Host(finish=self._finish, wake=wake, release=self._release)
+        self._pulls = Pulls(self.core, limits, defaults, became_ready, host)
+        self._answers = Answers(handlers, self._pulls, host)
         self._runnable: deque[Session] = deque()
         self._sessions: dict[int, Session] = {}
         self._session_id = 0
@@ -90,7 +90,8 @@ class Engine:
         self._log = None if self.core.capabilities.durable else log
         self._guard: Guard | None = None
         if self._log is not None:
-            self._guard = Guard(self._log, self._handlers, wake, self._follow_log)
+            self._guard = Guard(self._log, handlers, wake, self._follow_log)
+            self._answers.guard = self._guard
 
     @property
     def next_deadline_ms(self) -> int:
@@ -101,6 +102,10 @@ class Engine:
     def stopping(self) -> bool:
         """Whether `stop` was called."""
         return self._commands.stopping
+
+    def tell_refusals(self, on_refusal: Callable[[Session, Exception], None]) -> None:
+        """Have each error told that a request is refused with."""
+        self._answers.on_refusal = on_refusal
 
     def open(
         self,
@@ -123,7 +128,29 @@ class Engine:
         """Run whole request lines (each with its end) that a session received."""
         self._tick(now_ms)
         session.append(lines)
-        self._run(session)
+        turns = self._turns
+        if session.queued:
+            self._count(session)
+        elif turns.rounds < session.fresh_again:
+            self._wait(session, spent=True)
+        elif now_ms > turns.reads_until_ms and not turns.may_read_on(now_ms):
+            self._wait(session, spent=False)
+        else:
+            self._run(session)
+        self._run_others()
+
+    def rest(self, session: Session) -> None:
+        """Let others have a turn before more is read from this one."""
+        if not session.queued:
+            self._wait(session, spent=True)
+
+    def run_round(self, now_ms: int) -> None:
+        """Give those a turn who wait for one."""
+        self._tick(now_ms)
+        for session in self._turns.in_round():
+            self._run(session)
+            if session.held and not session.closed:
+                session.read_on()
         self._run_others()
 
     def run_feeds(self, feeds: Feeds, now_ms: int) -> bool:
@@ -152,14 +179,39 @@ class Engine:
     def resume(self, session: Session, now_ms: int) -> None:
         """Go on with a session that was congested or had to wait for the core."""
         self._tick(now_ms)
-        self._run(session)
+        if not session.queued:
+            self._run(session)
         self._run_others()
 
     def advance(self, now_ms: int) -> None:
-        """Let time pass: jobs mature, leases end, blocked pulls time out."""
+        """Let time pass: jobs mature, blocked pulls time out."""
         self._tick(now_ms)
         self._pulls.time_out(self._now_ms)
         self._run_others()
+
+    def end_leases(self, until_ms: int, now_ms: int) -> None:
+        """Let leases that end by `until_ms` be over: all that came by then has been run."""
+        self._tick(now_ms)
+        self.core.end_leases(until_ms, self._now_ms)
+        if self._became_ready:
+            self._pulls.serve(self._now_ms)
+        self._run_others()
+
+    def postpone(self, by_ms: int, now_ms: int) -> None:
+        """Let leases and waiting pulls end later: by that much time that does not count."""
+        self._now_ms = max(now_ms, self._now_ms)
+        self.core.postpone_leases(by_ms, self._now_ms)
+        self._pulls.postpone(by_ms)
+        if self._started_ms is not None:
+            self._started_ms += by_ms
+        self.advance(now_ms)
+
+    def clock_ahead(self, ahead_ms: int) -> None:
+        """Be told by how much time is ahead of the wall clock, which requests are about."""
+        self._commands.ahead_ms = self._pulls.ahead_ms = ahead_ms
+        if self.core.capabilities.executes_lines:
+            line_core: LineCore = self.core  # type: ignore[assignment]  # it says it is one
+            line_core.clock_ahead_ms = ahead_ms
 
     def close(self, session: Session, now_ms: int) -> None:
         """End a session: its pull is forgotten and its jobs come back."""
@@ -167,6 +219,8 @@ class Engine:
             return
         session.closed = True
         session.drop_lines()
+        session.parked_bytes = 0
+        self._count(session)
         del self._sessions[session.id]
         self._pulls.forget(session)
         self._tick(now_ms)
@@ -181,9 +235,22 @@ class Engine:
         self._pulls.stop()
         self._run_others()
 
-    def refuse(self, session: Session, error: errors.RequestError, now_ms: int) -> None:
-        """After the lines that are here, answer with an error and hang up."""
+    def refuse(
+        self,
+        session: Session,
+        error: errors.RequestError,
+        now_ms: int,
+        *,
+        at_once: bool = False,
+    ) -> None:
+        """After the lines that are here, answer with an error and hang up.
+
+        at_once: instead of them, and of a pull that waits, since they take too much memory.
+        """
+        self._answers.on_refusal(session, error)
         session.last_words = replies.refused(error)
+        if at_once:
+            self._forget_lines(session)
         self.resume(session, now_ms)
 
     def leave(self, session: Session, now_ms: int) -> None:
@@ -194,10 +261,16 @@ class Engine:
         session.leaving = True
         if session.last_words is None:
             session.last_words = b""
-        if self._pulls.forget(session):
-            session.drop_lines()
-            session.parked = False
+        if self._pulls.waits(session):
+            self._forget_lines(session)
         self.resume(session, now_ms)
+
+    def _forget_lines(self, session: Session) -> None:
+        session.drop_lines()
+        if self._pulls.forget(session):
+            session.parked = False
+            session.parked_bytes = 0
+        self._count(session)
 
     def begin_after(self, session_id: int) -> None:
         """Give new sessions higher numbers than this: leases of older ones are alive."""
@@ -234,9 +307,11 @@ class Engine:
             self._pulls.serve(self._now_ms)
 
     def _run(self, session: Session) -> None:  # noqa: C901, PLR0912 - hot: calls cost more than branches
-        """Run a session's lines until they are done or it has to stop."""
+        """Run a session's lines until they are done, or it has to stop or to wait."""
         out: list[bytes] = []
         out_bytes = 0
+        now_ns, left = self._turns.now_ns, TURN_BYTES
+        until_ns = now_ns() + TURN_NS
         guard = self._guard
         if guard is not None:
             guard.mark(session)
@@ -247,7 +322,8 @@ class Engine:
             or (guard is not None and guard.stalls(session))
         ):
             if session.at >= len(session.lines):
-                session.lines, session.at = b"", 0
+                if session.next_piece():
+                    continue
                 if session.last_words is not None:
                     self._part(session, out)
                     return
@@ -258,18 +334,23 @@ class Engine:
                 session.write(b"".join(out))
                 out, out_bytes = [], 0
                 continue
+            if left < TURN_BYTES and (left <= 0 or now_ns() >= until_ns):
+                self._turns.wait(session, spent=True)
+                break
+            start = session.at
             if self._line_core is not None and session.greeted:
-                start = session.at
-                reply = self._execute(session, self._line_core)
+                reply = self._execute(session, self._line_core, left)
+                left -= session.at - start
                 if session.at > start or not session.lines:
                     out.append(reply)
                     out_bytes += len(reply)
                     if self._became_ready:
                         self._pulls.serve(self._now_ms)
                     continue
-            line = self._next_line(session)
+            line = session.next_line()
+            left -= session.at - start
             if line:
-                reply = self._answer(session, line)
+                reply = self._answers.answer(session, line, self._now_ms)
                 out.append(reply)
                 out_bytes += len(reply)
                 if self._became_ready:
@@ -281,121 +362,76 @@ class Engine:
                     self._pulls.serve(self._now_ms)
         if out and not session.closed:
             session.write(b"".join(out))
+        if session.lines or session.counted_bytes:
+            self._count(session)
+
+    def _wait(self, session: Session, *, spent: bool) -> None:
+        self._turns.wait(session, spent=spent)
+        self._count(session)
+
+    def _count(self, session: Session) -> None:
+        """Count what is kept of a session's lines now."""
+        session.let_go()
+        kept_bytes = session.kept_bytes
+        self.input_bytes += kept_bytes - session.counted_bytes
+        session.counted_bytes = kept_bytes
 
     def _part(self, session: Session, out: list[bytes]) -> None:
         """All lines have run and no more will come."""
         session.parked = True
+        self._count(session)
         text = b"".join(out) + (session.last_words or b"")
         if text:
             session.write(text)
         session.hang_up()
 
     def _run_others(self) -> None:
-        while self._runnable:
-            self._run(self._runnable.popleft())
+        if self._runnable:
+            until_ns = self._turns.now_ns() + TURN_NS
+            while self._runnable:
+                session = self._runnable.popleft()
+                if session.queued:
+                    continue
+                if self._turns.now_ns() < until_ns:
+                    self._run(session)
+                else:
+                    self._wait(session, spent=False)
         self._inside = False
 
-    def _next_line(self, session: Session) -> bytes:
-        lines, start = session.lines, session.at
-        end = lines.find(b"\n", start)
-        session.at = end + 1
-        if lines[end - 1 : end] == b"\r":
-            return lines[start : end - 1]
-        return lines[start:end]
-
-    def _execute(self, session: Session, core: LineCore) -> bytes:
-        """Let the core run lines; if it fails, the session ends."""
-        view = memoryview(session.lines)[session.at :]
+    def _execute(self, session: Session, core: LineCore, size: int) -> bytes:
+        """Let the core run lines of about `size` bytes; if it fails, the session ends."""
         try:
-            consumed, reply = core.execute(view, session.id, self._now_ms)
+            consumed, reply = core.execute(
+                session.lines,
+                session.id,
+                self._now_ms,
+                session.at,
+                session.lines_end(size),
+            )
         except Exception as error:  # noqa: BLE001 - a bug ends one session, not the server
             _log.error("the core failed to execute lines", exc_info=error)
             session.drop_lines()
-            session.last_words = replies.refused(_as_request_error(error))
+            session.last_words = replies.refused(refusal_of(error))
             return b""
         session.at += consumed
         return reply
 
-    def _answer(self, session: Session, line: bytes) -> bytes:
-        """Run one line; gives its reply, or b"" if that comes later."""
-        rid = NO_RID
-        try:
-            request = decode_request(line)
-            rid = request.rid
-            session.greeted = True
-            kind = type(request)
-            if kind in PULLS:
-                if self._guard is not None:
-                    self._guard.check_pull()
-                reply = self._pulls.pull(session, request, self._now_ms)
-            else:
-                reply = self._handlers[kind](request, self._now_ms)
-        except Exception as error:  # noqa: BLE001 - whatever a line brings, it gets an answer
-            if not line.strip(_WHITE_SPACE):
-                return b""
-            return self._refusal(session, line, error, rid)
-        if isinstance(reply, Pending):
-            return self._park(session, line, reply, rid)
-        return reply
-
-    def _park(
-        self, session: Session, line: bytes, reply: Pending[bytes], rid: msgspec.Raw
-    ) -> bytes:
-        """Hold a session until the core's answer is there; gives it if it is."""
-        head = line[:1]
-        at_once: list[bytes] | None = []
-
-        def settle(settled: Pending[bytes]) -> None:
-            try:
-                text = settled.result()
-            except Exception as error:  # noqa: BLE001 - as in _answer
-                text = self._refusal(session, head, error, rid)
-            if at_once is not None:
-                at_once.append(text)
-            elif session.closed:
-                self._release(session)
-            else:
-                if text:
-                    self._finish(session, text)
-                else:
-                    session.parked = self._pulls.waits(session)
-                self._wake(session)
-
-        reply.then(settle)
-        answered, at_once = at_once, None
-        if answered:
-            return answered[0]
-        session.parked = True
-        return b""
-
     def _finish(self, session: Session, reply: bytes) -> None:
         """Give a session the reply that it was parked for; it may go on."""
         session.parked = False
+        session.parked_bytes = 0
         session.write(reply)
-        if session.backlog_bytes:
+        if session.backlog_bytes or session.last_words is not None:
             self._runnable.append(session)
-        else:
-            session.on_free()
-
-    def _refusal(
-        self, session: Session, line: bytes, error: Exception, rid: msgspec.Raw
-    ) -> bytes:
-        """Give the reply for what a line raised, and hang up where the rules say so."""
-        refused = _as_request_error(error)
-        if isinstance(refused, errors.InternalError):
-            _log.error("a request failed: %.200r", line, exc_info=error)
-        if rid is NO_RID:
-            rid = rid_of(line)
-        if isinstance(refused, errors.BadJson) and not session.greeted:
-            session.drop_lines()
-            session.last_words = b""
-        session.greeted = True
-        return replies.refused(refused, rid)
+            return
+        if session.counted_bytes:
+            self._count(session)
+        session.on_free()
 
     def _release(self, session: Session) -> None:
         if self._leases_stay:
             return
-        answer = self.core.release(session.id, self._now_ms)
+        answer = self.core.close_session(session.id, self._now_ms)
         if isinstance(answer, Pending):
             answer.then(_log_error)
         if self._became_ready:
@@ -405,18 +441,9 @@ class Engine:
         return {
             "connections": len(self._sessions),
             "waiting": len(self._pulls),
+            "input_bytes": self.input_bytes,
             "uptime_ms": self._now_ms - (self._started_ms or self._now_ms),
         }
-
-
-def _as_request_error(error: Exception) -> errors.RequestError:
-    if isinstance(error, errors.RequestError):
-        return error
-    if isinstance(error, contract.Full):
-        return errors.Full(str(error))
-    if isinstance(error, contract.NotFound):
-        return errors.NotFound(str(error))
-    return errors.InternalError("the server met a bug of its own: its log says more")
 
 
 def _log_error(settled: Pending[None]) -> None:

@@ -24,9 +24,10 @@ import select
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from magicqueue_cores.contract import Feeds
+from magicqueue_cores.line_contract import Feeds
 from magicqueue_server.clock import Clock
 from magicqueue_server.engine import Engine
+from magicqueue_server.turns import Turns
 
 if TYPE_CHECKING:
     from magicqueue_server.listener import Connection
@@ -42,11 +43,17 @@ class Exchange:
     """
 
     def __init__(
-        self, feeds: Feeds, engine: Engine, clock: Clock, after_round: Callable[[], None]
+        self,
+        feeds: Feeds,
+        engine: Engine,
+        clock: Clock,
+        turns: Turns,
+        after_round: Callable[[], None],
     ) -> None:
         self._feeds = feeds
         self._engine = engine
         self._clock = clock
+        self._turns = turns
         self._after_round = after_round
         self._connections: dict[int, Connection] = {}
         self._epoll = select.epoll()
@@ -62,10 +69,10 @@ class Exchange:
         """Whether a connection with this descriptor can be received from here."""
         return 0 <= descriptor < self._feeds.descriptors_max and not self._epoll.closed
 
-    def add(self, connection: "Connection", descriptor: int) -> None:
+    def add(self, connection: "Connection", descriptor: int, *, reading: bool) -> None:
         """Receive from a connection; the loop must not read it any more."""
         self._connections[descriptor] = connection
-        self._epoll.register(descriptor, _WATCHED)
+        self._epoll.register(descriptor, _WATCHED if reading else _SILENT)
 
     def remove(self, connection: "Connection", descriptor: int) -> None:
         """Receive from a connection no more: before its descriptor is closed.
@@ -101,5 +108,6 @@ class Exchange:
             if connection is not None:
                 connection.take(feed)
         if feeds.more:
+            self._turns.more_to_read()
             self._loop.call_soon(self._run_round)
         self._after_round()

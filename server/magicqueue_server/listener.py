@@ -1,8 +1,7 @@
 """The listener: sockets to lines and replies to sockets, and nothing else.
 
 All connections read into one shared buffer, since asyncio gives it to one at a time and
-the lines are copied out before the next read; so an idle connection costs no buffer. What
-is kept of unfinished lines is counted over all connections and bounded.
+the lines are copied out before the next read; so an idle connection costs no buffer.
 
 A connection that the server ends gets its last reply, then the end of the stream; what it
 still sends is read and thrown away for a while, because closing with unread input makes
@@ -10,33 +9,35 @@ the kernel reset the connection, and the client would lose that reply.
 
 Back-pressure has two sides. Replies that are not read fill the transport's buffer, which
 calls `pause_writing`: the engine then runs no more lines of this session. Lines that may
-not run yet collect in the session; over `BACKLOG_BYTES_MAX` the listener stops reading the
-socket, and the kernel makes the client wait.
+not run yet collect in the session; over `BACKLOG_BYTES_MAX`, and while the session waits
+for its turn, the listener does not read the socket, and the kernel makes the client wait.
+A read that filled the buffer also ends in a wait for the next round, whether or not it
+brought whole lines: so reading is in turns, too.
+
+What is kept of what clients sent, unfinished lines here and whole ones in the sessions, is
+one count, and bounded: who asks for more is refused.
 """
 
 import asyncio
 import logging
-import socket
 from typing import Final, cast
 
 import msgspec
 
 from magicqueue.errors import Full, RequestError, TooLarge
 from magicqueue.wire.framing import LineBuffer
-from magicqueue_cores.contract import Feed
+from magicqueue_cores.line_contract import Feed
 from magicqueue_server.clock import Clock
 from magicqueue_server.engine import Engine
 from magicqueue_server.exchange import Exchange
 from magicqueue_server.logs import event
+from magicqueue_server.peers import PeerWatch, is_broken
 from magicqueue_server.session import Session
+from magicqueue_server.turns import Turns
 
 READ_BYTES: Final = 256 * 1024
 BACKLOG_BYTES_MAX: Final = 256 * 1024
 WRITE_BYTES_HIGH: Final = 256 * 1024
-_KEEPALIVE_IDLE_S: Final = 10
-_KEEPALIVE_INTERVAL_S: Final = 5
-_KEEPALIVE_PROBES: Final = 4
-_USER_TIMEOUT_MS: Final = 30_000
 _LINGER_S: Final = 2.0
 
 _log = logging.getLogger("magicqueue.listener")
@@ -47,21 +48,22 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
 
     line_bytes_max: int
     input_bytes_max: int
-    """Unfinished lines of all connections together."""
+    """Lines that are unfinished or cannot run yet, of all connections together."""
 
 
 class Listener:
     """Makes a protocol for each connection and knows all of them."""
 
-    def __init__(self, engine: Engine, clock: Clock, bounds: Bounds) -> None:
+    def __init__(self, engine: Engine, clock: Clock, bounds: Bounds, turns: Turns) -> None:
         self.engine = engine
+        self.turns = turns
         self.clock = clock
         self.bounds = bounds
         self.buffer = memoryview(bytearray(READ_BYTES))
         self.connections: set[Connection] = set()
         self.exchange: Exchange | None = None
         """What receives from connections in the loop's place, where the core can."""
-        self.kept_bytes = 0
+        self.peers = PeerWatch(asyncio.get_running_loop())
         self._nobody = asyncio.Event()
         self.on_deadline_change = _nothing
         """Called after the engine has run, so that the timer can follow."""
@@ -73,6 +75,7 @@ class Listener:
     def remove(self, connection: "Connection") -> None:
         """Forget a connection that is closed."""
         self.connections.discard(connection)
+        self.peers.remove(connection)
         if not self.connections:
             self._nobody.set()
 
@@ -109,8 +112,8 @@ class Connection(asyncio.BufferedProtocol):
         self._deaf = False
         self._descriptor = -1
         """Where the exchange receives from, if it does."""
-        self._linger: asyncio.TimerHandle | None = None
         self._exchange: Exchange
+        self._linger: asyncio.TimerHandle | None = None
         self._transport: asyncio.Transport
         self._session: Session
 
@@ -119,7 +122,7 @@ class Connection(asyncio.BufferedProtocol):
         listener = self._listener
         self._transport = transport = cast("asyncio.Transport", transport)
         transport.set_write_buffer_limits(high=WRITE_BYTES_HIGH)
-        _watch_peer(transport.get_extra_info("socket"))
+        listener.peers.add(self, transport.get_extra_info("socket"))
         listener.connections.add(self)
         self._session = listener.engine.open(
             transport.write, self.hang_up, self.follow_backlog, listener.clock.now_ms()
@@ -127,6 +130,9 @@ class Connection(asyncio.BufferedProtocol):
         if listener.exchange is not None:
             # not here: the loop begins to read after this call
             asyncio.get_running_loop().call_soon(self._join, listener.exchange)
+        if _log.isEnabledFor(logging.DEBUG):
+            peer = transport.get_extra_info("peername") or "a Unix socket"
+            event(_log, logging.DEBUG, "connected", session=self._session.id, peer=peer)
 
     def get_buffer(self, _sizehint: int) -> memoryview:
         """Lend the shared buffer for one read."""
@@ -135,7 +141,7 @@ class Connection(asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         """Run the lines that became whole with this read."""
         if not self._deaf:
-            self._run(self._listener.buffer[:nbytes])
+            self._run(self._listener.buffer[:nbytes], more=nbytes == READ_BYTES)
 
     def take(self, feed: Feed) -> None:
         """See to what the exchange received and could not bring to an end itself."""
@@ -145,7 +151,7 @@ class Connection(asyncio.BufferedProtocol):
         if len(feed.rest) < feed.received:
             session.greeted = True
         if feed.rest and not self._deaf:
-            self._run(memoryview(feed.rest))
+            self._run(memoryview(feed.rest), more=feed.more)
         if feed.more and self._descriptor >= 0:
             self._look_further(feed.received)
         self._follow_freedom()
@@ -154,31 +160,30 @@ class Connection(asyncio.BufferedProtocol):
         """There is more to read, or the end, or an error."""
         if received > 0:
             if not self._session.held:
+                self._listener.turns.more_to_read()
                 self._exchange.watch(self._descriptor, reading=True)
-            return
-        if received == 0:
+        elif received == 0:
             self._leave_exchange()
             if not self.eof_received():
                 self._transport.close()
-            return
-        if _is_broken(self._descriptor):
+        elif is_broken(self._descriptor):
             self.abort()
 
     def _join(self, exchange: Exchange) -> None:
         """Let the exchange receive instead of the loop."""
-        transport = self._transport
-        descriptor = transport.get_extra_info("socket").fileno()
-        if transport.is_closing() or self._deaf or self._session.leaving:
+        transport, session = self._transport, self._session
+        if transport.is_closing() or self._deaf or session.leaving:
             return
-        if exchange.takes(descriptor):
+        descriptor = transport.get_extra_info("socket").fileno()
+        if not exchange.takes(descriptor):
+            return
+        if not session.held:
             transport.pause_reading()
-            self._descriptor = descriptor
-            self._exchange = exchange
-            exchange.add(self, descriptor)
-            if self._session.held:
-                exchange.watch(descriptor, reading=False)
-            self._session.on_free = self._follow_freedom
-            self._follow_freedom()
+        self._descriptor = descriptor
+        self._exchange = exchange
+        exchange.add(self, descriptor, reading=not session.held)
+        session.on_free = self._follow_freedom
+        self._follow_freedom()
 
     def _leave_exchange(self) -> None:
         """Receive from it no more: before the descriptor is closed."""
@@ -188,38 +193,37 @@ class Connection(asyncio.BufferedProtocol):
 
     def _follow_freedom(self) -> None:
         """Have lines run where they arrive, if none is before them and no reply waits."""
-        if self._descriptor < 0:
-            return
-        session = self._session
-        busy = (
-            session.parked
-            or session.congested
-            or session.lines
-            or session.closed
-            or self._kept
-            or self._deaf
-            or self._transport.get_write_buffer_size()
-        )
-        self._exchange.let_run(self._descriptor, 0 if busy else session.id)
+        if self._descriptor >= 0:
+            session = self._session
+            busy = (
+                not session.is_free
+                or self._kept
+                or self._deaf
+                or self._transport.get_write_buffer_size()
+            )
+            self._exchange.let_run(self._descriptor, 0 if busy else session.id)
 
-    def _run(self, piece: memoryview) -> None:
-        listener = self._listener
-        refusal: RequestError | None = None
+    def _run(self, piece: memoryview, *, more: bool) -> None:
+        """Run the lines that are whole with this piece; `more` is to be read at once."""
+        listener, session = self._listener, self._session
+        refusal: TooLarge | None = None
         try:
             lines = self._lines.feed(piece)
         except TooLarge as error:
             lines, refusal = self._lines.lines_before_error, error
-        else:
-            if self._lines.kept_bytes != self._kept:
-                refusal = self._count_kept()
+        if self._lines.kept_bytes != self._kept:
+            self._count_kept()
         if lines:
-            session = self._session
             listener.engine.feed(session, lines, listener.clock.now_ms())
-            if session.lines:
-                self.follow_backlog()
             listener.on_deadline_change()
+        if more:
+            listener.engine.rest(session)
+        if session.queued or session.counted_bytes:
+            self.follow_backlog()
         if refusal is not None:
             self._give_up(refusal)
+        elif self._kept or session.counted_bytes:
+            self._refuse_if_full()
 
     def eof_received(self) -> bool:
         """Answer what was sent, then close (asyncio calls this; True: not yet)."""
@@ -250,22 +254,26 @@ class Connection(asyncio.BufferedProtocol):
         self._stop_listening()
         if self._linger is not None:
             self._linger.cancel()
-        if exc is not None:
-            event(_log, logging.DEBUG, "connection lost", session=self._session.id, why=exc)
+        if _log.isEnabledFor(logging.DEBUG):
+            why = exc or "closed"
+            event(_log, logging.DEBUG, "connection over", session=self._session.id, why=why)
         listener.engine.close(self._session, listener.clock.now_ms())
         listener.on_deadline_change()
 
     def follow_backlog(self) -> None:
-        """Read on, or stop reading, as the session's backlog is short or long."""
+        """Read on, or stop reading, as the session waits, or has much that waits."""
         session = self._session
         if session.leaving or self._deaf or self._transport.is_closing():
             return
-        too_long = session.backlog_bytes > BACKLOG_BYTES_MAX
-        if too_long != session.held:
-            session.held = too_long
+        hold = session.queued or session.backlog_bytes > BACKLOG_BYTES_MAX
+        if hold != session.held:
+            session.held = hold
+            if not hold:
+                self._listener.turns.more_to_read()
             if self._descriptor >= 0:
-                self._exchange.watch(self._descriptor, reading=not too_long)
-            elif too_long:
+                self._exchange.watch(self._descriptor, reading=not hold)
+                self._follow_freedom()
+            elif hold:
                 self._transport.pause_reading()
             else:
                 self._transport.resume_reading()
@@ -307,29 +315,34 @@ class Connection(asyncio.BufferedProtocol):
         """The session of this connection."""
         return self._session
 
-    def _count_kept(self) -> Full | None:
-        kept, listener = self._lines.kept_bytes, self._listener
-        listener.kept_bytes += kept - self._kept
+    def _count_kept(self) -> None:
+        kept = self._lines.kept_bytes
+        self._listener.engine.input_bytes += kept - self._kept
         self._kept = kept
-        if listener.kept_bytes <= listener.bounds.input_bytes_max:
-            return None
-        return Full(
-            f"unfinished lines take more than {listener.bounds.input_bytes_max} bytes"
-            " of the server's memory: send shorter lines, or raise max_input"
-        )
 
-    def _give_up(self, error: RequestError) -> None:
+    def _refuse_if_full(self) -> None:
+        """Bound what is kept of all that clients sent, at the cost of who sent last."""
+        listener = self._listener
+        most = listener.bounds.input_bytes_max
+        if listener.engine.input_bytes > most:
+            error = Full(
+                f"lines that are unfinished or have to wait take more than {most} bytes"
+                " of the server's memory: send less at once, or raise --max-input"
+            )
+            self._give_up(error, at_once=self._session.parked)
+
+    def _give_up(self, error: RequestError, *, at_once: bool = False) -> None:
         self._stop_listening()
         listener = self._listener
-        listener.engine.refuse(self._session, error, listener.clock.now_ms())
+        now_ms = listener.clock.now_ms()
+        listener.engine.refuse(self._session, error, now_ms, at_once=at_once)
         listener.on_deadline_change()
 
     def _stop_listening(self) -> None:
         """Throw away what is kept and what still comes."""
         self._deaf = True
         self._lines = LineBuffer(0)
-        self._listener.kept_bytes -= self._kept
-        self._kept = 0
+        self._count_kept()
 
     def _wait_for_peer(self) -> None:
         """Close after a while, unless the other side does: asked once in `_LINGER_S`."""
@@ -341,34 +354,3 @@ class Connection(asyncio.BufferedProtocol):
             self._wait_for_peer()
         else:
             self._transport.abort()
-
-
-def _is_broken(descriptor: int) -> bool:
-    """Whether a connection is at its end, or has an error that was told already."""
-    sock = socket.socket(fileno=descriptor)
-    try:
-        return not sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return True
-    finally:
-        sock.detach()
-
-
-def _watch_peer(sock: socket.socket | None) -> None:
-    """Notice within half a minute that the other side is gone without a word."""
-    if sock is None or sock.family not in {socket.AF_INET, socket.AF_INET6}:
-        return
-    options = (
-        (socket.SOL_SOCKET, "SO_KEEPALIVE", 1),
-        (socket.IPPROTO_TCP, "TCP_NODELAY", 1),
-        (socket.IPPROTO_TCP, "TCP_KEEPIDLE", _KEEPALIVE_IDLE_S),
-        (socket.IPPROTO_TCP, "TCP_KEEPINTVL", _KEEPALIVE_INTERVAL_S),
-        (socket.IPPROTO_TCP, "TCP_KEEPCNT", _KEEPALIVE_PROBES),
-        (socket.IPPROTO_TCP, "TCP_USER_TIMEOUT", _USER_TIMEOUT_MS),
-    )
-    for level, name, value in options:
-        option = getattr(socket, name, None)
-        if option is not None:
-            sock.setsockopt(level, option, value)

@@ -1,19 +1,28 @@
 """Structured logging: one event a line, as text for people or as JSON for programs.
 
-Code logs an event and its facts: `log.info("listening", extra={"facts": {...}})`, mostly
-through `event`. What came from a client is always escaped and cut, so that no line of the
-log can be forged.
+Code logs an event and its facts: `event(log, logging.INFO, "listening", port=6789)`. What
+came from elsewhere is always escaped and, as text, cut, so that no line of the log can be
+forged. In the JSON form everything is JSON that the server writes, what it says to whoever
+starts it (`announce`, `complain`) included.
+
+A line goes out in one write, past Python's buffers. Where nobody reads, because the stream
+is closed or the pipe broken, lines are lost and the server goes on.
 """
 
+import contextlib
 import json
 import logging
+import os
 import sys
 from datetime import UTC, datetime
-from typing import Any, Final
+from types import TracebackType
+from typing import Any, Final, TextIO
 
 FORMATS: Final = ("text", "json")
 LEVELS: Final = ("debug", "info", "warning", "error")
 _VALUE_CHARS_MAX: Final = 200
+
+_start_log = logging.getLogger("magicqueue.start")
 
 
 def event(logger: logging.Logger, level: int, message: str, **facts: Any) -> None:
@@ -23,11 +32,67 @@ def event(logger: logging.Logger, level: int, message: str, **facts: Any) -> Non
 
 def set_up(level: str, log_format: str) -> None:
     """Send what the server logs to standard error in the chosen form."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Json() if log_format == "json" else _Text())
+    as_json = log_format == "json"
+    handler = _LineHandler()
+    handler.setFormatter(_Json() if as_json else _Text())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
+    logging.getLogger("numba").setLevel(logging.WARNING)  # its debug lines are thousands
+    if as_json:
+        logging.captureWarnings(capture=True)
+        sys.excepthook = _log_uncaught
+
+
+def announce(text: str, log_format: str, **facts: Any) -> None:
+    """Tell whoever starts the server, on standard output, whatever the level is."""
+    if log_format == "json":
+        text = _Json().format(_record(logging.INFO, text, facts))
+    _write(sys.stdout, text)
+
+
+def complain(text: str, log_format: str) -> None:
+    """Say, on standard error, why there is no server."""
+    if log_format == "json":
+        text = _Json().format(_record(logging.ERROR, text, {}))
+    _write(sys.stderr, text)
+
+
+def _record(level: int, text: str, facts: dict[str, Any]) -> logging.LogRecord:
+    extra = {"facts": facts}
+    return _start_log.makeRecord(_start_log.name, level, "", 0, text, (), None, extra=extra)
+
+
+class _LineHandler(logging.Handler):
+    """Writes to what standard error is at the time."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            text = self.format(record)
+        except Exception:  # noqa: BLE001 - a wrong call of a library must not end a request
+            text = f"an event of {record.name} cannot be shown: {record.msg!r}"
+        _write(sys.stderr, text)
+
+
+def _write(stream: TextIO | None, text: str) -> None:
+    """Write a line, or lose it."""
+    if stream is None:
+        return
+    with contextlib.suppress(OSError, ValueError):
+        try:
+            file = stream.fileno()
+        except OSError:  # a stream in memory, as tests have
+            stream.write(text + "\n")
+            return
+        line = (text + "\n").encode("utf-8", "backslashreplace")
+        while line:
+            line = line[os.write(file, line) :]
+
+
+def _log_uncaught(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    _start_log.critical("the server failed", exc_info=(kind, error, trace))
 
 
 def _time(record: logging.LogRecord) -> str:
@@ -59,6 +124,7 @@ class _Json(logging.Formatter):
             "time": _time(record),
             "level": record.levelname.lower(),
             "logger": record.name,
+            "pid": record.process,
             "event": record.getMessage(),
             **_facts(record),
         }

@@ -11,14 +11,13 @@ from typing import Any, Final
 
 import msgspec
 
+from magicqueue.spans import span_ms
 from magicqueue.wire.limits import ID_MAX
 from magicqueue_cores import CORE_NAMES
 from magicqueue_server.logs import FORMATS, LEVELS
 from magicqueue_server.loop import LOOPS
 from magicqueue_server.wal.log import MODES
 
-_SPAN: Final = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?\s*$")
-_SPAN_MS: Final = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _SIZE: Final = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*([KMGT]i?B|B|[KMGT])?\s*$", re.IGNORECASE)
 _COUNT: Final = re.compile(r"^\s*[0-9]+(?:_[0-9]+)*\s*$")
 _SIZE_POWERS: Final = {"": 0, "b": 0, "k": 1, "m": 2, "g": 3, "t": 4}
@@ -26,17 +25,6 @@ _TRUE: Final = frozenset({"1", "true", "yes", "on"})
 _FALSE: Final = frozenset({"", "0", "false", "no", "off"})
 _PORT_MAX: Final = 65_535
 ON_DISK_ERROR: Final = ("exit", "read-only")
-
-
-def span_ms(text: str) -> int:
-    """Read "500ms", "30s", "5m", "1.5h" or "2d"; only 0 needs no unit."""
-    match = _SPAN.match(text)
-    if not match:
-        raise ValueError('must be a span of time such as "500ms", "30s", "5m" or "1h"')
-    span = _whole(match[1], _SPAN_MS[match[2] or "ms"])
-    if span and not match[2]:
-        raise ValueError(f'needs a unit: "{match[1]}s" or "{match[1]}ms"')
-    return span
 
 
 def size_bytes(text: str) -> int:
@@ -139,7 +127,13 @@ class Option(msgspec.Struct, frozen=True):
 
 
 OPTIONS: Final = (
-    Option("host", str, "127.0.0.1", 'Address to listen on; "localhost" is IPv4 and IPv6.'),
+    Option(
+        "host",
+        str,
+        "127.0.0.1",
+        'Address to listen on; "localhost" is IPv4 and IPv6, "::" or "" all addresses of'
+        " both, 0.0.0.0 those of IPv4.",
+    ),
     Option("port", port_number, "6789", "TCP port; 0 lets the system choose.", ("PORT",)),
     Option(
         "unix_socket",
@@ -201,7 +195,18 @@ OPTIONS: Final = (
         least=1,
     ),
     Option(
-        "max_input", size_bytes, "256MiB", "Memory for unfinished lines, over all.", least=1
+        "max_input",
+        size_bytes,
+        "256MiB",
+        "Memory for lines that cannot run yet, over all.",
+        least=1,
+    ),
+    Option(
+        "max_connections",
+        count,
+        "16000",
+        "Connections at once; further ones get an error line and are closed.",
+        least=1,
     ),
     Option("shutdown_grace", span_ms, "1s", "How long a stop waits for jobs under way."),
     Option("log_level", Choice(LEVELS), "info", "What is logged."),

@@ -13,7 +13,7 @@ from magicqueue.errors import ShuttingDown
 from magicqueue.wire import replies
 from magicqueue.wire.fields import check_queue
 from magicqueue.wire.limits import Limits
-from magicqueue.wire.requests import Pull, PullBatch, Request
+from magicqueue.wire.requests import NO_RID, Pull, PullBatch, Request
 from magicqueue_cores.contract import NEVER_MS, Core, Delivery
 from magicqueue_cores.pending import Answer, Pending, map_answer
 from magicqueue_server.columns import JobDefaults
@@ -60,6 +60,8 @@ class Pulls:
         queue became ready meanwhile."""
         self._stopping = False
         self._now_ms = 0
+        self.ahead_ms = 0
+        """By how much time is ahead of the wall clock, which replies tell."""
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -93,6 +95,10 @@ class Pulls:
         """Answer everybody whose time is over."""
         for waiter in self._waiting.overdue(now_ms):
             self._dismiss(waiter)
+
+    def postpone(self, by_ms: int) -> None:
+        """Let the time of all who wait be over that much later."""
+        self._waiting.postpone(by_ms)
 
     def waits(self, session: Session) -> bool:
         """Whether a pull of this session waits. O(1)."""
@@ -137,7 +143,7 @@ class Pulls:
 
     def _deliver_or_wait(self, waiter: Waiter, delivery: Delivery) -> bytes:
         if delivery.ids:
-            return _delivered(waiter, delivery)
+            return _delivered(waiter, delivery, self.ahead_ms)
         return self._wait(waiter)
 
     def _wait(self, waiter: Waiter, *, first: bool = False) -> bytes:
@@ -146,7 +152,11 @@ class Pulls:
         if waiter.session.closed or waiter.session.leaving:
             waiter.session.drop_lines()
             return b""
-        waiter.session.parked = True
+        session = waiter.session
+        session.parked = True
+        if waiter.rid is not NO_RID:
+            waiter.rid = waiter.rid.copy()  # without the line that it is a part of
+            session.parked_bytes = len(memoryview(waiter.rid))
         watched = waiter.queue in self._waiting
         self._waiting.add(waiter, first=first)
         if not watched:
@@ -168,7 +178,7 @@ class Pulls:
             if answer.ids:
                 self._waiting.remove(waiter.session.id)
                 self._unwatch(queue)
-                self._finish(waiter.session, _delivered(waiter, answer))
+                self._finish(waiter.session, _delivered(waiter, answer, self.ahead_ms))
             else:
                 return
 
@@ -190,7 +200,7 @@ class Pulls:
             if session.closed:
                 self._host.release(session)
             elif delivery.ids:
-                self._finish(session, _delivered(waiter, delivery))
+                self._finish(session, _delivered(waiter, delivery, self.ahead_ms))
             elif text := self._wait(waiter, first=True):
                 self._finish(session, text)
             else:
@@ -212,9 +222,14 @@ class Pulls:
 _NOTHING: Final = Delivery([], [], [], [], [], [])
 
 
-def _delivered(waiter: Waiter, delivery: Delivery | None) -> bytes:
+def _delivered(waiter: Waiter, delivery: Delivery | None, ahead_ms: int = 0) -> bytes:
     jobs: list[bytes] = []
     if delivery is not None:
+        if ahead_ms:
+            delivery.created_ats_ms = [
+                at_ms - ahead_ms for at_ms in delivery.created_ats_ms
+            ]
+            delivery.run_ats_ms = [at_ms - ahead_ms for at_ms in delivery.run_ats_ms]
         rows = zip(
             delivery.priorities,
             delivery.created_ats_ms,

@@ -16,14 +16,16 @@ from magicqueue_server.wal.disk import Locked
 from magicqueue_server.wal.log import Log
 from magicqueue_server.wal.persistence import Persistence
 from magicqueue_server.wal.recovery import Recovered
-from magicqueue_server.wal.scan import Refused
+from magicqueue_server.wal.verdict import Refused
 
 EXIT_CORRUPT: Final = 3
 _SHOW_AFTER_S: Final = 2.0
 _SHOW_EVERY_S: Final = 0.5
+_LOG_EVERY_S: Final = 5.0
 _PROMISES: Final = {
     "always": "a reply means that it is on the disk",
-    "everysec": "a power cut costs the last second at most, a crash nothing",
+    "everysec": "a power cut costs the last second (two while the disk stalls), a crash"
+    " nothing",
     "never": "a power cut costs what the system had not written, a crash nothing",
 }
 
@@ -51,6 +53,7 @@ class Safekeeping:
         self._on_failure = on_failure
         self._ends = config["on_disk_error"] == "exit"
         self._path = Path(config["data_dir"])
+        self._as_json = config["log_format"] == "json"
         self._persistence: Persistence | None = None
         self.mode: str = config["fsync"] if config["persist"] else "off"
         self.ended_by: BaseException | None = None
@@ -89,7 +92,7 @@ class Safekeeping:
         if core.capabilities.durable:
             self.mode = "core"
             return 0
-        progress = _Progress()
+        progress = _Progress(as_json=self._as_json)
         try:
             found = persistence.recover(core, progress)
             ahead_ms = self._clock.not_before(found.last_ms)
@@ -147,8 +150,8 @@ class Safekeeping:
             event(
                 _log,
                 logging.WARNING,
-                "the log ended in the middle of a write, which was cut off; no answer had"
-                " been given for it",
+                f"the log ended in the middle of a write, which was cut off;"
+                f" {found.torn.promise}",
                 file=found.torn.name,
                 byte=found.torn.at,
                 frame=found.torn.lsn,
@@ -165,11 +168,13 @@ class Safekeeping:
 
 
 class _Progress:
-    """Shows how far the reading of a long log is."""
+    """Shows how far the reading of a long log is: a terminal in place, a log in lines."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, as_json: bool) -> None:
         self._began = time.monotonic()
-        self._shown = self._began + _SHOW_AFTER_S - _SHOW_EVERY_S
+        self._terminal = sys.stderr is not None and sys.stderr.isatty() and not as_json
+        self._every_s = _SHOW_EVERY_S if self._terminal else _LOG_EVERY_S
+        self._shown = self._began + _SHOW_AFTER_S - self._every_s
         self._showing = False
 
     @property
@@ -179,9 +184,16 @@ class _Progress:
 
     def __call__(self, done: int, total: int) -> None:
         now = time.monotonic()
-        if now - self._shown >= _SHOW_EVERY_S:
-            self._shown, self._showing = now, True
+        if now - self._shown >= self._every_s:
+            self._shown = now
             share = min(1.0, done / max(1, total))
+            if not self._terminal:
+                mib = round(total / 2**20)
+                event(
+                    _log, logging.INFO, "reading the log", of_mib=mib, share=f"{share:.0%}"
+                )
+                return
+            self._showing = True
             text = f"\rreading the log: {share:4.0%} of {total / 2**20:,.0f} MiB"
             print(text, end="", file=sys.stderr, flush=True)  # noqa: T201 - for people
 

@@ -70,6 +70,12 @@ class WaitingRoom:
                 self._deadlines = [e for e in self._deadlines if self._waits(e[2])]
                 heapq.heapify(self._deadlines)
 
+    def postpone(self, by_ms: int) -> None:
+        """Let everybody's time be over that much later. O(n)."""
+        for _, _, waiter in self._deadlines:
+            waiter.deadline_ms += by_ms
+        self._deadlines = [(at_ms + by_ms, n, who) for at_ms, n, who in self._deadlines]
+
     def first(self, queue: str) -> Waiter | None:
         """Give the one whose turn it is. O(1)."""
         line = self._by_queue.get(queue)

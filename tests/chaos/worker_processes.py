@@ -17,7 +17,7 @@ import sys
 from chaos.handlers import in_turn
 from magicqueue import SyncWorker
 SyncWorker(
-    "chaos", in_turn, url=sys.argv[1], threads=3, prefetch=5, lease={LEASE_S}
+    "chaos", in_turn, url=sys.argv[1], concurrency=3, prefetch=5, lease={LEASE_S}
 ).run()
 """
 _INLINE: Final = f"""

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from cli.terminal import SERVER, Running, Terminal, environment
+from cli.terminal import SERVER, Here, Outcome, Running, Terminal, environment
+from magicqueue.cli.run import run
 
 _NUMBERS = count(1)
 
@@ -36,6 +37,24 @@ def terminal(address: str, tmp_path: Path) -> Iterator[Terminal]:
     terminal = Terminal(address, tmp_path)
     yield terminal
     terminal.close()
+
+
+@pytest.fixture
+def here(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Here]:
+    """What runs a command in this process."""
+    for name in ("MAGICQUEUE_URL", "NO_COLOR", "FORCE_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    on_ctrl_c = signal.getsignal(signal.SIGINT)
+
+    def type_it(*arguments: str) -> Outcome:
+        capfd.readouterr()
+        code = run(list(arguments))
+        return Outcome(code, *capfd.readouterr())
+
+    yield type_it
+    signal.signal(signal.SIGINT, on_ctrl_c)
 
 
 @pytest.fixture

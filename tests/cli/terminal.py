@@ -1,13 +1,19 @@
 """The command line as a user meets it: processes, what they print, and their exit codes."""
 
+import contextlib
+import fcntl
 import os
+import pty
+import shlex
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
+import termios
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +33,8 @@ def environment(**more: str) -> dict[str, str]:
         name: value
         for name, value in os.environ.items()
         if not name.startswith("MAGICQUEUE_")
-        and name not in {"PERSIST", "PORT", "UNIX_SOCKET", "NO_COLOR", "FORCE_COLOR"}
+        and name
+        not in {"PERSIST", "PORT", "UNIX_SOCKET", "NO_COLOR", "FORCE_COLOR", "COLUMNS"}
     }
     roots = [str(ROOT / room) for room in ("client", "cores", "server")]
     path = os.pathsep.join([*roots, kept.get("PYTHONPATH", "")]).rstrip(os.pathsep)
@@ -49,6 +56,10 @@ class Outcome:
     def lines(self) -> list[Any]:
         """Decode NDJSON."""
         return [orjson.loads(line) for line in self.out.splitlines()]
+
+
+Here = Callable[..., Outcome]
+"""Runs a command in this process, which is quicker; what it raises is not caught."""
 
 
 def no_traceback(text: str) -> None:
@@ -160,11 +171,50 @@ class Terminal:
         no_traceback(done.stderr.decode())
         return Outcome(done.returncode, done.stdout.decode(), done.stderr.decode())
 
+    def run_in_shell(self, line: str) -> Outcome:
+        """Run a command with the shell's redirections."""
+        done = subprocess.run(
+            ["/bin/sh", "-c", f"{shlex.join(MAGICQUEUE)} {line}"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
+            env=environment(MAGICQUEUE_URL=self.url),
+            text=True,
+            timeout=PATIENCE_S,
+        )
+        no_traceback(done.stderr)
+        return Outcome(done.returncode, done.stdout, done.stderr)
+
     def ok(self, *arguments: str, stdin: str | bytes = b"") -> Outcome:
         """Run a command that is to succeed."""
         outcome = self.run(*arguments, stdin=stdin)
         assert outcome.code == 0, outcome
         return outcome
+
+    def shown(
+        self, *arguments: str, columns: int = 80, more: Sequence[tuple[str, str]] = ()
+    ) -> str:
+        """Give what a command writes to a terminal of so many columns."""
+        ours, theirs = pty.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+        with subprocess.Popen(
+            [*MAGICQUEUE, *arguments],
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            cwd=self.folder,
+            env=environment(**{"MAGICQUEUE_URL": self.url, "TERM": "xterm"} | dict(more)),
+            start_new_session=True,
+        ) as command:
+            os.close(theirs)
+            seen = b""
+            with contextlib.suppress(OSError):
+                while piece := os.read(ours, 65_536):
+                    seen += piece
+            command.wait(PATIENCE_S)
+        os.close(ours)
+        no_traceback(seen.decode())
+        return seen.decode().replace("\r\n", "\n")
 
     def start(self, *arguments: str, url: str | None = None) -> Running:
         """Start a command and leave it running."""

@@ -45,7 +45,7 @@ def test_ping_says_who_answers_and_how_fast(terminal: Terminal) -> None:
 def test_stats_of_a_queue_nobody_used_are_zeros(terminal: Terminal, queue: str) -> None:
     counts = terminal.ok("stats", queue, "--json").json()
     assert counts["queued"] == counts["pushed"] == counts["dead"] == 0
-    assert "ready    0\n" in terminal.ok("stats", queue).out
+    assert f"knows no queue {queue}: nobody has used it" in terminal.ok("stats", queue).out
 
 
 def test_stats_of_the_server(terminal: Terminal, queue: str) -> None:
@@ -63,8 +63,8 @@ def test_watch_is_a_line_each_time_when_not_on_a_terminal(
 ) -> None:
     terminal.ok("push", queue, stdin="1\n" * 1234)
     watch = terminal.start("stats", queue, "--watch", "--interval", "50ms")
-    watch.wait_for(f"{queue}: 1,234 ready, 0 active, 0 delayed, 0 dead")
-    watch.wait_for("pushed 0/s, done 0/s", times=2)
+    watch.wait_for(f"{queue}: 1,234 queued, 0 processing, 0 delayed, 0 dead")
+    watch.wait_for("pushed 0/s, completed 0/s", times=2)
     watch.send(signal.SIGINT)
     ended = watch.end()
     assert ended.code == 130
@@ -115,7 +115,10 @@ def test_queues_are_listed_by_name(terminal: Terminal, queue: str) -> None:
     terminal.ok("push", name, "1", "--delay", "1h")
     terminal.ok("pause", name)
     plain = terminal.ok("queues").out
-    headings = ("queue", "ready", "active", "delayed", "dead", "oldest", "done", "failed")
+    headings = (
+        *("queue", "queued", "processing", "delayed", "dead", "oldest"),
+        *("completed", "failed"),
+    )
     assert tuple(plain.splitlines()[0].split()) == headings
     assert f"{name}  (paused)" in plain
     rows = {row["name"]: row for row in terminal.ok("queues", "--json").json()}
@@ -138,7 +141,8 @@ def test_a_job_that_is_done_is_not_found(terminal: Terminal, queue: str) -> None
 def test_dead_letters_are_listed_page_by_page(terminal: Terminal, queue: str) -> None:
     ids = _die(terminal, queue, "no such user\nat all", "esc \x1b[31m", "third")
     plain = terminal.ok("dead", "list", queue, "-n", "2")
-    assert "no such user at all" in plain.out
+    assert "no such user" in plain.out
+    assert "at all" not in plain.out
     assert "\x1b" not in plain.out
     assert "esc \\x1b[31m" in plain.out
     assert f"--after {ids[1]}" in plain.err
@@ -146,7 +150,7 @@ def test_dead_letters_are_listed_page_by_page(terminal: Terminal, queue: str) ->
     assert [(job["id"], job["error"]) for job in rest] == [(ids[2], "third")]
     every = terminal.ok("dead", "list", queue, "--all", "--json").lines()
     assert [job["id"] for job in every] == ids
-    assert "dead since" in terminal.ok("job", str(ids[0])).out
+    assert "dead, died " in terminal.ok("job", str(ids[0])).out
 
 
 def test_dead_letters_are_retried_and_purged(terminal: Terminal, queue: str) -> None:
@@ -170,7 +174,7 @@ def test_dead_wants_to_know_which(terminal: Terminal, queue: str, verb: str) -> 
     for arguments in ([], ["--all", "--id", "1"]):
         refused = terminal.run("dead", verb, queue, *arguments)
         assert refused.code == 2
-        assert "--id ID for one job, or --all" in refused.err
+        assert "--id ID for a job (also several), or --all" in refused.err
 
 
 def test_a_paused_queue_hands_out_nothing_until_it_is_resumed(
@@ -178,8 +182,8 @@ def test_a_paused_queue_hands_out_nothing_until_it_is_resumed(
 ) -> None:
     terminal.ok("push", queue, "1")
     assert f"magicqueue resume {queue}" in terminal.ok("pause", queue).out
-    assert terminal.run("pull", queue, "--timeout", "0").code == 1
-    assert "paused   yes" in terminal.ok("stats", queue).out
+    assert terminal.run("pull", queue, "--wait", "0").code == 1
+    assert "paused      yes" in terminal.ok("stats", queue).out
     resumed = terminal.ok("resume", queue, "--json").json()
     assert resumed == {"queue": queue, "paused": False}
     assert terminal.ok("pull", queue, "--ack").json()["data"] == 1

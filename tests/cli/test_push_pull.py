@@ -66,7 +66,7 @@ def test_text_that_is_not_json_is_refused_with_a_hint(
     terminal: Terminal, queue: str
 ) -> None:
     refused = terminal.run("push", queue, "1", "hello")
-    assert refused.code == 1
+    assert refused.code == 2
     assert "DATA 2 is not JSON: 'hello'" in refused.err
     assert "--text" in refused.err
     assert terminal.ok("stats", queue, "--json").json()["pushed"] == 0
@@ -77,7 +77,7 @@ def test_a_bad_line_says_which_and_how_many_were_stored(
 ) -> None:
     good = f'"{"x" * 1000}"\n' * 3000
     refused = terminal.run("push", queue, stdin=good + "{nope}\n")
-    assert refused.code == 1
+    assert refused.code == 2
     assert "line 3,001 is not JSON: '{nope}'" in refused.err
     stored = terminal.ok("stats", queue, "--json").json()["pushed"]
     assert stored > 0
@@ -98,7 +98,7 @@ def test_what_the_server_refuses_is_one_sentence(terminal: Terminal, queue: str)
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["--delay", "soon", "1"], "'soon' is no span of time"),
+        (["--delay", "soon", "1"], "'soon' must be a span of time"),
         (["--run-at", "tomorrow", "1"], "'tomorrow' is no time"),
         (["--delay", "1", "--run-at", "2100-01-01", "1"], "--delay or --run-at, not both"),
         (["--priority", "high", "1"], "--priority"),
@@ -126,10 +126,10 @@ def test_empty_input_pushes_nothing(terminal: Terminal, queue: str) -> None:
 
 
 def test_pull_of_an_empty_queue_says_so(terminal: Terminal, queue: str) -> None:
-    nothing = terminal.run("pull", queue, "--timeout", "0")
+    nothing = terminal.run("pull", queue, "--wait", "0")
     assert (nothing.code, nothing.out) == (1, "")
     assert f"no job in {queue}" in nothing.err
-    later = terminal.run("pull", queue, "--timeout", "20ms")
+    later = terminal.run("pull", queue, "--wait", "20ms")
     assert "within 20 ms" in later.err
 
 
@@ -165,15 +165,31 @@ def test_a_job_that_pull_holds_can_be_failed_elsewhere(
     assert "it is dead" in ended.err
 
 
-def test_ctrl_c_gives_the_job_back(terminal: Terminal, queue: str) -> None:
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
+def test_looking_at_a_job_never_kills_it(
+    terminal: Terminal, queue: str, number: signal.Signals, code: int
+) -> None:
     terminal.ok("push", queue, "1")
-    pull = terminal.start("pull", queue)
-    pull.wait_for("holding job ")
-    pull.send(signal.SIGINT)
-    ended = pull.end()
-    assert ended.code == 130
-    assert f"gave 1 job back to {queue}" in ended.err
-    assert terminal.ok("pull", queue, "--ack", "--timeout", "10s").json()["attempts"] == 2
+    for _ in range(5):
+        pull = terminal.start("pull", queue)
+        pull.wait_for("holding job ")
+        pull.send(number)
+        ended = pull.end()
+        assert ended.code == code
+        assert (f"gave 1 job back to {queue}" in ended.err) is (code == 130)
+    counts = terminal.ok("stats", queue, "--json").json()
+    assert (counts["queued"], counts["lost"], counts["failed"]) == (1, 0, 0)
+
+
+def test_peek_gives_jobs_back_at_once(terminal: Terminal, queue: str) -> None:
+    terminal.ok("push", queue, "1", "2", "3")
+    for _ in range(5):
+        peeked = terminal.ok("pull", queue, "--peek", "-n", "2")
+        assert [job["data"] for job in peeked.lines()] == [1, 2]
+    counts = terminal.ok("stats", queue, "--json").json()
+    assert (counts["queued"], counts["processing"], counts["lost"]) == (3, 0, 0)
 
 
 def test_ack_and_fail_of_jobs_that_are_not_under_way(
@@ -208,4 +224,4 @@ def test_a_reader_that_leaves_is_no_error_and_loses_no_job(
         assert pull.stderr is not None
         assert pull.stderr.read() == b""
     counts = terminal.ok("stats", queue, "--json").json()
-    assert (counts["queued"], counts["completed"]) == (5000, 0)
+    assert (counts["queued"], counts["completed"], counts["lost"]) == (5000, 0, 0)

@@ -96,7 +96,10 @@ def test_a_failure_is_kept_with_the_job(terminal: Terminal, queue: str) -> None:
     assert ended.code == 0
     assert "stopped: 0 jobs done, 1 failed" in ended.err
     (letter,) = terminal.ok("dead", "list", queue, "--json").lines()
-    assert letter["error"] == "ValueError: no such user: 7"
+    message, _, trace = letter["error"].partition("\n\n")
+    assert message == "ValueError: no such user: 7"
+    assert "tasks.py" in trace
+    assert trace.endswith('raise ValueError(f"no such user: {job.data}")')
 
 
 @pytest.mark.parametrize("processes", ["1", "2"])
@@ -140,7 +143,7 @@ def test_a_second_ctrl_c_ends_it_at_once(
     assert ended.code == 130
     assert "finished" not in ended.out
     no_traceback(ended.err)
-    back = terminal.ok("pull", queue, "--ack", "--timeout", "20s").json()
+    back = terminal.ok("pull", queue, "--ack", "--wait", "20s").json()
     assert back["attempts"] == 2
 
 

@@ -2,7 +2,8 @@
 
 `answer(request)` gives the reply to a request as a dict, or None for none; the default is
 a small queue that stores nothing. All requests are kept, and a test waits for them by
-condition, never by time.
+condition, never by time. HELLO is answered by `hello` and kept among the `greetings`, so
+that tests of other things need not know of it.
 """
 
 import contextlib
@@ -10,12 +11,24 @@ import json
 import socket
 import threading
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from patience import PATIENCE_S
 
 Request = dict[str, Any]
 Reply = dict[str, Any] | None
+
+TELLS: Final[dict[str, Any]] = {
+    "ok": True,
+    "server": "fake",
+    "version": "1.2",
+    "core": "none",
+    "protocol": 1,
+    "persistence": "off",
+    "limits": {},
+    "capabilities": [],
+}
+"""The answer to HELLO of a server that can do nothing new."""
 
 
 def polite(request: Request, ids: list[int] | None = None) -> Reply:
@@ -58,6 +71,10 @@ class FakeServer:
     ) -> None:
         ids: list[int] = []
         self.answer: Callable[[Request], Reply] = answer or (lambda r: polite(r, ids))
+        self.hello: Callable[[Request], Reply] = lambda _: TELLS
+        self.behave: Callable[[socket.socket, Request], None] | None = None
+        """Answers instead of `answer`, by writing whatever it likes."""
+        self.greetings: list[Request] = []
         self.requests: list[Request] = []
         self._changed = threading.Condition()
         self._connections: list[socket.socket] = []
@@ -128,11 +145,17 @@ class FakeServer:
             try:
                 for line in lines:
                     request = json.loads(line)
+                    greets = request["cmd"] == "HELLO"
                     with self._changed:
-                        self.requests.append(request)
+                        (self.greetings if greets else self.requests).append(request)
                         self._changed.notify_all()
-                    reply = self.answer(request)
+                    if not greets and self.behave is not None:
+                        self.behave(connection, request)
+                        continue
+                    reply = (self.hello if greets else self.answer)(request)
                     if reply is not None:
+                        if "rid" in request:
+                            reply = {**reply, "rid": request["rid"]}
                         connection.sendall(json.dumps(reply).encode() + b"\n")
             except OSError:
                 return

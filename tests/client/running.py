@@ -39,7 +39,9 @@ def make_worker(
     if kind in {"threads", "inline"}:
         return Worker(queue, handler, inline=kind == "inline", **options)
     threads = options.pop("concurrency", 4)
-    return SyncWorker(queue, handler, threads=1 if kind == "sync" else threads, **options)
+    return SyncWorker(
+        queue, handler, concurrency=1 if kind == "sync" else threads, **options
+    )
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from magicqueue import commands
 from magicqueue.coalesce import Gathering
 from magicqueue.errors import Full, NotFound, ProtocolError, RequestError, Stale
+from magicqueue.failures import Failure
 from magicqueue.job import Job
 from magicqueue.protocol import Call, Command, Protocol
 from magicqueue.wire.decode import decode_request
@@ -23,12 +24,12 @@ JOB = (
 
 def pulled(*jobs: tuple[int, int]) -> list[Job]:
     line = b'{"ok":true,"jobs":[%b]}\n' % b",".join(JOB % job for job in jobs)
-    return commands.pull("q", 1, 0, None).read(line)
+    return commands.pull("q", len(jobs), 0, None).read(line)
 
 
 EXCHANGES: list[tuple[Command[Any], bytes, Any]] = [
     (commands.push("q", b'{"data":1}'), b'{"ok":true,"id":7}', [7]),
-    (commands.push_batch("q", b'{"data":1}'), b'{"ok":true,"ids":[8]}', [8]),
+    (commands.push_batch("q", b'{"data":1}', 1), b'{"ok":true,"ids":[8]}', [8]),
     (commands.ack([1]), b'{"ok":true,"ids":[1],"acked":1,"missing":[]}', []),
     (commands.ping(), b' { "ok" : true } \r', None),
     (commands.drain("q"), b'{"removed":3,"ok":true}', 3),
@@ -37,7 +38,6 @@ EXCHANGES: list[tuple[Command[Any], bytes, Any]] = [
     (commands.ping(), b'{"ok":false,"error":"no","code":"FULL"}', Full("no")),
     (commands.ping(), b'{"ok":false,"error":"o","code":"NEW"}', RequestError("o")),
     (commands.job(4), b'{"ok":true,"job":null}', NotFound("there is no job 4")),
-    (commands.push("q", b'{"data":1}'), b'{"ok":true,"id":"x"}', ProtocolError("id")),
 ]
 
 
@@ -53,7 +53,7 @@ def check_answers(calls: list[Call[Any]]) -> None:
 
 @given(st.lists(st.integers(1, 60), min_size=1))
 def test_replies_in_any_pieces_reach_their_calls(sizes: list[int]) -> None:
-    protocol = Protocol()
+    protocol = Protocol(greets=False)
     calls = [Call(command) for command, _, _ in EXCHANGES]
     for call in calls:
         assert protocol.send(call) == call.command.line
@@ -73,18 +73,18 @@ def test_replies_in_any_pieces_reach_their_calls(sizes: list[int]) -> None:
 def test_replies_byte_by_byte_and_at_once() -> None:
     replies = b"".join(reply + b"\n" for _, reply, _ in EXCHANGES)
     for size in (1, len(replies)):
-        protocol = Protocol()
+        protocol = Protocol(greets=False)
         calls = [Call(command) for command, _, _ in EXCHANGES]
         for call in calls:
             protocol.send(call)
         for start in range(0, len(replies), size):
-            protocol.receive(memoryview(replies)[start : start + size])
+            protocol.receive(replies[start : start + size])
         check_answers(calls)
 
 
 def test_each_call_is_told_once_and_in_order() -> None:
     told: list[int] = []
-    protocol = Protocol()
+    protocol = Protocol(greets=False)
     for number in range(3):
         protocol.send(Call(commands.ping(), lambda _, n=number: told.append(n)))  # type: ignore[misc]
     protocol.receive(b'{"ok":true}\n{"ok":true}\n{"ok"')
@@ -98,8 +98,24 @@ def test_a_reply_that_nobody_asked_for_ends_it() -> None:
         Protocol().receive(b'{"ok":true}\n')
 
 
+def test_a_reply_that_cannot_be_read_ends_it() -> None:
+    protocol = Protocol(greets=False)
+    calls: list[Call[Any]] = [
+        Call(commands.push("q", b'{"data":1}')),
+        Call(commands.ping()),
+    ]
+    for call in calls:
+        protocol.send(call)
+    with pytest.raises(
+        ProtocolError, match=r"reply to PUSH cannot be true.*may or may not"
+    ):
+        protocol.receive(b'{"ok":true,"id":"x"}\n{"ok":true,"id":7}\n')
+    assert isinstance(calls[0].error, ProtocolError)
+    assert protocol.abandon() == calls[1:]
+
+
 def test_what_is_under_way_is_given_up_in_order() -> None:
-    protocol = Protocol()
+    protocol = Protocol(greets=False)
     calls = [Call(commands.ping()) for _ in range(3)]
     for call in calls:
         protocol.send(call)
@@ -140,7 +156,7 @@ def test_verdicts_name_the_attempt_of_each_job() -> None:
 
 def test_failures_name_attempt_and_error() -> None:
     (job,) = pulled((1, 2))
-    request = decode_request(commands.fail([(job, "x" * 9999)]).line)
+    request = decode_request(commands.fail([Failure(job, "x" * 9999)]).line)
     assert isinstance(request, FailBatch)
     (failure,) = request.jobs
     assert (failure.id, failure.attempt, failure.error) == (1, 2, "x" * 4096)
@@ -188,7 +204,7 @@ def test_a_gathering_gives_batches_within_its_bounds() -> None:
 
 def test_stale_is_read_as_such() -> None:
     call = Call(commands.fail_one(1, "x"))
-    protocol = Protocol()
+    protocol = Protocol(greets=False)
     protocol.send(call)
     protocol.receive(b'{"ok":false,"error":"again","code":"STALE"}\n')
     with pytest.raises(Stale, match="again"):
@@ -207,7 +223,7 @@ def test_stale_is_read_as_such() -> None:
 def test_some_refusals_end_the_connection(
     code: str, sentence: str, *, ending: bool
 ) -> None:
-    protocol = Protocol()
+    protocol = Protocol(greets=False)
     protocol.send(Call(commands.ping()))
     reply = {"ok": False, "error": sentence, "code": code}
     protocol.receive(orjson.dumps(reply) + b"\n")

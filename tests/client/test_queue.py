@@ -163,6 +163,25 @@ def test_a_failure_is_retried_and_then_dead(run: Run, url: str, name: str) -> No
     run(main())
 
 
+def test_released_jobs_and_failures_with_a_word_on_the_retry(
+    run: Run, url: str, name: str
+) -> None:
+    async def main() -> None:
+        async with Queue(name, url) as queue:
+            await queue.push_batch(range(4))
+            jobs = await queue.pull_batch(4)
+            assert await queue.release(*jobs[:2], 10**9) == [10**9]
+            assert [job.data for job in await queue.pull_batch(4)] == [0, 1]
+            assert await queue.release(jobs[0]) == [jobs[0].id], "that attempt is over"
+            assert await queue.fail(jobs[2], "useless", retry=False) == "dead"
+            assert await queue.fail(jobs[3], delay=3600) == "delayed"
+            with pytest.raises(ValueError, match="retry=False"):
+                await queue.fail(jobs[3], retry=False, delay=1)
+            assert (await queue.stats()).lost == 0
+
+    run(main())
+
+
 def test_dead_letters_are_paged_through(run: Run, url: str, name: str) -> None:
     async def main() -> None:
         async with Queue(name, url) as queue:
@@ -276,7 +295,7 @@ def test_administration(run: Run, url: str, name: str) -> None:
             assert (await queue.server_stats()).queues >= 1
             info = await queue.hello()
             assert info.server == "magicqueue"
-            assert info.limits["job_bytes_max"] == 2**20
+            assert info.limits.job_bytes_max == 2**20
             with pytest.raises(NotFound):
                 await queue.retry_dead(2**40)
 

@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from client.fake_server import FakeServer
 from client.real_server import RealServer
 from magicqueue import (
     Closed,
@@ -16,6 +17,7 @@ from magicqueue import (
     NotJson,
     SyncQueue,
     TooLarge,
+    Unsupported,
 )
 from patience import PATIENCE_S
 
@@ -70,6 +72,24 @@ def test_failing_and_dead_letters(url: str, name: str) -> None:
         assert queue.retry_dead(ids[0]) == 1
         assert queue.purge_dead() == 4
         assert queue.drain() == 1
+
+
+def test_releasing_and_a_word_on_the_retry(url: str, name: str) -> None:
+    with SyncQueue(name, url) as queue:
+        queue.push_batch(range(2))
+        jobs = queue.pull_batch(2)
+        assert queue.fail(jobs[0], retry=False) == "dead"
+        assert queue.release(jobs[1], delay=3600) == []
+        assert queue.stats().delayed == 1
+
+
+def test_an_older_server_is_not_asked_for_what_it_would_ignore(fake: FakeServer) -> None:
+    with SyncQueue("q", fake.url) as queue:
+        with pytest.raises(Unsupported, match="does not offer 'fail_options'"):
+            queue.fail(1, retry=False)
+        with pytest.raises(Unsupported, match="does not offer 'release'"):
+            queue.release(1)
+    assert fake.requests == []
 
 
 def test_administration(url: str, name: str) -> None:

@@ -55,7 +55,8 @@ if kind == "tasks":
 elif kind == "threads":
     asyncio.run(Worker(name, handler, concurrency=1, **options).run())
 else:
-    SyncWorker(name, handler, threads=2 if kind == "sync threads" else 1, **options).run()
+    options["concurrency"] = 2 if kind == "sync threads" else 1
+    SyncWorker(name, handler, **options).run()
 print("stopped", flush=True)
 """
 

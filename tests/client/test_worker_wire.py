@@ -18,13 +18,21 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 
 def giving(*pulls: Reply) -> Callable[[Request], Reply]:
-    """Answer each PULLB with the next of these, then with none."""
+    """Answer each PULLB with the next of these, then with none.
+
+    What is more than was asked for goes to the next PULLB.
+    """
     left = list(pulls)
 
     def answer(request: Request) -> Reply:
-        if request["cmd"] == "PULLB" and left:
-            return left.pop(0)
-        return polite(request)
+        if request["cmd"] != "PULLB" or not left:
+            return polite(request)
+        reply = left.pop(0)
+        if reply is not None and len(reply.get("jobs", ())) > request["count"]:
+            jobs = reply["jobs"]
+            left.insert(0, {**reply, "jobs": jobs[request["count"] :]})
+            reply = {**reply, "jobs": jobs[: request["count"]]}
+        return reply
 
     return answer
 
@@ -50,8 +58,9 @@ def test_only_what_may_run_is_asked_for(kind: str) -> None:
             if "threads" in kind:
                 assert fake.wait_for("PULLB", 2)[1]["count"] == 3
             gate.set()
-            fake.wait_until(lambda: fake.requests[-1].get("count") in {3, 4, 5})
-        assert fake.of("PULLB")[0]["count"] == 5
+            fake.wait_until(lambda: fake.requests[-1].get("count", 0) >= 1)
+        at_once = 1 if kind in {"inline", "sync"} else 5
+        assert fake.of("PULLB")[0]["count"] == at_once
 
 
 def test_failures_go_out_with_attempt_and_message(kind: str) -> None:
@@ -61,7 +70,12 @@ def test_failures_go_out_with_attempt_and_message(kind: str) -> None:
     with FakeServer(giving(some_jobs(1, attempts=3))) as fake:
         with running(kind, "q", handler, url=fake.url):
             (request,) = fake.wait_for("FAILB")
-        assert request["jobs"] == [{"id": 1, "attempt": 3, "error": "KeyError: 'x'"}]
+        (failure,) = request["jobs"]
+        message, _, trace = failure.pop("error").partition("\n\n")
+        assert failure == {"id": 1, "attempt": 3}
+        assert message == "KeyError: 'x'"
+        assert trace.startswith("Traceback (most recent call last):")
+        assert trace.endswith('raise KeyError("x")')
 
 
 def test_a_lost_connection_marks_what_was_held_and_the_verdict_still_goes_out(
@@ -99,7 +113,8 @@ def test_a_verdict_too_late_is_counted(kind: str, caplog: pytest.LogCaptureFixtu
     def answer(request: Request) -> Reply:
         if request["cmd"] == "ACKB":
             ids = [item["id"] for item in request["ids"]]
-            return {"ok": True, "acked": 0, "missing": [n for n in ids if n == 2]}
+            missing = [n for n in ids if n == 2]
+            return {"ok": True, "acked": len(ids) - len(missing), "missing": missing}
         return pulls(request)
 
     with FakeServer(answer) as fake:

@@ -67,7 +67,9 @@ def test_a_failure_is_reported_retried_and_shown(
             until(queue, lambda: queue.stats().dead == 1)
             until(queue, lambda: queue.stats().completed == 2)
         (dead,) = queue.dead().jobs
-        assert (dead.error, dead.failures) == ("ValueError: no good", 3)
+        message, _, trace = (dead.error or "").partition("\n\n")
+        assert (message, dead.failures) == ("ValueError: no good", 3)
+        assert trace.endswith('raise ValueError("no good")')
         assert errors == [(attempt, "no good") for attempt in (1, 2, 3)]
         assert (run.worker.failed, run.worker.completed) == (3, 2)
     assert "failed (attempt 2): ValueError: no good" in caplog.text
@@ -107,10 +109,11 @@ def test_no_more_than_allowed_is_held(kind: str, url: str, name: str) -> None:
             assert gate.acquire(timeout=PATIENCE_S)
 
         options = {"batch_size": 3, "concurrency": 3}
+        at_once = 1 if kind in {"inline", "sync"} else 3
         with running(kind, name, handler, url=url, **options) as run:
-            until(queue, lambda: queue.stats().processing == 3)
-            until(queue, lambda: run.worker.held == 3)
-            assert queue.stats().processing == 3
+            until(queue, lambda: queue.stats().processing == at_once)
+            until(queue, lambda: run.worker.held == at_once)
+            assert queue.stats().processing == at_once
             gate.release(20)
             until(queue, lambda: queue.stats().completed == 20)
 
@@ -153,7 +156,7 @@ def test_what_is_not_finished_within_the_grace_goes_back(
             run.stop()
         until(queue, lambda: queue.stats().queued == 1)
         gate.set()
-        assert queue.stats().lost == 1
+        assert queue.stats().lost == 0
         queue.drain()
     assert "1 jobs go back" in caplog.text
 
@@ -174,8 +177,8 @@ def test_tasks_are_cancelled_when_the_grace_is_over(run: Run, url: str, name: st
             async with Worker(name, handler, url=url, grace=0):
                 await started.wait()
             assert cancelled.is_set()
-            while (await queue.stats()).queued != 1:
-                pass
+            stats = await queue.stats()
+            assert (stats.queued, stats.lost) == (1, 0)
             await queue.drain()
 
     run(main())
@@ -211,21 +214,10 @@ def test_a_handlers_own_cancellation_is_a_failure(run: Run, url: str, name: str)
             async with Worker(name, handler, url=url):
                 while not (await queue.stats()).dead:
                     pass
-            assert (await queue.dead()).jobs[0].error == "CancelledError"
+            error = str((await queue.dead()).jobs[0].error)
+            assert error.startswith("CancelledError\n\n")
 
     run(main())
-
-
-def test_a_plain_handler_that_returns_a_coroutine_fails(url: str, name: str) -> None:
-    async def forgotten() -> None: ...
-
-    with SyncQueue(name, url) as queue:
-        for kind in ("inline", "threads", "sync", "sync threads"):
-            queue.push(1, max_attempts=1)
-            with running(kind, name, lambda _: forgotten(), url=url):
-                until(queue, lambda: queue.stats().dead == 1)
-            assert "make it an async def" in str(queue.dead().jobs[0].error)
-            queue.purge_dead()
 
 
 @pytest.mark.parametrize("threaded", ["threads", "sync threads"])
@@ -236,7 +228,7 @@ def test_a_handler_that_exits_its_thread_has_failed(
         queue.push(2, max_attempts=1)
         with running(threaded, name, lambda job: sys.exit(job.data), url=url):
             until(queue, lambda: queue.stats().dead == 1)
-        assert queue.dead().jobs[0].error == "SystemExit: 2"
+        assert str(queue.dead().jobs[0].error).startswith("SystemExit: 2\n\n")
 
 
 def test_wrong_settings_are_refused_at_once() -> None:

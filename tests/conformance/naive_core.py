@@ -18,6 +18,7 @@ from conformance.naive_jobs import (
     Queue,
 )
 from magicqueue_cores.contract import (
+    NEVER_MS,
     CoreStats,
     DeadPage,
     Delivery,
@@ -38,10 +39,18 @@ class NaiveCore(NaiveJobs):
         due = [job for job in self.some(DELAYED) if job.view.run_at_ms <= now_ms]
         for job in sorted(due, key=lambda job: (job.view.run_at_ms, job.view.id)):
             self.make_ready(job)
-        over = [
-            job for job in self.some(ACTIVE) if (job.view.lease_until_ms or 0) <= now_ms
-        ]
+
+    def end_leases(self, until_ms: int, now_ms: int) -> None:
+        self.advance(now_ms)
+        active = self.some(ACTIVE)
+        over = [job for job in active if (job.view.lease_until_ms or 0) <= until_ms]
         self.lose(over, now_ms)
+
+    def postpone_leases(self, by_ms: int, now_ms: int) -> None:
+        self.advance(now_ms)
+        for job in self.some(ACTIVE):
+            assert job.view.lease_until_ms is not None
+            job.view.lease_until_ms += by_ms
 
     def lose(self, jobs: list[Job], now_ms: int) -> None:
         dying = []
@@ -180,12 +189,14 @@ class NaiveCore(NaiveJobs):
         attempts: Sequence[int] | None,
         errors: Sequence[str | None],
         now_ms: int,
+        delays_ms: Sequence[int | None] | None = None,
     ) -> Failed:
         self.advance(now_ms)
         answer = Failed([], [], [])
         dying = []
         verdicts = self.verdicts(ids, attempts, answer, late=False)
-        for job, error in zip(verdicts, errors, strict=True):
+        waits = delays_ms or [None] * len(ids)
+        for job, error, asked_ms in zip(verdicts, errors, waits, strict=True):
             if job is None:
                 answer.states.append(None)
                 continue
@@ -194,17 +205,21 @@ class NaiveCore(NaiveJobs):
             view.error = error
             view.lease_until_ms = None
             self.count(job, "failed")
-            if view.max_attempts and view.failures >= view.max_attempts:
+            last = 0 < view.max_attempts <= view.failures
+            if last or asked_ms == NEVER_MS:
                 view.state = DEAD
                 dying.append(job)
             else:
-                view.run_at_ms = now_ms + retry_delay_ms(
-                    job_id=view.id,
-                    failures=view.failures,
-                    backoff_ms=job.backoff_ms,
-                    jitter=job.jitter,
-                    backoff_ms_max=self.options.backoff_ms_max,
-                )
+                wait_ms = asked_ms
+                if wait_ms is None:
+                    wait_ms = retry_delay_ms(
+                        job_id=view.id,
+                        failures=view.failures,
+                        backoff_ms=job.backoff_ms,
+                        jitter=job.jitter,
+                        backoff_ms_max=self.options.backoff_ms_max,
+                    )
+                view.run_at_ms = now_ms + wait_ms
                 if view.run_at_ms > now_ms:
                     view.state = DELAYED
                 else:
@@ -223,7 +238,21 @@ class NaiveCore(NaiveJobs):
                 job.view.lease_until_ms = now_ms + lease_ms
         return answer
 
-    def release(self, session: int, now_ms: int) -> None:
+    def release(
+        self, ids: Sequence[int], attempts: Sequence[int] | None, delay_ms: int, now_ms: int
+    ) -> Settled:
+        self.advance(now_ms)
+        answer = Settled([], [])
+        for job in self.verdicts(ids, attempts, answer, late=False):
+            if job is not None:
+                job.view.lease_until_ms = None
+                job.view.state = DELAYED if delay_ms else READY
+                job.returned = not delay_ms
+                if delay_ms:
+                    job.view.run_at_ms = now_ms + delay_ms
+        return answer
+
+    def close_session(self, session: int, now_ms: int) -> None:
         self.advance(now_ms)
         if session:
             held = [job for job in self.some(ACTIVE) if job.session == session]
@@ -231,16 +260,19 @@ class NaiveCore(NaiveJobs):
 
     def pause(self, queue: str, *, paused: bool, now_ms: int) -> None:
         self.advance(now_ms)
-        if queue not in self.by_name:
-            if not paused:
-                return
-            self.admit(queue, [])
+        if paused is (queue in self.by_name and self.by_name[queue].paused):
+            return
+        self.admit(queue, [])
         self.by_name.setdefault(queue, Queue()).paused = paused
+        if not paused:
+            self.forget_unused(queue)
 
     def drain(self, queue: str, now_ms: int) -> int:
         self.advance(now_ms)
         gone = self.some(READY, queue) + self.some(DELAYED, queue)
         self.all = [job for job in self.all if job not in gone]
+        if gone:
+            self.forget_unused(queue)
         return len(gone)
 
     def dead(
@@ -260,7 +292,7 @@ class NaiveCore(NaiveJobs):
             views = views[ids.index(after_id) + 1 :]
         page: list[JobView] = []
         for view in views:
-            payload_bytes_max -= len(view.payload)
+            payload_bytes_max -= len(view.payload) + len((view.error or "").encode())
             if page and (len(page) >= count or payload_bytes_max < 0):
                 return DeadPage(page, page[-1].id)
             page.append(view)
@@ -321,6 +353,7 @@ class NaiveCore(NaiveJobs):
             paused=sum(known.paused for known in self.by_name.values()),
             oldest_ready_ms=max((now_ms - job.view.run_at_ms for job in ready), default=0),
             queues=len(self.by_name),
-            memory_bytes=self.memory_bytes(),
+            content_bytes=self.content_bytes(),
+            memory_bytes=0,
             **{what: sum(each[what] for each in counts) for what in COUNTERS},
         )

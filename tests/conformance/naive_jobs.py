@@ -1,5 +1,6 @@
 """The jobs of the naive model in one list, and every question answered by a scan."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from magicqueue_cores.contract import (
@@ -36,6 +37,10 @@ class Queue:
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTERS, 0))
 
 
+def content_bytes(job: Job) -> int:
+    return len(job.view.payload) + len((job.view.error or "").encode())
+
+
 class NaiveJobs:
     """All jobs, and what is told of them."""
 
@@ -43,6 +48,8 @@ class NaiveJobs:
         """overhead_bytes: what the core that it is compared with says a job costs."""
         self.options = options
         self.overhead_bytes = overhead_bytes
+        self.held_bytes: Callable[[], int] = self.content_bytes
+        """What the core that it is compared with says that everything takes."""
         self.all: list[Job] = []
         self.by_name: dict[str, Queue] = {}
         self.watched: set[str] = set()
@@ -76,14 +83,16 @@ class NaiveJobs:
     def count(self, job: Job, what: str) -> None:
         self.by_name[job.view.queue].counts[what] += 1
 
+    def due_ms(self) -> int:
+        return min([NEVER_MS, *(job.view.run_at_ms for job in self.some(DELAYED))])
+
     def earliest_ms(self) -> int:
-        delayed = [job.view.run_at_ms for job in self.some(DELAYED)]
         ends = [job.view.lease_until_ms or 0 for job in self.some(ACTIVE)]
-        return min([NEVER_MS, *delayed, *ends])
+        return min([self.due_ms(), *ends])
 
     def too_many_dead(self, queue: str) -> bool:
         dead = self.some(DEAD, queue)
-        size = sum(len(job.view.payload) for job in dead)
+        size = sum(map(content_bytes, dead))
         jobs_max, bytes_max = self.options.dead_jobs_max, self.options.dead_bytes_max
         return bool(jobs_max and len(dead) > jobs_max) or bool(
             bytes_max and size > bytes_max
@@ -92,29 +101,42 @@ class NaiveJobs:
     def dead_letters(self, queue: str | None) -> list[Job]:
         return sorted(self.some(DEAD, queue), key=lambda job: job.death_seq)
 
-    def memory_bytes(self) -> int:
-        return sum(len(job.view.payload) + self.overhead_bytes for job in self.all)
+    def content_bytes(self) -> int:
+        return sum(map(content_bytes, self.all))
+
+    def holds_nothing(self, queue: str) -> bool:
+        used = any(job.view.queue == queue for job in self.all)
+        return not (used or self.by_name[queue].paused)
+
+    def forget(self, queue: str) -> None:
+        known = self.by_name.pop(queue)
+        for what in COUNTERS:
+            self.forgotten.counts[what] += known.counts[what]
+
+    def forget_unused(self, queue: str) -> None:
+        """Forget a queue that holds nothing, if all it counted are pushes."""
+        counts = self.by_name[queue].counts
+        if self.holds_nothing(queue) and sum(counts.values()) == counts["pushed"]:
+            self.forget(queue)
 
     def admit(self, queue: str, sizes: list[int]) -> None:
         options = self.options
         live = len(self.all) - len(self.some(DEAD))
-        if options.jobs_max and live + len(sizes) > options.jobs_max:
+        if options.jobs_max and sizes and live + len(sizes) > options.jobs_max:
             raise Full
         more = sum(sizes) + len(sizes) * self.overhead_bytes
         if (
             options.memory_bytes_max
-            and self.memory_bytes() + more > options.memory_bytes_max
+            and sizes
+            and self.held_bytes() + more > options.memory_bytes_max
         ):
             raise Full
         if not options.queues_max or queue in self.by_name:
             return
         if len(self.by_name) >= options.queues_max:
-            used = {job.view.queue for job in self.all} | self.watched
-            for name, known in list(self.by_name.items()):
-                if name not in used and not known.paused:
-                    del self.by_name[name]
-                    for what in COUNTERS:
-                        self.forgotten.counts[what] += known.counts[what]
+            for name in list(self.by_name):
+                if name not in self.watched and self.holds_nothing(name):
+                    self.forget(name)
         if len(self.by_name) >= options.queues_max:
             raise Full
 

@@ -2,14 +2,15 @@
 
 import pytest
 
-from conformance.driver import Driver
+from conformance.driver import Driver, without_memory
 from magicqueue_cores.contract import CoreStats, Full, QueueStats
+from magicqueue_cores.records import Restarted
 
 EMPTY = dict.fromkeys(CoreStats.__struct_fields__, 0)
 
 
 def test_a_new_core_counts_nothing(core: Driver) -> None:
-    assert core.stats() == CoreStats(**EMPTY)
+    assert without_memory(core.stats()) == CoreStats(**EMPTY)
     assert core.queues() == []
     assert core.queue_stats("unknown") == QueueStats("unknown")
 
@@ -28,8 +29,7 @@ def test_counts(core: Driver) -> None:
         "q", queued=2, processing=1, delayed=1, pushed=5, completed=1, failed=1
     )
     assert [queue.name for queue in core.queues()] == ["a", "q", "z"]
-    overhead = core.core.capabilities.job_overhead_bytes
-    assert core.stats() == CoreStats(
+    assert without_memory(core.stats()) == CoreStats(
         **EMPTY
         | {
             "queued": 2,
@@ -41,7 +41,7 @@ def test_counts(core: Driver) -> None:
             "completed": 1,
             "failed": 2,
             "queues": 3,
-            "memory_bytes": 5 * overhead + 1 + 1 + 1 + 2 + 2,
+            "content_bytes": 1 + 1 + 1 + 2 + 2 + 2 * len("broken"),
         }
     )
 
@@ -58,7 +58,7 @@ def test_the_oldest_ready_job(core: Driver) -> None:
     core.pull(session=7)
     assert core.queue_stats().oldest_ready_ms == 0
     assert core.stats().oldest_ready_ms == 10
-    core.release(7)
+    core.close_session(7)
     assert core.queue_stats().oldest_ready_ms == 20
 
 
@@ -87,15 +87,81 @@ def test_too_many_jobs(core_name: str) -> None:
 
 
 def test_too_much_memory(core_name: str) -> None:
+    held = bytes_with_a_dead_job(core_name)
     overhead = Driver(core_name).core.capabilities.job_overhead_bytes
-    core = Driver(core_name, memory_bytes_max=2 * (overhead + 100))
-    core.push(b"x" * 100, max_attempts=1)
-    core.fail(*core.pull())
+    core = Driver(core_name, memory_bytes_max=held + overhead + 100)
+    assert bytes_with_a_dead_job(core_name, core) == held
     with pytest.raises(Full, match=r"memory_bytes_max.*purge dead letters"):
         core.push(b"x" * 101)
     assert core.push(b"x" * 100) == [2]
     core.purge_dead()
     assert core.push(b"x" * 100) == [3]
+
+
+def bytes_with_a_dead_job(core_name: str, core: Driver | None = None) -> int:
+    core = core or Driver(core_name)
+    core.push(b"x" * 100, max_attempts=1)
+    core.fail(*core.pull(), error="why")
+    return core.stats().memory_bytes
+
+
+@pytest.mark.parametrize("max_attempts", [1, 5])
+def test_error_texts_fill_the_memory(core_name: str, max_attempts: int) -> None:
+    text = "\U0001f4a5" * 1000
+    core = Driver(core_name, memory_bytes_max=100_000)
+    stats = core.stats()
+    while stats.memory_bytes + 1000 < 100_000:
+        core.push(max_attempts=max_attempts, backoff_ms=10_000)
+        before = core.stats()
+        core.fail(*core.pull(), error=text)
+        stats = core.stats()
+        assert stats.content_bytes == before.content_bytes + 4000
+        assert stats.memory_bytes > before.memory_bytes + 4000
+    with pytest.raises(Full, match="memory_bytes_max"):
+        core.push(b"x" * 1000)
+    assert 15 < stats.pushed < 25
+    assert (stats.dead, stats.delayed)[max_attempts > 1] == stats.pushed
+    for each in (core.replayed("python"), core.replayed(core_name)):
+        assert each.stats().content_bytes == stats.content_bytes
+
+
+def test_another_error_takes_the_place_of_the_last(core: Driver) -> None:
+    (job_id,) = core.push(b"1", max_attempts=3)
+    for error, size in (("x" * 50, 51), ("y" * 7, 8), (None, 1)):
+        core.fail(*core.pull(), error=error)
+        assert core.stats().content_bytes == size
+        assert core.job(job_id).error == error
+    core.retry_dead()
+    core.fail(*core.pull(), error="z" * 20)
+    assert core.stats().content_bytes == 21
+    core.ack(*core.pull())
+    assert core.stats().content_bytes == 0
+
+
+def test_a_drained_queue_takes_what_it_took_before_its_jobs(core: Driver) -> None:
+    core.push()
+    core.ack(*core.pull())
+    empty = core.stats().memory_bytes
+    for n in range(30):
+        core.push(b"x" * 1000, priority=n, max_attempts=n % 3, backoff_ms=n % 2)
+    core.push(delay_ms=5)
+    core.pull(10, session=2)
+    core.close_session(2)
+    core.fail(*core.pull(10), error="why")
+    core.tick(10)
+    while ids := core.pull(7):
+        core.ack(*ids)
+    core.purge_dead()
+    assert core.stats().memory_bytes == empty
+
+
+def test_what_a_push_is_reckoned_with_is_what_it_takes(core: Driver) -> None:
+    core.push_many(1000)
+    before = core.stats().memory_bytes
+    core.push_many(1000)
+    more = core.stats().memory_bytes - before
+    expected = 1000 * core.core.capabilities.job_overhead_bytes + 2890
+    assert expected * 0.9 < more < expected * 1.1
 
 
 def test_idle_queues_are_forgotten_at_the_bound(core_name: str) -> None:
@@ -114,6 +180,83 @@ def test_idle_queues_are_forgotten_at_the_bound(core_name: str) -> None:
     core.push(queue="c")
     assert [queue.name for queue in core.queues()] == ["b", "c"]
     assert (core.stats().pushed, core.stats().completed) == (3, 1)
+
+
+@pytest.mark.parametrize("bound", ["jobs_max", "memory_bytes_max"])
+def test_only_pushes_are_refused_when_it_is_full(core_name: str, bound: str) -> None:
+    log = Driver(core_name)
+    log.push_many(5, max_attempts=1)
+    log.push(max_attempts=2)
+    log.fail(*log.pull(2))
+    core = log.replayed(core_name, **{bound: 2})
+    with pytest.raises(Full, match=f"1 more would exceed the maximum of 2 .{bound}.|bytes"):
+        core.push()
+    for queue in ("q", "new"):
+        core.pause(queue)
+        assert core.queue_stats(queue).paused
+        core.pause(queue, paused=False)
+    assert core.retry_dead() == 2
+    ids = core.pull(4, session=1)
+    assert core.heartbeat(*ids, lease_ms=5).missing == []
+    core.close_session(1)
+    ids = core.pull(6)
+    assert core.fail(*ids[:2], error="x" * 1000).missing == []
+    assert core.ack(*ids[2:4]).missing == []
+    assert core.purge_dead(queue="q") == 2
+    assert core.drain() == 0
+    core.core.watch("unknown", watching=True)
+    assert core.queue_stats("unknown") == QueueStats("unknown")
+
+
+def test_dead_letters_are_bounded_by_their_texts_too(core_name: str) -> None:
+    core = Driver(core_name, dead_bytes_max=1000)
+    core.push_many(10, max_attempts=1)
+    for job_id in core.pull(10):
+        core.fail(job_id, error="é" * 150)
+    assert [letter.id for letter in core.dead().jobs] == [8, 9, 10]
+    assert (core.stats().dropped, core.stats().content_bytes) == (7, 3 * 301)
+    page = core.dead(bytes_max=650)
+    assert [letter.id for letter in page.jobs] == [8, 9]
+    again = core.replayed(core_name, dead_bytes_max=1000)
+    again.push(max_attempts=1)
+    again.fail(*again.pull(), error="x")
+    assert again.stats().dead == 4
+
+
+def test_a_queue_that_nobody_worked_on_is_forgotten(core: Driver) -> None:
+    core.push_many(3, queue="mistyped")
+    core.push(queue="mistyped", delay_ms=5)
+    core.pause("paused")
+    core.pause("paused", paused=False)
+    core.pause("stays paused")
+    core.drain("mistyped")
+    assert [queue.name for queue in core.queues()] == ["stays paused"]
+    assert (core.stats().pushed, core.stats().queues) == (4, 1)
+    assert core.queue_stats("mistyped") == QueueStats("mistyped")
+    assert core.replayed(core.name).queues() == core.queues()
+    core.push(queue="mistyped")
+    core.core.watch("mistyped", watching=True)
+    core.drain("mistyped")
+    del core.woken[:]
+    core.push(queue="mistyped")
+    assert core.woken == ["mistyped"]
+
+
+def test_a_queue_that_was_worked_on_keeps_its_totals(core: Driver) -> None:
+    core.push_many(3)
+    core.ack(*core.pull())
+    core.drain()
+    assert core.queue_stats() == QueueStats("q", pushed=3, completed=1)
+    core.push()
+    core.pull(session=4)
+    core.drain()
+    assert core.queue_stats().processing == 1
+    core.close_session(4)
+    core.drain()
+    assert core.queues() == [QueueStats("q", pushed=4, completed=1, lost=1)]
+    core.core.replay(Restarted())
+    assert core.queues() == []
+    assert core.stats().pushed == 0
 
 
 def test_a_thousand_names_in_turn(core_name: str) -> None:

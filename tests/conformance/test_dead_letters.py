@@ -48,7 +48,7 @@ def test_pages(core: Driver) -> None:
 
 def test_a_page_ends_before_its_bytes_exceed_the_limit(core: Driver) -> None:
     ids = bury(core, 4)
-    assert listed(core, bytes_max=11) == ids[:2]
+    assert listed(core, bytes_max=35) == ids[:2]
     assert listed(core, bytes_max=1) == ids[:1]
 
 
@@ -110,7 +110,7 @@ def test_purging(core: Driver) -> None:
     assert listed(core) == [1, 3]
     assert core.purge_dead() == 2
     assert core.purge_dead(queue="unknown") == 0
-    assert core.stats().memory_bytes == 0
+    assert core.stats().content_bytes == 0
 
 
 @pytest.mark.parametrize("verb", ["retry_dead", "purge_dead"])
@@ -127,14 +127,14 @@ def test_jobs_lost_for_good_together_die_by_id(core_name: str) -> None:
     core = Driver(core_name, lost_max=1)
     core.push(*[b"x"] * 40, priority=list(range(40)))
     core.pull(40)
-    core.release(1)
+    core.close_session(1)
     core.pull(15, lease_ms=20)
     core.pull(25, lease_ms=10)
     core.tick(20)
     assert listed(core) == list(range(1, 41))
 
 
-@pytest.mark.parametrize("bound", [{"dead_jobs_max": 3}, {"dead_bytes_max": 17}])
+@pytest.mark.parametrize("bound", [{"dead_jobs_max": 3}, {"dead_bytes_max": 47}])
 def test_the_oldest_are_dropped_and_counted(core_name: str, bound: dict[str, int]) -> None:
     core = Driver(core_name, **bound)
     ids = bury(core, 5)
@@ -152,7 +152,7 @@ def test_a_bound_of_zero_is_none(core_name: str) -> None:
     core.push(b"1")
     for _ in range(20):
         core.pull()
-        core.release(1)
+        core.close_session(1)
     assert listed(core) == ids
 
 
@@ -174,7 +174,7 @@ class TestDeadLetters:
             letters.add(job_id, 1)
             letters.remove(job_id)
             letters.check()
-        assert len(letters) == letters.payload_bytes == 0
+        assert len(letters) == letters.content_bytes == 0
         assert list(letters.after(9_999)) == []
         with pytest.raises(NotFound):
             letters.after(1)

@@ -90,9 +90,9 @@ def test_a_pull_gives_one_job_whatever_its_size(core: Driver) -> None:
 def test_what_did_not_fit_keeps_its_place(core: Driver) -> None:
     core.push_many(5, priority=1)
     core.push_many(5)
-    core.release(1)
+    core.close_session(1)
     assert core.pull(10, bytes_max=3) == [1, 2, 3]
-    core.release(1)
+    core.close_session(1)
     assert core.pull(10, bytes_max=2) == [1, 2]
     assert core.pull(10, bytes_max=6) == [3, 4, 5, 6, 7, 8]
     assert core.pull(10) == [9, 10]

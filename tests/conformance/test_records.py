@@ -4,7 +4,8 @@ import pytest
 
 from conformance.driver import CORES, START_MS, Driver, answered, assert_same, require_core
 from magicqueue_cores import make_core, records
-from magicqueue_cores.contract import TRANSITIONS, CoreError, CoreOptions, JobState, NewJobs
+from magicqueue_cores.contract import NEVER_MS, CoreError, CoreOptions, JobState, NewJobs
+from magicqueue_cores.transitions import TRANSITIONS
 
 Move = tuple[JobState | None, JobState | None]
 
@@ -20,14 +21,14 @@ def eventful_life(core: Driver) -> None:
     core.pull(2)
     core.heartbeat(1, lease_ms=5000)
     core.fail(1, error="again")
-    core.release(1)
+    core.close_session(1)
     core.ack(2, attempts=[1])
     core.fail(*core.pull(3), error="and again")
     core.tick(50)
     core.pull(9, session=2)
-    core.release(2)
+    core.close_session(2)
     core.pull(9, session=3)
-    core.release(3)
+    core.close_session(3)
     core.retry_dead(core.dead().jobs[0].id)
     core.push_many(3, queue="other", max_attempts=1)
     core.fail(*core.pull(3, "other"))
@@ -39,6 +40,10 @@ def eventful_life(core: Driver) -> None:
     core.push_many(20, priority=3)
     core.push_many(5, delay_ms=77)
     core.pull(4, session=9)
+    core.release(*core.pull(3)[1:])
+    core.release(*core.pull(2), delay_ms=40)
+    core.fail(*core.pull(2), delays_ms=[NEVER_MS, 60])
+    core.core.postpone_leases(500, core.now)
     core.pause("other")
     core.pause("drained")
     core.pause("drained", paused=False)
@@ -54,7 +59,7 @@ def moves_of(record: records.Record) -> tuple[str, list[int]]:
         case records.Removed(ids=ids, cause=cause):
             causes = {"drained": "drain", "purged": "purge_dead", "dropped": "drop_dead"}
             return causes[cause], list(ids)
-        case records.Paused():
+        case records.Paused() | records.Postponed():
             return "", []
         case records.Moved() | records.Origin() | records.Restarted():
             raise AssertionError("no core reports that by itself")
@@ -65,6 +70,7 @@ def moves_of(record: records.Record) -> tuple[str, list[int]]:
         records.Acked: "ack",
         records.Failed: "fail",
         records.Lost: "lose",
+        records.Released: "release",
         records.Revived: "retry_dead",
     }
     return events[type(record)], list(record.ids)
@@ -172,6 +178,8 @@ def test_ids_may_skip_but_not_return(core: Driver) -> None:
         records.Acked([99]),
         records.Failed([1], [None], [START_MS], START_MS),
         records.Lost([1]),
+        records.Released([1], 0),
+        records.Released([2, 2], START_MS + 9),
         records.Died([1], "failed", [None], START_MS),
         records.Removed([1], "purged"),
         records.Removed([1], "drained"),

@@ -23,9 +23,68 @@ def test_time_comes_first_in_every_verb(core: Driver) -> None:
     core.push(delay_ms=50)
     core.now += 50
     assert core.pull() == [1]
-    core.now += 1000
-    assert core.ack(1) == Settled([1], [])
-    assert core.state(1) is JobState.READY
+
+
+def test_a_lease_is_over_when_that_is_said_and_not_before(core: Driver) -> None:
+    """Whoever keeps the time reads first what had arrived: see `Core.end_leases`."""
+    core.push_many(4)
+    core.pull(4, lease_ms=50)
+    core.now += 60
+    assert core.core.next_deadline_ms == START_MS + 50
+    core.core.advance(core.now)
+    assert core.ack(1) == Settled([], [])
+    assert core.heartbeat(2, lease_ms=100) == Settled([], [])
+    assert core.state(3) is JobState.ACTIVE
+    core.core.end_leases(START_MS + 49, core.now)
+    assert core.stats().lost == 0
+    core.core.end_leases(START_MS + 50, core.now)
+    core.core.check()
+    assert [core.state(job_id) for job_id in (2, 3, 4)] == [
+        JobState.ACTIVE,
+        JobState.READY,
+        JobState.READY,
+    ]
+    assert core.core.next_deadline_ms == core.now + 100
+
+
+def test_a_lost_jobs_death_is_dated_when_it_is_said(core_name: str) -> None:
+    core = Driver(core_name, lost_max=1)
+    core.push()
+    core.pull()
+    core.close_session(1)
+    core.pull(lease_ms=50)
+    core.now += 70
+    core.core.end_leases(START_MS + 60, core.now)
+    assert core.job(1).died_at_ms == START_MS + 70
+
+
+def test_postponed_leases_end_that_much_later_and_in_their_order(core: Driver) -> None:
+    core.push_many(3)
+    for lease_ms in (300, 100, 200):
+        core.pull(lease_ms=lease_ms)
+    core.push(delay_ms=150)
+    core.core.postpone_leases(7_200_000, core.now)
+    core.core.check()
+    ends = [core.job(job_id).lease_until_ms for job_id in (1, 2, 3)]
+    assert ends == [START_MS + 7_200_000 + wait for wait in (300, 100, 200)]
+    core.tick(7_200_000)
+    assert core.state(4) is JobState.READY, "only leases are postponed"
+    assert core.core.next_deadline_ms == START_MS + 7_200_100
+    core.heartbeat(3, lease_ms=50)
+    core.tick(100)
+    states = [core.state(job_id) for job_id in (1, 2, 3)]
+    assert states == [JobState.ACTIVE, JobState.READY, JobState.READY]
+    for name in ("python", core.name):
+        again = core.replayed(name)
+        assert again.job(1) == core.job(1)
+
+
+def test_postponing_nothing_is_not_recorded(core: Driver) -> None:
+    core.push()
+    core.core.postpone_leases(1000, core.now)
+    core.pull()
+    core.core.postpone_leases(0, core.now)
+    assert len(core.records) == 2
 
 
 def test_a_delayed_job_never_hides_a_ready_one(core: Driver) -> None:
@@ -82,12 +141,12 @@ def test_lost_jobs_come_back_between_the_right_ones(core: Driver) -> None:
     core.push_many(6)
     for session in range(1, 7):
         core.pull(session=session)
-    core.release(5)
-    core.release(2)
-    core.release(4)
+    core.close_session(5)
+    core.close_session(2)
+    core.close_session(4)
     core.push(b"new")
     assert core.pull(2) == [2, 4]
-    core.release(1)
+    core.close_session(1)
     assert core.pull(9) == [1, 2, 4, 5, 7]
 
 
@@ -98,17 +157,17 @@ def test_a_matured_or_retried_job_keeps_its_place_when_lost(core: Driver) -> Non
     core.tick(10)
     core.push(b"3")
     assert core.pull(9) == [1, 2, 3]
-    core.release(1)
+    core.close_session(1)
     assert core.pull(9) == [1, 2, 3]
 
 
 def test_a_job_with_a_new_place_does_not_come_back_to_its_older_one(core: Driver) -> None:
     core.push(b"1", b"2", b"3")
     core.pull()
-    core.release(1)
+    core.close_session(1)
     core.fail(*core.pull())
     assert core.pull(9) == [2, 3, 1]
-    core.release(1)
+    core.close_session(1)
     assert core.pull(9) == [2, 3, 1]
 
 
@@ -116,9 +175,9 @@ def test_a_session_that_ends_gives_back_its_jobs_only(core: Driver) -> None:
     core.push_many(4)
     core.pull(2, session=1)
     core.pull(2, session=2)
-    core.release(1)
-    core.release(1)
-    core.release(77)
+    core.close_session(1)
+    core.close_session(1)
+    core.close_session(77)
     assert [core.state(job_id) for job_id in (1, 3)] == [JobState.READY, JobState.ACTIVE]
     assert core.stats().lost == 2
 
@@ -126,7 +185,7 @@ def test_a_session_that_ends_gives_back_its_jobs_only(core: Driver) -> None:
 def test_session_zero_is_nobody(core: Driver) -> None:
     core.push()
     core.pull(session=0)
-    core.release(0)
+    core.close_session(0)
     assert core.state(1) is JobState.ACTIVE
 
 
@@ -135,7 +194,7 @@ def test_a_job_lost_too_often_is_dead(core_name: str) -> None:
     core.push()
     for _ in range(2):
         core.pull()
-        core.release(1)
+        core.close_session(1)
         assert core.state(1) is JobState.READY
     core.pull(lease_ms=5)
     core.tick(5)
@@ -170,7 +229,7 @@ def test_a_session_keeps_what_it_extended(core: Driver) -> None:
     core.pull(1, session=1)
     core.pull(1, session=2)
     core.heartbeat(1, 2, lease_ms=5000)
-    core.release(2)
+    core.close_session(2)
     assert core.state(1) is JobState.ACTIVE
     assert core.state(2) is JobState.READY
 

@@ -14,7 +14,7 @@ def test_an_acked_job_leaves_no_trace(core: Driver) -> None:
     assert core.ack(*core.pull(2)) == NOTHING_MISSED
     assert core.state(1) is None
     stats = core.stats()
-    assert (stats.processing, stats.completed, stats.memory_bytes) == (0, 2, 0)
+    assert (stats.processing, stats.completed, stats.content_bytes) == (0, 2, 0)
     assert core.core.next_deadline_ms >= START_MS + 1000
 
 
@@ -28,7 +28,7 @@ def test_what_cannot_be_acked_is_missing_in_the_order_asked(core: Driver) -> Non
 def test_an_older_attempt_is_stale_and_changes_nothing(core: Driver) -> None:
     core.push()
     core.pull(session=1)
-    core.release(1)
+    core.close_session(1)
     core.pull(session=2)
     assert core.ack(1, attempts=[1]) == Settled([1], [1])
     assert core.fail(1, attempts=[1]) == Failed([1], [1], [None])
@@ -41,7 +41,7 @@ def test_an_older_attempt_is_stale_and_changes_nothing(core: Driver) -> None:
 def test_without_an_attempt_anyone_may_settle(core: Driver) -> None:
     core.push()
     core.pull(session=1)
-    core.release(1)
+    core.close_session(1)
     core.pull(session=2)
     assert core.ack(1) == NOTHING_MISSED
 
@@ -49,7 +49,7 @@ def test_without_an_attempt_anyone_may_settle(core: Driver) -> None:
 def test_a_late_ack_of_a_job_that_came_back_is_accepted(core: Driver) -> None:
     core.push(b"1", b"2")
     core.pull(2)
-    core.release(1)
+    core.close_session(1)
     assert core.ack(1) == Settled([1], [])
     assert core.ack(1, attempts=[1]) == NOTHING_MISSED
     assert core.stats().completed == 1
@@ -67,7 +67,7 @@ def test_no_late_ack_after_a_failure(core: Driver) -> None:
 def test_many_late_acks(core: Driver) -> None:
     core.push_many(200)
     ids = core.pull(200)
-    core.release(1)
+    core.close_session(1)
     assert core.ack(*ids[50:], attempts=[1] * 150) == NOTHING_MISSED
     assert core.pull(200) == ids[:50]
 

@@ -22,9 +22,9 @@ def lose(core: Driver) -> None:
     core.tick(10)
 
 
-def release(core: Driver) -> None:
+def close_session(core: Driver) -> None:
     core.pull()
-    core.release(1)
+    core.close_session(1)
 
 
 def revive(core: Driver) -> None:
@@ -60,7 +60,7 @@ def prepare_paused(core: Driver) -> None:
         (prepare_nothing, mature),
         (prepare_job, fail),
         (prepare_job, lose),
-        (prepare_job, release),
+        (prepare_job, close_session),
         (prepare_dead, revive),
         (prepare_paused, resume),
     ],

@@ -52,6 +52,7 @@ class Lines:
             (self.fail, 10),
             (self.fail_batch, 5),
             (self.heartbeat, 6),
+            (self.release, 5),
             (self.other, 8),
             (self.noise, 3),
         )
@@ -92,11 +93,11 @@ class Lines:
         return self._request(b"ACKB", [(b"ids", self._ids())])
 
     def fail(self) -> bytes:
-        return self._request(b"FAIL", [*self._verdict(), *self._error()])
+        return self._request(b"FAIL", [*self._verdict(), *self._error(), *self._retry()])
 
     def fail_batch(self) -> bytes:
         items = [
-            self._object([*self._verdict(), *self._error()])
+            self._object([*self._verdict(), *self._error(), *self._retry()])
             for _ in range(self.rng.randrange(4))
         ]
         return self._request(b"FAILB", [(b"jobs", self._list(items))])
@@ -104,8 +105,15 @@ class Lines:
     def heartbeat(self) -> bytes:
         fields = self._verdict() if self.rng.random() < 0.3 else [(b"ids", self._ids())]
         if self.rng.random() < 0.6:
-            fields.append((b"lease", self.rng.choice((b"50", b"3000", b"0", b"null"))))
+            values = (b"50", b"3000", b"0", b"null", b"9007199254740991")
+            fields.append((b"lease", self.rng.choice(values)))
         return self._request(b"HEARTBEAT", fields)
+
+    def release(self) -> bytes:
+        fields = self._verdict() if self.rng.random() < 0.3 else [(b"ids", self._ids())]
+        if self.rng.random() < 0.3:
+            fields.append((b"delay", self.rng.choice((b"0", b"40", b"null", b"-1"))))
+        return self._request(b"RELEASE", fields)
 
     def other(self) -> bytes:
         queue = (b"queue", self._queue())
@@ -158,8 +166,8 @@ class Lines:
         rng = self.rng
         fields = [(b"timeout", rng.choices((b"0", b"30", b"-1"), (30, 2, 1))[0])]
         if rng.random() < 0.5:
-            values = (b"50", b"1000", b"null", b"0", b'"9"')
-            fields.append((b"lease", rng.choices(values, (9, 9, 2, 1, 1))[0]))
+            values = (b"50", b"1000", b"null", b"0", b'"9"', b"9007199254740991")
+            fields.append((b"lease", rng.choices(values, (9, 9, 2, 1, 1, 1))[0]))
         return fields
 
     def _id(self) -> bytes:
@@ -195,6 +203,18 @@ class Lines:
             '"é"'.encode(),
         )
         return [(b"error", self.rng.choices(values, (9, 4, 2, 1, 1, 4))[0])]
+
+    def _retry(self) -> list[tuple[bytes, bytes]]:
+        """What FAIL may say of the retry: a right value mostly, of one or both."""
+        rng = self.rng
+        fields = []
+        if rng.random() < 0.1:
+            values = (b"false", b"true", b"null", b"0")
+            fields.append((b"retry", rng.choices(values, (9, 3, 2, 1))[0]))
+        if rng.random() < 0.1:
+            waits = (b"0", b"30", b"null", b"9007199254740991", b"-1")
+            fields.append((b"delay", rng.choices(waits, (4, 9, 2, 1, 1))[0]))
+        return fields
 
     def _queue(self) -> bytes:
         name = self.rng.choices(QUEUES, (20, 5, 3, 2, 2, 1))[0]
@@ -232,7 +252,13 @@ class Lines:
         fields = list(fields)
         if rng.random() < 0.1:
             extra = rng.choice(
-                (b'"x":[1,{"y":2}]', b'"error":"e"', b'"ttl":5', b'"ids":[1]')
+                (
+                    b'"x":[1,{"y":2}]',
+                    b'"error":"e"',
+                    b'"ttl":5',
+                    b'"ids":[1]',
+                    b'"retry":false',
+                )
             )
             key, _, value = extra.partition(b":")
             fields.append((key.strip(b'"'), value))

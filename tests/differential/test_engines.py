@@ -1,6 +1,6 @@
 """The same bytes, whole or in other pieces, over both cores: the same replies and records.
 
-Only `memory_bytes` may differ, so it is blanked out.
+Only what the core or the engine keeps of lines and jobs may differ, so it is blanked out.
 """
 
 import random
@@ -15,7 +15,7 @@ from differential.line_makers import Lines
 from differential.twins import START_MS, Side, told_singly
 from magicqueue.wire.limits import Limits
 
-_BLANK = re.compile(rb'"memory_bytes":\d+')
+_BLANK = re.compile(rb'"(?:memory|input)_bytes":\d+')
 _GREETING = b'{"cmd":"PING"}\n'
 _OPTIONS: tuple[dict[str, int], ...] = (
     {"lost_max": 1, "dead_jobs_max": 3},
@@ -84,6 +84,7 @@ class History:
         self.now += self.rng.choice((0, 0, 1, 10, 60, 2000))
         for side in self.sides:
             side.engine.advance(self.now)
+            side.engine.end_leases(self.now, self.now)
 
     def reopen(self, number: int) -> None:
         for side in self.sides:

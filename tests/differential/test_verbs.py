@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from conformance.driver import Driver, require_core
+from conformance.driver import Driver, require_core, without_memory
 from conformance.test_against_model import ROOMY, CoreMachine
 from differential.twins import plain
 from magicqueue_cores.contract import CoreError, CoreStats
@@ -58,18 +58,10 @@ class _Twins:
             return None, (type(refusal), str(refusal)), None
         if not isinstance(answer, CoreStats):
             return answer, None, answer
-        jobs = answer.queued + answer.processing + answer.delayed + answer.dead
-        overhead = jobs * core.capabilities.job_overhead_bytes
-        return answer, None, (answer.memory_bytes - overhead, _without_memory(answer))
+        return answer, None, without_memory(answer)
 
     def _news(self, side: Driver) -> list[Any]:
         return [plain(record) for record in side.records[self._seen :]]
-
-
-def _without_memory(stats: CoreStats) -> list[int]:
-    return [
-        getattr(stats, name) for name in stats.__struct_fields__ if name != "memory_bytes"
-    ]
 
 
 class _TwinMachine(CoreMachine):

@@ -1,16 +1,20 @@
 """Two engines over two cores, fed the same bytes, and what they did."""
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
 
 from magicqueue.wire.limits import Limits
 from magicqueue_cores import make_core, records
-from magicqueue_cores.contract import Core, CoreOptions, WireDefaults
+from magicqueue_cores.contract import Core, CoreOptions
+from magicqueue_cores.line_contract import WireDefaults
 from magicqueue_server.columns import JobDefaults
 from magicqueue_server.commands import ServerFacts
 from magicqueue_server.engine import Engine
+from magicqueue_server.turns import Turns
+from server.desk import StillClock
 
 START_MS = 1_700_000_000_000
 SAME_MEMORY = b'"memory_bytes":0'
@@ -22,6 +26,8 @@ class Side:
     def __init__(self, core_name: str, limits: Limits, **options: int) -> None:
         self.records: list[records.Record] = []
         self.core: Core | None = None
+        self._now_ms = START_MS
+        self._soon: deque[Callable[[], object]] = deque()
         wire = WireDefaults(
             **{
                 field: value
@@ -41,7 +47,12 @@ class Side:
             return self.core
 
         self.engine = Engine(
-            make, limits, JobDefaults(), ServerFacts(version="1"), lambda _session: None
+            make,
+            limits,
+            JobDefaults(),
+            ServerFacts(version="1"),
+            lambda _session: None,
+            Turns(self._soon.append, StillClock(lambda: self._now_ms)),
         )
         self.heard: list[list[bytes]] = []
         self.sessions: list[Any] = []
@@ -54,7 +65,10 @@ class Side:
         )
 
     def feed(self, number: int, lines: bytes, now_ms: int) -> None:
+        self._now_ms = now_ms
         self.engine.feed(self.sessions[number], lines, now_ms)
+        while self._soon:
+            self._soon.popleft()()
 
     def replies(self) -> list[bytes]:
         every = [b"".join(told) for told in self.heard]

@@ -15,8 +15,8 @@ a correct server is never blamed. The promises:
   finds the job, and no later verdict on it is taken.
 - **No double lease.** A job's attempts go up and each is handed out once. Between two of
   them the first one's lease may have ended: its time was over, counted from the pull's
-  start; or its connection had closed; or a failure had been reported. As long as it cannot
-  have ended a verdict on it is taken, and a look finds the job active.
+  start; or its connection had closed; or a failure or a release had been reported. As long
+  as it cannot have ended a verdict on it is taken, and a look finds the job active.
 - **Attempts count.** None is forgotten, and no verdict is taken that names an earlier
   attempt than one that had been handed out.
 - **Order**, and nothing is hidden: see `order`.

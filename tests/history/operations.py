@@ -71,7 +71,7 @@ class Pull(Operation):
 
 @dataclass(slots=True, kw_only=True)
 class Settle(Operation):
-    """Verdicts on jobs: done, or failed. Each may name its attempt.
+    """Verdicts on jobs: done, or else failed or released. Each may name its attempt.
 
     missing: those that the server did not take.
     """

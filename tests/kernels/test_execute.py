@@ -8,9 +8,11 @@ import pytest
 
 from conformance.driver import START_MS, answered, require_core
 from magicqueue_cores.array_core import ArrayCore
-from magicqueue_cores.contract import CoreOptions, NewJobs, WireDefaults
+from magicqueue_cores.array_core.memory import Memory
+from magicqueue_cores.contract import CoreOptions, NewJobs
 from magicqueue_cores.kernels import layout as lo
 from magicqueue_cores.kernels.entry import MODE
+from magicqueue_cores.line_contract import WireDefaults
 from patience import PATIENCE_S
 
 _TIMES = b'"created_at":%d,"run_at":%d' % (START_MS, START_MS)
@@ -30,7 +32,7 @@ def core() -> ArrayCore:
 def run(core: ArrayCore, *lines: bytes) -> list[bytes]:
     """Run lines, all of which must be taken; gives the replies."""
     text = b"".join(line + b"\n" for line in lines)
-    consumed, replies = core.execute(memoryview(text), 5, START_MS)
+    consumed, replies = core.execute(text, 5, START_MS)
     assert consumed == len(text), text[consumed:]
     core.check()
     return replies.split(b"\n")[:-1]
@@ -123,7 +125,7 @@ _LEFT = (
 @pytest.mark.parametrize("line", _LEFT, ids=lambda line: line[:40])
 def test_leaves_alone(core: ArrayCore, line: bytes) -> None:
     before = core.stats(START_MS)
-    consumed, replies = core.execute(memoryview(line + b"\n"), 5, START_MS)
+    consumed, replies = core.execute(line + b"\n", 5, START_MS)
     assert (consumed, replies) == (0, b"")
     core.check()
     assert core.stats(START_MS) == before
@@ -132,14 +134,53 @@ def test_leaves_alone(core: ArrayCore, line: bytes) -> None:
 def test_stops_before_the_line_that_is_not_for_it(core: ArrayCore) -> None:
     good = b'\r\n\n{"cmd":"ACK","id":2}\r\n'
     text = good + b'{"cmd":"PING"}\n{"cmd":"ACK","id":1}\n'
-    consumed, replies = core.execute(memoryview(text), 5, START_MS)
+    consumed, replies = core.execute(text, 5, START_MS)
     assert consumed == len(good)
     assert replies == b'{"ok":true}\n'
 
 
+def test_behind_a_line_that_is_left_nothing_is_copied_again(
+    core: ArrayCore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loads: list[bytes] = []
+    load = Memory.load_lines
+
+    def counted(memory: Memory, lines: bytes, start: int, stop: int) -> None:
+        loads.append(lines[start:stop])
+        load(memory, lines, start, stop)
+
+    monkeypatch.setattr(Memory, "load_lines", counted)
+    good, left = b'{"cmd":"ACK","id":2}\n', b'{"cmd":"PING"}\n'
+    push = b'{"cmd":"PUSH","queue":"q","data":{"x":[%d]}}\n'
+    text = left * 3 + good + left + b"".join(push % n for n in (5, 6)) + b"rest"
+    stop = len(text) - len(b"rest")
+    at, replies = 0, b""
+    for _ in range(5):
+        consumed, reply = core.execute(text, 5, START_MS, at, stop)
+        at, replies = at + consumed, replies + reply
+        if at < stop:
+            at += len(left)
+    assert at == stop
+    assert replies.splitlines()[0] == b'{"ok":true}'
+    assert replies.count(b"\n") == 3
+    assert loads == [text[:stop]]
+    monkeypatch.undo()
+    pull = b'{"cmd":"PULLB","queue":"q","count":9}'
+    assert run(core, pull)[0].count(b'"data":{"x":[6]}') == 1
+
+
+def test_a_verb_in_between_does_not_change_the_lines(core: ArrayCore) -> None:
+    text = b'{"cmd":"PING"}\n{"cmd":"PUSH","queue":"q","data":"mine"}\n'
+    assert core.execute(text, 5, START_MS) == (0, b"")
+    core.push("other", NewJobs(payloads=[b"9" * 60] * 3, run_ats_ms=START_MS), START_MS)
+    consumed, replies = core.execute(text, 5, START_MS, 15)
+    assert (15 + consumed, replies) == (len(text), b'{"ok":true,"id":6}\n')
+    assert b'"data":"mine"' in run(core, b'{"cmd":"PULLB","queue":"q","count":9}')[0]
+
+
 def test_a_line_without_its_end_is_left(core: ArrayCore) -> None:
-    assert core.execute(memoryview(b'{"cmd":"ACK","id":2}'), 5, START_MS) == (0, b"")
-    assert core.execute(memoryview(b""), 5, START_MS) == (0, b"")
+    assert core.execute(b'{"cmd":"ACK","id":2}', 5, START_MS) == (0, b"")
+    assert core.execute(b"", 5, START_MS) == (0, b"")
 
 
 def test_pulls_that_wait_and_queues_that_are_watched_are_left(core: ArrayCore) -> None:
@@ -148,7 +189,7 @@ def test_pulls_that_wait_and_queues_that_are_watched_are_left(core: ArrayCore) -
         b'{"cmd":"PULL","queue":"q"}\n',
         b'{"cmd":"PULL","queue":"q","timeout":5}\n',
     ):
-        assert core.execute(memoryview(line), 5, START_MS)[0] == 0
+        assert core.execute(line, 5, START_MS)[0] == 0
     empty = b'{"cmd":"PULL","queue":"q","timeout":0}'
     assert run(core, empty) == [b'{"ok":true,"job":null}']
     core.watch("q", watching=True)
@@ -158,14 +199,14 @@ def test_pulls_that_wait_and_queues_that_are_watched_are_left(core: ArrayCore) -
         b'{"cmd":"FAILB","jobs":[{"id":2}]}\n',
         b'{"cmd":"PULL","queue":"q","timeout":0}\n',
     ):
-        assert core.execute(memoryview(line), 5, START_MS)[0] == 0
+        assert core.execute(line, 5, START_MS)[0] == 0
     core.watch("q", watching=False)
     assert run(core, b'{"cmd":"PUSH","queue":"q","data":1}') == [b'{"ok":true,"id":3}']
 
 
 def test_a_paused_queue_gives_nothing(core: ArrayCore) -> None:
     core.pause("q", paused=True, now_ms=START_MS)
-    assert core.execute(memoryview(b'{"cmd":"PULL","queue":"q"}\n'), 5, START_MS)[0] == 0
+    assert core.execute(b'{"cmd":"PULL","queue":"q"}\n', 5, START_MS)[0] == 0
     line = b'{"cmd":"PULLB","queue":"q","count":2,"timeout":0}'
     assert run(core, line) == [b'{"ok":true,"jobs":[]}']
 
@@ -177,7 +218,7 @@ def test_a_failure_that_kills_is_left(core: ArrayCore) -> None:
         b'{"cmd":"FAIL","id":3}\n',
         b'{"cmd":"FAILB","jobs":[{"id":2},{"id":3}]}\n',
     ):
-        assert core.execute(memoryview(line), 5, START_MS)[0] == 0
+        assert core.execute(line, 5, START_MS)[0] == 0
 
 
 def test_errors_of_lines_are_kept(core: ArrayCore) -> None:
@@ -196,7 +237,7 @@ def test_long_replies_make_it_give_way() -> None:
     core = ArrayCore(CoreOptions(), wire=WireDefaults(reply_bytes_a_call=100))
     core.push("q", NewJobs(payloads=[b"1"] * 20, run_ats_ms=START_MS), START_MS)
     line = b'{"cmd":"PULL","queue":"q"}\n'
-    consumed, replies = core.execute(memoryview(line * 20), 5, START_MS)
+    consumed, replies = core.execute(line * 20, 5, START_MS)
     assert consumed == len(line)
     assert replies.count(b"\n") == 1
 
@@ -205,14 +246,14 @@ def test_long_replies_make_it_give_way() -> None:
 def test_kernels_also_run_uncompiled() -> None:
     program = (
         "from magicqueue_cores.array_core import ArrayCore\n"
-        "from magicqueue_cores.contract import CoreOptions\n"
+        "from magicqueue_cores.contract import CoreOptions, NewJobs\n"
         "from magicqueue_cores.kernels.entry import MODE\n"
         "core = ArrayCore(CoreOptions())\n"
-        "core.pause('q', paused=True, now_ms=5)\n"
-        "core.pause('q', paused=False, now_ms=5)\n"
+        "jobs = NewJobs(payloads=[b'0'], run_ats_ms=9)\n"
+        "core.push('q', jobs, 5)\n"
         'lines = b\'{"cmd":"PUSHB","queue":"q","jobs":[{"data":1},{"data":[2]}]}\\n\'\n'
         'lines += b\'{"cmd":"PULLB","queue":"q","count":5}\\n\'\n'
-        "print(MODE, core.execute(memoryview(lines), 1, 5))\n"
+        "print(MODE, core.execute(lines, 1, 5))\n"
         "core.check()\n"
     )
     outputs = [
@@ -239,7 +280,7 @@ def test_kernels_also_run_uncompiled() -> None:
 def test_very_many_verdicts_are_worked_off_in_parts(core: ArrayCore) -> None:
     strangers = lo.ITEMS_MAX + 5
     line = b'{"cmd":"ACKB","ids":[%b2]}\n' % (b"9," * strangers)
-    assert core.execute(memoryview(line), 5, START_MS) == (0, b"")
+    assert core.execute(line, 5, START_MS) == (0, b"")
     settled = answered(core.ack([9] * strangers + [2], None, START_MS))
     assert len(settled.missing) == strangers
     assert core.job(2, START_MS) is None

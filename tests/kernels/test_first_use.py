@@ -10,8 +10,7 @@ from patience import PATIENCE_S
 _PROGRAM = """
 import resource, sys
 from magicqueue_cores.array_core import ArrayCore
-from patience import PATIENCE_S
-from magicqueue_cores.contract import CoreOptions
+from magicqueue_cores.contract import CoreOptions, NewJobs
 
 core = ArrayCore(CoreOptions(), record=lambda record: None)
 loaded = set(sys.modules)
@@ -20,19 +19,18 @@ try:
     open(sys.executable)
 except OSError as error:
     print("no files:", error.strerror)
-core.pause("q", paused=True, now_ms=5)
-core.pause("q", paused=False, now_ms=5)
+core.push("q", NewJobs(payloads=[b"0"], run_ats_ms=5000), 5)
 lines = (
     b'{"cmd":"PUSH","queue":"q","data":1}',
     b'{"cmd":"PUSHB","queue":"q","jobs":[{"data":"2"},{"data":3,"delay":10}]}',
     b'{"cmd":"PULLB","queue":"q","count":1}',
     b'{"cmd":"PULL","queue":"q"}',
-    b'{"cmd":"FAIL","id":1,"error":"why"}',
-    b'{"cmd":"HEARTBEAT","ids":[2]}',
-    b'{"cmd":"ACKB","ids":[2]}',
+    b'{"cmd":"FAIL","id":2,"error":"why"}',
+    b'{"cmd":"HEARTBEAT","ids":[3]}',
+    b'{"cmd":"ACKB","ids":[3]}',
 )
 text = b"".join(line + b"\\n" for line in lines)
-consumed, replies = core.execute(memoryview(text), 1, 5)
+consumed, replies = core.execute(text, 1, 5)
 print(consumed == len(text), replies.count(b'"ok":true'))
 core.advance(20)
 print(core.drain("q", 20), sorted(set(sys.modules) - loaded))
@@ -52,5 +50,5 @@ def test_nothing_is_loaded_at_first_use() -> None:
     assert done.stdout.splitlines() == [
         "no files: Too many open files",
         "True 7",
-        "2 []",
+        "3 []",
     ]

@@ -91,7 +91,7 @@ def test_long_payloads_are_kept_and_dropped(core: ArrayCore) -> None:
     assert list(_pull(core, 5).values()) == payloads[1:]
     core.ack(ids, None, START_MS)
     core.check()
-    assert core.stats(START_MS).memory_bytes == 0
+    assert core.stats(START_MS).content_bytes == 0
 
 
 def test_scattered_ids_are_found(core: ArrayCore) -> None:
@@ -112,3 +112,18 @@ def test_bounds_that_records_have_no_bits_for_are_refused() -> None:
         ArrayCore(CoreOptions(lost_max=20_000))
     with pytest.raises(ValueError, match="backoff_ms_max"):
         ArrayCore(CoreOptions(backoff_ms_max=2**33))
+
+
+def test_sessions_that_hold_nothing_are_forgotten(core: ArrayCore) -> None:
+    _push(core, [b"1"] * 5000)
+    for session in range(1, 5001):
+        core.pull("q", 1, BYTES_MAX, 10_000, session, START_MS)
+        core.ack([session], None, START_MS)
+    assert len(core._store.sessions) < 2500
+    _push(core, [b"1"] * 5000)
+    for session in range(1, 5001):
+        core.pull("q", 1, BYTES_MAX, 10_000, session, START_MS)
+    assert len(core._store.sessions) > 5000
+    core.close_session(77, START_MS)
+    assert list(_pull(core, 2)) == [5077]
+    core.check()

@@ -64,6 +64,6 @@ def test_a_job_that_comes_back_is_the_oldest_again(core: ArrayCore) -> None:
     core.pull("q", above, BYTES_MAX, 10**6, 7, now)
     age_ms, _ = _look(core, now)
     assert age_ms <= 1000
-    core.release(7, now)
+    core.close_session(7, now)
     assert _look(core, now)[0] == 1000
     core.check()

@@ -82,8 +82,8 @@ def test_it_refuses_what_would_crash_it(kernels: Path) -> None:
     program = """
 import ahead_of_time
 from magicqueue_cores import _kernels_aot as built
-for arguments in ((bytearray(64), 1, 2, 3), (bytes(64), 1, 2, 3), (b"",), (1, 2, 3, 4),
-                  (bytearray(64), 2**64, 2, 3)):
+for arguments in ((bytearray(64), 0, 1, 2, 3), (bytes(64), 0, 1, 2, 3), (b"",),
+                  (1, 0, 2, 3, 4), (bytearray(64), 0, 2**64, 2, 3)):
     try:
         built.execute(*arguments)
     except (TypeError, ValueError, BufferError, OverflowError) as error:

@@ -13,15 +13,37 @@ import msgspec
 
 from later_core import LaterCore
 from magicqueue.wire.limits import Limits
+from magicqueue_cores.array_core import ArrayCore
 from magicqueue_cores.contract import Core, CoreOptions
 from magicqueue_cores.python_core import PythonCore
 from magicqueue_server.columns import JobDefaults
 from magicqueue_server.commands import ServerFacts
 from magicqueue_server.engine import Engine
 from magicqueue_server.session import Session
+from magicqueue_server.turns import Turns
 
 START_MS = 1_700_000_000_000
 TIMES = b'"created_at":%d,"run_at":%d' % (START_MS, START_MS)
+
+
+class StillClock:
+    """A clock that its owner turns; only looking at it takes time, if `look_ns` is set."""
+
+    def __init__(self, now_ms: Callable[[], int]) -> None:
+        self.now_ms = now_ms
+        self.look_ns = 0
+        self.ahead_ms = 0
+        self._ns = 0
+
+    def monotonic_ns(self) -> int:
+        self._ns += self.look_ns
+        return self._ns
+
+    def follow_wall(self) -> int:
+        return 0
+
+    def not_before(self, _ms: int) -> int:
+        raise NotImplementedError
 
 
 class Caller:
@@ -78,7 +100,7 @@ class Desk:
         self,
         seed: int | None = None,
         *,
-        core: type[PythonCore] = PythonCore,
+        core: type[PythonCore] | type[ArrayCore] = PythonCore,
         limits: Limits | None = None,
         defaults: JobDefaults | None = None,
         **options: int,
@@ -86,6 +108,10 @@ class Desk:
         self.now = START_MS
         self._rng = random.Random(seed)
         self._woken: deque[Session | None] = deque()
+        self.soon: deque[Callable[[], object]] = deque()
+        """What the engine's turns have asked to be called."""
+        self.clock = StillClock(lambda: self.now)
+        self.turns = Turns(self.soon.append, self.clock)
         self.later: LaterCore | None = None
         self.settle_checks = True
         """Whether every `settle` has the core verify itself, which is O(jobs)."""
@@ -103,6 +129,7 @@ class Desk:
             defaults or JobDefaults(),
             ServerFacts(version="1.2.3"),
             self._woken.append,
+            self.turns,
         )
         self.engine.advance(self.now)
 
@@ -114,13 +141,16 @@ class Desk:
         """Turn the clock forward."""
         self.now += span_ms
         self.engine.advance(self.now)
+        self.engine.end_leases(self.now, self.now)
         self.settle()
 
     def settle(self) -> None:
         """Let the core answer until it has nothing to answer."""
         later = self.later
-        while self._woken or (later is not None and later.busy):
-            if later is not None and later.busy and self._rng.random() < 0.7:
+        while self._woken or self.soon or (later is not None and later.busy):
+            if self.soon and self._rng.random() < 0.5:
+                self.soon.popleft()()
+            elif later is not None and later.busy and self._rng.random() < 0.7:
                 later.step()
             elif self._woken:
                 session = self._woken.popleft()

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from magicqueue_server.app import Address, StartError
+from magicqueue_server.listening import Address, StartError
 from server.process import ServerProcess
 
 

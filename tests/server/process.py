@@ -1,5 +1,6 @@
 """A server as its own process, started as a user starts it."""
 
+import json
 import os
 import re
 import signal
@@ -75,13 +76,15 @@ class ServerProcess:
         assert self.process.stdout is not None
         for line in self.process.stdout:
             self.announced.append(line.rstrip("\n"))
-            if line.startswith("Ctrl-C"):
+            if "Ctrl-C stops it." in line:
                 break
         else:
             said = self.errors()
             self.__exit__()
             raise AssertionError(said)
-        self.place = self.announced[0].split(" listens on ")[1]
+        first = self.announced[0]
+        said = json.loads(first)["event"] if first.startswith("{") else first
+        self.place = said.split(" listens on ")[1]
         found = re.search(r":(\d+)$", self.place)
         self.port = int(found[1]) if found else 0
 

@@ -22,10 +22,17 @@ class FewLines(PythonCore):
     capabilities = Capabilities(executes_lines=True)
     executed = 0
 
-    def execute(self, lines: memoryview, session: int, now_ms: int) -> tuple[int, bytes]:
+    def execute(
+        self,
+        lines: bytes,
+        session: int,
+        now_ms: int,
+        start: int = 0,
+        stop: int | None = None,
+    ) -> tuple[int, bytes]:
         assert session
         consumed, replies = 0, b""
-        for line in bytes(lines).splitlines(keepends=True):
+        for line in lines[start:stop].splitlines(keepends=True):
             if line.rstrip() == BOOM:
                 raise ValueError("broken")
             if line.rstrip() == FAIL:

@@ -79,6 +79,82 @@ def test_the_clock_never_runs_backwards(monkeypatch: pytest.MonkeyPatch) -> None
     assert times[0] >= before
 
 
+class Machine:
+    """The machine's two clocks, in nanoseconds, as a test turns them."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.wall_ms = 1_700_000_000_000
+        self.monotonic_ms = 5_000
+        monkeypatch.setattr(time, "time_ns", lambda: self.wall_ms * 10**6)
+        monkeypatch.setattr(time, "monotonic_ns", lambda: self.monotonic_ms * 10**6)
+
+    def run(self, ms: int) -> None:
+        self.wall_ms += ms
+        self.monotonic_ms += ms
+
+    def step(self, ms: int) -> None:
+        self.wall_ms += ms
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
+    return Machine(monkeypatch)
+
+
+HOUR_MS = 3_600_000
+
+
+def test_a_clock_that_is_put_forward_is_followed_by_a_jump(machine: Machine) -> None:
+    clock = SystemClock()
+    machine.run(1000)
+    machine.step(2 * HOUR_MS)
+    assert clock.follow_wall() == 2 * HOUR_MS
+    assert (clock.now_ms(), clock.ahead_ms) == (machine.wall_ms, 0)
+    machine.run(1000)
+    assert clock.follow_wall() == 0
+    assert clock.now_ms() == machine.wall_ms
+
+
+def test_a_clock_that_is_put_back_is_told_and_not_followed(machine: Machine) -> None:
+    clock = SystemClock()
+    before = clock.now_ms()
+    machine.step(-2 * HOUR_MS)
+    machine.run(1000)
+    assert clock.follow_wall() == 0
+    assert clock.now_ms() == before + 1000, "time goes on at its pace"
+    assert clock.now_ms() - clock.ahead_ms == machine.wall_ms
+    machine.step(HOUR_MS)
+    assert clock.follow_wall() == 0, "it is still ahead"
+    assert clock.ahead_ms == HOUR_MS
+    machine.step(3 * HOUR_MS)
+    assert clock.follow_wall() == 2 * HOUR_MS
+    assert (clock.now_ms(), clock.ahead_ms) == (machine.wall_ms, 0)
+
+
+def test_a_slewed_clock_is_followed_without_a_jump(machine: Machine) -> None:
+    clock = SystemClock()
+    told = []
+    for slew_ms in (3, 50, -40, 60, -3):
+        before = clock.now_ms()
+        machine.run(1000)
+        machine.step(slew_ms)
+        told.append(clock.follow_wall())
+        assert clock.now_ms() - before >= 1000
+        assert clock.now_ms() - clock.ahead_ms == machine.wall_ms
+    assert told == [0] * 5
+
+
+def test_time_goes_on_from_the_log_and_knows_that_it_is_ahead(machine: Machine) -> None:
+    clock = SystemClock()
+    assert clock.not_before(machine.wall_ms - 5) == 0
+    assert clock.not_before(machine.wall_ms + HOUR_MS) == HOUR_MS
+    assert clock.now_ms() == machine.wall_ms + HOUR_MS
+    assert clock.ahead_ms == HOUR_MS
+    machine.step(HOUR_MS)
+    assert clock.follow_wall() == 0, "time is what the wall says again, without a jump"
+    assert clock.ahead_ms == 0
+
+
 def test_the_heap_can_be_tuned_where_it_is_glibcs() -> None:
     tuned = memory.tune_heap()
     assert isinstance(tuned, bool)

@@ -10,18 +10,6 @@ from magicqueue_server.options import OPTIONS
 
 
 @pytest.mark.parametrize(
-    ("text", "ms"),
-    [
-        *(("0", 0), ("250ms", 250), ("500ms", 500), ("30s", 30_000), ("5m", 300_000)),
-        *(("1.5h", 5_400_000), ("2d", 172_800_000), (" 7 s ", 7000), ("1.005s", 1005)),
-        ("9007199254740991ms", 2**53 - 1),
-    ],
-)
-def test_spans(text: str, ms: int) -> None:
-    assert options.span_ms(text) == ms
-
-
-@pytest.mark.parametrize(
     ("text", "size"),
     [
         *(("0", 0), ("512", 512), ("64K", 65_536), ("64KiB", 65_536), ("64kb", 64_000)),
@@ -96,6 +84,52 @@ def test_our_own_variable_wins_over_the_originals() -> None:
     assert settings["port"] == 5
 
 
+@pytest.mark.parametrize(
+    "text", ["tcp://10.96.0.12:6789", "udp://[fd00::12]:6789", " sctp://10.0.0.1:1 "]
+)
+def test_where_a_service_is_is_no_setting(text: str) -> None:
+    """Kubernetes sets these for a service called "magicqueue", docker for a link."""
+    others = {
+        "MAGICQUEUE_SERVICE_HOST": "10.96.0.12",
+        "MAGICQUEUE_SERVICE_PORT": "6789",
+        "MAGICQUEUE_PORT_6789_TCP": text,
+        "MAGICQUEUE_PORT_6789_TCP_PROTO": "tcp",
+        "MAGICQUEUE_PORT_6789_TCP_PORT": "6789",
+        "MAGICQUEUE_PORT_6789_TCP_ADDR": "10.96.0.12",
+        "MAGICQUEUE_NAME": "/web/magicqueue",
+        "MAGICQUEUE_PORT": text,
+    }
+    assert load({}, others, None).settings["port"].source == "default"
+    assert load({}, others | {"PORT": "4"}, None)["port"] == 4
+    assert load({}, others | {"MAGICQUEUE_PORT": "5"}, None)["port"] == 5
+    for nonsense in ("tcp://10.96.0.12", "http://10.96.0.12:6789", "seven"):
+        with pytest.raises(ConfigError, match="environment MAGICQUEUE_PORT"):
+            load({}, others | {"MAGICQUEUE_PORT": nonsense}, None)
+    with pytest.raises(ConfigError, match="flag --port"):
+        load({"port": text}, {}, None)
+
+
+def test_an_empty_host_counts_where_somebody_wrote_it(tmp_path: Path) -> None:
+    path = tmp_path / "mq.toml"
+    path.write_text('host = ""\n')
+    assert load({}, {"MAGICQUEUE_HOST": ""}, None)["host"] == "127.0.0.1"
+    assert load({"host": ""}, {}, None)["host"] == ""
+    assert load({}, {}, path)["host"] == ""
+
+
+def test_what_others_chose_is_named_with_its_place(tmp_path: Path) -> None:
+    path = tmp_path / "mq.toml"
+    path.write_text('lease = "3s"\nmax_jobs = 5\n')
+    environ = {"PORT": "7000", "PERSIST": "1", "MAGICQUEUE_MAX_JOBS": "6"}
+    assert load({"loop": "asyncio"}, environ, path).chosen_elsewhere() == [
+        "port = 7000 (environment PORT)",
+        "persist = 1 (environment PERSIST)",
+        f"lease = 3s (file {path})",
+        "max_jobs = 6 (environment MAGICQUEUE_MAX_JOBS)",
+    ]
+    assert load({"port": "7"}, {"PORT": "7000"}, None).chosen_elsewhere() == []
+
+
 def test_every_option_has_its_variable() -> None:
     for option in OPTIONS:
         settings = load({}, {f"MAGICQUEUE_{option.name.upper()}": option.default}, None)
@@ -111,7 +145,7 @@ def test_every_option_has_its_variable() -> None:
 )
 def test_unix_socket(text: str, path: Path | None) -> None:
     settings = load({}, {"UNIX_SOCKET": text}, None)
-    assert settings.socket_path(Path("/temp")) == path
+    assert settings.socket_path(lambda: "/temp") == path
 
 
 def test_settings_reach_the_parts() -> None:

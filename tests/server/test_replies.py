@@ -131,6 +131,7 @@ def test_stats_of_a_queue_and_of_all(desk: Desk, caller: Caller) -> None:
         "pushed": 3,
         "oldest_ready_ms": 7,
         "queues": 2,
+        "content_bytes": 3 * len(b"1"),
         "connections": 1,
         "uptime_ms": 7,
     }
@@ -253,6 +254,7 @@ def test_hello_tells_what_the_server_is(desk: Desk, caller: Caller) -> None:
         "capabilities": [
             *("batches", "priorities", "delays", "leases"),
             *("attempts", "retries", "dead_letters", "pause"),
+            *("release", "fail_options"),
         ],
     }
 

@@ -121,7 +121,7 @@ def blocking() -> None:
         assert_type(queue.stats(), Counts)
         for dead in queue.all_dead():
             assert_type(dead, JobDetails)
-    with SyncWorker("emails", plain_handler, threads=4) as worker:
+    with SyncWorker("emails", plain_handler, concurrency=4) as worker:
         assert_type(worker, SyncWorker)
     SyncWorker("emails", plain_handler, grace=5).run(signals=False)
 

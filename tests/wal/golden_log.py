@@ -31,6 +31,7 @@ import msgspec
 from magicqueue_cores import make_core, records
 from magicqueue_cores.contract import CoreOptions, JobState
 from magicqueue_server.wal import format as fmt
+from magicqueue_server.wal import manifest
 from magicqueue_server.wal.checksum import CRC32C, ZLIB_CRC32
 from magicqueue_server.wal.encode import encode
 from magicqueue_server.wal.journal import Group, Journal
@@ -108,6 +109,8 @@ DAYS: Final[list[list[Any]]] = [
     [records.Acked(array("q", range(20, 82)))],
     [records.Failed([12, 13, 6], [None, "später", ""], [T + 1, T + 9000, T], T + 1)],
     [records.Lost([14, 15])],
+    [records.Released([18], 0), records.Released([19], T + 500)],
+    [records.Postponed(7_200_000, T + 1)],
     [records.Died([9], "failed", ["zu spät"], T + 2)],
     [records.Died([16, 17], "worker_lost", [None, None], T + 3)],
     [records.Revived([16], T + 4), records.Paused("emails", paused=True)],
@@ -145,6 +148,7 @@ def write(
             segment_bytes=SEGMENT_BYTES,
             salts=lambda: next(salts),
             now_ms=lambda: T,
+            mode="everysec",
         )
         journal.begin(0, 0)
         last_id = sequence = 0
@@ -156,12 +160,14 @@ def write(
                 if isinstance(record, records.Pushed):
                     last_id = record.first_id + len(record.payloads) - 1
             if number == len(BEFORE):
+                journal.prepare()
                 journal._roll(last_id, sequence)
             journal.write([group])
             if number % 3:
                 journal.sync()
             if number % 5 == 0:
                 journal.mark()
+        assert journal._manifest is not None
         while journal.segments[0].number < 2:
             journal.drop()
         journal.close(clean=True)
@@ -170,14 +176,18 @@ def write(
 
 def segments(folder: MemoryFolder) -> dict[str, bytes]:
     """The files that are the log."""
-    names = [name for name in folder.names() if fmt.segment_number(name) is not None]
+    names = [
+        name
+        for name in folder.names()
+        if fmt.segment_number(name) is not None or name == manifest.NAME
+    ]
     return {name: folder.data(name) for name in names}
 
 
 def read(path: Path) -> MemoryFolder:
     """Load a golden log."""
     folder = MemoryFolder()
-    for file in path.glob(f"*{fmt.SUFFIX}"):
+    for file in path.iterdir():
         folder.put(file.name, file.read_bytes())
     return folder
 

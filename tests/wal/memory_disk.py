@@ -66,6 +66,9 @@ class MemoryFile:
     def warm(self) -> None:
         pass
 
+    def run(self) -> int:
+        return self.folder.machine
+
     def close(self) -> None:
         pass
 
@@ -80,6 +83,8 @@ class MemoryFolder:
         self.files: dict[str, MemoryFile] = {}
         self.on_disk: dict[str, MemoryFile] = {}
         self.renames: list[dict[str, MemoryFile]] = []
+        self.machine = 1
+        """Another number after the power was cut."""
         self.operations = 0
         self.log: list[str] = []
         self.fault: Callable[[int, str], object] = lambda _number, _name: None
@@ -108,6 +113,8 @@ class MemoryFolder:
                 raise FileExistsError(errno.EEXIST, "File exists", name)
             self.files[name] = MemoryFile(self)
             self._changed()
+        if name not in self.files:
+            raise FileNotFoundError(errno.ENOENT, "No such file or directory", name)
         return self.files[name]
 
     def rename(self, old: str, new: str) -> None:
@@ -117,6 +124,8 @@ class MemoryFolder:
 
     def remove(self, name: str) -> None:
         self.step("remove")
+        if name not in self.files:
+            raise FileNotFoundError(errno.ENOENT, "No such file or directory", name)
         del self.files[name]
         self._changed()
 
@@ -135,11 +144,19 @@ class MemoryFolder:
         file.disk[:] = data
         self.on_disk[name] = file
 
+    def changed(self, name: str, data: bytes, *, cut: bool = False) -> "MemoryFolder":
+        """The folder with other bytes in a file; cut: and after the power was cut."""
+        other = self.after_kill()
+        other.machine += cut
+        other.put(name, data)
+        return other
+
     def data(self, name: str) -> bytes:
         return bytes(self.files[name].cache)
 
     def after_kill(self) -> "MemoryFolder":
         other = MemoryFolder()
+        other.machine = self.machine
         for name, file in self.files.items():
             copy = other.files[name] = MemoryFile(other)
             copy.cache[:] = file.cache
@@ -155,6 +172,7 @@ class MemoryFolder:
     ) -> "MemoryFolder":
         """keep: the chance of an unsynced sector to be there; None: any, per file."""
         other = MemoryFolder()
+        other.machine = self.machine + 1
         names = rng.choice([self.on_disk, *self.renames])
         for name, file in names.items():
             chance = rng.random() if keep is None else keep

@@ -128,6 +128,8 @@ class Worker:
             ]
         if done:
             reply = connection.ask(cmd="ACKB", ids=items)
+        elif self.rng.random() < 0.5:
+            reply = connection.ask(cmd="RELEASE", ids=items)
         else:
             reply = connection.ask(cmd="FAILB", jobs=items)
         history.end(settle, missing=frozenset(reply["missing"]))

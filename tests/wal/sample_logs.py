@@ -54,6 +54,8 @@ def life(seed: int, steps: int) -> list[list[records.Record]]:
                 core.push(queue, jobs, now)
             case 2 | 3:
                 core.pull(queue, 3, 10**6, rng.randrange(1, 5), 1, now)
+            case 4 if ids[0] % 3 == 0:
+                core.release(ids, None, ids[1] % 2, now)
             case 4:
                 core.ack(ids, None, now)
             case 5:
@@ -76,7 +78,9 @@ def group_of(some: Iterable[records.Record], number: int = 1) -> Group:
     return group
 
 
-def journal_in(folder: MemoryFolder, *, segment_bytes: int = 2**16) -> Journal:
+def journal_in(
+    folder: MemoryFolder, *, segment_bytes: int = 2**16, mode: str = "always"
+) -> Journal:
     """Begin a log with made-up salts."""
     salts = count(0x1234)
     journal = Journal(
@@ -86,6 +90,7 @@ def journal_in(folder: MemoryFolder, *, segment_bytes: int = 2**16) -> Journal:
         segment_bytes=segment_bytes,
         salts=lambda: next(salts),
         now_ms=lambda: NOW_MS,
+        mode=mode,
     )
     journal.begin(0, 0)
     return journal

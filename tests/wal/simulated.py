@@ -20,13 +20,16 @@ from magicqueue_server.columns import JobDefaults
 from magicqueue_server.commands import ServerFacts
 from magicqueue_server.engine import Engine
 from magicqueue_server.session import Session
+from magicqueue_server.turns import Turns
 from magicqueue_server.wal.journal import Journal
 from magicqueue_server.wal.log import Log
 from magicqueue_server.wal.persistence import begin_journal
 from magicqueue_server.wal.reclaim import Reclaimer
 from magicqueue_server.wal.recovery import Recovered, recover
+from server.desk import StillClock
 from wal.memory_disk import Killed, MemoryFolder
 
+IDS_AHEAD = 8
 START_MS = 1_700_000_000_000
 Call = Callable[[], None]
 
@@ -142,13 +145,19 @@ class Server:
             JobDefaults(),
             ServerFacts(version="0"),
             lambda session: self.tasks.soon(lambda: self._resume(session)),
+            Turns(self.tasks.soon, StillClock(lambda: self.now)),
             self.log,
         )
         self.found: Recovered = recover(folder, self.engine.core)
         self.now = max(now, self.found.last_ms)
         self.engine.begin_after(self.found.session)
         journal: Journal = begin_journal(
-            folder, self.found, segment_bytes=segment_bytes, now_ms=lambda: self.now
+            folder,
+            self.found,
+            segment_bytes=segment_bytes,
+            now_ms=lambda: self.now,
+            mode=mode,
+            ids_ahead=IDS_AHEAD,
         )
         self.log.begin(journal, self.found.last_id, self.found.sequence)
         self.reclaimer = Reclaimer(
@@ -179,6 +188,7 @@ class Server:
         """Let time pass."""
         self.now += span_ms
         self.engine.advance(self.now)
+        self.engine.end_leases(self.now, self.now)
         self.pump()
         self.tasks.due(self.now)
 

@@ -13,11 +13,13 @@ import subprocess
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from history.checker import check
+from magicqueue_server.wal.disk import SystemFile
 from wal.noting_client import Crowd
 from wal.server_process import Server, cores_here
 
@@ -89,6 +91,13 @@ def lie() -> None:
     os.fdatasync = os.fsync = lambda _fd: None  # type: ignore[assignment]  # it is a lie
 
 
+def boot_anew(prepare: Callable[[], object]) -> None:
+    """Have this process think that the machine has just started, as after a real cut."""
+    boot = random.SystemRandom().getrandbits(60)
+    SystemFile.run = lambda _file: boot  # type: ignore[method-assign, assignment]  # on purpose
+    prepare()
+
+
 def cut_loop(
     disk: LoopDisk,
     mode: str,
@@ -104,7 +113,7 @@ def cut_loop(
             f"--fsync={mode}",
             *OPTIONS,
             log=disk.at / "log",
-            prepare=prepare,
+            prepare=partial(boot_anew, prepare),
             core=rng.choice(cores),
         )
         try:

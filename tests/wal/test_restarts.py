@@ -142,7 +142,7 @@ class RestartMachine(CoreMachine):
         self.model.overhead_bytes = core.capabilities.job_overhead_bytes
         for queue in (*self.model.by_name.values(), self.model.forgotten):
             queue.counts = dict.fromkeys(COUNTERS, 0)
-        if core.next_deadline_ms > now:
+        if self.model.due_ms() > now:
             known = {queue.name for queue in core.queues(now)}  # type: ignore[union-attr]
             for name_of in list(self.model.by_name):
                 if name_of not in known:

@@ -144,7 +144,7 @@ def test_a_damaged_log_is_refused_with_its_place(tmp_path: Path) -> None:
     path.write_bytes(data)
     server = Server(tmp_path)
     assert server.wait() == 3
-    assert "0000000000000001.wal at byte 128" in server.output
+    assert f"0000000000000001.wal at byte {fmt.FRAMES_AT}" in server.output
     assert "magicqueue wal repair" in server.output
     server.close()
     assert path.read_bytes() == data

@@ -1,8 +1,11 @@
 """`wal check | dump | repair`, `backup`, and what they say, on logs in real folders."""
 
 import json
+import os
 from pathlib import Path
+from typing import TypeGuard
 
+import msgspec
 import pytest
 from click.testing import CliRunner, Result
 
@@ -13,12 +16,15 @@ from magicqueue_server.wal.commands import backup, wal
 from magicqueue_server.wal.disk import Lock, Locked, SystemFolder
 from magicqueue_server.wal.journal import Journal
 from magicqueue_server.wal.recovery import recover
+from magicqueue_server.wal.verdict import Corrupt
 from wal.sample_logs import NOW_MS, group_of, life
 
 FIRST = fmt.segment_name(1)
 
 
-def written(path: Path, *, clean: bool = False, segment_bytes: int = 4096) -> Journal:
+def written(
+    path: Path, *, clean: bool = False, segment_bytes: int = 4096, mode: str = "always"
+) -> Journal:
     folder = SystemFolder(path)
     journal = Journal(
         folder,
@@ -27,6 +33,7 @@ def written(path: Path, *, clean: bool = False, segment_bytes: int = 4096) -> Jo
         segment_bytes=segment_bytes,
         salts=lambda: 77,
         now_ms=lambda: NOW_MS,
+        mode=mode,
     )
     journal.begin(0, 0)
     last_id = sequence = 0
@@ -37,6 +44,7 @@ def written(path: Path, *, clean: bool = False, segment_bytes: int = 4096) -> Jo
             sequence += records.sequence_span(record)
             if isinstance(record, records.Pushed):
                 last_id = record.first_id + len(record.payloads) - 1
+        journal.prepare()
         journal.write([group])
         journal.sync()
     journal.close(clean=clean)
@@ -73,10 +81,64 @@ def test_check_of_a_whole_log(tmp_path: Path) -> None:
 def test_check_of_a_torn_log(tmp_path: Path) -> None:
     journal = written(tmp_path)
     last = tmp_path / fmt.segment_name(journal.current.number)
-    last.write_bytes(last.read_bytes()[: journal.current.used_bytes - 3])
+    data, at = last.read_bytes(), journal.current.used_bytes - 40
+    last.write_bytes(data[:at] + bytes(len(data) - at))
     result = run("check", "--data-dir", tmp_path)
     assert result.exit_code == 1
     assert result.output.startswith("torn: the log ends in the middle of a write")
+
+
+@pytest.mark.parametrize(
+    ("mode", "says"),
+    [
+        ("always", "no answer had been given for it"),
+        ("everysec", "it may hold answers of the last second"),
+        ("never", "it may hold answers since the system last wrote it out"),
+    ],
+)
+def test_what_a_torn_end_may_hold_is_said(tmp_path: Path, mode: str, says: str) -> None:
+    journal = written(tmp_path, mode=mode)
+    last = tmp_path / fmt.segment_name(journal.current.number)
+    flip(last, journal.current.used_bytes - 9)
+    assert says in run("check", "--data-dir", tmp_path).output
+
+
+def test_a_file_that_was_cut_is_refused(tmp_path: Path) -> None:
+    journal = written(tmp_path / "log")
+    last = tmp_path / "log" / fmt.segment_name(journal.current.number)
+    for size in (journal.current.used_bytes, fmt.FRAMES_AT, 100, 0):
+        os.truncate(last, size)
+        result = run("check", "--data-dir", tmp_path / "log")
+        assert result.exit_code == 2, result.output
+        with pytest.raises(Corrupt, match=last.name):
+            recover(SystemFolder(tmp_path / "log"), make_core("python", CoreOptions()))
+    assert run("repair", "--data-dir", tmp_path / "log").exit_code == 0
+    assert run("check", "--data-dir", tmp_path / "log").exit_code == 0
+
+
+@pytest.mark.parametrize("which", ["first", "middle", "last", "all", "manifest"])
+def test_a_file_that_is_missing_is_refused(tmp_path: Path, which: str) -> None:
+    path = tmp_path / "log"
+    journal = written(path, clean=True)
+    numbers = [segment.number for segment in journal.segments]
+    names = {
+        "first": [fmt.segment_name(numbers[0])],
+        "middle": [fmt.segment_name(numbers[1])],
+        "last": [fmt.segment_name(numbers[-1])],
+        "all": [fmt.segment_name(number) for number in numbers],
+        "manifest": ["manifest"],
+    }[which]
+    for name in names:
+        (path / name).unlink()
+    result = run("check", "--data-dir", path)
+    assert result.exit_code == 2
+    assert f"{names[0]} is missing" in result.output
+    with pytest.raises(Corrupt, match="is missing"):
+        recover(SystemFolder(path), make_core("python", CoreOptions()))
+    assert run("backup", "--data-dir", path, tmp_path / "copy").exit_code == 3
+    assert run("repair", "--data-dir", path).exit_code == 0
+    found = recover(SystemFolder(path), make_core("python", CoreOptions()))
+    assert found.last_id >= 60, "ids could be given again"
 
 
 def test_check_and_repair_of_a_damaged_log(tmp_path: Path) -> None:
@@ -94,7 +156,8 @@ def test_check_and_repair_of_a_damaged_log(tmp_path: Path) -> None:
     copy = Path(mended["copy"])
     assert copy.name == "log.damaged-1"
     kept = {f.name: f.read_bytes() for f in copy.iterdir()}
-    assert kept == {n: d for n, d in damaged.items() if fmt.segment_number(n)}
+    log = {n: d for n, d in damaged.items() if fmt.segment_number(n) or n == "manifest"}
+    assert kept == log
     assert run("check", "--data-dir", path).exit_code == 0
     again = run("repair", "--data-dir", path)
     assert (again.exit_code, again.output[:18]) == (0, "there is no damage")
@@ -111,7 +174,7 @@ def test_repair_says_what_it_did(tmp_path: Path) -> None:
     output = run("repair", "--data-dir", path).output
     for part in (
         "was copied to",
-        "was cut at byte 128",
+        "was cut at byte 256",
         "not used any more",
         "jobs pushed",
     ):
@@ -173,3 +236,57 @@ def test_a_newer_format_is_refused_and_not_touched(tmp_path: Path) -> None:
     assert result.exit_code == 3
     assert "format version 9" in result.output
     assert (tmp_path / FIRST).read_bytes() == data
+
+
+def test_what_is_said_of_one_is_said_in_the_singular(tmp_path: Path) -> None:
+    written(tmp_path / "log", segment_bytes=2**20)
+    assert "\n1 segment, " in run("check", "--data-dir", tmp_path / "log").output
+    result = run("backup", "--data-dir", tmp_path / "log", tmp_path / "copy")
+    assert ": 1 segment, " in result.output
+
+
+def test_repair_and_backup_answer_in_json(tmp_path: Path) -> None:
+    written(tmp_path / "log")
+    whole = run("repair", "--json", "--data-dir", tmp_path / "log")
+    assert json.loads(whole.output) == {"damaged": False}
+    copied = run("backup", "--json", "--data-dir", tmp_path / "log", tmp_path / "copy")
+    report = json.loads(copied.output)
+    assert report["folder"] == str(tmp_path / "copy")
+    assert report["state"] == "ok"
+    flip(tmp_path / "log" / FIRST, fmt.FRAMES_AT + 20)
+    mended = json.loads(run("repair", "--json", "--data-dir", tmp_path / "log").output)
+    assert mended["damaged"] is True
+    assert mended["cut"] == FIRST
+
+
+def test_errors_in_json_are_one_document(tmp_path: Path) -> None:
+    for command in ("check", "dump", "repair"):
+        result = run(command, "--json", "--data-dir", tmp_path / "nowhere")
+        error = json.loads(result.stderr)
+        assert result.exit_code == 3
+        assert error["code"] == "UNREADABLE"
+        assert error.keys() == {"ok", "error", "code"}
+
+
+def test_dump_commands_no_terminal(tmp_path: Path) -> None:
+    folder = SystemFolder(tmp_path)
+    journal = Journal(
+        folder, [], lsn=0, segment_bytes=4096, salts=lambda: 77, now_ms=lambda: NOW_MS
+    )
+    journal.begin(0, 0)
+    nasty = '"\x9b31m\u202e\u2028"'
+    pushed = next(one for some in life(3, 60) for one in some if is_pushed(one))
+    count = len(pushed.payloads)
+    journal.write(
+        [group_of([msgspec.structs.replace(pushed, payloads=[nasty.encode()] * count)], 0)]
+    )
+    journal.close(clean=True)
+    output = run("dump", "--data-dir", tmp_path).output
+    assert not set(output) & set("\x9b\u202e\u2028")
+    rows = [json.loads(row) for row in output.splitlines()]
+    (row,) = [row for row in rows if row["record"] == "pushed"]
+    assert row["payloads"] == [nasty] * count
+
+
+def is_pushed(record: records.Record) -> TypeGuard[records.Pushed]:
+    return isinstance(record, records.Pushed)

@@ -34,7 +34,12 @@ _JOB: Final[dict[str, Kind]] = {
     "jitter": "bool",
 }
 _VERDICT: Final[dict[str, Kind]] = {"id!": "id", "attempt": POSITIVE}
-_FAILURE: Final[dict[str, Kind]] = {**_VERDICT, "error": "string"}
+_FAILURE: Final[dict[str, Kind]] = {
+    **_VERDICT,
+    "error": "string",
+    "retry": "bool",
+    "delay": TIME,
+}
 _PULL: Final[dict[str, Kind]] = {"queue!": "string", "timeout": TIME, "lease": POSITIVE}
 _QUEUE: Final[dict[str, Kind]] = {"queue!": "string"}
 _ONE_OR_ALL: Final[dict[str, Kind]] = {"queue": "string", "id": "id"}
@@ -49,6 +54,7 @@ TABLE: Final[dict[str, dict[str, Kind]]] = {
     "FAIL": _FAILURE,
     "FAILB": {"jobs!": "failures"},
     "HEARTBEAT": {"ids": "ids", "id": "id", "attempt": POSITIVE, "lease": POSITIVE},
+    "RELEASE": {"ids": "ids", "id": "id", "attempt": POSITIVE, "delay": TIME},
     "STATS": {"queue": "string"},
     "QUEUES": {},
     "GETJOB": {"id!": "id"},
@@ -214,7 +220,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list):
         return [_plain(item) for item in value]
     if isinstance(value, Failure):
-        return {"id": int(value.id), "attempt": value.attempt, "error": value.error}
+        return {**msgspec.structs.asdict(value), "id": int(value.id)}
     if isinstance(value, Verdict):
         return (int(value.id), value.attempt)
     if isinstance(value, msgspec.Struct):

@@ -31,6 +31,8 @@ LINES: Final = tuple(
         '{"cmd":"FAILB","jobs":[{"id":1,"error":"why"},{"id":"2"},{"id":3,"attempt":1}]}',
         '{"cmd":"HEARTBEAT","ids":[1,{"id":2,"attempt":1}],"lease":30000}',
         '{"cmd":"HEARTBEAT","id":9,"attempt":4,"lease":1}',
+        '{"cmd":"RELEASE","ids":[1,{"id":2,"attempt":1}],"delay":50}',
+        '{"cmd":"FAIL","id":9,"retry":false,"delay":null}',
         '{"cmd":"STATS"}',
         '{"cmd":"STATS","queue":"q","new":{"field":[1,"\\u0000",{}]}}',
         '{"cmd":"QUEUES","rid":1e3}',

@@ -51,11 +51,11 @@ SENTENCES: Final = [
     (f'{PUSH},"backoff":{-(10**30)}', "PUSH: backoff must be an integer >= 0"),
     (
         f'{PUSH},"backoff":{"9" * 5000}',
-        "PUSH: backoff must be an integer in its range: see docs/protocol.md",
+        "PUSH: backoff must be an integer of at most 9007199254740991",
     ),
     (
         f'{PUSH},"max_attempts":1e999',
-        "PUSH: max_attempts must be an integer in its range: see docs/protocol.md",
+        "PUSH: max_attempts must be an integer of at most 9007199254740991",
     ),
     (f'{PUSH},"jitter":1', "PUSH: jitter must be true or false or null, not an integer"),
     (
@@ -281,7 +281,9 @@ def test_data_at_below_and_above_its_limit() -> None:
         assert payloads_of(_items(b"1", data), limits) == [b"1", data]
     data = '"éééé1"'.encode()
     assert len(data) == 11
-    with pytest.raises(TooLarge, match=r"^data is 11 bytes: the limit is 10 a job"):
+    with pytest.raises(
+        TooLarge, match=r"^data is 11 bytes: the limit is 10 a job .* --max-job\)$"
+    ):
         payload_of(_push(data).data, limits)
     with pytest.raises(TooLarge, match=r"^jobs\[2\]\.data is 11 bytes: the limit is 10"):
         payloads_of(_items(b"1", b"2", data, data), limits)
@@ -292,7 +294,9 @@ def test_jobs_at_below_and_above_their_limit() -> None:
     limits = Limits(push_jobs_max=3)
     for count in (0, 1, 2, 3):
         assert payloads_of(_items(*[b"1"] * count), limits) == [b"1"] * count
-    with pytest.raises(TooLarge, match=r"^jobs has 4 items: the limit is 3 a batch$"):
+    with pytest.raises(
+        TooLarge, match=r"^jobs has 4 items: the limit is 3 a batch .*--max-push"
+    ):
         payloads_of(_items(*[b"1"] * 4), limits)
 
 

@@ -10,6 +10,7 @@ from msgspec import Raw
 from magicqueue.errors import ERROR_CODES, RequestError, error_from_reply
 from magicqueue.wire import replies
 from magicqueue.wire.decode import decode_request
+from magicqueue.wire.limits import Limits
 from magicqueue.wire.replies import (
     AckBatchReply,
     CountReply,
@@ -145,6 +146,7 @@ ROWS: Final[list[tuple[str, bytes, str]]] = [
             ServerCounts(
                 paused=1,
                 queues=11,
+                content_bytes=10,
                 memory_bytes=12,
                 connections=13,
                 waiting=14,
@@ -154,8 +156,8 @@ ROWS: Final[list[tuple[str, bytes, str]]] = [
         ),
         (
             '{"ok":true,"queued":1,"processing":2,"delayed":3,"dead":4,"paused":1,'
-            f'{COUNTS_TEXT},"queues":11,"memory_bytes":12,"connections":13,"waiting":14,'
-            '"uptime_ms":15}'
+            f'{COUNTS_TEXT},"queues":11,"content_bytes":10,"memory_bytes":12,'
+            '"connections":13,"waiting":14,"uptime_ms":15}'
         ),
     ),
     (
@@ -167,13 +169,15 @@ ROWS: Final[list[tuple[str, bytes, str]]] = [
                 core="python",
                 protocol=1,
                 persistence="none",
-                limits={"line_bytes_max": 9},
+                limits=Limits(line_bytes_max=9),
                 capabilities=["rid"],
             )
         ),
         (
             '{"ok":true,"server":"magicqueue","version":"0.1.0","core":"python","protocol":1,'
-            '"persistence":"none","limits":{"line_bytes_max":9},"capabilities":["rid"]}'
+            '"persistence":"none","limits":{"line_bytes_max":9,"job_bytes_max":1048576,'
+            '"queue_name_bytes_max":255,"push_jobs_max":100000,"pull_jobs_max":10000,'
+            '"reply_payload_bytes_max":16777216},"capabilities":["rid"]}'
         ),
     ),
 ]
@@ -215,9 +219,10 @@ def test_rid_is_echoed_last_with_its_exact_text(rid: str) -> None:
 
 @pytest.mark.parametrize("code", ERROR_CODES)
 def test_errors(code: str) -> None:
-    error = error_from_reply(code, 'queue "é" is\nfull: \x00 wait')
+    kind = type(error_from_reply(code, "no"))
+    assert kind is not RequestError
+    error = kind('queue "é" is\nfull: \x00 wait')
     assert error.code == code
-    assert type(error) is not RequestError
     reply = replies.refused(error)
     assert (
         reply
@@ -228,6 +233,9 @@ def test_errors(code: str) -> None:
     )
     read = msgspec.json.decode(reply, type=PushReply)
     assert (read.ok, read.code, read.error) == (False, code, error.sentence)
+    assert read.error is not None
+    shown = error_from_reply(code, read.error)
+    assert str(shown) == 'queue "é" is\\nfull: \\x00 wait'
 
 
 def test_the_codes_are_those_of_the_protocol() -> None:

@@ -32,6 +32,7 @@ from magicqueue.wire.requests import (
     PushBatch,
     PushItem,
     Queues,
+    Release,
     Request,
     Resume,
     RetryDead,
@@ -101,6 +102,16 @@ ROWS: Final[list[tuple[str, Request]]] = [
         '{"cmd":"FAILB","jobs":[{"id":1,"error":"why"},{"id":"2","attempt":3}]}',
         FailBatch(jobs=[Failure(1, None, "why"), Failure("2", 3)]),
     ),
+    ('{"cmd":"FAIL","id":1,"retry":false}', Fail(id=1, retry=False)),
+    (
+        '{"cmd":"FAILB","jobs":[{"id":1,"delay":5},{"id":2,"retry":true}]}',
+        FailBatch(jobs=[Failure(1, delay=5), Failure(2, retry=True)]),
+    ),
+    (
+        '{"cmd":"RELEASE","ids":[1,{"id":2,"attempt":3}],"delay":9}',
+        Release(ids=[1, Verdict(2, 3)], delay=9),
+    ),
+    ('{"cmd":"RELEASE","id":1,"attempt":2}', Release(id=1, attempt=2)),
     ('{"cmd":"HEARTBEAT","ids":[1,2],"lease":30000}', Heartbeat(ids=[1, 2], lease=30000)),
     (
         '{"cmd":"HEARTBEAT","ids":[{"id":1,"attempt":2}]}',

@@ -9,11 +9,13 @@ first (`interrupts`).
 import sys
 
 from magicqueue.cli.interrupts import end_at_once
+from magicqueue.cli.streams import open_closed
 
 
 def main() -> None:
     """Run the command line and exit with its code."""
     end_at_once()
+    open_closed()
     from magicqueue.cli.run import run  # noqa: PLC0415 - Ctrl-C is dealt with first
 
     sys.exit(run(sys.argv[1:]))

@@ -7,9 +7,11 @@ import click
 from magicqueue.cli.options import QUEUE, Session, manual, with_session
 from magicqueue.cli.phrases import jobs
 from magicqueue.cli.screen import say, write_json
+from magicqueue.command_line import Command
+from magicqueue.plain_text import plain
 
 
-@click.command(epilog=manual("magicqueue pause emails"))
+@click.command(cls=Command, epilog=manual("magicqueue pause emails"))
 @click.argument("queue", type=QUEUE)
 @with_session
 def pause(session: Session, queue: str) -> None:
@@ -24,10 +26,11 @@ def pause(session: Session, queue: str) -> None:
         else:
             counts = client.stats()
             waiting = counts.queued + counts.delayed
-            say(f"paused {queue}: {jobs(waiting)} wait until `magicqueue resume {queue}`")
+            wait = "waits" if waiting == 1 else "wait"
+            say(f"paused {queue}: {jobs(waiting)} {wait} until `magicqueue resume {queue}`")
 
 
-@click.command(epilog=manual("magicqueue resume emails"))
+@click.command(cls=Command, epilog=manual("magicqueue resume emails"))
 @click.argument("queue", type=QUEUE)
 @with_session
 def resume(session: Session, queue: str) -> None:
@@ -40,7 +43,9 @@ def resume(session: Session, queue: str) -> None:
         say(f"resumed {queue}")
 
 
-@click.command(epilog=manual("magicqueue drain emails", "magicqueue drain emails --yes"))
+@click.command(
+    cls=Command, epilog=manual("magicqueue drain emails", "magicqueue drain emails --yes")
+)
 @click.argument("queue", type=QUEUE)
 @click.option("-y", "--yes", is_flag=True, help="Don't ask.")
 @with_session
@@ -57,7 +62,9 @@ def drain(session: Session, queue: str, *, yes: bool) -> None:
                 raise click.UsageError(
                     f"drain would remove {waiting} of {queue}: say --yes to do it"
                 )
-            click.confirm(f"Remove {waiting} of {queue}, for good?", abort=True, err=True)
+            click.confirm(
+                plain(f"Remove {waiting} of {queue}, for good?"), abort=True, err=True
+            )
         removed = client.drain()
     if session.json:
         write_json({"queue": queue, "removed": removed})

@@ -16,29 +16,40 @@ import click
 
 from magicqueue.cli import interrupts
 from magicqueue.cli.bench_load import Load, Phase, drain_jobs, push_jobs, round_trips_s
-from magicqueue.cli.options import Session, manual, with_session
+from magicqueue.cli.options import Session, manual, whole, with_session
 from magicqueue.cli.phrases import count, span
-from magicqueue.cli.screen import console, note, say, write_json, write_table
+from magicqueue.cli.screen import (
+    Column,
+    console,
+    many,
+    note,
+    number,
+    say,
+    write_json,
+    write_table,
+)
+from magicqueue.command_line import Command, is_styled
 
 _ROUND_TRIPS: Final = 500
 _BUSY: Final = 0.9
 
 
 @click.command(
+    cls=Command,
     epilog=manual(
         "magicqueue bench", "magicqueue bench --jobs 1000000 --batch 5000 --payload 20"
-    )
+    ),
 )
 @click.option(
     "--jobs",
-    type=click.IntRange(1, 100_000_000),
+    type=whole(1, 100_000_000),
     default=200_000,
     show_default=True,
     help="How many jobs to push and drain.",
 )
 @click.option(
     "--batch",
-    type=click.IntRange(1, 10_000),
+    type=whole(1, 10_000),
     default=1000,
     show_default=True,
     help="Jobs in one request.",
@@ -46,14 +57,14 @@ _BUSY: Final = 0.9
 @click.option(
     "--payload",
     "payload_bytes",
-    type=click.IntRange(1, 1_000_000),
+    type=whole(1, 1_000_000),
     default=100,
     show_default=True,
     help="Bytes of each job's data.",
 )
 @click.option(
     "--connections",
-    type=click.IntRange(1, 1000),
+    type=whole(1, 1000),
     default=1,
     show_default=True,
     help="Connections used at once.",
@@ -94,22 +105,23 @@ def bench(
             }
         )
         return
-    many = "" if connections == 1 else f" over {connections} connections"
+    over = "" if connections == 1 else f" over {connections} connections"
     say(
         f"{info.server} {info.version} at {session.address}, {info.core} core:"
-        f" {count(jobs)} jobs of {payload_bytes} bytes, {count(batch)} a request{many}"
+        f" {many(jobs, 'job')} of {many(payload_bytes, 'byte')},"
+        f" {count(batch)} a request{over}"
     )
     _write(phases, trips_s)
 
 
 def _write(phases: dict[str, Phase], trips_s: list[float]) -> None:
     columns = [
-        ("", "left"),
-        ("jobs/s", "right"),
-        ("took", "right"),
-        ("request, median", "right"),
-        ("p99", "right"),
-        ("this client's CPU", "right"),
+        Column(""),
+        number("jobs/s"),
+        number("took"),
+        number("request, median", leaves=2),
+        number("p99", leaves=3),
+        number("this client's CPU", leaves=1),
     ]
     rows = [
         (
@@ -155,7 +167,7 @@ def _cleaned_up(session: Session, queue: str) -> Iterator[None]:
 @contextlib.contextmanager
 def _progress(jobs: int) -> Iterator[Callable[[str, int], None]]:
     """Show how far it is, on a terminal; gives what to call as jobs are moved."""
-    if not sys.stderr.isatty():
+    if not is_styled(sys.stderr):
         yield lambda _name, _number: None
         return
     from rich.progress import (  # noqa: PLC0415 - slow

@@ -1,25 +1,44 @@
 """`magicqueue dead`: look at dead letters, try them again, or throw them away."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import chain
 from typing import Final
 
 import click
 
-from magicqueue.cli.options import JOB_ID, QUEUE, Session, manual, with_session
+from magicqueue.cli.options import JOB_ID, QUEUE, Session, manual, whole, with_session
 from magicqueue.cli.phrases import jobs, short, when
-from magicqueue.cli.screen import note, say, write_json, write_table
+from magicqueue.cli.screen import (
+    details,
+    many,
+    note,
+    number,
+    say,
+    text,
+    write_json,
+    write_table,
+)
+from magicqueue.command_line import Group
 from magicqueue.errors import NotFound
 from magicqueue.job import JobDetails
 from magicqueue.sync_queue import SyncQueue
+from magicqueue.wire.replies import JobDetail
 
 _PAGE: Final = 1000
 _ERROR_CHARS: Final = 60
 _DATA_CHARS: Final = 40
+_COLUMNS: Final = (
+    number("id"),
+    text("died", leaves=1, least=6),
+    number("attempts", leaves=2),
+    text("why"),
+    text("data", leaves=3),
+)
 
 
 @click.group(
-    epilog=manual("magicqueue dead list emails", "magicqueue dead retry emails --all")
+    cls=Group,
+    epilog=manual("magicqueue dead list emails", "magicqueue dead retry emails --all"),
 )
 def dead() -> None:
     """List, retry or purge dead letters.
@@ -38,7 +57,7 @@ def dead() -> None:
 @click.option(
     "-n",
     "--count",
-    type=click.IntRange(1, 10_000),
+    type=whole(1, 10_000),
     default=20,
     show_default=True,
     help="Show at most so many.",
@@ -49,7 +68,10 @@ def dead() -> None:
 def list_dead(
     session: Session, queue: str, *, count: int, after: int | None, everything: bool
 ) -> None:
-    """List the dead letters of QUEUE, the oldest first."""
+    """List the dead letters of QUEUE, the oldest first.
+
+    Of an error only the first line is shown: `magicqueue job ID` and --json give it whole.
+    """
     with session.queue(queue) as client:
         page = client.dead(_PAGE if everything else count, after)
         found: Iterator[JobDetails] = iter(page.jobs)
@@ -62,7 +84,7 @@ def list_dead(
         if not page.jobs:
             say(f"{queue} has no dead letters" + (f" after {after}" if after else ""))
             return
-        _write(found)
+        write_table(_COLUMNS, map(_row, map(details, found)))
         if page.next is not None and not everything:
             total = client.stats().dead
             note(
@@ -74,53 +96,65 @@ def list_dead(
 @dead.command(
     "retry",
     epilog=manual(
-        "magicqueue dead retry emails --id 17",
+        "magicqueue dead retry emails --id 17 --id 18",
         "magicqueue dead retry emails --all",
         refused="there is no such dead letter",
     ),
 )
 @click.argument("queue", type=QUEUE)
-@click.option("--id", "job_id", type=JOB_ID, help="Retry this job.")
+@click.option(
+    "--id", "job_ids", type=JOB_ID, multiple=True, help="Retry this job; also several."
+)
 @click.option("--all", "everything", is_flag=True, help="Retry all of the queue.")
 @with_session
 def retry_dead(
-    session: Session, queue: str, *, job_id: int | None, everything: bool
+    session: Session, queue: str, *, job_ids: tuple[int, ...], everything: bool
 ) -> None:
     """Make dead letters of QUEUE ready again, as if new."""
-    _one_or_all(job_id, everything=everything)
+    _some_or_all(job_ids, everything=everything)
+    missing: list[int] = []
     with session.queue(queue) as client:
-        retried = client.retry_dead(job_id)
-        _be_found(job_id, queue, retried)
+        if everything:
+            retried = client.retry_dead()
+        else:
+            retried, missing = _each(job_ids, client.retry_dead, session, "is ready again")
     if session.json:
         write_json({"queue": queue, "retried": retried})
-    else:
-        say(f"{jobs(retried)} of {queue} {_are(retried)} ready again")
+    elif everything:
+        say(f"{jobs(retried)} of {queue} {'is' if retried == 1 else 'are'} ready again")
+    _be_found(missing, queue, session)
 
 
 @dead.command(
     "purge",
     epilog=manual(
-        "magicqueue dead purge emails --id 17",
+        "magicqueue dead purge emails --id 17 --id 18",
         "magicqueue dead purge emails --all",
         refused="there is no such dead letter",
     ),
 )
 @click.argument("queue", type=QUEUE)
-@click.option("--id", "job_id", type=JOB_ID, help="Remove this job.")
+@click.option(
+    "--id", "job_ids", type=JOB_ID, multiple=True, help="Remove this job; also several."
+)
 @click.option("--all", "everything", is_flag=True, help="Remove all of the queue.")
 @with_session
 def purge_dead(
-    session: Session, queue: str, *, job_id: int | None, everything: bool
+    session: Session, queue: str, *, job_ids: tuple[int, ...], everything: bool
 ) -> None:
     """Remove dead letters of QUEUE for good."""
-    _one_or_all(job_id, everything=everything)
+    _some_or_all(job_ids, everything=everything)
+    missing: list[int] = []
     with session.queue(queue) as client:
-        removed = client.purge_dead(job_id)
-        _be_found(job_id, queue, removed)
+        if everything:
+            removed = client.purge_dead()
+        else:
+            removed, missing = _each(job_ids, client.purge_dead, session, "is removed")
     if session.json:
         write_json({"queue": queue, "removed": removed})
-    else:
+    elif everything:
         say(f"removed {jobs(removed)} from the dead letters of {queue}")
+    _be_found(missing, queue, session)
 
 
 def _pages_after(client: SyncQueue, after: int) -> Iterator[JobDetails]:
@@ -131,42 +165,52 @@ def _pages_after(client: SyncQueue, after: int) -> Iterator[JobDetails]:
         following = page.next
 
 
-def _write(found: Iterator[JobDetails]) -> None:
-    columns = [
-        ("id", "right"),
-        ("died", "left"),
-        ("attempts", "right"),
-        ("why", "left"),
-        ("data", "left"),
-    ]
-    rows = [
-        (
-            str(job.id),
-            when(job.died_at) if job.died_at else "",
-            str(job.attempts),
-            short(_why(job), _ERROR_CHARS),
-            short(job.raw.decode(), _DATA_CHARS),
-        )
-        for job in found
-    ]
-    write_table(columns, rows)
+def _row(job: JobDetail) -> tuple[str, ...]:
+    return (
+        str(job.id),
+        when(job.died_at) if job.died_at is not None else "",
+        str(job.attempts),
+        short(_why(job), _ERROR_CHARS),
+        short(bytes(job.data).decode(), _DATA_CHARS),
+    )
 
 
-def _why(job: JobDetails) -> str:
+def _why(job: JobDetail) -> str:
     if job.reason == "worker_lost":
-        return f"its worker was lost {job.lost} times"
-    return job.error or "failed, without a message"
+        return f"its worker was lost {many(job.lost, 'time')}"
+    return (job.error or "").strip().partition("\n")[0] or "failed, without a message"
 
 
-def _one_or_all(job_id: int | None, *, everything: bool) -> None:
-    if (job_id is not None) == everything:
-        raise click.UsageError("say which: --id ID for one job, or --all")
+def _some_or_all(job_ids: tuple[int, ...], *, everything: bool) -> None:
+    if bool(job_ids) == everything:
+        raise click.UsageError("say which: --id ID for a job (also several), or --all")
 
 
-def _be_found(job_id: int | None, queue: str, number: int) -> None:
-    if job_id is not None and not number:
-        raise NotFound(f"there is no dead letter {job_id} in {queue}")
+def _each(
+    job_ids: tuple[int, ...], do: Callable[[int], int], session: Session, done: str
+) -> tuple[int, list[int]]:
+    """Do it to each job, and say so; gives how many there were, and the missing ids."""
+    number_done = 0
+    missing: list[int] = []
+    for job_id in dict.fromkeys(job_ids):
+        if not do(job_id):
+            missing.append(job_id)
+            continue
+        number_done += 1
+        if not session.json:
+            say(f"job {job_id} {done}")
+    return number_done, missing
 
 
-def _are(number: int) -> str:
-    return "is" if number == 1 else "are"
+def _be_found(missing: list[int], queue: str, session: Session) -> None:
+    """Raise NotFound that names the jobs that were no dead letters."""
+    if not missing:
+        return
+    *others, last = missing
+    if not session.json:
+        for job_id in others:
+            note(f"magicqueue: there is no dead letter {job_id} in {queue}")
+        others = []
+    raise NotFound(
+        f"there is no dead letter {', '.join(map(str, [*others, last]))} in {queue}"
+    )

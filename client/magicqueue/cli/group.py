@@ -13,6 +13,7 @@ from typing import Any, Final, NoReturn
 import click
 
 from magicqueue.cli import interrupts
+from magicqueue.command_line import Failed, Group
 
 PLUGINS: Final = "magicqueue.commands"
 ABOUT: Final = "magicqueue.about"
@@ -23,11 +24,11 @@ _SECTIONS: Final[dict[str, dict[str, tuple[str, str]]]] = {
         "pull": ("pull", "Take jobs and print them."),
         "ack": ("settle", "Settle jobs as done."),
         "fail": ("settle", "Settle jobs as failed."),
-        "job": ("look", "Show one job."),
+        "job": ("look", "Show jobs, by their ids."),
     },
     "Queues": {
-        "queues": ("look", "List the queues with their counts."),
-        "stats": ("look", "Count jobs, once or again and again."),
+        "queues": ("counts", "List the queues with their counts."),
+        "stats": ("counts", "Count jobs, once or again and again."),
         "dead": ("dead", "List, retry or purge dead letters."),
         "pause": ("admin", "Hand out no more jobs of a queue."),
         "resume": ("admin", "Hand out jobs again."),
@@ -55,6 +56,7 @@ Exit codes:
   2  wrong usage, or a handler that cannot be imported
   3  no server, or none that answers
   130  interrupted
+  141  nobody reads the output any more
 
 \b
 The server's address is --url, else MAGICQUEUE_URL, else localhost:6789:
@@ -70,7 +72,7 @@ class NobodyReads(Exception):
     """The output's reader has gone, as `head` does."""
 
 
-class LazyGroup(click.Group):
+class LazyGroup(Group):
     """A group that knows its commands' names without importing them."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -98,6 +100,13 @@ class LazyGroup(click.Group):
                 raise
             _no_server_here(cmd_name)
         return loaded
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        """Read the arguments; --help and --version answer here. Raises NobodyReads."""
+        try:
+            return super().make_context(*args, **kwargs)
+        except BrokenPipeError:
+            raise NobodyReads from None
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command. Raises NobodyReads, where click would exit with 1."""
@@ -149,9 +158,10 @@ def _plugins() -> dict[str, Any]:
 
 
 def _no_server_here(name: str) -> NoReturn:
-    raise click.ClickException(
+    raise Failed(
         f"`magicqueue {name}` belongs to the server, which is not installed here:"
-        " `pip install magicqueue` installs both"
+        " install the whole package, from its clone (`pip install .`) or its wheel",
+        "NOT_INSTALLED",
     )
 
 

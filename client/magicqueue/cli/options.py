@@ -1,25 +1,29 @@
 """Options that commands share, the kinds of their values, and the session they make."""
 
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import wraps
 from typing import Any, Final, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
 from magicqueue import commands
-from magicqueue.address import Address, parse_address
-from magicqueue.errors import BadAddress, BadRequest
+from magicqueue.address import VARIABLE, Address, parse_address
+from magicqueue.errors import BadAddress, BadRequest, MagicQueueError
+from magicqueue.plain_text import plain
+from magicqueue.spans import span_ms
 from magicqueue.sync_queue import SyncQueue
 from magicqueue.wire.limits import ID_MAX
 
 R = TypeVar("R")
 
-_SPAN: Final = re.compile(r"(\d+(?:\.\d*)?|\.\d+)\s*(ms|s|m|min|h|d)?")
-_SPAN_S: Final = {"ms": 0.001, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400}
-_SPAN_S_MAX: Final = ID_MAX / 1000
+_WAIT_S_MAX: Final = 366 * 86_400.0
+_YEAR_10000_S: Final = 253_402_300_800
+_COMPLETE_S: Final = 0.5
 _ANY_QUEUE: Final = "any"
 
 
@@ -37,44 +41,105 @@ Exit codes:
   2  wrong usage
   3  no server, or none that answers
   130  interrupted
+  141  nobody reads the output any more
 """
 
 
 def _span(text: str | float) -> float:
-    """Read "500ms", "30s", "5m", "1.5h", "2d" or "30" (seconds)."""
+    """Read "500ms", "30s", "5m", "1h30m", "2d" or "30" (seconds)."""
     if isinstance(text, (int, float)):
         return float(text)
-    match = _SPAN.fullmatch(text.strip())
-    if match is None:
-        raise click.BadParameter(
-            f'{text!r} is no span of time: write it as "500ms", "30s", "5m", "1h" or "2d"'
-            " (a plain number is seconds)"
-        )
-    seconds = float(match[1]) * _SPAN_S[match[2] or "s"]
-    if seconds > _SPAN_S_MAX:
-        raise click.BadParameter(f"{text!r} is too long")
-    return seconds
+    try:
+        return span_ms(text, plain_ms=1000) / 1000
+    except ValueError as error:
+        raise click.BadParameter(f"{text!r} {error} (a plain number is seconds)") from None
 
 
-def _moment(text: str) -> datetime:
+def _moment(text: str) -> float:
     """Read an ISO 8601 time (local unless it has a zone) or epoch seconds."""
     try:
-        if re.fullmatch(r"\d+(\.\d*)?", text):
-            return datetime.fromtimestamp(float(text), UTC)
-        return datetime.fromisoformat(text).astimezone()
+        if re.fullmatch(r"[0-9]+(\.[0-9]*)?", text):
+            seconds = float(text)
+        else:
+            seconds = datetime.fromisoformat(text).astimezone().timestamp()
     except (ValueError, OverflowError, OSError):
         raise click.BadParameter(
             f"{text!r} is no time: write it as 2030-01-31T08:00 (local time),"
             " 2030-01-31T08:00:00Z, or seconds since 1970"
         ) from None
+    if seconds < 0:
+        raise click.BadParameter(f"{text!r} is before 1970")
+    if seconds >= _YEAR_10000_S:
+        raise click.BadParameter(
+            f"{text!r} is beyond the year 9999: a plain number is seconds since 1970"
+        )
+    return seconds
 
 
-def _queue(text: str) -> str:
-    """Check a queue's name as far as the client can."""
-    try:
-        return commands.queue_name(text)
-    except BadRequest as error:
-        raise click.BadParameter(str(error)) from None
+class _Whole(click.ParamType):  # type: ignore[type-arg]  # it has none before 8.3
+    """A whole number within bounds."""
+
+    name = "number"
+
+    def __init__(self, least: int, most: int | None) -> None:
+        self._least = least
+        self._most = most
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int:
+        """Read it. Raises BadParameter."""
+        try:
+            number = int(value)
+        except ValueError:
+            self.fail(f"{value!r} is no whole number {self._bounds()}", param, ctx)
+        if number < self._least or (self._most is not None and number > self._most):
+            self.fail(
+                f"{value} is out of range: it is a number {self._bounds()}", param, ctx
+            )
+        return number
+
+    def _bounds(self) -> str:
+        if self._most is None:
+            return f"of {self._least:,} or more"
+        return f"from {self._least:,} to {self._most:,}"
+
+
+def whole(least: int, most: int | None = None) -> _Whole:
+    """Make the kind of a whole number from `least` to `most`."""
+    return _Whole(least, most)
+
+
+class _Queue(click.ParamType):  # type: ignore[type-arg]  # it has none before 8.3
+    """A queue's name."""
+
+    name = "queue"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str:
+        """Check it as far as the client can. Raises BadParameter."""
+        try:
+            return commands.queue_name(value)
+        except BadRequest as error:
+            self.fail(str(error), param, ctx)
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Ask the server which queues there are; none if it does not answer at once."""
+        del param
+        try:
+            url = ctx.params.get("url") or os.environ.get(VARIABLE)
+            with SyncQueue(_ANY_QUEUE, url, timeout=_COMPLETE_S) as client:
+                names = [counts.name for counts in client.queues()]
+        except MagicQueueError:
+            return []
+        return [
+            CompletionItem(name)
+            for name in sorted(names)
+            if name.startswith(incomplete) and plain(name) == name
+        ]
 
 
 def _address(text: str) -> str:
@@ -86,17 +151,18 @@ def _address(text: str) -> str:
     return text
 
 
-def _kind(name: str, read: Callable[[Any], R]) -> Any:
-    kind = click.types.FuncParamType(read)
-    kind.name = name
-    return kind
+def kind(name: str, read: Callable[[Any], R]) -> Any:
+    """Make an option's type of a function that reads its text."""
+    made = click.types.FuncParamType(read)
+    made.name = name
+    return made
 
 
-SPAN: Final = _kind("span", _span)
-MOMENT: Final = _kind("time", _moment)
-QUEUE: Final = _kind("queue", _queue)
-ADDRESS: Final = _kind("address", _address)
-JOB_ID: Final = click.IntRange(1, ID_MAX)
+SPAN: Final = kind("span", _span)
+MOMENT: Final = kind("time", _moment)
+QUEUE: Final = _Queue()
+ADDRESS: Final = kind("address", _address)
+JOB_ID: Final = whole(1, ID_MAX)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,13 +183,6 @@ class Session:
         return SyncQueue(name, self.url, timeout=self.timeout_s)
 
 
-def note_json(ctx: click.Context, _: click.Parameter, value: bool) -> bool:  # noqa: FBT001 - click's signature
-    """Let errors be JSON too."""
-    if value and ctx.find_root().obj is not None:
-        ctx.find_root().obj.json = True
-    return value
-
-
 url_option = click.option(
     "--url",
     type=ADDRESS,
@@ -134,8 +193,6 @@ json_option = click.option(
     "--json",
     "as_json",
     is_flag=True,
-    is_eager=True,
-    callback=note_json,
     help="Write JSON, one document a line.",
 )
 timeout_option = click.option(
@@ -144,6 +201,11 @@ timeout_option = click.option(
     default=commands.TIMEOUT_S,
     help="How long the server may be silent while it owes an answer. [default: 30s]",
 )
+
+
+def wait_s(span_s: float) -> float:
+    """Keep a span that this machine waits within what its clocks can count."""
+    return min(max(span_s, 0.001), _WAIT_S_MAX)
 
 
 def with_session(function: Callable[..., R]) -> Callable[..., R]:
@@ -156,6 +218,6 @@ def with_session(function: Callable[..., R]) -> Callable[..., R]:
     def with_options(
         *args: Any, url: str | None, timeout: float, as_json: bool, **kwargs: Any
     ) -> R:
-        return function(*args, Session(url, timeout or 0.001, as_json), **kwargs)
+        return function(*args, Session(url, wait_s(timeout), as_json), **kwargs)
 
     return with_options

@@ -1,15 +1,18 @@
-"""Numbers, spans and times as people read them, and text that is safe to print."""
+"""Numbers, spans and times as people read them."""
 
-import re
-from datetime import UTC, datetime
+import time
+from itertools import pairwise
 from typing import Final
 
+from magicqueue.command_line import many
 from magicqueue.errors import ConnectionRefused, MagicQueueError
-from magicqueue.job import JobDetails
+from magicqueue.plain_text import plain
+from magicqueue.wire.replies import JobDetail
 
-_CONTROL: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-_UNITS: Final = (("d", 86_400), ("h", 3_600), ("min", 60))
+_UNITS: Final = (("y", 31_557_600), ("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
 _FEW: Final = 10
+_YEAR_10000_MS: Final = 253_402_300_800_000
+_YEAR_MS: Final = 31_556_952_000
 
 
 def count(number: int) -> str:
@@ -19,7 +22,7 @@ def count(number: int) -> str:
 
 def jobs(number: int) -> str:
     """Write "1 job" or "1,234 jobs"."""
-    return f"{number:,} job{'' if number == 1 else 's'}"
+    return many(number, "job")
 
 
 def span(seconds: float) -> str:
@@ -29,18 +32,25 @@ def span(seconds: float) -> str:
     if seconds < _FEW:
         return f"{seconds:.1f}".removesuffix(".0") + " s"
     whole = round(seconds)
-    for index, (unit, size) in enumerate(_UNITS):
+    for (unit, size), (smaller, smaller_size) in pairwise(_UNITS):
         if whole >= size:
-            smaller, smaller_size = (*_UNITS, ("s", 1))[index + 1]
             rest = whole % size // smaller_size
             more = f" {rest} {smaller}" if rest else ""
-            return f"{whole // size} {unit}{more}"
+            return f"{whole // size:,} {unit}{more}"
     return f"{whole} s"
 
 
-def when(moment: datetime, now: datetime | None = None) -> str:
-    """Write a moment from now: "3 s ago", "in 2 min"."""
-    seconds = (moment - (now or datetime.now(UTC))).total_seconds()
+def when(moment_ms: int, now_ms: int | None = None) -> str:
+    """Write a moment from now: "3 s ago", "in 2 min".
+
+    One that no calendar of people has is a slip, so its milliseconds are given too.
+    """
+    if moment_ms >= _YEAR_10000_MS:
+        year = 10_000 + (moment_ms - _YEAR_10000_MS) // _YEAR_MS
+        return f"in the year {year:,} ({moment_ms} ms)"
+    if now_ms is None:
+        now_ms = time.time_ns() // 1_000_000
+    seconds = (moment_ms - now_ms) / 1000
     if abs(seconds) < 1:
         return "now"
     return f"in {span(seconds)}" if seconds > 0 else f"{span(-seconds)} ago"
@@ -52,18 +62,13 @@ def rate(per_second: float) -> str:
     return f"{per_second:,.{digits}f}/s"
 
 
-def printable(text: str) -> str:
-    """Write control characters as escapes, so that no job can command a terminal."""
-    return _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
-
-
 def short(text: str, chars_max: int) -> str:
-    """Cut a text to one line of at most `chars_max` characters."""
-    line = printable(" ".join(text.split()))
+    """Cut a text to one harmless line of at most `chars_max` characters."""
+    line = plain(" ".join(text.split()))
     return line if len(line) <= chars_max else line[: chars_max - 1] + "…"
 
 
-def state_of(job: JobDetails) -> str:
+def state_of(job: JobDetail) -> str:
     """Say where a job stands, with the time that matters."""
     if job.state == "delayed":
         return f"delayed, due {when(job.run_at)}"
@@ -71,7 +76,7 @@ def state_of(job: JobDetails) -> str:
         return f"active, its lease ends {when(job.lease_until)}"
     if job.state == "dead" and job.died_at is not None:
         why = {"failed": "it failed too often", "worker_lost": "its workers were lost"}
-        return f"dead since {when(job.died_at)}: {why.get(job.reason or '', job.reason)}"
+        return f"dead, died {when(job.died_at)}: {why.get(job.reason or '', job.reason)}"
     return job.state
 
 

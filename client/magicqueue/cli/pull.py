@@ -1,49 +1,53 @@
 """`magicqueue pull`: take jobs and print them.
 
 A job belongs to the connection that pulled it. So pull either acks what it has printed, or
-stays and keeps the leases up until its jobs are settled from elsewhere.
+stays and keeps the leases up until its jobs are settled from elsewhere. What it holds when
+it ends is released: looking at a job neither settles it nor counts against it.
 """
 
+import contextlib
 import time
 from typing import Final
 
 import click
 
 from magicqueue.cli import interrupts
-from magicqueue.cli.options import QUEUE, SPAN, Session, json_option, manual, url_option
+from magicqueue.cli.options import QUEUE, SPAN, Session, manual, whole, with_session
 from magicqueue.cli.phrases import jobs as jobs_phrase
 from magicqueue.cli.phrases import span
 from magicqueue.cli.screen import job_json, note, write_json
-from magicqueue.errors import NotFound
+from magicqueue.command_line import Command, Failed
+from magicqueue.errors import MagicQueueError, NotFound
 from magicqueue.job import Job
 from magicqueue.sync_queue import SyncQueue
+from magicqueue.wire.limits import ID_MAX
 
 LEASE_S: Final = 30.0
 _LOOKS_PER_LEASE: Final = 3
 _LOOK_S_MAX: Final = 0.5
-_TIMEOUT_S: Final = 30.0
-_EXIT_NONE: Final = 1
 _IDS_SHOWN: Final = 3
 
 
 @click.command(
+    cls=Command,
     epilog=manual(
         "magicqueue pull emails -n 10 --ack",
-        "magicqueue pull emails --timeout 5s --lease 1m",
+        "magicqueue pull emails --wait 5s --lease 1m",
+        "magicqueue pull emails --peek",
         refused="no job came in time",
-    )
+    ),
 )
 @click.argument("queue", type=QUEUE)
 @click.option(
     "-n",
     "--count",
-    type=click.IntRange(1),
+    type=whole(1, ID_MAX),
     default=1,
     show_default=True,
     help="Take up to this many jobs.",
 )
 @click.option(
-    "--timeout",
+    "--wait",
     type=SPAN,
     help="How long to wait for a job; 0: don't wait. [default: for ever]",
 )
@@ -54,65 +58,96 @@ _IDS_SHOWN: Final = 3
     help="How long the jobs are yours after this command has died. [default: 30s]",
 )
 @click.option("--ack", "acks", is_flag=True, help="Settle the jobs as done once printed.")
-@url_option
-@json_option
-@click.pass_context
+@click.option("--peek", is_flag=True, help="Give the jobs back once printed.")
+@with_session
 def pull(  # noqa: PLR0913 - one for each option
-    ctx: click.Context,
+    session: Session,
     queue: str,
     *,
     count: int,
-    timeout: float | None,
+    wait: float | None,
     lease: float,
     acks: bool,
-    url: str | None,
-    as_json: bool,
+    peek: bool,
 ) -> None:
     """Take jobs from QUEUE and print them as JSON, one a line.
 
-    With --ack they are done once printed. Without, they stay yours while this command
-    runs: settle them from another shell with `magicqueue ack ID` or `magicqueue fail ID`,
-    and it ends; Ctrl-C ends it too, and gives them back to the queue.
+    With --ack they are done once printed, with --peek they go back at once. Without, they
+    stay yours while this command runs: settle them from another shell with `magicqueue
+    ack ID` or `magicqueue fail ID`, and it ends; Ctrl-C ends it too, and gives them back.
+    A job that was given back has its old place, and no attempt is counted as lost.
 
     Exits with 1 when no job came in time.
     """
+    if acks and peek:
+        raise click.UsageError("give --ack or --peek, not both")
     interrupts.raise_it()
-    session = Session(url, _TIMEOUT_S, as_json)
+    interrupts.end_in_order()
     lease = lease or 0.001
     with session.queue(queue) as client:
-        jobs = client.pull_batch(count, timeout, lease)
+        jobs = client.pull_batch(count, wait, lease)
         if not jobs:
-            within = f" within {span(timeout)}" if timeout else ""
-            note(f"magicqueue: no job in {queue}{within}")
-            ctx.exit(_EXIT_NONE)
-        for job in jobs:
-            write_json(job_json(job))
-        if acks:
-            missing = client.ack_batch(jobs)
-            if missing:
-                raise NotFound(f"the lease ended before the ack, of {_named(missing)}")
-        else:
-            _hold(client, jobs, lease)
+            within = f" within {span(wait)}" if wait else ""
+            raise Failed(f"no job in {queue}{within}", "NO_JOB")
+        held = _Held(client, jobs)
+        try:
+            for job in jobs:
+                write_json(job_json(job))
+            if acks:
+                held.ack()
+            elif not peek:
+                held.wait(lease)
+        except KeyboardInterrupt:
+            _say_given_back(held.give_back(), queue)
+            raise
+        finally:
+            held.give_back()
 
 
-def _hold(client: SyncQueue, jobs: list[Job], lease_s: float) -> None:
-    """Keep jobs leased until each is settled, or Ctrl-C."""
-    held = {job.id: job for job in jobs}
-    ids = " ".join(map(str, held)) if len(held) <= _IDS_SHOWN else "ID…"
-    pause_s = min(lease_s / _LOOKS_PER_LEASE, _LOOK_S_MAX)
-    try:
+def _say_given_back(number: int, queue: str) -> None:
+    if number:
+        note(f"gave {jobs_phrase(number)} back to {queue}")
+
+
+class _Held:
+    """Jobs that are this command's."""
+
+    def __init__(self, client: SyncQueue, jobs: list[Job]) -> None:
+        self._client = client
+        self._jobs = {job.id: job for job in jobs}
+
+    def ack(self) -> None:
+        """Settle all as done. Raises NotFound that names those not held any more."""
+        acked, self._jobs = self._jobs, {}
+        missing = self._client.ack_batch(acked.values())
+        if missing:
+            raise NotFound(f"the lease ended before the ack, of {_named(missing)}")
+
+    def wait(self, lease_s: float) -> None:
+        """Keep the jobs leased until each is settled, or Ctrl-C."""
+        ids = " ".join(map(str, self._jobs)) if len(self._jobs) <= _IDS_SHOWN else "ID…"
+        pause_s = min(lease_s / _LOOKS_PER_LEASE, _LOOK_S_MAX)
         note(
-            f"holding {_named(list(held))}: settle with `magicqueue ack {ids}` or"
+            f"holding {_named(list(self._jobs))}: settle with `magicqueue ack {ids}` or"
             f" `magicqueue fail {ids}`; Ctrl-C gives back"
         )
-        while held:
+        while self._jobs:
             time.sleep(pause_s)
-            for job_id in client.heartbeat(*held.values(), lease=lease_s):
-                del held[job_id]
-                note(_fate(client, job_id))
-    except KeyboardInterrupt:
-        note(f"gave {jobs_phrase(len(held))} back to {client.name}")
-        raise
+            for job_id in self._client.heartbeat(*self._jobs.values(), lease=lease_s):
+                del self._jobs[job_id]
+                note(_fate(self._client, job_id))
+
+    def give_back(self) -> int:
+        """Release what is still held; gives how many jobs that were.
+
+        A server without this command, or one that is gone, sees the connection end and
+        takes them back by itself, though it counts them as lost.
+        """
+        held, self._jobs = self._jobs, {}
+        if held:
+            with contextlib.suppress(MagicQueueError):
+                self._client.release(*held.values())
+        return len(held)
 
 
 def _fate(client: SyncQueue, job_id: int) -> str:

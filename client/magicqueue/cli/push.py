@@ -7,7 +7,6 @@ stored at once and a fast one's in large batches.
 
 import sys
 from collections.abc import Iterator
-from datetime import datetime
 from itertools import islice
 from typing import IO, Any, Final
 
@@ -15,9 +14,18 @@ import click
 import msgspec
 import orjson
 
-from magicqueue.cli.options import MOMENT, QUEUE, SPAN, Session, manual, with_session
+from magicqueue.cli.options import (
+    MOMENT,
+    QUEUE,
+    SPAN,
+    Session,
+    manual,
+    whole,
+    with_session,
+)
 from magicqueue.cli.phrases import count, jobs
 from magicqueue.cli.screen import note, say, write_json
+from magicqueue.command_line import Command, Failed
 from magicqueue.encoding import BATCH_BYTES_MAX, BATCH_JOBS, JobOptions
 from magicqueue.errors import MagicQueueError
 from magicqueue.sync_queue import SyncQueue
@@ -28,11 +36,12 @@ _INT32_MAX: Final = 2**31 - 1
 
 
 @click.command(
+    cls=Command,
     epilog=manual(
         'magicqueue push emails \'{"to": "ada@example.org"}\'',
         'magicqueue push emails --delay 10m --priority 5 \'{"to": "bob@example.org"}\'',
         "jq -c '.users[]' users.json | magicqueue push emails",
-    )
+    ),
 )
 @click.argument("queue", type=QUEUE)
 @click.argument("data", nargs=-1)
@@ -46,15 +55,16 @@ _INT32_MAX: Final = 2**31 - 1
 @click.option(
     "-p",
     "--priority",
-    type=click.IntRange(-_INT32_MAX - 1, _INT32_MAX),
+    type=whole(-_INT32_MAX - 1, _INT32_MAX),
     help="Higher runs first. [default: 0]",
 )
 @click.option("-d", "--delay", type=SPAN, help="Not before this span has passed.")
 @click.option("--run-at", type=MOMENT, help="Not before this time.")
 @click.option(
     "--max-attempts",
-    type=click.IntRange(0, _INT32_MAX),
-    help="Failures after which a job is dead; 0: no limit. [default: the server's]",
+    type=whole(0, _INT32_MAX),
+    help="Failures after which a job is dead (a lost worker is none); 0: no limit."
+    " [default: the server's]",
 )
 @click.option(
     "--backoff",
@@ -100,7 +110,7 @@ def _job_options(
     *,
     priority: int | None,
     delay: float | None,
-    run_at: datetime | None,
+    run_at: float | None,
     max_attempts: int | None,
     backoff: float | None,
 ) -> JobOptions:
@@ -191,9 +201,10 @@ def _lines(file: IO[bytes]) -> Iterator[list[bytes]]:
         pieces.append(rest)
         held_bytes += len(rest)
         if held_bytes > BATCH_BYTES_MAX:
-            raise click.ClickException(
+            raise Failed(
                 f"a line of the input is longer than {count(BATCH_BYTES_MAX)} bytes:"
-                " write one job a line"
+                " write one job a line",
+                "TOO_LARGE",
             )
     if last := b"".join(pieces):
         yield [last.removesuffix(b"\r")]
@@ -205,18 +216,21 @@ def _item(line: bytes, where: str, *, text: bool) -> orjson.Fragment:
         try:
             return orjson.Fragment(orjson.dumps(line.decode()))
         except UnicodeDecodeError:
-            raise click.ClickException(
-                f"{where} is not valid UTF-8: {_shown(line)}"
-            ) from None
+            raise _bad_json(f"{where} is not valid UTF-8: {_shown(line)}") from None
     try:
         msgspec.json.decode(line, type=msgspec.Raw)
         line.decode()
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise click.ClickException(
+        raise _bad_json(
             f"{where} is not JSON: {_shown(line)} ({_why(error)}); use --text to push it"
             " as a string"
         ) from None
     return orjson.Fragment(line.replace(b"\n", b" ").replace(b"\r", b" "))
+
+
+def _bad_json(sentence: str) -> Failed:
+    """Make an error of what the user typed: nothing was sent."""
+    return Failed(sentence, "BAD_JSON", exit_code=2)
 
 
 def _why(error: Exception) -> str:

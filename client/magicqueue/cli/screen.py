@@ -1,27 +1,76 @@
-"""Writing to people and to programs: tables, lines, JSON.
+"""Writing to people and to programs: tables, names with values, jobs as JSON.
 
-A terminal gets colours and boxes from rich; a file or pipe gets plain aligned columns,
-never cut, so that grep and awk work on them. rich also minds NO_COLOR.
+A terminal gets tables that fit it: ids and counts are never cut, texts are shortened, and
+where that is not enough, the columns that matter least are left out and named. A file or
+pipe gets plain aligned columns, never cut, so that grep and awk work on them. All text is
+made harmless here, whoever it is from. NO_COLOR and TERM=dumb mean not one escape sequence.
 """
 
 import sys
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
 import click
 import msgspec
 
-from magicqueue.job import Job
-from magicqueue.wire.replies import JobOut
+from magicqueue.command_line import is_styled, many, note, say, write_json
+from magicqueue.job import Job, JobDetails
+from magicqueue.plain_text import plain
+from magicqueue.wire.replies import JobDetail, JobOut
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-_ENCODER: Final = msgspec.json.Encoder()
+__all__ = [
+    "Column",
+    "console",
+    "details",
+    "is_terminal",
+    "job_json",
+    "many",
+    "note",
+    "number",
+    "rich_table",
+    "say",
+    "text",
+    "write_json",
+    "write_pairs",
+    "write_table",
+]
 
-Column = tuple[str, str]
-"""A heading, and "left" or "right"."""
+_GAP: Final = 3
+"""Cells between two columns of a table on a terminal."""
+_TEXT_CELLS: Final = 12
+"""A text is not made shorter than this to make room."""
+
+_job_out: Final = msgspec.json.Decoder(JobOut).decode
+_job_detail: Final = msgspec.json.Decoder(JobDetail).decode
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a table.
+
+    least: how far its text may be shortened, in cells; None: not at all. leaves: where
+    there is no room, the column with the highest goes first, and 0 stays.
+    """
+
+    heading: str
+    right: bool = False
+    least: int | None = None
+    leaves: int = 0
+
+
+def number(heading: str, leaves: int = 0) -> Column:
+    """Make a column of ids or counts, which are never cut."""
+    return Column(heading, right=True, leaves=leaves)
+
+
+def text(heading: str, leaves: int = 0, least: int = _TEXT_CELLS) -> Column:
+    """Make a column of texts, which may be shortened."""
+    return Column(heading, least=least, leaves=leaves)
 
 
 def is_terminal() -> bool:
@@ -33,82 +82,128 @@ def console(*, err: bool = False) -> "Console":
     """Make a rich console."""
     from rich.console import Console  # noqa: PLC0415 - slow
 
-    return Console(stderr=err, highlight=False, markup=False)
-
-
-def say(text: str) -> None:
-    """Write a line of the command's answer."""
-    click.echo(text)
-
-
-def note(text: str) -> None:
-    """Write a line beside the answer, on standard error."""
-    click.echo(text, err=True)
-
-
-def write_json(document: Any) -> None:
-    """Write one JSON document in one line."""
-    click.echo(_ENCODER.encode(document))
+    styled = is_styled(sys.stderr if err else sys.stdout)
+    return Console(
+        stderr=err,
+        highlight=False,
+        markup=False,
+        emoji=False,
+        force_terminal=styled,
+        no_color=not styled,
+    )
 
 
 def write_table(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> None:
     """Write rows below headings."""
-    rows = list(rows)
+    rows = [[plain(cell) for cell in row] for row in rows]
     if is_terminal():
-        console().print(rich_table(columns, rows))
+        out = console()
+        table, left_out = rich_table(columns, rows, out.width)
+        out.print(table)
+        if left_out:
+            say(f"(no room for: {', '.join(left_out)})")
         return
-    widths = [
-        max([len(heading), *(len(row[index]) for row in rows)])
-        for index, (heading, _) in enumerate(columns)
-    ]
-    for row in ([heading for heading, _ in columns], *rows):
+    widths = _natural_widths(columns, rows)
+    for row in ([column.heading for column in columns], *rows):
         cells = [
-            cell.rjust(width) if side == "right" else cell.ljust(width)
-            for cell, width, (_, side) in zip(row, widths, columns, strict=True)
+            cell + " " * (width - _cells(cell)) if not column.right else cell.rjust(width)
+            for cell, width, column in zip(row, widths, columns, strict=True)
         ]
         say("  ".join(cells).rstrip())
 
 
-def rich_table(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> "Table":
-    """Make a table for a terminal."""
+def rich_table(
+    columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int
+) -> tuple["Table", list[str]]:
+    """Make a table for a terminal, and name the columns it has no room for."""
     from rich.box import SIMPLE_HEAD  # noqa: PLC0415 - slow
     from rich.table import Table  # noqa: PLC0415 - slow
     from rich.text import Text  # noqa: PLC0415 - slow
 
-    table = Table(box=SIMPLE_HEAD, show_edge=False, header_style="bold")
-    for index, (heading, side) in enumerate(columns):
+    shown = _fitted(columns, _natural_widths(columns, rows), width)
+    table = Table(
+        box=SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+        padding=(0, 1, 0, 1),
+        header_style="bold",
+    )
+    for index, cells in shown.items():
+        column = columns[index]
         table.add_column(
-            heading,
-            justify="right" if side == "right" else "left",
-            no_wrap=index > 0,
-            overflow="ellipsis" if index else "fold",
+            Text(column.heading),
+            justify="right" if column.right else "left",
+            width=cells,
+            no_wrap=True,
+            overflow="ellipsis",
         )
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
-    return table
+        table.add_row(*(Text(plain(row[index])) for index in shown))
+    left_out = [c.heading for index, c in enumerate(columns) if index not in shown]
+    return table, left_out
 
 
-def write_pairs(pairs: Iterable[tuple[str, str]]) -> None:
-    """Write names and values, one a line."""
+def _fitted(columns: Sequence[Column], widths: Sequence[int], room: int) -> dict[int, int]:
+    """Give the columns to show, by their place, with their widths."""
+    shown = dict(enumerate(widths))
+    while True:
+        over = sum(shown.values()) + _GAP * (len(shown) - 1) - room
+        spare = {
+            index: shown[index] - least
+            for index in shown
+            if (least := columns[index].least) is not None and shown[index] > least
+        }
+        if sum(spare.values()) >= over:
+            break
+        goes = max(shown, key=lambda index: columns[index].leaves)
+        if not columns[goes].leaves:
+            break
+        del shown[goes]
+    while over > 0 and spare:
+        widest = max(spare, key=lambda index: shown[index])
+        shown[widest] -= 1
+        spare[widest] -= 1
+        over -= 1
+        if not spare[widest]:
+            del spare[widest]
+    return shown
+
+
+def _natural_widths(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> list[int]:
+    return [
+        max([len(column.heading), *(_cells(row[index]) for row in rows)])
+        for index, column in enumerate(columns)
+    ]
+
+
+def _cells(line: str) -> int:
+    """Give how wide a line is on a terminal."""
+    if line.isascii():
+        return len(line)
+    from rich.cells import cell_len  # noqa: PLC0415 - slow
+
+    return cell_len(line)
+
+
+def write_pairs(pairs: Iterable[tuple[str, str | list[str]]]) -> None:
+    """Write names and values, one a line; further lines of a value are indented."""
     pairs = list(pairs)
     width = max(len(name) for name, _ in pairs)
+    styled = is_styled(sys.stdout)
     for name, value in pairs:
-        label = click.style(name.ljust(width), dim=True)
-        say(f"{label}  {value}")
+        label = name.ljust(width)
+        first, *more = [value] if isinstance(value, str) else value
+        shown = click.style(label, dim=True) if styled else label
+        click.echo(f"{shown}  {plain(first)}")
+        for line in more:
+            say(f"{'':{width}}  {line}".rstrip())
 
 
 def job_json(job: Job) -> JobOut:
-    """Give a pulled job as the protocol writes it, its data byte for byte."""
-    return JobOut(
-        id=job.id,
-        queue=job.queue,
-        data=msgspec.Raw(job.raw),
-        priority=job.priority,
-        created_at=_ms(job.created_at.timestamp()),
-        run_at=_ms(job.run_at.timestamp()),
-        attempts=job.attempts,
-    )
+    """Give a pulled job as the protocol writes it, its data as it was pushed."""
+    return _job_out(msgspec.json.encode(job))
 
 
-def _ms(seconds: float) -> int:
-    return round(seconds * 1000)
+def details(job: JobDetails) -> JobDetail:
+    """Give a job as the protocol writes it: its times are milliseconds, however large."""
+    return _job_detail(msgspec.json.encode(job))

@@ -1,53 +1,61 @@
 """`magicqueue ack` and `magicqueue fail`: verdicts on jobs that are under way."""
 
-from typing import Any
+from typing import Any, Final
 
 import click
 
 from magicqueue.cli.options import JOB_ID, Session, manual, with_session
 from magicqueue.cli.phrases import jobs
 from magicqueue.cli.screen import note, say, write_json
+from magicqueue.command_line import Command
 from magicqueue.errors import NotFound
 from magicqueue.job import JobDetails
 from magicqueue.sync_queue import SyncQueue
 
+_EXPLAINED: Final = 10
 
-@click.command(epilog=manual("magicqueue ack 17 18", refused="a job was not under way"))
+
+@click.command(
+    cls=Command,
+    epilog=manual("magicqueue ack 17 18", refused="a job was not under way"),
+)
 @click.argument("ids", metavar="ID…", type=JOB_ID, nargs=-1, required=True)
 @with_session
-@click.pass_context
-def ack(ctx: click.Context, session: Session, ids: tuple[int, ...]) -> None:
+def ack(session: Session, ids: tuple[int, ...]) -> None:
     """Settle jobs as done, by their ids.
 
     Exits with 1 if one of them was not under way.
     """
+    ids = tuple(dict.fromkeys(ids))
     with session.queue() as client:
         missing = client.ack_batch(ids)
         acked = [job_id for job_id in ids if job_id not in set(missing)]
         if session.json:
             write_json({"acked": acked, "missing": missing})
         elif acked:
-            say(f"job {acked[0]} is done" if len(acked) == 1 else f"{len(acked)} jobs done")
+            say(
+                f"job {acked[0]} is done" if len(acked) == 1 else f"{jobs(len(acked))} done"
+            )
         if missing:
-            _explain(session, client, missing)
-            ctx.exit(1)
+            _explain(session, client, missing, len(ids))
 
 
 @click.command(
+    cls=Command,
     epilog=manual(
         "magicqueue fail 17 --error 'no such user'", refused="a job was not under way"
-    )
+    ),
 )
 @click.argument("ids", metavar="ID…", type=JOB_ID, nargs=-1, required=True)
 @click.option("-e", "--error", default="", help="Why; it is kept with the job.")
 @with_session
-@click.pass_context
-def fail(ctx: click.Context, session: Session, ids: tuple[int, ...], *, error: str) -> None:
+def fail(session: Session, ids: tuple[int, ...], *, error: str) -> None:
     """Settle jobs as failed, by their ids.
 
     A failed job is tried again after its backoff, or is dead after its last attempt.
     Exits with 1 if one of them was not under way.
     """
+    ids = tuple(dict.fromkeys(ids))
     failed: list[dict[str, Any]] = []
     missing: list[int] = []
     with session.queue() as client:
@@ -63,8 +71,7 @@ def fail(ctx: click.Context, session: Session, ids: tuple[int, ...], *, error: s
         if session.json:
             write_json({"failed": failed, "missing": missing})
         if missing:
-            _explain(session, client, missing)
-            ctx.exit(1)
+            _explain(session, client, missing, len(ids))
 
 
 def _what_now(state: str) -> str:
@@ -75,18 +82,27 @@ def _what_now(state: str) -> str:
     }.get(state, f"it is {state}")
 
 
-def _explain(session: Session, client: SyncQueue, missing: list[int]) -> None:
-    """Say why each verdict came to nothing."""
+def _explain(session: Session, client: SyncQueue, missing: list[int], asked: int) -> None:
+    """Say why each verdict came to nothing. Raises NotFound that says the last, or all."""
     if session.json:
-        return
-    for job_id in missing[:10]:
-        try:
-            found: JobDetails | None = client.job(job_id)
-        except NotFound:
-            found = None
-        if found is None:
-            note(f"magicqueue: there is no job {job_id}: it is done, or was never there")
-        else:
-            note(f"magicqueue: job {job_id} is not under way: it is {found.state}")
-    if len(missing) > 10:  # noqa: PLR2004 - as above
-        note(f"magicqueue: and {jobs(len(missing) - 10)} more")
+        were = "was" if asked == 1 else "were"
+        named = ", ".join(map(str, missing[:_EXPLAINED]))
+        more = ", …" if len(missing) > _EXPLAINED else ""
+        raise NotFound(
+            f"{len(missing)} of {jobs(asked)} {were} not under way: {named}{more}"
+        )
+    *others, last = missing[:_EXPLAINED]
+    for job_id in others:
+        note(f"magicqueue: {_why(client, job_id)}")
+    if len(missing) > _EXPLAINED:
+        note(f"magicqueue: {_why(client, last)}")
+        raise NotFound(f"and {jobs(len(missing) - _EXPLAINED)} more")
+    raise NotFound(_why(client, last))
+
+
+def _why(client: SyncQueue, job_id: int) -> str:
+    try:
+        found: JobDetails = client.job(job_id)
+    except NotFound:
+        return f"there is no job {job_id}: it is done, or was never there"
+    return f"job {job_id} is not under way: it is {found.state}"

@@ -29,7 +29,14 @@ from magicqueue.backoff import next_wait_s
 from magicqueue.cli.phrases import said_here
 from magicqueue.cli.run import exit_code_of
 from magicqueue.cli.screen import note
-from magicqueue.cli.worker_process import Totals, WorkerPlan, load, set_up_log, work
+from magicqueue.cli.worker_process import (
+    EXIT_HUNG,
+    Totals,
+    WorkerPlan,
+    load,
+    set_up_log,
+    work,
+)
 from magicqueue.errors import MagicQueueError
 from magicqueue.stop_signals import SAME_SIGNAL_S, STOP_SIGNALS, ignore
 
@@ -75,7 +82,9 @@ class Supervisor:
         before = {number: signal.signal(number, ignore) for number in STOP_SIGNALS}
         signal.set_wakeup_fd(self._wake, warn_on_full_buffer=False)
         resource_tracker.ensure_running()
-        logger.info("running %s in %d processes", self._plan.handler, len(self._slots))
+        count = len(self._slots)
+        how = "a process of its own" if count == 1 else f"{count} processes"
+        logger.info("running %s in %s", self._plan.handler, how)
         try:
             while True:
                 self._start_due()
@@ -192,7 +201,8 @@ class Supervisor:
         if self._stopping:
             return
         lived_s = time.monotonic() - slot.started_at
-        slot.deaths = 1 if lived_s >= _HEALTHY_S else slot.deaths + 1
+        is_well = lived_s >= _HEALTHY_S or code == EXIT_HUNG
+        slot.deaths = 1 if is_well else slot.deaths + 1
         wait_s = next_wait_s(slot.deaths - 1)
         slot.start_at = time.monotonic() + wait_s
         logger.error(
@@ -205,6 +215,8 @@ class Supervisor:
 
 
 def _cause(code: int) -> str:
+    if code == EXIT_HUNG:
+        return "was ended with a handler that hangs"
     if code < 0:
         with contextlib.suppress(ValueError):
             return f"was killed by {signal.Signals(-code).name}"

@@ -3,7 +3,7 @@
 import os
 import sys
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import click
 
@@ -12,44 +12,76 @@ from magicqueue.cli.options import (
     QUEUE,
     SPAN,
     json_option,
+    kind,
     manual,
     timeout_option,
     url_option,
+    whole,
 )
 from magicqueue.cli.run import EXIT_USAGE
 from magicqueue.cli.screen import note
 from magicqueue.cli.worker_process import WorkerPlan, work_here
+from magicqueue.command_line import Command
 from magicqueue.errors import HandlerNotFound
 from magicqueue.worker_options import BATCH_SIZE, GRACE_S, LEASE_S
 
 _PROCESSES_MAX: Final = 1024
 _NO_PYTHON_OF_YOURS: Final = """\
 a worker imports your code, and this executable has a Python of its own that cannot. Run \
-it with the Python that your code runs with (3.11 or later):
+it with the Python that your code runs with (3.11 or later). Install the package \
+there, from the wheel that was built with this executable:
 
-  python -m pip install magicqueue
+  python -m pip install magicqueue_server-*.whl
   python -m magicqueue worker {}"""
 _LEVELS: Final = ("debug", "info", "warning", "error")
+_BY_MEASURE: Final = "auto"
+
+
+class _Worker(Command):
+    """Knows what is meant by two queues."""
+
+    def once(self, option: click.Option, times: int) -> str:
+        """Say what is wrong and what to do."""
+        said = super().once(option, times)
+        if option.name == "queue":
+            said += ": a worker works on one queue, so start one worker for each"
+        return said
+
+
+def _prefetch(text: str) -> int | None:
+    """Read how many jobs to hold beyond those that run; None is by measure."""
+    if text == _BY_MEASURE:
+        return None
+    if not text.isdecimal():
+        raise click.BadParameter(f"{text!r} is neither a number nor {_BY_MEASURE!r}")
+    return int(text)
+
+
+def _above_zero(_: click.Context, option: click.Parameter, value: float | None) -> Any:
+    if value == 0:
+        raise click.BadParameter("it must be longer than 0", param=option)
+    return value
 
 
 @click.command(
+    cls=_Worker,
     epilog=manual(
         "magicqueue worker tasks:send_email -q emails",
-        "magicqueue worker tasks:resize -q images -p 4 --inline",
-    )
+        "magicqueue worker tasks:resize -q images -p 4 --inline --time-limit 5m",
+    ),
 )
 @click.argument("handler", metavar="MODULE:HANDLER")
 @click.option("-q", "--queue", type=QUEUE, required=True, help="The queue to work on.")
 @click.option(
     "-c",
     "--concurrency",
-    type=click.IntRange(1),
+    type=whole(1),
     help="Handlers under way at once, in each process. [default: 50 async, 8 plain]",
 )
 @click.option(
     "-p",
     "--processes",
-    type=click.IntRange(1, _PROCESSES_MAX),
+    type=whole(1, _PROCESSES_MAX),
     default=1,
     show_default=True,
     help="Processes; more than one use more than one CPU.",
@@ -61,36 +93,53 @@ _LEVELS: Final = ("debug", "info", "warning", "error")
 )
 @click.option(
     "--batch-size",
-    type=click.IntRange(1),
+    type=whole(1),
     default=BATCH_SIZE,
     show_default=True,
     help="Jobs asked for at once, at most.",
 )
 @click.option(
     "--prefetch",
-    type=click.IntRange(0),
-    default=0,
-    show_default=True,
-    help="Jobs held beyond those that run.",
+    type=kind("number", _prefetch),
+    default=_BY_MEASURE,
+    help="Jobs held beyond those that run. [default: auto, which is none but for handlers"
+    " of a few ms]",
 )
 @click.option(
     "--lease",
     type=SPAN,
     default=LEASE_S,
-    help="How soon a job goes elsewhere when its worker hangs. [default: 30s]",
+    callback=_above_zero,
+    help="How soon a job goes elsewhere when this process is gone without a word, or"
+    " stopped as a whole. A handler that hangs keeps its job: see --time-limit."
+    " [default: 30s]",
+)
+@click.option(
+    "--time-limit",
+    type=SPAN,
+    callback=_above_zero,
+    help="How long a handler may run; then its job fails. An async handler is cancelled."
+    " A plain one cannot be: its thread is replaced, or with --inline its process."
+    " [default: none]",
 )
 @click.option(
     "--grace",
     type=SPAN,
     default=GRACE_S,
-    help="How long a stop lets handlers finish. [default: 30s]",
+    help="How long a stop lets handlers finish; then their jobs go back. [default: 30s]",
 )
 @click.option(
     "--log-level",
     type=click.Choice(_LEVELS),
     default="info",
     show_default=True,
-    help="What is logged, to standard error.",
+    help="What is logged, to standard error: at info each job that is done (up to 100 a"
+    " second, the others as a number), at debug all.",
+)
+@click.option(
+    "--log-format",
+    type=click.Choice(("text", "json")),
+    help="How it is logged; json is the same as --json. [default: text]",
 )
 @url_option
 @timeout_option
@@ -105,10 +154,12 @@ def worker(  # noqa: PLR0913 - one for each option
     processes: int,
     inline: bool,
     batch_size: int,
-    prefetch: int,
+    prefetch: int | None,
     lease: float,
+    time_limit: float | None,
     grace: float,
     log_level: str,
+    log_format: str | None,
     url: str | None,
     timeout: float,
     as_json: bool,
@@ -118,9 +169,9 @@ def worker(  # noqa: PLR0913 - one for each option
     The module is looked for in the current directory first. A handler takes a job; what
     it raises fails the job, which is tried again later. It may be an async def.
 
-    Ctrl-C or SIGTERM: it takes no more jobs, finishes those it has, and exits with 0. A
-    second one ends it at once; what it held goes back to the queue. A server that is not
-    there is waited for.
+    Ctrl-C or SIGTERM: it takes no more jobs, finishes those that run, and exits with 0;
+    what it has not begun goes back to the queue. A second one ends it at once. A server
+    that is not there is waited for.
     """
     if getattr(sys, "frozen", False):
         raise click.UsageError(_NO_PYTHON_OF_YOURS.format(" ".join(sys.argv[2:])))
@@ -135,14 +186,16 @@ def worker(  # noqa: PLR0913 - one for each option
         inline=inline,
         batch_size=batch_size,
         prefetch=prefetch,
-        lease_s=lease or 0.001,
+        lease_s=lease,
+        time_limit_s=time_limit,
         grace_s=grace,
         timeout_s=timeout or commands.TIMEOUT_S,
         log_level=log_level,
-        log_json=as_json,
+        log_json=as_json or log_format == "json",
     )
     try:
-        if processes == 1:
+        # what hangs in a thread that cannot be spared ends with its process
+        if processes == 1 and not (inline and time_limit):
             code = work_here(plan)
         else:
             from magicqueue.cli.supervisor import Supervisor  # noqa: PLC0415 - slow

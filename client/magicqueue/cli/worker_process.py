@@ -4,24 +4,28 @@ A plan is plain data, so that a supervisor can hand it to a process that it spaw
 """
 
 import asyncio
-import json
 import logging
+import os
 import sys
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from types import TracebackType
 from typing import Final, TypeAlias
 
+from magicqueue.cli.log_lines import JsonLines, PlainLines
 from magicqueue.cli.phrases import jobs
 from magicqueue.errors import HandlerNotFound
-from magicqueue.handlers import Handler, is_async, load_handler
+from magicqueue.handlers import Handler, is_async, load_handler, wraps_async
+from magicqueue.job_log import JobLogFilter
 from magicqueue.loop_signals import signals_in_loop
 from magicqueue.stop_signals import StopSignal, watched_signals
 from magicqueue.sync_worker import SyncWorker
 from magicqueue.worker import Worker
 from magicqueue.worker_options import TASKS, THREADS
+
+EXIT_HUNG: Final = 70
+"""A process ended because a handler inline was over its time limit."""
 
 logger: Final = logging.getLogger("magicqueue")
 
@@ -38,8 +42,9 @@ class WorkerPlan:
     concurrency: int | None
     inline: bool
     batch_size: int
-    prefetch: int
+    prefetch: int | None
     lease_s: float
+    time_limit_s: float | None
     grace_s: float
     timeout_s: float
     log_level: str
@@ -52,19 +57,27 @@ class Totals:
 
     completed: int = 0
     failed: int = 0
+    released: int = 0
     lost: int = 0
+
+    @classmethod
+    def of(cls, worker: Worker | SyncWorker) -> "Totals":
+        """Count those of a worker, so far."""
+        return cls(worker.completed, worker.failed, worker.released, worker.lost)
 
     def plus(self, other: "Totals") -> "Totals":
         """Add those of another process."""
         return Totals(
             self.completed + other.completed,
             self.failed + other.failed,
+            self.released + other.released,
             self.lost + other.lost,
         )
 
     def __str__(self) -> str:
+        back = f", {self.released:,} given back" if self.released else ""
         lost = f", {self.lost:,} lost" if self.lost else ""
-        return f"{jobs(self.completed)} done, {self.failed:,} failed{lost}"
+        return f"{jobs(self.completed)} done, {self.failed:,} failed{back}{lost}"
 
 
 Report: TypeAlias = Callable[[Totals], object]
@@ -87,9 +100,10 @@ def work(
 ) -> None:
     """Run the worker until a signal. A child leaves it to its parent to lose patience.
 
-    report: is told the totals while signals are still caught.
+    report: is told the totals while signals are still caught. A process whose handler
+    runs inline and does not end, within its time limit or the grace, ends with it.
     """
-    if is_async(handler):
+    if is_async(handler) or (wraps_async(handler) and not plan.inline):
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(_work_async(plan, handler, report, is_child=is_child))
         return
@@ -97,16 +111,26 @@ def work(
         plan.queue,
         handler,
         url=plan.url,
-        threads=1 if plan.inline else plan.concurrency or THREADS,
+        concurrency=1 if plan.inline else plan.concurrency or THREADS,
         batch_size=plan.batch_size,
         prefetch=plan.prefetch,
         lease=plan.lease_s,
+        time_limit=plan.time_limit_s,
         grace=plan.grace_s,
         timeout=plan.timeout_s,
     )
+
+    def end(code: int) -> None:
+        report(Totals.of(worker))
+        logging.shutdown()
+        os._exit(code)
+
+    if is_child:
+        worker.on_hung = lambda _: end(EXIT_HUNG)
+    worker.on_cut_off = lambda: end(0)
     with watched_signals(StopSignal(worker.request_stop, only_asks=is_child)):
         worker.run(signals=False)
-        report(Totals(worker.completed, worker.failed, worker.lost))
+        report(Totals.of(worker))
 
 
 async def _work_async(
@@ -120,12 +144,13 @@ async def _work_async(
         concurrency=plan.concurrency,
         prefetch=plan.prefetch,
         lease=plan.lease_s,
+        time_limit=plan.time_limit_s,
         grace=plan.grace_s,
         timeout=plan.timeout_s,
     )
     async with signals_in_loop(StopSignal(worker.request_stop, only_asks=is_child)):
         await worker.run(signals=False)
-        report(Totals(worker.completed, worker.failed, worker.lost))
+        report(Totals.of(worker))
 
 
 def load(plan: WorkerPlan) -> Handler:
@@ -145,7 +170,7 @@ def load(plan: WorkerPlan) -> Handler:
 
 def described(plan: WorkerPlan, handler: Handler) -> str:
     """Say how a handler is run."""
-    if is_async(handler):
+    if is_async(handler) or wraps_async(handler):
         return f"async, up to {plan.concurrency or TASKS} at once"
     if plan.inline:
         return "one after the other"
@@ -153,12 +178,24 @@ def described(plan: WorkerPlan, handler: Handler) -> str:
 
 
 def set_up_log(plan: WorkerPlan) -> None:
-    """Log to standard error, as lines for people or as JSON."""
+    """Log to standard error, as lines for people or as JSON.
+
+    The level is that of this package and of the handler's own; others are to warn only.
+    """
+    level = logging.getLevelNamesMapping()[plan.log_level.upper()]
     to_stderr = logging.StreamHandler()
-    to_stderr.setFormatter(_JsonLines() if plan.log_json else _PlainLines())
+    to_stderr.setFormatter(JsonLines() if plan.log_json else PlainLines())
+    to_stderr.addFilter(JobLogFilter())
     root = logging.getLogger()
     root.handlers[:] = [to_stderr]
-    root.setLevel(plan.log_level.upper())
+    root.setLevel(max(level, logging.WARNING))
+    for package in (logger.name, plan.handler.partition(":")[0].partition(".")[0]):
+        if package:
+            logging.getLogger(package).setLevel(level)
+    if "," in plan.queue:
+        logger.warning(
+            "%s is taken as the name of one queue: several need a worker each", plan.queue
+        )
 
 
 def _loop_factory() -> type[asyncio.AbstractEventLoop] | None:
@@ -191,29 +228,3 @@ def _users_part(trace: TracebackType | None) -> TracebackType | None:
             return trace
         trace = trace.tb_next
     return None
-
-
-class _PlainLines(logging.Formatter):
-    """Like "12:03:04.123 warning  job 3 of emails failed…", and a traceback below."""
-
-    def __init__(self) -> None:
-        super().__init__("%(asctime)s.%(msecs)03d %(level)-8s %(message)s", "%H:%M:%S")
-
-    def format(self, record: logging.LogRecord) -> str:
-        record.level = record.levelname.lower()
-        return super().format(record)
-
-
-class _JsonLines(logging.Formatter):
-    """One JSON object a line."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        line = {
-            "time": datetime.fromtimestamp(record.created, UTC).isoformat(),
-            "level": record.levelname.lower(),
-            "process": record.process,
-            "message": record.getMessage(),
-        }
-        if record.exc_info:
-            line["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(line)

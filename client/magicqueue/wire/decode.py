@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Raw
 
 from magicqueue.errors import BadJson, BadRequest, UnknownCommand
-from magicqueue.wire.limits import NUMBER_CHARS_MAX
+from magicqueue.wire.limits import ID_MAX, NUMBER_CHARS_MAX
 from magicqueue.wire.payload import check_text
 from magicqueue.wire.requests import COMMANDS, NO_RID, Request
 
@@ -82,7 +82,8 @@ def _decode_again(line: bytes) -> Request:
     name = written.upper() if written.isascii() else written
     kind = COMMANDS.get(name)
     if kind is None:
-        raise UnknownCommand(f"there is no command {written[:40]!r}: see docs/protocol.md")
+        known = ", ".join(sorted(COMMANDS))
+        raise UnknownCommand(f"there is no command {written[:40]!r}; there are {known}")
     fields["cmd"] = Raw(_ENCODER.encode(name))
     rid = fields.get("rid")
     if rid is not None and bytes(rid) != b"null" and not is_rid(rid):
@@ -159,7 +160,7 @@ def _field_sentence(message: str) -> str:
         kinds = " or ".join(_KINDS.get(k, k) for k in wanted["wanted"].split(" | "))
         return f"{path} must be {kinds}, not {_KINDS.get(wanted['got'], wanted['got'])}"
     if "out of range" in message:
-        return f"{path} must be an integer in its range: see docs/protocol.md"
+        return f"{path} must be an integer of at most {ID_MAX}"
     if "matching regex" in message:
         return f"{path} must be an integer, or a string of its digits"
     return f"{path}: {message}"

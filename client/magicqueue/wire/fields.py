@@ -48,6 +48,7 @@ def payloads_of(items: list[PushItem], limits: Limits) -> list[bytes]:
     if len(items) > limits.push_jobs_max:
         raise TooLarge(
             f"jobs has {len(items)} items: the limit is {limits.push_jobs_max} a batch"
+            " (send several, or start the server with a larger --max-push)"
         )
     payloads = [bytes(item.data) for item in items]
     if max(map(len, payloads), default=0) > limits.job_bytes_max:
@@ -80,5 +81,6 @@ def ids_of(
 def _job_too_large(where: str, payload: bytes, limits: Limits) -> TooLarge:
     return TooLarge(
         f"{where} is {len(payload)} bytes: the limit is {limits.job_bytes_max} a job"
-        " (pass a reference to large data instead, or raise job_bytes_max)"
+        " (pass a reference to large data instead, or start the server with a larger"
+        " --max-job)"
     )

@@ -77,5 +77,5 @@ class LineBuffer:
         self.lines_before_error = lines_before
         return TooLarge(
             f"{LINE_TOO_LONG} of {self.line_bytes_max} bytes:"
-            " send smaller batches or raise line_bytes_max"
+            " send smaller batches, or start the server with a larger --max-line"
         )

@@ -6,13 +6,16 @@ raw value to echo, last in the object. Payloads are put in as they are.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from typing import Annotated, Any, Final, TypeAlias
 
 import msgspec
-from msgspec import Raw
+from msgspec import Meta, Raw
 
 from magicqueue.errors import RequestError
+from magicqueue.wire.limits import Limits
 from magicqueue.wire.requests import NO_RID
+
+Count: TypeAlias = Annotated[int, Meta(ge=0)]
 
 _ENCODER: Final = msgspec.json.Encoder()
 OK: Final = b'{"ok":true}\n'
@@ -53,18 +56,18 @@ class JobDetail(msgspec.Struct, gc=False):
 class Counts(msgspec.Struct, kw_only=True):
     """Counts now, and totals since the server's start."""
 
-    queued: int
-    processing: int
-    delayed: int
-    dead: int
-    paused: int | bool
-    pushed: int
-    completed: int
-    failed: int
-    lost: int
-    expired: int
-    dropped: int
-    oldest_ready_ms: int
+    queued: Count
+    processing: Count
+    delayed: Count
+    dead: Count
+    paused: Count | bool
+    pushed: Count
+    completed: Count
+    failed: Count
+    lost: Count
+    expired: Count
+    dropped: Count
+    oldest_ready_ms: Count
 
 
 class QueueCounts(Counts, kw_only=True):
@@ -76,23 +79,31 @@ class QueueCounts(Counts, kw_only=True):
 class ServerCounts(Counts, kw_only=True):
     """Counts of the whole server."""
 
-    queues: int
-    memory_bytes: int
-    connections: int
-    waiting: int
-    uptime_ms: int
+    queues: Count
+    content_bytes: Count = 0
+    memory_bytes: Count
+    connections: Count
+    waiting: Count
+    input_bytes: Count = 0
+    uptime_ms: Count
 
 
 class ServerInfo(msgspec.Struct, kw_only=True):
     """What HELLO tells of the server."""
 
     server: str
+    """Its name."""
     version: str
     core: str
+    """The engine that holds the jobs."""
     protocol: int
+    """The protocol's version."""
     persistence: str
-    limits: dict[str, int]
+    """How jobs outlive a restart; `off`: they do not."""
+    limits: Limits
+    """What it accepts and sends; what it does not tell is the default."""
     capabilities: list[str]
+    """What it can do; a client looks here before it relies on a newer field."""
 
 
 def finish(body: bytes, rid: Raw) -> bytes:
@@ -246,6 +257,13 @@ class HeartbeatReply(Reply, kw_only=True):
     """Of HEARTBEAT."""
 
     extended: int = 0
+    missing: list[int] = []
+
+
+class ReleaseReply(Reply, kw_only=True):
+    """Of RELEASE."""
+
+    released: int = 0
     missing: list[int] = []
 
 

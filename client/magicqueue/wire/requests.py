@@ -50,9 +50,11 @@ class Verdict(msgspec.Struct, gc=False, omit_defaults=True):
 
 
 class Failure(Verdict, gc=False, omit_defaults=True):
-    """One job of a FAILB."""
+    """One job of a FAILB; `retry` False or a `delay` say what comes after."""
 
     error: str | None = None
+    retry: bool | None = None
+    delay: Milliseconds | None = None
 
 
 class Request(msgspec.Struct, kw_only=True, omit_defaults=True, tag_field="cmd"):
@@ -119,11 +121,13 @@ class AckBatch(Request, kw_only=True, omit_defaults=True, tag="ACKB"):
 
 
 class Fail(Request, kw_only=True, omit_defaults=True, tag="FAIL"):
-    """One job failed."""
+    """One job failed; `retry` False lets it be dead, `delay` says when it comes again."""
 
     id: JobId
     error: str | None = None
     attempt: Positive | None = None
+    retry: bool | None = None
+    delay: Milliseconds | None = None
 
 
 class FailBatch(Request, kw_only=True, omit_defaults=True, tag="FAILB"):
@@ -143,6 +147,17 @@ class Heartbeat(Request, kw_only=True, omit_defaults=True, tag="HEARTBEAT"):
     id: JobId | None = None
     attempt: Positive | None = None
     lease: Positive | None = None
+
+
+class Release(Request, kw_only=True, omit_defaults=True, tag="RELEASE"):
+    """Give active jobs back, `ids` or `id`: to their old place, or after `delay`."""
+
+    BATCH: ClassVar[str | None] = "ids"
+
+    ids: list[Number | Decimal | Verdict] | None = None
+    id: JobId | None = None
+    attempt: Positive | None = None
+    delay: Milliseconds | None = None
 
 
 class StatsRequest(Request, kw_only=True, omit_defaults=True, tag="STATS"):
@@ -223,6 +238,7 @@ COMMANDS: Final[dict[str, type[Request]]] = {
         Fail,
         FailBatch,
         Heartbeat,
+        Release,
         StatsRequest,
         Queues,
         GetJob,

@@ -77,6 +77,11 @@ def _check_dead(store: Store, found: dict[int, int]) -> None:
     assert store.memory.state[lo.S_DEAD] == len(dead), "dead jobs miscounted"
 
 
+def _content_bytes(store: Store, job_id: int) -> int:
+    view = store.view(store.find(job_id))
+    return len(view.payload) + len((view.error or "").encode(errors="surrogatepass"))
+
+
 def _check_counts(store: Store, jobs: dict[int, int]) -> None:
     state, words = store.memory.state, store.memory.words
     live = len(jobs) - state[lo.S_DEAD]
@@ -149,7 +154,17 @@ def _check_arena(store: Store, jobs: dict[int, int]) -> None:
 
 
 def _check_kept(store: Store, jobs: dict[int, int]) -> None:
-    for kept in (store.errors, store.large, store.deaths, store.max_attempts):
+    texts = sum(map(len, store.errors.values()))
+    assert store.text_bytes == texts, "bytes of error texts miscounted"
+    large = sum(len(payload) for payload, _ in store.large.values())
+    assert store.large_bytes == large, "bytes of large payloads miscounted"
+    names = [name.encode(errors="surrogatepass") for name in store.queues.by_name]
+    assert store.queues.name_bytes == sum(map(len, names)), "bytes of names miscounted"
+    for queue in store.queues.by_name.values():
+        size = sum(_content_bytes(store, job_id) for job_id in queue.dead)
+        assert queue.dead.content_bytes == size, f"queue {queue.name!r}: dead bytes"
+    keeping = store.errors, store.large, store.deaths, store.max_attempts, store.counts
+    for kept in keeping:
         for job_id in kept:
             assert job_id in jobs, f"something is kept for job {job_id}, which is gone"
             meta = store.field(jobs[job_id], lo.JH_META)

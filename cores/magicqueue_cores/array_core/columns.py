@@ -2,6 +2,7 @@
 
 from array import array
 from collections.abc import Sequence
+from typing import overload
 
 
 def first(column: int | Sequence[int]) -> int:
@@ -9,6 +10,10 @@ def first(column: int | Sequence[int]) -> int:
     return column if isinstance(column, int) else column[0]
 
 
+@overload
+def clipped(column: Sequence[int], most: int) -> Sequence[int]: ...
+@overload
+def clipped(column: int | Sequence[int], most: int) -> int | Sequence[int]: ...
 def clipped(column: int | Sequence[int], most: int) -> int | Sequence[int]:
     """Give the column with no value above `most`."""
     if isinstance(column, int):

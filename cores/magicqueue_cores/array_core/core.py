@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from magicqueue_cores import records
-from magicqueue_cores.admission import refuse_bytes, refuse_jobs, refuse_queues
+from magicqueue_cores.array_core.admitting import admit, admit_queue
 from magicqueue_cores.array_core.check import check_store
 from magicqueue_cores.array_core.fates import Fates
 from magicqueue_cores.array_core.feeds import Feeds
@@ -16,7 +16,7 @@ from magicqueue_cores.array_core.maturing import mature_due
 from magicqueue_cores.array_core.memory import refuse_options
 from magicqueue_cores.array_core.moves import export_jobs
 from magicqueue_cores.array_core.outcomes import remove_dead, revive
-from magicqueue_cores.array_core.queues import Queue
+from magicqueue_cores.array_core.pulling import take
 from magicqueue_cores.array_core.replay import replay_record
 from magicqueue_cores.array_core.rows import push
 from magicqueue_cores.array_core.store import JOB_OVERHEAD_BYTES, Store
@@ -25,18 +25,18 @@ from magicqueue_cores.array_core.views import (
     dead_ids,
     dead_page,
     delivery,
-    memory_bytes,
+    miss,
     pushed_record,
     sorted_out,
 )
 from magicqueue_cores.contract import (
+    TIME_MAX_MS,
     Capabilities,
     CoreOptions,
     CoreStats,
     DeadPage,
     Delivery,
     Failed,
-    Full,
     JobState,
     JobView,
     NewJobs,
@@ -44,13 +44,14 @@ from magicqueue_cores.contract import (
     QueueStats,
     RecordSink,
     Settled,
-    WireDefaults,
 )
+from magicqueue_cores.dead_letters import OnDeath
 from magicqueue_cores.kernels import layout as lo
 from magicqueue_cores.kernels.entry import execute
+from magicqueue_cores.line_contract import WireDefaults
 
 _LINE_END: Final = 10
-_NO_LINES: Final = memoryview(b"\n")
+_NO_LINES: Final = b"\n"
 """Run once by a new core: whatever is loaded at first use is loaded then."""
 
 
@@ -58,8 +59,9 @@ class ArrayCore:
     """`contract.LineCore` on kernels over flat memory.
 
     options: the bounds. on_ready: called for watched queues. record: gets each change.
-    wire: limits and defaults for request lines. Raises ValueError for a bound that the
-    records have no bits for, MemoryError if there is no virtual memory to reserve.
+    wire: limits and defaults for request lines. on_death: told of jobs that die. Raises
+    ValueError for a bound that the records have no bits for, MemoryError if there is no
+    virtual memory to reserve.
     """
 
     name = "array"
@@ -74,19 +76,20 @@ class ArrayCore:
         on_ready: OnReady | None = None,
         record: RecordSink | None = None,
         wire: WireDefaults | None = None,
+        on_death: OnDeath | None = None,
     ) -> None:
         """Start empty."""
         refuse_options(options)
         self._options = options
         self._record = record
         self._store = store = Store(options, wire or WireDefaults())
-        self._fates = Fates(store, on_ready, record)
+        self._fates = Fates(store, on_ready, record, on_death)
         self._queues = store.queues
         self._flat, self._words = store.memory.flat, store.memory.words
         self._state = store.memory.state
         self._bytes = store.memory.bytes
         self._state[lo.S_RECORDING] = record is not None
-        self.feeds = Feeds(store, self._let_due_happen, self._report)
+        self.feeds = Feeds(store, self._prepare, self._report)
         self.execute(_NO_LINES, 0, 0)
 
     @property
@@ -94,8 +97,17 @@ class ArrayCore:
         """Nothing happens by itself before this (a lower bound), or NEVER_MS. O(1)."""
         return self._state[lo.S_DEADLINE]
 
+    @property
+    def clock_ahead_ms(self) -> int:
+        """By how much time is ahead of the wall clock, which lines are about."""
+        return self._state[lo.S_CLOCK_AHEAD]
+
+    @clock_ahead_ms.setter
+    def clock_ahead_ms(self, ahead_ms: int) -> None:
+        self._state[lo.S_CLOCK_AHEAD] = ahead_ms
+
     def advance(self, now_ms: int) -> None:
-        """Let time pass: delayed jobs mature, leases end. O(log n) a job that moves."""
+        """Let time pass: delayed jobs that are due mature. O(log n) a job that moves."""
         if now_ms < self._state[lo.S_DEADLINE]:
             return
         store = self._store
@@ -104,9 +116,21 @@ class ArrayCore:
             if self._record:
                 self._record(records.Matured(matured))
             self._fates.wake(map(self._queues.numbered, dict.fromkeys(queues)))
-        ended = store.act(lo.V_DUE_LEASES, now_ms)
+
+    def end_leases(self, until_ms: int, now_ms: int) -> None:
+        """Let all leases that end by `until_ms` be over: their jobs are lost."""
+        self.advance(now_ms)
+        ended = self._store.act(lo.V_DUE_LEASES, until_ms)
         if ended:
-            self._fates.lose(sorted(store.scratch_list(ended)), now_ms)
+            self._fates.lose(sorted(self._store.scratch_list(ended)), now_ms)
+
+    def postpone_leases(self, by_ms: int, now_ms: int) -> None:
+        """Let every lease end that much later. O(n)."""
+        self.advance(now_ms)
+        if self._state[lo.S_LEASES] and by_ms:
+            if self._record:
+                self._record(records.Postponed(by_ms, now_ms))
+            self._store.act(lo.V_POSTPONE, by_ms)
 
     def watch(self, queue: str, *, watching: bool) -> None:
         """Say whether somebody waits for jobs of `queue`, so that `on_ready` is called."""
@@ -119,7 +143,7 @@ class ArrayCore:
         self.advance(now_ms)
         if not jobs.payloads:
             return self._state[lo.S_NEXT_ID]
-        target = self._admit(queue, jobs.payloads)
+        target = admit(self._store, queue, jobs.payloads)
         run_ats_ms = jobs.run_ats_ms
         if not isinstance(run_ats_ms, int):
             clipped = [max(now_ms, run_at_ms) for run_at_ms in run_ats_ms]
@@ -150,14 +174,9 @@ class ArrayCore:
         if source is None or self._words[source.at + lo.Q_PAUSED] or count < 1:
             return Delivery([], [], [], [], [], [])
         state, store = self._state, self._store
-        state[lo.R_LEASE] = until_ms = now_ms + lease_ms
+        state[lo.R_LEASE] = until_ms = min(now_ms + lease_ms, TIME_MAX_MS)
         index = store.session(session)
-        if self._words[source.at + lo.Q_LARGE]:
-            slots = self._pull_large(source, count, payload_bytes_max, index)
-        else:
-            state[lo.R_COUNT] = payload_bytes_max
-            taken = store.act(lo.V_PULL, source.number, count, index)
-            slots = store.scratch_list(taken)
+        slots = take(store, source, count, payload_bytes_max, index)
         pulled = delivery(store, slots)
         if self._record and slots:
             self._record(records.Leased(pulled.ids, session, until_ms))
@@ -180,17 +199,18 @@ class ArrayCore:
         attempts: Sequence[int] | None,
         errors: Sequence[str | None],
         now_ms: int,
+        delays_ms: Sequence[int | None] | None = None,
     ) -> Failed:
-        """Settle active jobs as failed: each is retried after its backoff, or dead."""
+        """Settle active jobs as failed: each is retried after its wait, or dead."""
         self.advance(now_ms)
-        store, answer = self._store, Failed([], [], [])
+        answer = Failed([], [], [])
         retried: dict[int, tuple[str | None, int]] = {}
         dying: dict[int, str | None] = {}
         given = zip(ids, attempts or repeat(0), errors, strict=False)
-        outcomes = store.judged(lo.V_JUDGE, ids, attempts, now_ms)
+        outcomes = self._fates.judged(ids, attempts, delays_ms, now_ms)
         for (job_id, attempt, error), run_at_ms in zip(given, outcomes, strict=True):
             if run_at_ms == lo.NOT_ACTIVE or job_id in retried or job_id in dying:
-                self._miss(answer, job_id, attempt)
+                miss(self._store, answer, job_id, attempt)
                 answer.states.append(None)
             elif run_at_ms == lo.DIES:
                 dying[job_id] = error
@@ -205,15 +225,11 @@ class ArrayCore:
         return answer
 
     def heartbeat(
-        self,
-        ids: Sequence[int],
-        attempts: Sequence[int] | None,
-        lease_ms: int,
-        now_ms: int,
+        self, ids: Sequence[int], attempts: Sequence[int] | None, lease_ms: int, now_ms: int
     ) -> Settled:
         """Let the leases of active jobs end `lease_ms` from now. O(log n)."""
         self.advance(now_ms)
-        until_ms = now_ms + lease_ms
+        until_ms = min(now_ms + lease_ms, TIME_MAX_MS)
         outcomes = self._store.judged(lo.V_HEARTBEAT, ids, attempts, until_ms)
         answer, done = sorted_out(ids, outcomes)
         if self._record and done:
@@ -221,8 +237,25 @@ class ArrayCore:
             self._record(records.Extended(extended, until_ms))
         return answer
 
-    def release(self, session: int, now_ms: int) -> None:
-        """The session is gone: its jobs are lost and come back. 0 releases nothing."""
+    def release(
+        self, ids: Sequence[int], attempts: Sequence[int] | None, delay_ms: int, now_ms: int
+    ) -> Settled:
+        """Give active jobs back unharmed: to their old place, or delayed."""
+        self.advance(now_ms)
+        answer = Settled([], [])
+        released: dict[int, None] = {}
+        held = self._store.judged(lo.V_JUDGE, ids, attempts, now_ms)
+        for job_id, attempt, found in zip(ids, attempts or repeat(0), held, strict=False):
+            if found == lo.NOT_ACTIVE or job_id in released:
+                miss(self._store, answer, job_id, attempt)
+            else:
+                released[job_id] = None
+        if released:
+            self._fates.release(list(released), now_ms + delay_ms if delay_ms else 0)
+        return answer
+
+    def close_session(self, session: int, now_ms: int) -> None:
+        """The session is gone: its jobs are lost and come back. 0 is nobody."""
         self.advance(now_ms)
         store = self._store
         if not session or session not in store.sessions:
@@ -239,12 +272,13 @@ class ArrayCore:
         if paused is was:
             return
         if known is None:
-            known = self._admit(queue, ())
+            known = admit_queue(self._store, queue)
         if self._record:
             self._record(records.Paused(queue, paused))
         self._words[known.at + lo.Q_PAUSED] = paused
         if not paused:
             self._fates.wake((known,))
+            self._queues.forget_unused(known)
 
     def drain(self, queue: str, now_ms: int) -> int:
         """Remove the ready and delayed jobs of a queue; gives how many. O(delayed)."""
@@ -257,6 +291,8 @@ class ArrayCore:
             ids = sorted(self._store.scratch_list(count))
             self._record(records.Removed(ids, "drained"))
         self._store.memory.trim_scratch(count)
+        if count:
+            self._queues.forget_unused(known)
         return count
 
     def dead(
@@ -323,28 +359,44 @@ class ArrayCore:
         """Apply what happened once before. Raises CoreError if it cannot have."""
         replay_record(self._store, record)
 
-    def execute(self, lines: memoryview, session: int, now_ms: int) -> tuple[int, bytes]:
-        """Run whole request lines from the start of `lines` as far as it can."""
-        self._let_due_happen(now_ms)
-        size = len(lines)
-        if size > lo.INPUT_BYTES_MAX or not size or lines[size - 1] != _LINE_END:
+    def execute(
+        self,
+        lines: bytes,
+        session: int,
+        now_ms: int,
+        start: int = 0,
+        stop: int | None = None,
+    ) -> tuple[int, bytes]:
+        """Run whole request lines, `lines[start:stop]`, as far as it can."""
+        self._prepare(now_ms)
+        if stop is None:
+            stop = len(lines)
+        size = stop - start
+        if size > lo.INPUT_BYTES_MAX or size <= 0 or lines[stop - 1] != _LINE_END:
             return 0, b""
         store, view = self._store, self._bytes
         index = store.sessions.get(session)
         if index is None:
             index = store.session(session)
-        view[lo.INPUT_B : lo.INPUT_B + size] = lines
-        ran = int(execute(self._flat, size, index, now_ms))
+        memory = store.memory
+        if memory.loaded is not lines or not memory.holds(start, stop):
+            memory.load_lines(lines, start, stop)
+        ran = int(execute(self._flat, start - memory.loaded_start, size, index, now_ms))
+        if ran >> 32 == size:
+            memory.loaded = None
         self._report()
         reply_bytes = ran & 0xFFFFFFFF
         return ran >> 32, bytes(view[lo.OUTPUT_B : lo.OUTPUT_B + reply_bytes])
 
-    def _let_due_happen(self, now_ms: int) -> None:
+    def _prepare(self, now_ms: int) -> None:
+        """Let due jobs mature, and tell kernels what Python keeps, before they run lines."""
         if now_ms >= self._state[lo.S_DEADLINE]:
             self.advance(now_ms)
+        if self._options.memory_bytes_max:
+            self._state[lo.S_KEPT_BYTES] = self._store.kept_bytes()
 
     def _report(self) -> None:
-        """Say what a call of `execute` or `execute_feeds` has done."""
+        """Say what kernels did that ran lines."""
         state = self._state
         if self._record and state[lo.S_EVENTS]:
             for record in recorded(self._store):
@@ -355,45 +407,3 @@ class ArrayCore:
     def check(self) -> None:
         """Verify every invariant: AssertionError names the first broken. O(n)."""
         check_store(self._store)
-
-    def _admit(self, name: str, payloads: Sequence[bytes]) -> Queue:
-        """The queue that new jobs may go to; raises `Full`."""
-        options, state, count = self._options, self._state, len(payloads)
-        if options.jobs_max:
-            refuse_jobs(options, held=state[lo.S_LIVE], new=count)
-        if options.memory_bytes_max:
-            more = sum(map(len, payloads)) + count * JOB_OVERHEAD_BYTES
-            refuse_bytes(options, held=memory_bytes(self._store), new=more)
-        queues = self._queues
-        known = queues.by_name.get(name)
-        if known is not None:
-            return known
-        if options.queues_max and len(queues.by_name) >= options.queues_max:
-            queues.forget_idle()
-            refuse_queues(options, held=len(queues.by_name), name=name)
-        if len(queues.by_name) >= lo.QUEUES_MAX:
-            raise Full(f"the array core holds at most {lo.QUEUES_MAX:,} queues")
-        return queues.of(name)
-
-    def _pull_large(
-        self, source: Queue, count: int, payload_bytes_max: int, session: int
-    ) -> list[int]:
-        """Take jobs one by one, since some payloads are not in the arena."""
-        store, slots = self._store, list[int]()
-        self._state[lo.R_COUNT] = payload_bytes_max
-        while len(slots) < count:
-            first = store.act(lo.V_FIRST, source.number)
-            if not first:
-                break
-            payload_bytes_max -= len(store.payload(first))
-            if payload_bytes_max < 0 and slots:
-                break
-            store.act(lo.V_PULL, source.number, 1, session)
-            slots.append(first)
-        return slots
-
-    def _miss(self, answer: Settled, job_id: int, attempt: int) -> None:
-        answer.missing.append(job_id)
-        slot = self._store.find(job_id)
-        if slot and 0 < attempt < self._store.field(slot, lo.JH_ATTEMPTS):
-            answer.stale.append(job_id)

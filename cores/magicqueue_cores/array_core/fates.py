@@ -7,9 +7,11 @@ from collections.abc import Iterable, Sequence
 
 from magicqueue_cores import records
 from magicqueue_cores.array_core import outcomes
+from magicqueue_cores.array_core.outcomes import judged_again
 from magicqueue_cores.array_core.queues import Queue
 from magicqueue_cores.array_core.store import Store
-from magicqueue_cores.contract import OnReady, RecordSink
+from magicqueue_cores.contract import NEVER_MS, OnReady, RecordSink
+from magicqueue_cores.dead_letters import DEATHS_SHOWN, OnDeath
 from magicqueue_cores.kernels import layout as lo
 
 
@@ -17,11 +19,16 @@ class Fates:
     """Decides over the jobs of a store; `on_ready` and `record` as in the contract."""
 
     def __init__(
-        self, store: Store, on_ready: OnReady | None, record: RecordSink | None
+        self,
+        store: Store,
+        on_ready: OnReady | None,
+        record: RecordSink | None,
+        on_death: OnDeath | None,
     ) -> None:
         self._store = store
         self._on_ready = on_ready
         self._record = record
+        self._on_death = on_death
 
     def wake(self, queues: Iterable[Queue]) -> None:
         """Say that watched queues may have jobs now, if they have."""
@@ -41,6 +48,26 @@ class Fates:
     def _queues_of(self, ids: Iterable[int]) -> list[Queue]:
         store = self._store
         return list(dict.fromkeys(store.queue_of(store.find(job_id)) for job_id in ids))
+
+    def judged(
+        self,
+        ids: Sequence[int],
+        attempts: Sequence[int] | None,
+        delays_ms: Sequence[int | None] | None,
+        now_ms: int,
+    ) -> list[int]:
+        """When each would run again if it failed now, or DIES, or NOT_ACTIVE.
+
+        Kernels say so by what they know of jobs. delays_ms: as in the contract.
+        """
+        store = self._store
+        outcomes = store.judged(lo.V_JUDGE, ids, attempts, now_ms)
+        if store.counts:
+            outcomes = judged_again(store, ids, outcomes, now_ms)
+        for row, delay_ms in enumerate(delays_ms or ()):
+            if delay_ms is not None and outcomes[row] >= 0:
+                outcomes[row] = lo.DIES if delay_ms == NEVER_MS else now_ms + delay_ms
+        return outcomes
 
     def retry(self, retried: dict[int, tuple[str | None, int]], now_ms: int) -> None:
         """Active jobs failed: `retried` has the error and next run_at of each."""
@@ -63,8 +90,15 @@ class Fates:
             if self._record:
                 self._record(records.Lost(back))
             self._wake_of(back)
-        errors = [store.errors.get(job_id) for job_id in dying]
+        errors = [store.error(job_id) for job_id in dying]
         self.bury(dying, "worker_lost", errors, now_ms)
+
+    def release(self, ids: Sequence[int], run_at_ms: int) -> None:
+        """Active jobs are given back; 0 is to their old place."""
+        if self._record:
+            self._record(records.Released(ids, run_at_ms))
+        outcomes.release(self._store, ids, run_at_ms)
+        self._wake_of(ids)
 
     def bury(
         self, ids: Sequence[int], reason: str, errors: Sequence[str | None], now_ms: int
@@ -74,7 +108,11 @@ class Fates:
             return
         if self._record:
             self._record(records.Died(ids, reason, errors, now_ms))
-        outcomes.bury(self._store, ids, reason, errors, now_ms)
+        store = self._store
+        outcomes.bury(store, ids, reason, errors, now_ms)
+        if self._on_death:
+            shown = [store.view(store.find(job_id)) for job_id in ids[:DEATHS_SHOWN]]
+            self._on_death(shown, len(ids))
         for queue in self._queues_of(ids):
             dropped = queue.dead.overflow()
             if dropped:

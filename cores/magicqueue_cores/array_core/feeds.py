@@ -8,15 +8,15 @@ hold a line that is not for kernels, or whose reply did not go out whole.
 from collections.abc import Callable, Iterator
 
 from magicqueue_cores.array_core.store import Store
-from magicqueue_cores.contract import Feed
 from magicqueue_cores.kernels import layout as lo
 from magicqueue_cores.kernels.entry import execute_feeds, receive, send
+from magicqueue_cores.line_contract import Feed
 
 
 class Feeds:
-    """`contract.Feeds` on kernels.
+    """`line_contract.Feeds` on kernels.
 
-    before: lets what is due by a time happen. after: reports what a call of kernels did.
+    before: makes the core ready for lines that run at a time. after: reports what ran.
     """
 
     descriptors_max = 1 << lo.DESCRIPTOR_BITS

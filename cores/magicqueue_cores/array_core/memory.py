@@ -27,6 +27,7 @@ from magicqueue_cores.kernels.entry import as_entry_takes_it
 _MAP_NORESERVE: Final = 0x4000
 _WINDOW_WORDS: Final = 1024
 _SCRATCH_KEPT_BYTES: Final = 1 << 26
+_LOADED_BYTES_MAX: Final = 1 << 20
 _UINT32_MAX: Final = 2**32 - 1
 
 
@@ -37,7 +38,18 @@ class Memory:
     if the system reserves none.
     """
 
-    __slots__ = ("_reserved", "bytes", "flat", "halves", "scratch", "state", "words")
+    __slots__ = (
+        "_reserved",
+        "bytes",
+        "flat",
+        "halves",
+        "loaded",
+        "loaded_start",
+        "loaded_stop",
+        "scratch",
+        "state",
+        "words",
+    )
 
     def __init__(self) -> None:
         """Reserve it."""
@@ -58,6 +70,25 @@ class Memory:
         self.state = self.bytes[: 8 * _WINDOW_WORDS].cast("q")
         scratch = 8 * lo.SCRATCH_W
         self.scratch = self.bytes[scratch : scratch + 8 * _WINDOW_WORDS].cast("q")
+        self.loaded: bytes | None = None
+        """The lines of which the part from `loaded_start` to `loaded_stop` is the input."""
+        self.loaded_start = self.loaded_stop = 0
+
+    def load_lines(self, lines: bytes, start: int, stop: int) -> None:
+        """Make `lines[start:stop]` the input, to be known again unless they are long."""
+        place = lo.INPUT_B
+        self.bytes[place : place + stop - start] = memoryview(lines)[start:stop]
+        self.loaded = lines if len(lines) <= _LOADED_BYTES_MAX else None
+        self.loaded_start, self.loaded_stop = start, stop
+
+    def holds(self, start: int, stop: int) -> bool:
+        """Whether this part of the loaded lines is the input."""
+        return self.loaded_start <= start and stop <= self.loaded_stop
+
+    def load(self, payloads: bytes | memoryview) -> None:
+        """Make something else than lines the input."""
+        self.loaded = None
+        self.bytes[lo.INPUT_B : lo.INPUT_B + len(payloads)] = payloads
 
     def trim_scratch(self, words: int) -> None:
         """Give the system back what a verb on very many jobs took in scratch."""

@@ -7,9 +7,10 @@ they died, long payloads, leases to share) is seen to here, job by job.
 from collections.abc import Callable, Sequence
 
 from magicqueue_cores import records
+from magicqueue_cores.array_core.columns import clipped
 from magicqueue_cores.array_core.rows import write_rows
 from magicqueue_cores.array_core.store import Death, Store
-from magicqueue_cores.contract import CoreError, JobState
+from magicqueue_cores.contract import COUNT_MAX, CoreError, JobState
 from magicqueue_cores.kernels import job_columns as jc
 from magicqueue_cores.kernels import layout as lo
 
@@ -32,6 +33,11 @@ def export_jobs(store: Store, ids: Sequence[int]) -> records.Moved:
     if store.max_attempts:
         kept = store.max_attempts.get
         max_attempts = [kept(i) or n for i, n in zip(found, max_attempts, strict=True)]
+    failures, losses = column(jc.FAILURES), column(jc.LOST)
+    if store.counts:
+        heavy = {row: store.counts[i] for row, i in enumerate(found) if i in store.counts}
+        for row, counts in heavy.items():
+            failures[row], losses[row] = counts.failures, counts.lost
     deaths = [store.deaths.get(job_id) for job_id in found] if store.deaths else []
     nothing = [None] * count
     return records.Moved(
@@ -48,12 +54,12 @@ def export_jobs(store: Store, ids: Sequence[int]) -> records.Moved:
         returned=list(map(bool, column(jc.RETURNED))),
         sequences=column(jc.SEQUENCE),
         attempts=column(jc.ATTEMPTS),
-        failures=column(jc.FAILURES),
-        losses=column(jc.LOST),
+        failures=failures,
+        losses=losses,
         sessions=column(jc.SESSION),
         untils_ms=column(jc.UNTIL),
         died_ats_ms=[d.at_ms if d else 0 for d in deaths] if deaths else [0] * count,
-        errors=[store.errors.get(i) for i in found] if store.errors else nothing,
+        errors=[store.error(i) for i in found] if store.errors else nothing,
         reasons=[d.reason if d else None for d in deaths] if deaths else nothing,
     )
 
@@ -80,6 +86,7 @@ def replay_moved(store: Store, record: records.Moved) -> None:
     for job_id, slot, error in zip(record.ids, slots, record.errors, strict=True):
         if error is not None:
             store.set_error(job_id, slot, error)
+    _keep_counts(store, record)
     if _ACTIVE in record.states:
         _lend(store, record, slots)
     if _DEAD in record.states:
@@ -106,7 +113,7 @@ def _write_columns(store: Store, record: records.Moved) -> None:
     for row, state in enumerate(flags):
         if state == _READY:
             flags[row] = lo.META_RETURNED if record.returned[row] else lo.META_MOVED
-    states = zip(record.attempts, record.states, strict=True)
+    states = zip(clipped(record.attempts, COUNT_MAX), record.states, strict=True)
     columns: dict[int, Sequence[int]] = {
         jc.BACK_ID: record.ids,
         jc.BACK_CREATED: record.created_ats_ms,
@@ -120,6 +127,30 @@ def _write_columns(store: Store, record: records.Moved) -> None:
     behind = count * lo.ROW_WORDS
     for number, column in columns.items():
         store.memory.write_column(behind + number * count, 1, count, column)
+
+
+def _keep_counts(store: Store, record: records.Moved) -> None:
+    """Keep the counts of jobs whose records do not tell them: heavy ones, released ones.
+
+    A hand-out that is over and was neither a failure nor a loss was a release.
+    """
+    over = sum(record.attempts) - sum(state == _ACTIVE for state in record.states)
+    plain = over == sum(record.failures) + sum(record.losses)
+    light = max(record.losses) < lo.LOST_MAX and max(record.attempts) < lo.HEAVY_ATTEMPTS
+    if plain and light:
+        return
+    rows = zip(
+        record.ids,
+        record.attempts,
+        record.failures,
+        record.losses,
+        record.states,
+        strict=True,
+    )
+    for job_id, attempts, failures, lost, state in rows:
+        heavy = lost >= lo.LOST_MAX or attempts >= lo.HEAVY_ATTEMPTS
+        if heavy or attempts - (state == _ACTIVE) != failures + lost:
+            store.keep_counts(job_id, failures, lost)
 
 
 def _lend(store: Store, record: records.Moved, slots: list[int]) -> None:
@@ -144,7 +175,8 @@ def _bury(store: Store, record: records.Moved, slots: list[int]) -> None:
             store.mark(slots[row], lo.META_NOTED)
             store.deaths[job_id] = Death(reason, record.died_ats_ms[row])
             letters = dead.setdefault(record.queues[row], {})
-            letters[job_id] = len(record.payloads[row])
+            text = store.errors.get(job_id, b"")
+            letters[job_id] = len(record.payloads[row]) + len(text)
     for name, sizes in dead.items():
         store.queues.of(name).dead.put_in(
             sizes, lambda job_id: store.word(store.find(job_id), lo.J_SEQUENCE)

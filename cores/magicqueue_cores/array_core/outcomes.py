@@ -6,8 +6,37 @@ Each function applies what was decided elsewhere; its jobs are in the state it n
 from collections.abc import Iterator, Sequence
 
 from magicqueue_cores.array_core.queues import Queue
-from magicqueue_cores.array_core.store import Death, Store
+from magicqueue_cores.array_core.store import Counts, Death, Store
+from magicqueue_cores.contract import TIME_MAX_MS
 from magicqueue_cores.kernels import layout as lo
+from magicqueue_cores.retry import retry_delay_ms
+
+
+def judged_again(
+    store: Store, ids: Sequence[int], outcomes: Sequence[int], now_ms: int
+) -> list[int]:
+    """Give the outcomes of V_JUDGE, those of heavy jobs by the failures counted here."""
+    return [
+        _judge_heavy(store, job_id, counts, now_ms)
+        if outcome != lo.NOT_ACTIVE and (counts := store.counts.get(job_id)) is not None
+        else outcome
+        for job_id, outcome in zip(ids, outcomes, strict=True)
+    ]
+
+
+def _judge_heavy(store: Store, job_id: int, counts: Counts, now_ms: int) -> int:
+    slot, failures = store.find(job_id), counts.failures + 1
+    most = store.header(slot, lo.B_MAX_ATTEMPTS)
+    if most and failures >= most:
+        return lo.DIES
+    delay_ms = retry_delay_ms(
+        job_id=job_id,
+        failures=failures,
+        backoff_ms=store.header(slot, lo.B_BACKOFF) & 0xFFFFFFFF,
+        jitter=bool(store.field(slot, lo.JH_META) & lo.META_JITTER),
+        backoff_ms_max=store.options.backoff_ms_max,
+    )
+    return min(now_ms + delay_ms, TIME_MAX_MS)
 
 
 def retry(
@@ -23,7 +52,7 @@ def retry(
     store.act(lo.V_RETRY_MANY, len(ids), at_ms)
     for job_id, error in zip(ids, errors, strict=True):
         if error is None:
-            store.errors.pop(job_id, None)
+            store.keep_error(job_id, None)
         else:
             store.set_error(job_id, store.find(job_id), error)
 
@@ -36,6 +65,14 @@ def lose(store: Store, ids: Sequence[int], lost_max: int | None = None) -> list[
     store.write_ids(ids)
     bound = store.options.lost_max if lost_max is None else lost_max
     return store.scratch_list(store.act(lo.V_LOSE_MANY, len(ids), bound))
+
+
+def release(store: Store, ids: Sequence[int], run_at_ms: int) -> None:
+    """Active jobs are back at their old place, or (if not 0) delayed until `run_at_ms`."""
+    for job_id in ids:
+        store.count_from_now(job_id)
+    store.write_ids(ids)
+    store.act(lo.V_RELEASE_MANY, len(ids), run_at_ms)
 
 
 def bury(
@@ -51,12 +88,9 @@ def bury(
     death = Death(reason, at_ms)
     changed = _changed(store, verb, ids)
     for (job_id, queue, size), error in zip(changed, errors, strict=True):
-        if error is None:
-            store.errors.pop(job_id, None)
-        else:
-            store.errors[job_id] = error
+        store.keep_error(job_id, error)
         store.deaths[job_id] = death
-        queue.dead.add(job_id, size)
+        queue.dead.add(job_id, size + len(store.errors.get(job_id, b"")))
 
 
 def revive(store: Store, ids: Sequence[int], at_ms: int) -> None:
@@ -64,7 +98,8 @@ def revive(store: Store, ids: Sequence[int], at_ms: int) -> None:
     for job_id, queue, _ in _changed(store, lo.V_REVIVE_MANY, ids, at_ms):
         queue.dead.remove(job_id)
         del store.deaths[job_id]
-        store.errors.pop(job_id, None)
+        store.keep_error(job_id, None)
+        store.forget_counts(job_id)
 
 
 def remove_dead(store: Store, ids: Sequence[int], *, dropped: bool) -> None:

@@ -41,6 +41,7 @@ class Queues:
         "by_name",
         "by_number",
         "forgotten",
+        "name_bytes",
         "watched",
     )
 
@@ -52,6 +53,7 @@ class Queues:
         self.by_name: dict[str, Queue] = {}
         self.by_number: list[Queue | None] = [None]
         self.forgotten = QueueStats("")
+        self.name_bytes = 0
         self.watched: set[str] = set()
 
     def of(self, name: str) -> Queue:
@@ -66,6 +68,7 @@ class Queues:
         else:
             self.by_number[number] = queue
         self.by_name[name] = queue
+        self.name_bytes += len(name.encode(errors="surrogatepass"))
         self._write_names(queue)
         act(self._memory.flat, lo.V_ADD_QUEUE, number, 0, 0)
         if name in self.watched:
@@ -91,29 +94,43 @@ class Queues:
 
     def forget_idle(self) -> None:
         """Forget queues that hold nothing and that nobody watches; totals stay."""
-        words, total = self._memory.words, self.forgotten
         for queue in list(self.by_name.values()):
-            at = queue.at
-            held = words[at + lo.Q_QUEUED : at + lo.Q_WATCHED + 1]
-            if any(held) or queue.dead:
-                continue
-            total.pushed += words[at + lo.Q_PUSHED]
-            total.completed += words[at + lo.Q_COMPLETED]
-            total.failed += words[at + lo.Q_FAILED]
-            total.lost += words[at + lo.Q_LOST]
-            total.dropped += queue.dropped
-            act(self._memory.flat, lo.V_DROP_QUEUE, queue.number, 0, 0)
-            del self.by_name[queue.name]
-            self.by_number[queue.number] = None
-            self._free.append(queue.number)
+            if self._is_idle(queue) and queue.name not in self.watched:
+                self._forget(queue)
+
+    def forget_unused(self, queue: Queue) -> None:
+        """Forget an idle queue of which no worker ever had a job; its `pushed` stays."""
+        at = queue.at + lo.Q_COMPLETED
+        used = any(self._memory.words[at : at + 3]) or queue.dropped
+        if not used and self._is_idle(queue):
+            self._forget(queue)
+
+    def _is_idle(self, queue: Queue) -> bool:
+        at = queue.at + lo.Q_QUEUED
+        return not (any(self._memory.words[at : at + 4]) or queue.dead)
+
+    def _forget(self, queue: Queue) -> None:
+        words, total, at = self._memory.words, self.forgotten, queue.at
+        total.pushed += words[at + lo.Q_PUSHED]
+        total.completed += words[at + lo.Q_COMPLETED]
+        total.failed += words[at + lo.Q_FAILED]
+        total.lost += words[at + lo.Q_LOST]
+        total.dropped += queue.dropped
+        act(self._memory.flat, lo.V_DROP_QUEUE, queue.number, 0, 0)
+        self.name_bytes -= len(queue.name.encode(errors="surrogatepass"))
+        del self.by_name[queue.name]
+        self.by_number[queue.number] = None
+        self._free.append(queue.number)
 
     def count_from_here(self) -> None:
-        """Set all totals to zero."""
+        """Set all totals to zero; queues that hold nothing have nothing left to tell."""
         self.forgotten = QueueStats("")
         for queue in self.by_name.values():
             queue.dropped = 0
             for total in (lo.Q_PUSHED, lo.Q_COMPLETED, lo.Q_FAILED, lo.Q_LOST):
                 self._memory.words[queue.at + total] = 0
+        for queue in list(self.by_name.values()):
+            self.forget_unused(queue)
 
     def stats(self, queue: Queue, now_ms: int) -> QueueStats:
         """Counts of one queue. O(1), amortised over levels that changed."""
@@ -138,7 +155,7 @@ class Queues:
         )
 
     def _write_names(self, queue: Queue) -> None:
-        memory, name = self._memory, queue.name.encode()
+        memory, name = self._memory, queue.name.encode(errors="surrogatepass")
         text = _TEXT_HEAD % name
         base = 8 * queue.at
         plain = len(name) < lo.Q_TEXT_AT - lo.Q_NAME_AT and not _ESCAPED & set(name)

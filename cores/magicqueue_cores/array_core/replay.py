@@ -26,6 +26,8 @@ def replay_record(  # noqa: C901, PLR0912 - one flat case a record
         case records.Extended(ids, until_ms):
             _expect(store, record, JobState.ACTIVE)
             store.judged(lo.V_HEARTBEAT, ids, None, until_ms)
+        case records.Postponed(by_ms):
+            store.act(lo.V_POSTPONE, by_ms)
         case records.Acked():
             _ack(store, record)
         case records.Failed(ids, errors, run_ats_ms, at_ms):
@@ -34,6 +36,9 @@ def replay_record(  # noqa: C901, PLR0912 - one flat case a record
         case records.Lost(ids):
             _expect(store, record, JobState.ACTIVE)
             outcomes.lose(store, ids, lost_max=0)
+        case records.Released(ids, run_at_ms):
+            _expect(store, record, JobState.ACTIVE)
+            outcomes.release(store, ids, run_at_ms)
         case records.Died(ids, reason, errors, at_ms):
             _expect(store, record, JobState.ACTIVE)
             outcomes.bury(store, ids, reason, errors, at_ms)
@@ -43,8 +48,10 @@ def replay_record(  # noqa: C901, PLR0912 - one flat case a record
             _expect(store, record, JobState.DEAD)
             outcomes.revive(store, ids, at_ms)
         case records.Paused(queue, paused):
-            at = store.queues.of(queue).at
-            store.memory.words[at + lo.Q_PAUSED] = paused
+            known = store.queues.of(queue)
+            store.memory.words[known.at + lo.Q_PAUSED] = paused
+            if not paused:
+                store.queues.forget_unused(known)
         case records.Moved():
             replay_moved(store, record)
         case records.Origin(last_id, sequence):
@@ -102,7 +109,9 @@ def _remove(store: Store, record: records.Removed) -> None:
         if held != count:
             raise CoreError(f"a record drains {count} jobs of {name!r}, which holds {held}")
     for name in counts:
-        store.act(lo.V_DRAIN, store.queues.by_name[name].number)
+        known = store.queues.by_name[name]
+        store.act(lo.V_DRAIN, known.number)
+        store.queues.forget_unused(known)
 
 
 def _expect(store: Store, record: Any, *states: JobState) -> None:

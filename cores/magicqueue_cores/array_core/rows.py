@@ -53,7 +53,7 @@ def _push_one(
 ) -> int:
     """Store one job: at a third of the price of a batch of one."""
     scratch = store.memory.scratch
-    store.memory.bytes[lo.INPUT_B : lo.INPUT_B + len(payload)] = payload
+    store.memory.load(payload)
     max_attempts = first(batch.max_attempts)
     backoff_ms = min(first(batch.backoffs_ms), store.options.backoff_ms_max)
     scratch[lo.X_DATA] = lo.INPUT_B
@@ -102,7 +102,7 @@ def _write_payloads(store: Store, payloads: Sequence[bytes]) -> list[int]:
             payloads[index] = b""
             sizes[index] = 0
     joined = b"".join(payloads)
-    memory.bytes[lo.INPUT_B : lo.INPUT_B + len(joined)] = joined
+    memory.load(joined)
     behind = lo.SCRATCH_W + len(sizes) * lo.ROW_WORDS
     memory.words[behind : behind + len(sizes)] = sizes
     store.act(lo.V_FILL_ROWS, len(sizes))
@@ -114,7 +114,7 @@ def _write_blob(store: Store, blob: PayloadBlob) -> bool:
     view, count, size = store.memory.bytes, len(blob.starts), len(blob.buffer)
     if size > lo.INPUT_BYTES_MAX:
         return False
-    view[lo.INPUT_B : lo.INPUT_B + size] = blob.buffer
+    store.memory.load(blob.buffer)
     at = 8 * (lo.SCRATCH_W + count * lo.ROW_WORDS)
     for column in (blob.starts, blob.ends):
         view[at : at + 4 * count] = halves_of(column)

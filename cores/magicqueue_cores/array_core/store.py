@@ -1,8 +1,8 @@
 """The jobs in the core's memory, as Python sees and changes them.
 
 Kernels do what touches many jobs; here is how they are called, and the little that Python
-itself keeps for a job: its last error, how it died, a payload too long for the arena, a
-number too large for its block. A job with any of these is marked, and the kernels leave a
+itself keeps for a job: its last error, how it died, a payload too long for the arena,
+numbers too large for its block. A job with any of these is marked, and the kernels leave a
 note when it is settled.
 """
 
@@ -12,23 +12,27 @@ from typing import Final
 
 import msgspec
 
+from magicqueue_cores.array_core import tally
 from magicqueue_cores.array_core.memory import Memory
 from magicqueue_cores.array_core.queues import Queue, Queues
 from magicqueue_cores.contract import (
+    COUNT_MAX,
     NEVER_MS,
     CoreOptions,
     JobState,
     JobView,
-    WireDefaults,
 )
 from magicqueue_cores.kernels import layout as lo
 from magicqueue_cores.kernels.entry import act
+from magicqueue_cores.line_contract import WireDefaults
 
 JOB_OVERHEAD_BYTES: Final = 88
-"""Measured: 78 bytes beyond a payload of 100 bytes; half of the rounding to 8 is added."""
+"""A record, a block's header and half of its rounding to 8, a 64th of a page of ids."""
 _ERROR_TEXT: Final = msgspec.json.Decoder(str)
 MAX_ATTEMPTS_KEPT: Final = 2**31 - 1
 """What a block has bits for; Python keeps what is larger."""
+_OF_HEAVY: Final = frozenset((lo.NOTE_LOST, lo.NOTE_FAILED))
+_SESSIONS_SPARE: Final = 1024
 
 
 class Death(msgspec.Struct, frozen=True, gc=False):
@@ -36,6 +40,13 @@ class Death(msgspec.Struct, frozen=True, gc=False):
 
     reason: str
     at_ms: int
+
+
+class Counts(msgspec.Struct, gc=False):
+    """How often a heavy job failed and was lost."""
+
+    failures: int
+    lost: int
 
 
 class Store:
@@ -47,12 +58,16 @@ class Store:
         self.options = options
         self.queues = Queues(self.memory, options)
         self.sessions: dict[int, int] = {0: 0}
-        self.errors: dict[int, str] = {}
+        self.errors: dict[int, bytes] = {}
+        self.text_bytes = 0
         self.large: dict[int, tuple[bytes, Queue]] = {}
         self.deaths: dict[int, Death] = {}
         self.max_attempts: dict[int, int] = {}
+        self.counts: dict[int, Counts] = {}
+        self.large_bytes = 0
         self._error_chars_max = wire.error_chars_max
         self._free_sessions: list[int] = []
+        self._sweep_at = _SESSIONS_SPARE
         self._set_up(wire)
 
     def act(self, verb: int, one: int = 0, two: int = 0, three: int = 0) -> int:
@@ -99,11 +114,21 @@ class Store:
         """What kernels call a session."""
         index = self.sessions.get(number)
         if index is None:
+            if len(self.sessions) >= self._sweep_at:
+                self._sweep_sessions()
             index = self._free_sessions.pop() if self._free_sessions else len(self.sessions)
             self.sessions[number] = index
             at = lo.SESSIONS_W + index * lo.SESSION_WORDS
             self.memory.words[at + lo.N_NUMBER] = number
         return index
+
+    def _sweep_sessions(self) -> None:
+        """Forget sessions that hold nothing, as those of a log do; they may come again."""
+        words, width = self.memory.words, lo.SESSION_WORDS
+        for number, index in list(self.sessions.items()):
+            if number and not words[lo.SESSIONS_W + index * width + lo.N_LEASE]:
+                self.forget_session(number)
+        self._sweep_at = 2 * len(self.sessions) + _SESSIONS_SPARE
 
     def forget_session(self, number: int) -> None:
         """A session that holds nothing is over."""
@@ -117,11 +142,38 @@ class Store:
 
     def set_error(self, job_id: int, slot: int, error: str | None) -> None:
         """Keep a job's last error."""
-        if error is None:
-            self.errors.pop(job_id, None)
-        else:
-            self.errors[job_id] = error
+        self.keep_error(job_id, error)
+        if error is not None:
             self.mark(slot, lo.META_NOTED)
+
+    def keep_error(self, job_id: int, error: str | None) -> None:
+        """Keep the last error of a job that is marked, or none."""
+        old = self.errors.pop(job_id, None)
+        if old is not None:
+            self.text_bytes -= len(old)
+        if error is not None:
+            self.errors[job_id] = text = error.encode(errors="surrogatepass")
+            self.text_bytes += len(text)
+
+    def error(self, job_id: int) -> str | None:
+        """Give a job's last error."""
+        text = self.errors.get(job_id)
+        return None if text is None else text.decode(errors="surrogatepass")
+
+    def kept_bytes(self) -> int:
+        """What all that Python keeps takes. O(1)."""
+        queues = self.queues
+        return (
+            len(self.errors) * tally.ERROR_BYTES
+            + self.text_bytes
+            + len(self.deaths) * tally.DEATH_BYTES
+            + len(self.large) * tally.LARGE_BYTES
+            + self.large_bytes
+            + (len(self.max_attempts) + len(self.counts)) * tally.COUNT_BYTES
+            + len(queues.by_name) * tally.QUEUE_BYTES
+            + queues.name_bytes
+            + (len(self.sessions) - 1) * tally.SESSION_BYTES
+        )
 
     def take_notes(self) -> None:
         """See to what kernels noted: jobs that are gone, errors that came in lines."""
@@ -131,13 +183,29 @@ class Store:
         memory.state[lo.S_NOTES] = 0
         for job_id, at, size in zip(notes[::3], notes[1::3], notes[2::3], strict=True):
             if at > 0:
-                self.errors[job_id] = self.error_text(at, size)
-                continue
-            self.errors.pop(job_id, None)
-            if at == lo.NOTE_SETTLED:
-                self.deaths.pop(job_id, None)
-                self.max_attempts.pop(job_id, None)
-                self._drop_large(job_id)
+                self.keep_error(job_id, self.error_text(at, size))
+            elif at in _OF_HEAVY:
+                self._count(job_id, at)
+            else:
+                self.keep_error(job_id, None)
+                if at == lo.NOTE_SETTLED:
+                    self.deaths.pop(job_id, None)
+                    self.max_attempts.pop(job_id, None)
+                    self.counts.pop(job_id, None)
+                    self._drop_large(job_id)
+
+    def _count(self, job_id: int, what: int) -> None:
+        """Count a failure or a loss of a heavy job; the first is in its record already."""
+        counts = self.counts.get(job_id)
+        if counts is None:
+            slot = self.find(job_id)
+            lost = self.header(slot, lo.B_SIZES) >> lo.B_LOST_SHIFT
+            failures = self.field(slot, lo.JH_ATTEMPTS) - lost
+            self.counts[job_id] = Counts(failures, lost)
+        elif what == lo.NOTE_FAILED:
+            counts.failures = min(counts.failures + 1, COUNT_MAX)
+        else:
+            counts.lost = min(counts.lost + 1, COUNT_MAX)
 
     def error_text(self, at: int, size: int) -> str:
         """The error that a request had at a place of the memory, as JSON."""
@@ -182,6 +250,9 @@ class Store:
         state = self.state_of(slot)
         attempts = self.field(slot, lo.JH_ATTEMPTS)
         lost = self.header(slot, lo.B_SIZES) >> lo.B_LOST_SHIFT
+        counts = self.counts.get(job_id)
+        if counts is None:
+            counts = Counts(attempts - lost - (state is JobState.ACTIVE), lost)
         death = self.deaths.get(job_id)
         until_ms = None
         if state is JobState.ACTIVE:
@@ -196,11 +267,11 @@ class Store:
             run_at_ms=self.word(slot, lo.J_RUN_AT),
             attempts=attempts,
             state=state,
-            failures=attempts - lost - (state is JobState.ACTIVE),
-            lost=lost,
+            failures=counts.failures,
+            lost=counts.lost,
             max_attempts=self.max_attempts.get(job_id)
             or self.header(slot, lo.B_MAX_ATTEMPTS),
-            error=self.errors.get(job_id),
+            error=self.error(job_id),
             lease_until_ms=until_ms,
             reason=death.reason if death else None,
             died_at_ms=death.at_ms if death else None,
@@ -221,6 +292,7 @@ class Store:
         state[lo.S_LEASE] = wire.lease_ms
         state[lo.S_MAX_ATTEMPTS] = min(wire.max_attempts, MAX_ATTEMPTS_KEPT)
         state[lo.S_BACKOFF] = min(wire.backoff_ms, options.backoff_ms_max)
+        state[lo.S_HASH_SEED] = options.hash_seed
         state[lo.S_OUTPUT_SOFT_MAX] = min(wire.reply_bytes_a_call, lo.OUTPUT_BYTES_MAX // 2)
 
     @contextmanager
@@ -234,6 +306,26 @@ class Store:
         finally:
             state[lo.S_JOBS_MAX], state[lo.S_MEMORY_BYTES_MAX] = bounds
 
+    def count_from_now(self, job_id: int) -> None:
+        """Have Python count the failures and losses of an active job from here on.
+
+        Its attempts do not tell them any more, once it has been released.
+        """
+        if job_id not in self.counts:
+            job = self.view(self.find(job_id))
+            self.keep_counts(job_id, job.failures, job.lost)
+
+    def keep_counts(self, job_id: int, failures: int, lost: int) -> None:
+        """Keep what a job's record does not tell."""
+        self.counts[job_id] = Counts(min(failures, COUNT_MAX), min(lost, COUNT_MAX))
+        self.mark(self.find(job_id), lo.META_COUNTED | lo.META_NOTED)
+
+    def forget_counts(self, job_id: int) -> None:
+        """Let a job be counted anew, by its record."""
+        if self.counts.pop(job_id, None) is not None:
+            at = lo.JOBS_H + self.find(job_id) * lo.JOB_HALVES + lo.JH_META
+            self.memory.halves[at] &= ~lo.META_COUNTED
+
     def keep_max_attempts(self, job_id: int, max_attempts: int) -> None:
         """Keep a number that no job comes to, and that its block has no bits for."""
         if max_attempts > MAX_ATTEMPTS_KEPT:
@@ -246,6 +338,7 @@ class Store:
         self.mark(self.find(job_id), lo.META_LARGE | lo.META_NOTED)
         self.memory.words[queue.at + lo.Q_LARGE] += 1
         self.memory.state[lo.S_PAYLOAD_BYTES] += len(payload)
+        self.large_bytes += len(payload)
 
     def _drop_large(self, job_id: int) -> None:
         kept = self.large.pop(job_id, None)
@@ -253,3 +346,4 @@ class Store:
             payload, queue = kept
             self.memory.words[queue.at + lo.Q_LARGE] -= 1
             self.memory.state[lo.S_PAYLOAD_BYTES] -= len(payload)
+            self.large_bytes -= len(payload)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from magicqueue_cores import records
-from magicqueue_cores.array_core.store import JOB_OVERHEAD_BYTES, Store
+from magicqueue_cores.array_core.store import Store
 from magicqueue_cores.contract import (
     CoreStats,
     DeadPage,
@@ -70,7 +70,7 @@ def dead_page(
     page: list[JobView] = []
     for job_id in known.dead.after(after_id):
         view = store.view(store.find(job_id))
-        payload_bytes_max -= len(view.payload)
+        payload_bytes_max -= len(view.payload) + len(store.errors.get(job_id, b""))
         if page and (len(page) >= count or payload_bytes_max < 0):
             return DeadPage(page, page[-1].id)
         page.append(view)
@@ -94,10 +94,8 @@ def dead_ids(store: Store, queue: str | None, job_id: int | None) -> list[int]:
 
 
 def memory_bytes(store: Store) -> int:
-    """Payloads and what their jobs take beside, dead ones included."""
-    state = store.memory.state
-    jobs = state[lo.S_LIVE] + state[lo.S_DEAD]
-    return state[lo.S_PAYLOAD_BYTES] + jobs * JOB_OVERHEAD_BYTES
+    """What jobs and queues take, by the measure of `memory_bytes_max`. O(1)."""
+    return store.act(lo.V_MEMORY_BYTES) + store.kept_bytes()
 
 
 def core_stats(store: Store, now_ms: int) -> CoreStats:
@@ -119,6 +117,7 @@ def core_stats(store: Store, now_ms: int) -> CoreStats:
         dropped=sum(q.dropped for q in counted),
         oldest_ready_ms=max((q.oldest_ready_ms for q in known), default=0),
         queues=len(known),
+        content_bytes=store.memory.state[lo.S_PAYLOAD_BYTES] + store.text_bytes,
         memory_bytes=memory_bytes(store),
     )
 
@@ -136,6 +135,14 @@ def pushed_record(queue: str, first_id: int, jobs: NewJobs, now_ms: int) -> reco
         jobs.backoffs_ms,
         jobs.jitters,
     )
+
+
+def miss(store: Store, answer: Settled, job_id: int, attempt: int) -> None:
+    """Say that a verdict was on a job that is not there, or on an older delivery of it."""
+    answer.missing.append(job_id)
+    slot = store.find(job_id)
+    if slot and 0 < attempt < store.field(slot, lo.JH_ATTEMPTS):
+        answer.stale.append(job_id)
 
 
 def sorted_out(ids: Sequence[int], outcomes: Sequence[int]) -> tuple[Settled, list[int]]:

@@ -44,9 +44,9 @@ def retry_at(w: Words, h: Words, slot: int, now: int) -> int:
     most = w[lo.S_BACKOFF_MAX]
     delay = most if backoff > most >> doublings else backoff << doublings
     if half(h, lo.JOBS_H + slot * lo.JOB_HALVES + lo.JH_META) & lo.META_JITTER == 0:
-        return now + delay
+        return min(now + delay, lo.TIME_MAX_MS)
     if delay != 0:
         job_id = w[lo.JOBS_W + slot * lo.JOB_WORDS + lo.J_ID]
         spread = _mixed(np.uint64(job_id) ^ (np.uint64(failures) << _U53))
         delay = _signed(spread % np.uint64(delay + 1))
-    return now + delay
+    return min(now + delay, lo.TIME_MAX_MS)

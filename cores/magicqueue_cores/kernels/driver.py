@@ -14,7 +14,7 @@ from typing import Final
 
 from magicqueue_cores.kernels import layout as lo
 from magicqueue_cores.kernels.arena import compact, copy_bytes, sprawls
-from magicqueue_cores.kernels.fields import BIT_DATA, BIT_ID
+from magicqueue_cores.kernels.fields import BIT_DATA, BIT_ID, BIT_RUN_AT
 from magicqueue_cores.kernels.jit import (
     Memory,
     Words,
@@ -162,7 +162,7 @@ def _pull(w: Words, h: Words, b: Words, count: int, o: int) -> int:
     if nothing:
         o = write_null(b, o) if single else o
     else:
-        until = w[lo.R_NOW] + w[lo.R_LEASE]
+        until = min(w[lo.R_NOW] + w[lo.R_LEASE], lo.TIME_MAX_MS)
         lease = open_lease(w, w[lo.R_SESSION], until)
         taken = lend(w, h, queue, count, w[lo.S_REPLY_BYTES_MAX], lease)
         if w[lo.S_RECORDING] != 0:
@@ -200,7 +200,7 @@ def _run(w: Words, h: Words, b: Words, o: int) -> int:
         return ack(w, h, b, o)
     if command == lo.C_ACKB and seen & BIT_IDS != 0:
         return ack_batch(w, h, b, o)
-    if command == lo.C_FAIL and seen & BIT_ID != 0:
+    if command == lo.C_FAIL and seen & (BIT_ID | BIT_RUN_AT) == BIT_ID:
         return fail(w, h, b, o)
     if command == lo.C_FAILB and seen & BIT_JOBS != 0:
         return fail_batch(w, h, b, o)
@@ -251,15 +251,19 @@ def _end(w: Words, h: Words, b: Words) -> None:
         compact(w, h, b)
 
 
-@kernel("int64(int64[::1], int64, int64, int64)")
-def execute(memory: Memory, size: int, session: int, now: int) -> int:
-    """Run lines of `size` bytes; gives consumed bytes << 32 | reply bytes."""
+@kernel("int64(int64[::1], int64, int64, int64, int64)")
+def execute(memory: Memory, start: int, size: int, session: int, now: int) -> int:
+    """Run lines of `size` bytes that begin `start` bytes into the input.
+
+    Gives consumed bytes << 32 | reply bytes.
+    """
     w, h, b = words_of(memory), halves_of(memory), bytes_of(memory)
     _begin(w, now)
     w[lo.R_SESSION] = session
-    o = _run_lines(w, h, b, lo.INPUT_B, lo.INPUT_B + size, lo.OUTPUT_B)
+    i = lo.INPUT_B + start
+    o = _run_lines(w, h, b, i, i + size, lo.OUTPUT_B)
     _end(w, h, b)
-    return (w[lo.R_STOPPED] - lo.INPUT_B) << 32 | (o - lo.OUTPUT_B)
+    return (w[lo.R_STOPPED] - i) << 32 | (o - lo.OUTPUT_B)
 
 
 @kernel("int64(int64[::1], int64, int64)")

@@ -12,7 +12,7 @@ from magicqueue_cores.kernels import ahead
 
 _built: Final = ahead.extension()
 
-execute: Callable[[Any, int, int, int], int]
+execute: Callable[[Any, int, int, int, int], int]
 act: Callable[[Any, int, int, int, int], int]
 execute_feeds: Callable[[Any, int, int], int]
 receive: Callable[[Any, int], int]

@@ -12,6 +12,7 @@ import numpy as np
 
 from magicqueue_cores.kernels import layout as lo
 from magicqueue_cores.kernels.jit import Words, inlined, load8, lowest_byte, part
+from magicqueue_cores.kernels.names import hash_name
 from magicqueue_cores.kernels.scan import (
     HIGHS,
     ONES,
@@ -38,11 +39,10 @@ _U8: Final = np.uint64(8)
 _U16: Final = np.uint64(16)
 _U32: Final = np.uint64(32)
 _DIGITS_MAX: Final = 16
-_NAME_HASH: Final = np.uint64(0x9E3779B97F4A7C15)
 
 KEY_DATA: Final = np.uint64(int.from_bytes(b"data", "little"))
 KEY_PRIORITY: Final = np.uint64(int.from_bytes(b"priority", "little"))
-_KEY_DELAY: Final = np.uint64(int.from_bytes(b"delay", "little"))
+KEY_DELAY: Final = np.uint64(int.from_bytes(b"delay", "little"))
 _KEY_RUN_AT: Final = np.uint64(int.from_bytes(b"run_at", "little"))
 _KEY_BACKOFF: Final = np.uint64(int.from_bytes(b"backoff", "little"))
 _KEY_JITTER: Final = np.uint64(int.from_bytes(b"jitter", "little"))
@@ -50,6 +50,7 @@ KEY_MAX_ATTEMPTS: Final = np.uint64(int.from_bytes(b"max_atte", "little"))
 _MPTS: Final = np.uint64(int.from_bytes(b'mpts"', "little"))
 _KEY_ID: Final = np.uint64(int.from_bytes(b"id", "little"))
 _KEY_ATTEMPT: Final = np.uint64(int.from_bytes(b"attempt", "little"))
+KEY_RETRY: Final = np.uint64(int.from_bytes(b"retry", "little"))
 _KEY_ERROR: Final = np.uint64(int.from_bytes(b"error", "little"))
 _UNKNOWN: Final = np.uint64(0)
 
@@ -167,22 +168,6 @@ def read_id(w: Words, b: Words, i: int) -> int:
 
 
 @part
-def hash_name(b: Words, start: int, size: int) -> int:
-    """A number for a queue's name; what lies behind the name may be anything."""
-    mixed = np.uint64(size)
-    at = start
-    while at < start + size:
-        x = load8(b, at)
-        rest = start + size - at
-        if rest < 8:
-            x &= (np.uint64(1) << np.uint64(8 * rest)) - np.uint64(1)
-        mixed = (mixed ^ x) * _NAME_HASH
-        mixed ^= mixed >> _U32
-        at += 8
-    return int(np.int64(mixed))
-
-
-@part
 def same_name(w: Words, b: Words, queue: int, start: int, size: int) -> bool:
     """Whether a queue is called so."""
     if w[lo.QUEUES_W + queue * lo.QUEUE_WORDS + lo.Q_NAME_BYTES] != size:
@@ -214,7 +199,7 @@ def read_queue(w: Words, h: Words, b: Words, i: int, last: int) -> int:
         lo.QUEUE_BUCKETS_H,
         lo.QUEUES_W,
         lo.QUEUE_WORDS,
-        hash_name(b, start, size),
+        hash_name(w, b, start, size),
     )
     if queue == 0 or not same_name(w, b, queue, start, size):
         return -1
@@ -290,11 +275,11 @@ def read_job_field(w: Words, b: Words, row: int, key: np.uint64, i: int) -> int:
         if w[lo.R_INTEGER] != lo.ABSENT:
             w[row + lo.X_PRIORITY] = w[lo.R_INTEGER]
         return i
-    if key == _KEY_DELAY or key == _KEY_RUN_AT:
+    if key == KEY_DELAY or key == _KEY_RUN_AT:
         w[lo.R_BIT] = BIT_RUN_AT
         i = read_integer(w, b, i, 0, lo.TIME_MAX_MS)
         if w[lo.R_INTEGER] != lo.ABSENT:
-            since = w[lo.R_NOW] if key == _KEY_DELAY else 0
+            since = w[lo.R_NOW] if key == KEY_DELAY else w[lo.S_CLOCK_AHEAD]
             asked = min(since + w[lo.R_INTEGER], lo.TIME_MAX_MS)
             w[row + lo.X_RUN_AT] = max(asked, w[lo.R_NOW])
         return i

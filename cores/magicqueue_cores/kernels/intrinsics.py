@@ -20,6 +20,8 @@ from numba.core.compiler import Flags, compile_internal
 from numba.core.typing import signature as make_signature
 from numba.extending import intrinsic
 
+from magicqueue_cores.kernels.progress import progress
+
 _I8 = ir.IntType(8)
 _I32 = ir.IntType(32)
 _I64 = ir.IntType(64)
@@ -73,11 +75,13 @@ def _compiled(context, function, signature, *, inlined):
             flags,
             locals={},
         )
+        progress.done += 1
     return made
 
 
 def part(function, *, inlined):
     """Make a part of a function that says what it returns."""
+    progress.parts += 1
     returns = _RETURNS[function.__annotations__["return"]]
 
     def typer(_typing, *arguments):

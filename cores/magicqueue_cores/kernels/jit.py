@@ -10,9 +10,8 @@ An entry point gets the memory as an array of words and hands pointers to its pa
 reference. These and the functions behind them are what Python cannot say, such as eight
 bytes as one number; they have a Python form here and LLVM's in `intrinsics`.
 
-The cache is private to its user, in `$MAGICQUEUE_CACHE_DIR`, else `~/.cache/magicqueue`,
-in a folder named after the kernels' sources: numba itself would not notice a change in a
-part, only in the entry point's own file.
+Whether something has to be compiled is numba's to say: `_tell` is called when it begins,
+and `progress` counts the pieces. `cache` says where the result is kept.
 """
 
 import logging
@@ -27,7 +26,8 @@ from typing import Any, Final, Protocol, TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from magicqueue_cores.kernels import sources
+from magicqueue_cores.kernels import cache
+from magicqueue_cores.kernels.progress import progress
 
 F = TypeVar("F", bound=Callable[..., Any])
 Memory: TypeAlias = NDArray[np.int64]
@@ -46,17 +46,6 @@ class Words(Protocol):
         """Set one element."""
 
 
-def _cache_folder() -> Path:
-    asked = os.environ.get("MAGICQUEUE_CACHE_DIR")
-    base = Path(asked) if asked else Path.home() / ".cache" / "magicqueue"
-    base.mkdir(mode=0o700, parents=True, exist_ok=True)
-    folder = base / f"kernels-{sources.digest()}"
-    if not folder.exists():
-        _log.warning("compiling the array core's kernels, once, into %s: some 10 s", folder)
-        folder.mkdir(mode=0o700, exist_ok=True)
-    return folder
-
-
 def _mode() -> str:
     disabled = os.environ.get("NUMBA_DISABLE_JIT", "0") not in {"", "0"}
     return "python" if disabled else "jit"
@@ -69,9 +58,21 @@ MODE: Final = _mode()
 
 if MODE == "jit":
     import numba
+    from numba.core import event
 
-    numba.config.CACHE_DIR = str(_cache_folder())  # type: ignore[attr-defined]  # set by name
+    _cache = cache.find(os.environ)
+    if _cache.folder is not None:
+        numba.config.CACHE_DIR = str(_cache.folder)  # type: ignore[attr-defined]  # set by name
     from magicqueue_cores.kernels import intrinsics
+
+    class _Compiling(event.Listener):
+        """Hears when numba begins to compile, which it does not for what is cached."""
+
+        def on_start(self, _event: Any) -> None:
+            _tell()
+
+        def on_end(self, _event: Any) -> None:
+            """Parts may follow."""
 
 
 _compiled: Final[list[Any]] = []
@@ -83,18 +84,79 @@ def as_array(words: memoryview) -> Memory:
     return np.frombuffer(words, np.int64)
 
 
+def _tell() -> None:
+    """Say, once, that a start takes long, why, and how often it will."""
+    progress.compiling = True
+    if progress.announced:
+        return
+    progress.announced = True
+    for miss in _cache.misses:
+        _log.info("compiled kernels cannot be kept in %s", miss)
+    if _cache.folder is None:
+        often = f"at each start, since no folder can keep them: set {cache.VARIABLE} to one"
+    else:
+        often = f"once; they are kept in {_cache.folder}"
+    _log.info(
+        "compiling the array core's kernels for this processor: 20 to 30 s on an idle"
+        " machine, %s",
+        often,
+    )
+
+
 def compile_entry(function: Any, signature: str) -> Any:
-    """Compile an entry point for this processor.
+    """Compile an entry point for this processor, or take it from the cache.
 
     It is called directly: numba's dispatcher, which would choose by the types of the
-    arguments, takes longer than a small kernel.
+    arguments, takes longer than a small kernel. Raises ImportError where numba fails.
     """
-    compiled: Any = numba.njit(signature, cache=True, nogil=True, error_model="numpy")(
-        function
-    )
+    keep = _cache.folder is not None
+    with event.install_listener("numba:compile", _Compiling()):
+        try:
+            return _compiled_by_numba(function, signature, keep=keep)
+        except Exception as error:
+            files = _kept_files(function)
+            if not files:
+                raise ImportError(f"numba cannot compile the kernels: {error}") from error
+            _log.warning("compiled kernels in %s cannot be used: %r", _cache.folder, error)
+        return _compiled_by_numba(function, signature, keep=_removed(files))
+
+
+def _compiled_by_numba(function: Any, signature: str, *, keep: bool) -> Any:
+    compiled: Any = numba.njit(cache=keep, nogil=True, error_model="numpy")(function)
+    try:
+        compiled.compile(signature)
+    except OSError as error:
+        if not compiled.overloads:
+            raise
+        _log.warning(
+            "compiled kernels cannot be kept in %s: %s; the next start compiles anew",
+            _cache.folder,
+            error.strerror,
+        )
+    finally:
+        progress.compiling = False
+    compiled.disable_compile()
     _compiled.append(compiled)
     (only,) = compiled.overloads.values()
     return only.entry_point
+
+
+def _kept_files(function: Any) -> list[Path]:
+    """List what is cached of an entry point."""
+    if _cache.folder is None:
+        return []
+    module = function.__module__.rpartition(".")[2]
+    return list(_cache.folder.rglob(f"{module}.{function.__name__}-*"))
+
+
+def _removed(files: list[Path]) -> bool:
+    """Remove files; whether that could be done."""
+    try:
+        for file in files:
+            file.unlink(missing_ok=True)
+    except OSError:
+        return False
+    return True
 
 
 def kernel(signature: str) -> Callable[[F], F]:

@@ -77,6 +77,16 @@ def dies_of_failure(w: Words, h: Words, slot: int) -> bool:
 
 
 @inlined
+def is_heavy(w: Words, h: Words, slot: int) -> bool:
+    """Whether Python counts the job's failures and losses, or shall from now on."""
+    job = lo.JOBS_H + slot * lo.JOB_HALVES
+    if half(h, job + lo.JH_META) & lo.META_COUNTED != 0:
+        return True
+    attempts = half(h, job + lo.JH_ATTEMPTS)
+    return attempts >= lo.HEAVY_ATTEMPTS or lost_of(w, h, slot) == lo.LOST_MAX
+
+
+@inlined
 def note(w: Words, job_id: int, at: int, size: int) -> None:
     """Tell Python something about a job for which it keeps, or shall keep, something."""
     place = lo.NOTES_W + w[lo.S_NOTES] * lo.NOTE_WORDS
@@ -84,6 +94,24 @@ def note(w: Words, job_id: int, at: int, size: int) -> None:
     w[place + 1] = at
     w[place + 2] = size
     w[lo.S_NOTES] += 1
+
+
+@part
+def note_if_heavy(w: Words, h: Words, slot: int, kind: int) -> None:
+    """Tell Python of a failure or loss of a heavy job."""
+    if is_heavy(w, h, slot):
+        h[lo.JOBS_H + slot * lo.JOB_HALVES + lo.JH_META] |= lo.META_NOTED
+        note(w, w[lo.JOBS_W + slot * lo.JOB_WORDS + lo.J_ID], kind, 0)
+
+
+@part
+def taken_bytes(w: Words) -> int:
+    """What all that lives in the tables takes, buckets of hash tables included."""
+    taken = w[lo.S_BLOCK_BYTES] + w[lo.S_SLOTS_USED] * 8 * lo.JOB_WORDS
+    taken += w[lo.S_PAGE_HASH + 2] * lo.PAGE_BYTES
+    taken += w[lo.S_LEVEL_HASH + 2] * (8 * lo.LEVEL_WORDS + 4)
+    taken += w[lo.S_LEASES] * (8 * lo.LEASE_WORDS + lo.HEAP_ENTRY_BYTES)
+    return taken + w[lo.S_DELAYED] * lo.HEAP_ENTRY_BYTES
 
 
 @inlined
@@ -97,9 +125,10 @@ def has_room(w: Words, count: int, payload_bytes: int) -> bool:
     segments = w[lo.S_SEGMENTS_USED] + (payload_bytes + count * 24 >> 19) + 1
     if segments > lo.SEGMENTS_MAX:
         return False
-    needed = w[lo.S_PAYLOAD_BYTES] + payload_bytes
-    needed += (live + w[lo.S_DEAD]) * w[lo.S_OVERHEAD_BYTES]
-    return w[lo.S_MEMORY_BYTES_MAX] <= 0 or needed <= w[lo.S_MEMORY_BYTES_MAX]
+    if w[lo.S_MEMORY_BYTES_MAX] <= 0:
+        return True
+    needed = payload_bytes + count * w[lo.S_OVERHEAD_BYTES]
+    return taken_bytes(w) + w[lo.S_KEPT_BYTES] + needed <= w[lo.S_MEMORY_BYTES_MAX]
 
 
 @inlined
@@ -175,7 +204,8 @@ def add_jobs(
 def lend_one(w: Words, h: Words, slot: int, lease: int) -> None:
     """A ready job, taken out of its order, is put under a lease."""
     hold(w, h, lease, slot)
-    h[lo.JOBS_H + slot * lo.JOB_HALVES + lo.JH_ATTEMPTS] += 1
+    at = lo.JOBS_H + slot * lo.JOB_HALVES + lo.JH_ATTEMPTS
+    h[at] = min(half(h, at), lo.COUNT_MAX - 1) + 1
     set_state(h, slot, lo.ACTIVE)
     w[lo.QUEUES_W + queue_of(h, slot) * lo.QUEUE_WORDS + lo.Q_PROCESSING] += 1
 
@@ -292,6 +322,7 @@ def retry(w: Words, h: Words, slot: int, run_at: int, now: int) -> None:
     let_go(w, h, slot)
     w[at + lo.Q_PROCESSING] -= 1
     w[at + lo.Q_FAILED] += 1
+    note_if_heavy(w, h, slot, lo.NOTE_FAILED)
     w[lo.JOBS_W + slot * lo.JOB_WORDS + lo.J_RUN_AT] = run_at
     if run_at <= now:
         set_state(h, slot, lo.READY)
@@ -313,11 +344,29 @@ def lose(w: Words, h: Words, slot: int, dies: bool) -> None:
     w[at + lo.Q_LOST] += 1
     if lost_of(w, h, slot) < lo.LOST_MAX:
         h[lo.ARENA_H + 2 * block_of(w, slot) + lo.B_SIZES] += 1 << lo.B_LOST_SHIFT
+    note_if_heavy(w, h, slot, lo.NOTE_LOST)
     if dies:
         bury(w, h, slot)
         return
     set_state(h, slot, lo.READY | lo.META_RETURNED)
     give_back(w, h, queue, slot)
+
+
+@part
+def release(w: Words, h: Words, slot: int, run_at: int) -> None:
+    """An active job is given back: to its old place, or (if not 0) until `run_at`."""
+    queue = queue_of(h, slot)
+    at = lo.QUEUES_W + queue * lo.QUEUE_WORDS
+    let_go(w, h, slot)
+    w[at + lo.Q_PROCESSING] -= 1
+    if run_at == 0:
+        set_state(h, slot, lo.READY | lo.META_RETURNED)
+        give_back(w, h, queue, slot)
+    else:
+        w[lo.JOBS_W + slot * lo.JOB_WORDS + lo.J_RUN_AT] = run_at
+        set_state(h, slot, lo.DELAYED)
+        add_delayed(w, run_at, w[lo.JOBS_W + slot * lo.JOB_WORDS + lo.J_ID])
+        w[at + lo.Q_DELAYED] += 1
 
 
 @part
@@ -337,6 +386,7 @@ def fail_for_good(w: Words, h: Words, slot: int) -> None:
     let_go(w, h, slot)
     w[at + lo.Q_PROCESSING] -= 1
     w[at + lo.Q_FAILED] += 1
+    note_if_heavy(w, h, slot, lo.NOTE_FAILED)
     bury(w, h, slot)
 
 

@@ -149,8 +149,8 @@ S_EVENTS: Final = 28
 S_RECORDING: Final = 29
 S_SEGMENTS_FREE: Final = 30
 S_SLOTS_USED: Final = 31
-S_POLLED: Final = 60
-S_POLLED_AT: Final = 61
+S_POLLED: Final = 46
+S_POLLED_AT: Final = 47
 """Events of the last poll, and how many of them have been received."""
 # Hash tables: number of buckets, the power of two below, number of records.
 S_QUEUE_HASH: Final = 32
@@ -169,6 +169,11 @@ S_LEASE: Final = 56
 S_MAX_ATTEMPTS: Final = 57
 S_BACKOFF: Final = 58
 S_OUTPUT_SOFT_MAX: Final = 59
+# What Python sets now and then.
+S_CLOCK_AHEAD: Final = 62
+S_HASH_SEED: Final = 60
+S_KEPT_BYTES: Final = 61
+"""What Python keeps takes this; error texts that a line brings are added at once."""
 # The request being read, and where it is answered.
 R_COMMAND: Final = 64
 R_SEEN: Final = 65
@@ -259,8 +264,8 @@ BLOCK_BITS: Final = 20
 """J_BLOCK is block << 20 | payload bytes."""
 BLOCK_MASK: Final = (1 << BLOCK_BITS) - 1
 
-# JH_META is queue << 8 | flags | state.
-META_QUEUE_SHIFT: Final = 8
+# JH_META is queue << 9 | flags | state.
+META_QUEUE_SHIFT: Final = 9
 META_STATE: Final = 7
 META_JITTER: Final = 8
 META_NOTED: Final = 16
@@ -269,6 +274,8 @@ META_RETURNED: Final = 32
 META_LARGE: Final = 64
 META_MOVED: Final = 128
 """Ready beside those that came back, but put there from a log and not by a loss."""
+META_COUNTED: Final = 256
+"""The job was given back once: Python counts its failures and losses, as of heavy jobs."""
 READY: Final = 0
 DELAYED: Final = 1
 ACTIVE: Final = 2
@@ -284,6 +291,10 @@ B_BACKOFF: Final = 3
 B_LOST_SHIFT: Final = 17
 B_BYTES_MASK: Final = (1 << B_LOST_SHIFT) - 1
 LOST_MAX: Final = (1 << 14) - 1
+"""A job lost so often, or delivered HEAVY_ATTEMPTS times, is *heavy*: Python counts its
+failures and losses on."""
+HEAVY_ATTEMPTS: Final = 1 << 30
+COUNT_MAX: Final = (1 << 31) - 1
 
 # A page of the id index: 64 jobs.
 PAGE_BITS: Final = 6
@@ -291,8 +302,10 @@ PAGE_MASK: Final = 63
 PAGE_WORDS: Final = 2
 PAGE_HALVES: Final = 4
 P_COUNT: Final = 3
+PAGE_BYTES: Final = 8 * PAGE_WORDS + 4 * (PAGE_MASK + 1) + 4
 
 # A lease: words.
+HEAP_ENTRY_BYTES: Final = 16
 LEASE_WORDS: Final = 8
 G_UNTIL: Final = 0
 G_SESSION: Final = 1
@@ -341,6 +354,8 @@ NOT_ACTIVE: Final = -2
 NOTE_WORDS: Final = 3
 NOTE_SETTLED: Final = 0
 NOTE_NO_ERROR: Final = -1
+NOTE_LOST: Final = -2
+NOTE_FAILED: Final = -3
 
 # Kinds of events.
 E_PUSHED: Final = 1
@@ -402,19 +417,22 @@ V_EXPECT_MANY: Final = 14
 V_LEASE_MANY: Final = 15
 V_SETTLE_MANY: Final = 16
 V_TAKE_DELAYED_MANY: Final = 17
-V_RESTORE: Final = 18
-V_REBUILD_DELAYED: Final = 19
-V_LEND: Final = 20
-V_MATURE_MANY: Final = 21
-V_FAIL_FOR_GOOD_MANY: Final = 22
-V_LOSE_FOR_GOOD_MANY: Final = 23
-V_REVIVE_MANY: Final = 24
-V_REMOVE_MANY: Final = 25
-V_DRAIN: Final = 26
-V_OLDEST: Final = 27
-V_ADD_QUEUE: Final = 28
-V_DROP_QUEUE: Final = 29
-V_FIRST: Final = 30
+V_RELEASE_MANY: Final = 18
+V_POSTPONE: Final = 19
+V_RESTORE: Final = 20
+V_REBUILD_DELAYED: Final = 21
+V_LEND: Final = 22
+V_MATURE_MANY: Final = 23
+V_FAIL_FOR_GOOD_MANY: Final = 24
+V_LOSE_FOR_GOOD_MANY: Final = 25
+V_REVIVE_MANY: Final = 26
+V_REMOVE_MANY: Final = 27
+V_DRAIN: Final = 28
+V_OLDEST: Final = 29
+V_ADD_QUEUE: Final = 30
+V_DROP_QUEUE: Final = 31
+V_FIRST: Final = 32
+V_MEMORY_BYTES: Final = 33
 
 ABSENT: Final = -(1 << 62)
 """An integer that was not given, or given as null."""

@@ -20,6 +20,7 @@ from magicqueue_cores.kernels.jobs import (
     mature,
     payload_bytes_of,
     queue_of,
+    release,
     remove,
     retry,
     revive,
@@ -65,6 +66,14 @@ def retry_many(w: Words, h: Words, count: int, now: int) -> int:
     for k in range(count):
         pair = lo.SCRATCH_W + 2 * k
         retry(w, h, find_job(w, h, w[pair]), w[pair + 1], now)
+    return 0
+
+
+@part
+def release_many(w: Words, h: Words, count: int, run_at: int) -> int:
+    """Give back the active jobs whose ids are in scratch; 0 is to their old place."""
+    for k in range(count):
+        release(w, h, find_job(w, h, w[lo.SCRATCH_W + k]), run_at)
     return 0
 
 

@@ -189,10 +189,13 @@ def _write_rest(w: Words, h: Words, b: Words, o: int, slot: int) -> int:
     o = write_integer(b, o + 12, half(h, job + lo.JH_PRIORITY))
     store8(b, o, _CREATED)
     store8(b, o + 8, _AT)
-    o = write_integer(b, o + 14, w[lo.JOBS_W + slot * lo.JOB_WORDS + lo.J_CREATED])
+    ahead = w[lo.S_CLOCK_AHEAD]
+    created = w[lo.JOBS_W + slot * lo.JOB_WORDS + lo.J_CREATED]
+    o = write_integer(b, o + 14, created - ahead)
     store8(b, o, _RUN_AT_1)
     store8(b, o + 8, _RUN_AT_2)
-    o = write_integer(b, o + 10, w[lo.JOBS_W + slot * lo.JOB_WORDS + lo.J_RUN_AT])
+    run_at = w[lo.JOBS_W + slot * lo.JOB_WORDS + lo.J_RUN_AT]
+    o = write_integer(b, o + 10, run_at - ahead)
     store8(b, o, _ATTEMPT)
     store8(b, o + 8, _TS)
     o = write_integer(b, o + 12, half(h, job + lo.JH_ATTEMPTS))

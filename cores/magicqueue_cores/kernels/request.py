@@ -19,6 +19,8 @@ from magicqueue_cores.kernels import layout as lo
 from magicqueue_cores.kernels.fields import (
     BIT_DATA,
     BIT_ID,
+    KEY_DELAY,
+    KEY_RETRY,
     clear_item,
     clear_row,
     key_at,
@@ -206,6 +208,8 @@ def _read_verdict(w: Words, b: Words, item: int, i: int) -> int:
             return -1
         if end > 0:
             seen |= w[lo.R_BIT]
+        elif key == KEY_RETRY or key == KEY_DELAY:
+            return -1  # rare options of FAILB
         else:
             end = skip_value(b, i)
             if end < 0:
@@ -333,7 +337,7 @@ def _read_field(
         end = _read_pull_field(w, b, key, i)
     if end == 0:
         w[lo.R_BIT] = 0
-        end = skip_value(b, i)
+        end = -1 if key == KEY_RETRY else skip_value(b, i)
     return end
 
 

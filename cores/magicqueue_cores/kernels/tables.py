@@ -1,10 +1,12 @@
 """Two structures that several tables share: hash chains and skew heaps.
 
 Chains grow by linear hashing (Litwin, 1980): whenever there are more records than
-buckets, one bucket is split, so no insertion ever waits for a table to be rebuilt. The
-links are in the records, so the structure itself allocates only buckets. Skew heaps
-(Sleator and Tarjan, 1986) need no memory but two links a record, so a queue may have any
-number of them: O(log n) amortised.
+buckets, one bucket is split, so no insertion ever waits for a table to be rebuilt. Keys
+are mixed with a secret of this start, since clients choose some of them (names of queues,
+priorities, which ids stay) and could choose such that fall into one bucket. The links are
+in the records, so the structure itself allocates only buckets. Skew heaps (Sleator and
+Tarjan, 1986) need no memory but two links a record, so a queue may have any number of
+them: O(log n) amortised.
 """
 # ruff: noqa: PLR0913, PLR0917 - there are no structs to pass
 
@@ -26,13 +28,13 @@ def half(h: Words, i: int) -> int:
 
 
 @inlined
-def _hash(key: int) -> int:
-    return int((np.uint64(np.int64(key)) * _GOLDEN) >> _HASH_SHIFT)
+def _hash(w: Words, key: int) -> int:
+    return int((np.uint64(np.int64(key ^ w[lo.S_HASH_SEED])) * _GOLDEN) >> _HASH_SHIFT)
 
 
 @inlined
 def _bucket(w: Words, table: int, key: int) -> int:
-    mixed = _hash(key)
+    mixed = _hash(w, key)
     low = w[table + 1]
     bucket = mixed & (2 * low - 1)
     if bucket >= w[table]:
@@ -80,7 +82,7 @@ def _split(w: Words, h: Words, table: int, buckets_h: int, base_w: int, words: i
     while record != 0:
         link = 2 * (base_w + record * words) + lo.CHAIN_NEXT
         following = half(h, link)
-        mixed = _hash(w[base_w + record * words])
+        mixed = _hash(w, w[base_w + record * words])
         bucket = buckets_h + (mixed & (2 * low - 1))
         h[link] = h[bucket]
         h[bucket] = record

@@ -9,7 +9,6 @@ scratch region. One entry point for all keeps the time to compile them short.
 from magicqueue_cores.kernels import layout as lo
 from magicqueue_cores.kernels.arena import compact, sprawls
 from magicqueue_cores.kernels.columns import turn
-from magicqueue_cores.kernels.fields import hash_name
 from magicqueue_cores.kernels.index import find_job
 from magicqueue_cores.kernels.jit import (
     Memory,
@@ -30,13 +29,16 @@ from magicqueue_cores.kernels.jobs import (
     queue_of,
     remove,
     sweep,
+    taken_bytes,
 )
 from magicqueue_cores.kernels.many import (
     change_many,
     judge,
     lose_many,
+    release_many,
     retry_many,
 )
+from magicqueue_cores.kernels.names import hash_name
 from magicqueue_cores.kernels.oldest import correct_oldest
 from magicqueue_cores.kernels.ready import (
     drop_all_levels,
@@ -59,6 +61,7 @@ from magicqueue_cores.kernels.tables import (
 from magicqueue_cores.kernels.timers import (
     drop_first_delayed,
     open_lease,
+    postpone_leases,
     rebuild_delayed,
     set_deadline,
 )
@@ -246,10 +249,15 @@ def _oldest(w: Words, h: Words, queue: int) -> int:
 
 @part
 def _add_queue(w: Words, h: Words, b: Words, queue: int) -> int:
-    """Make a queue, whose name is written, known to requests."""
+    """Make a queue, whose name is written, known to requests; without a name it is not.
+
+    All queues without one would have the same number, and make one long chain.
+    """
     at = lo.QUEUES_W + queue * lo.QUEUE_WORDS
+    if w[at + lo.Q_NAME_BYTES] == 0:
+        return 0
     name = lo.QUEUES_B + 8 * queue * lo.QUEUE_WORDS + lo.Q_NAME_AT
-    w[at + lo.Q_HASH] = hash_name(b, name, w[at + lo.Q_NAME_BYTES])
+    w[at + lo.Q_HASH] = hash_name(w, b, name, w[at + lo.Q_NAME_BYTES])
     table, buckets = lo.S_QUEUE_HASH, lo.QUEUE_BUCKETS_H
     chain_insert(w, h, table, buckets, lo.QUEUES_W, lo.QUEUE_WORDS, queue)
     return 0
@@ -260,7 +268,8 @@ def _drop_queue(w: Words, h: Words, queue: int) -> int:
     """Forget a queue that has no jobs."""
     drop_all_levels(w, h, queue)
     table, buckets = lo.S_QUEUE_HASH, lo.QUEUE_BUCKETS_H
-    chain_remove(w, h, table, buckets, lo.QUEUES_W, lo.QUEUE_WORDS, queue)
+    if w[lo.QUEUES_W + queue * lo.QUEUE_WORDS + lo.Q_NAME_BYTES] != 0:
+        chain_remove(w, h, table, buckets, lo.QUEUES_W, lo.QUEUE_WORDS, queue)
     for k in range(lo.Q_NAME_AT // 8):
         w[lo.QUEUES_W + queue * lo.QUEUE_WORDS + k] = 0
     if w[lo.R_QUEUE] == queue:
@@ -285,6 +294,8 @@ def _act_on_many(w: Words, h: Words, verb: int, count: int, two: int, three: int
         return find_many(w, h, count)
     if verb == lo.V_RETRY_MANY:
         return retry_many(w, h, count, two)
+    if verb == lo.V_RELEASE_MANY:
+        return release_many(w, h, count, two)
     if verb == lo.V_EXPECT_MANY:
         return expect_many(w, h, count, two)
     if verb == lo.V_LEASE_MANY:
@@ -319,6 +330,8 @@ def act(memory: Memory, verb: int, one: int, two: int, three: int) -> int:
         return find_job(w, h, one)
     if verb == lo.V_JUDGE:
         return judge(w, h, one, two)
+    if verb == lo.V_MEMORY_BYTES:
+        return taken_bytes(w)
     if verb >= lo.V_DRAIN:
         result = _act_on_queue(w, h, b, verb, one)
     elif verb >= lo.V_MATURE_MANY:
@@ -327,6 +340,8 @@ def act(memory: Memory, verb: int, one: int, two: int, three: int) -> int:
         result = _lend(w, h, one, two)
     elif verb == lo.V_REBUILD_DELAYED:
         result = rebuild_delayed(w, one)
+    elif verb == lo.V_POSTPONE:
+        result = postpone_leases(w, one)
     elif verb == lo.V_RESTORE:
         result = restore_many(w, h, b, one)
     elif verb >= lo.V_LOSE_MANY:

@@ -15,6 +15,7 @@ from magicqueue_cores.kernels.jobs import (
     find_for_verdict,
     finish,
     finish_returned,
+    is_heavy,
     note,
     queue_of,
     retry,
@@ -111,12 +112,17 @@ def ack_batch(w: Words, h: Words, b: Words, o: int) -> int:
 
 @part
 def _may_fail(w: Words, h: Words, item: int) -> bool:
-    """Whether a failure kills no job and wakes nobody; a missing job does neither."""
+    """Whether a failure is plain: it kills no job, wakes nobody, and Python does not count.
+
+    A missing job is plain too.
+    """
     slot = find_for_verdict(w, h, w[item + lo.I_ID], w[item + lo.I_ATTEMPT], False)
     if slot == 0:
         return True
     at = lo.QUEUES_W + queue_of(h, slot) * lo.QUEUE_WORDS
-    return w[at + lo.Q_WATCHED] == 0 and not dies_of_failure(w, h, slot)
+    if w[at + lo.Q_WATCHED] != 0 or is_heavy(w, h, slot):
+        return False
+    return not dies_of_failure(w, h, slot)
 
 
 @part
@@ -133,6 +139,8 @@ def _fail_item(w: Words, h: Words, item: int) -> int:
     if error != lo.NOTE_NO_ERROR or half(h, meta) & lo.META_NOTED != 0:
         h[meta] = half(h, meta) | lo.META_NOTED
         note(w, job_id, error, w[item + lo.I_ERROR_BYTES])
+        if error != lo.NOTE_NO_ERROR:
+            w[lo.S_KEPT_BYTES] += w[item + lo.I_ERROR_BYTES]
     return run_at
 
 
@@ -213,7 +221,7 @@ def heartbeat(w: Words, h: Words, b: Words, o: int) -> int:
     missing_at = _missing_at(w)
     missing = 0
     lease = 0
-    until = w[lo.R_NOW] + w[lo.R_LEASE]
+    until = min(w[lo.R_NOW] + w[lo.R_LEASE], lo.TIME_MAX_MS)
     at = begin_event(w, lo.E_EXTENDED, 0, until, 0)
     for k in range(w[lo.R_ITEMS]):
         item = lo.SCRATCH_W + k * lo.ITEM_WORDS

@@ -1,10 +1,10 @@
 """`magicqueue wal check | dump | repair` and `magicqueue backup`.
 
 Exit codes: 0 all is well (or was mended, or copied), 1 the end is torn, which the next
-start mends by itself, 2 it is damaged, 3 it could not be looked at.
+start mends by itself, 2 it is damaged, 3 it could not be looked at. What comes from the
+log itself is made harmless, as all text that a command writes.
 """
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final, NoReturn, TypeVar
@@ -12,9 +12,11 @@ from typing import Final, NoReturn, TypeVar
 import click
 import msgspec
 
+from magicqueue.command_line import Command, Failed, Group, many, say, write_json
 from magicqueue_server.wal import tools
 from magicqueue_server.wal.disk import Locked
-from magicqueue_server.wal.scan import Refused
+from magicqueue_server.wal.repair import repair as repair_log
+from magicqueue_server.wal.verdict import Refused
 
 T = TypeVar("T")
 
@@ -54,110 +56,137 @@ _data_dir = click.option(
 )
 
 
-@click.group("wal", epilog=_manual("magicqueue wal check"))
+_json = click.option("--json", "as_json", is_flag=True, help="Answer with one JSON object.")
+
+
+@click.group("wal", cls=Group, epilog=_manual("magicqueue wal check"))
 def wal() -> None:
     """Look at the log of a server, or mend it."""
 
 
 @wal.command("check", epilog=_manual("magicqueue wal check --data-dir /var/lib/magicqueue"))
 @_data_dir
-@click.option("--json", "as_json", is_flag=True, help="Answer with one JSON object.")
+@_json
 def check(data_dir: Path, *, as_json: bool) -> None:
     """Verify every frame and record of a log; it changes nothing.
 
     A torn end is what a crash leaves: the next start cuts it off.
     """
-    report = _or_fail("wal check", lambda: tools.check(data_dir))
+    report = _or_fail("wal check", lambda: tools.check(data_dir), as_json=as_json)
     _show(report, as_json=as_json)
-    sys.exit(_EXITS[report.state])
+    click.get_current_context().exit(_EXITS[report.state])
 
 
 @wal.command("dump", epilog=_manual("magicqueue wal dump | jq -c .record"))
 @_data_dir
-def dump(data_dir: Path) -> None:
+@click.option(
+    "--json", "as_json", is_flag=True, help="Also say errors in JSON (records always are)."
+)
+def dump(data_dir: Path, *, as_json: bool) -> None:
     """Print every record of a log as a line of JSON, up to the first damage."""
 
     def lines() -> None:
         for row in tools.dump(data_dir):
-            click.echo(msgspec.json.encode(row).decode())
+            write_json(row)
 
-    _or_fail("wal dump", lines)
+    _or_fail("wal dump", lines, as_json=as_json)
 
 
 @wal.command(
     "repair", epilog=_manual("magicqueue wal repair --json", more=", or was mended")
 )
 @_data_dir
-@click.option("--json", "as_json", is_flag=True, help="Answer with one JSON object.")
+@_json
 def repair(data_dir: Path, *, as_json: bool) -> None:
     """Cut a damaged log off before the damage, so that a server starts again.
 
-    What comes behind the damage is lost to the server. The folder is copied first, to one
-    beside it whose name ends in .damaged-1 (or -2, …).
+    What comes behind the damage is lost to the server; of a log whose first files are
+    missing, the rest is kept. The folder is copied first, to one beside it whose name ends
+    in .damaged-1 (or -2, …).
     """
-    done = _or_fail("wal repair", lambda: tools.repair(data_dir))
+    done = _or_fail("wal repair", lambda: repair_log(data_dir), as_json=as_json)
     if done is None:
-        click.echo("there is no damage (a torn end is cut off by the next start)")
+        if as_json:
+            write_json({"damaged": False})
+        else:
+            say("there is no damage (a torn end is cut off by the next start)")
         return
     if as_json:
-        click.echo(msgspec.json.encode(done).decode())
+        write_json({"damaged": True, **msgspec.structs.asdict(done)})
         return
-    click.echo(f"the folder was copied to {done.copy}")
-    click.echo(f"{done.cut} was cut at byte {done.at:,}, where the damage begins")
+    say(f"the folder was copied to {done.copy}")
+    for number, damage in enumerate(done.damages, 1):
+        say(f"damage {number}: {damage}")
+    if done.at:
+        say(f"{done.cut} was cut at byte {done.at:,}, where the damage begins")
     if done.lost_lsns is not None:
         first, last = done.lost_lsns
-        click.echo(f"frames {first:,} to {last:,} are not used any more")
+        say(f"frames {first:,} to {last:,} are not used any more")
     more = "" if done.lost_jobs <= len(done.lost_job_ids) else ", …"
     shown = ", ".join(map(str, done.lost_job_ids))
-    click.echo(f"jobs pushed in whole frames behind it: {done.lost_jobs:,} ({shown}{more})")
+    named = f" ({shown}{more})" if shown else ""
+    say(f"jobs pushed in whole frames behind it: {done.lost_jobs:,}{named}")
 
 
 @click.command(
     "backup",
+    cls=Command,
     epilog=_manual(
         "magicqueue backup /srv/copy --data-dir /var/lib/magicqueue", more=", and copied"
     ),
 )
 @_data_dir
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
-def backup(data_dir: Path, folder: Path) -> None:
+@_json
+def backup(data_dir: Path, folder: Path, *, as_json: bool) -> None:
     """Copy the log of a server, which may be running, to a new FOLDER.
 
     The copy is the log as it was at one moment; a server opens it like any other:
     `magicqueue serve --persist --data-dir FOLDER`.
     """
-    report = _or_fail("backup", lambda: tools.backup(data_dir, folder))
-    click.echo(
-        f"{folder}: {report.segments:,} segments, {report.used_bytes:,} bytes, up to frame"
-        f" {report.last_lsn:,} and job {report.last_id:,}"
-    )
+    report = _or_fail("backup", lambda: tools.backup(data_dir, folder), as_json=as_json)
+    if as_json:
+        write_json({"folder": str(folder), **msgspec.structs.asdict(report)})
+    else:
+        say(
+            f"{folder}: {many(report.segments, 'segment')},"
+            f" {many(report.used_bytes, 'byte')}, up to frame {report.last_lsn:,} and job"
+            f" {report.last_id:,}"
+        )
     if report.problem is not None:
-        _fail("backup", report.problem, _EXITS[report.state])
+        _fail("backup", report.problem, _EXITS[report.state], as_json=as_json)
 
 
-def _or_fail(command: str, do: Callable[[], T]) -> T:
+def _or_fail(command: str, do: Callable[[], T], *, as_json: bool) -> T:
     try:
         return do()
+    except BrokenPipeError:
+        raise
     except (Refused, Locked) as error:
-        _fail(command, str(error), EXIT_UNREADABLE)
+        _fail(command, str(error), EXIT_UNREADABLE, as_json=as_json)
     except OSError as error:
-        _fail(command, f"{error.filename or ''}: {error.strerror}", EXIT_UNREADABLE)
+        where = f"{error.filename}: " if error.filename else ""
+        sentence = f"{where}{error.strerror or error}"
+        _fail(command, sentence, EXIT_UNREADABLE, as_json=as_json)
 
 
 def _show(report: tools.Report, *, as_json: bool) -> None:
     if as_json:
-        click.echo(msgspec.json.encode(report).decode())
+        write_json(report)
         return
-    click.echo(f"{report.state}: {report.problem or 'every frame and record is whole'}")
-    click.echo(
-        f"{report.segments:,} segments, {report.used_bytes:,} bytes, {report.frames:,}"
-        f" frames up to {report.last_lsn:,}, {report.checksum}; stopped {report.stopped}"
+    say(f"{report.state}: {report.problem or 'every frame and record is whole'}")
+    say(
+        f"{many(report.segments, 'segment')}, {many(report.used_bytes, 'byte')},"
+        f" {many(report.frames, 'frame')} up to {report.last_lsn:,}, {report.checksum};"
+        f" stopped {report.stopped}"
     )
     counts = ", ".join(f"{name} {count:,}" for name, count in report.records.items())
-    click.echo(f"{report.jobs_pushed:,} jobs pushed, last id {report.last_id:,}")
-    click.echo(f"records: {counts or 'none'}")
+    say(f"{many(report.jobs_pushed, 'job')} pushed, last id {report.last_id:,}")
+    say(f"records: {counts or 'none'}")
 
 
-def _fail(command: str, message: str, exit_code: int) -> NoReturn:
-    click.echo(f"magicqueue {command}: {message}", err=True)
-    sys.exit(exit_code)
+_CODES: Final = {EXIT_TORN: "TORN", EXIT_CORRUPT: "CORRUPT", EXIT_UNREADABLE: "UNREADABLE"}
+
+
+def _fail(command: str, sentence: str, exit_code: int, *, as_json: bool) -> NoReturn:
+    raise Failed(sentence, _CODES[exit_code], exit_code, where=command, as_json=as_json)

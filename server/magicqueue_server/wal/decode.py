@@ -202,6 +202,16 @@ def _lost(data: memoryview, _flags: int, _text: int, count: int) -> records.Lost
     return records.Lost(_start(data, count)[2])
 
 
+def _released(data: memoryview, _flags: int, _text: int, count: int) -> records.Released:
+    _, run_at_ms, ids, _ = _start(data, count)
+    return records.Released(ids, run_at_ms)
+
+
+def _postponed(data: memoryview, _flags: int, _text: int, _count: int) -> Any:
+    by_ms, at_ms, _, _ = _start(data, 0)
+    return records.Postponed(by_ms, at_ms)
+
+
 def _moved(data: memoryview, _flags: int, _text: int, count: int) -> records.Moved:
     name_count, blob_bytes = enc.PAIR.unpack_from(data, _HEAD_BYTES)
     reader = _Reader(data, _PAIR_AT)
@@ -234,4 +244,6 @@ _DECODERS: Final[dict[int, Callable[[memoryview, int, int, int], records.Record]
     10: _revived,
     11: _paused,
     12: _moved,
+    13: _released,
+    14: _postponed,
 }

@@ -7,6 +7,7 @@ raise OSError; none is retried but a write cut short, which goes on where it sto
 import contextlib
 import errno
 import fcntl
+import hashlib
 import os
 from pathlib import Path
 from typing import Final, Protocol
@@ -20,6 +21,9 @@ _ZEROS: Final = bytes(2**20)
 _NO_ALLOCATE: Final = (errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
 FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """Errors that mean: there is no room, and there may be some later."""
+LATER: Final = (*FULL, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EINTR)
+"""Errors of a file that is to be opened, made or renamed that may pass by themselves."""
+_BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 
 
 class File(Protocol):
@@ -51,6 +55,14 @@ class File(Protocol):
 
     def forget_cached(self) -> None:
         """Have the next read come from the disk: after a failed sync memory may lie."""
+        ...
+
+    def run(self) -> int:
+        """Give a number of this file and of the machine's life since it was switched on.
+
+        The same number as before means that the system did not stop in between and that
+        this is no copy: whatever was written is there, synced or not. 0 if not known.
+        """
         ...
 
     def warm(self) -> None:
@@ -142,6 +154,16 @@ class SystemFile:
         """Have the next read come from the disk: after a failed sync memory may lie."""
         os.posix_fadvise(self._fd, 0, 0, os.POSIX_FADV_DONTNEED)
 
+    def run(self) -> int:
+        """Give a number of this file and of the machine's life since it was switched on."""
+        try:
+            boot = _BOOT_ID.read_bytes()
+        except OSError:
+            return 0
+        found = os.fstat(self._fd)
+        text = b"%b %d %d" % (boot, found.st_dev, found.st_ino)
+        return int.from_bytes(hashlib.sha256(text).digest()[:8], "little")
+
     def warm(self) -> None:
         """Have memory ready for what will be written: that takes longer than writing.
 
@@ -221,8 +243,8 @@ class Lock:
                 f"{path} is in use by another server (process {holder or 'unknown'}): stop"
                 " it, or choose another --data-dir"
             ) from None
-        os.ftruncate(self._fd, 0)
-        os.pwrite(self._fd, b"%d\n" % os.getpid(), 0)
+        with contextlib.suppress(OSError):  # it is only told to people; a disk may be full
+            os.pwrite(self._fd, b"%-15d\n" % os.getpid(), 0)
 
     def release(self) -> None:
         """Give it back."""

@@ -25,10 +25,11 @@ With flag 64 payloads lie apart, as in a request line: the fixed numbers end wit
 bytes there are, and there are two columns, starts and ends, in place of one.
 
 The other kinds have two fixed numbers, then ids: `Leased` session and until, `Extended`
-0 and until, `Failed`, `Died` and `Revived` the time and 0, `Paused` whether and 0 (its
-text is the queue's name); `Died` and `Removed` have their reason as text. Texts are a
-column of lengths (4 bytes, -1 for none), padded, then all texts, padded. `Moved` has many
-columns: see `_MOVED_NUMBERS`.
+0 and until, `Failed`, `Died` and `Revived` the time and 0, `Released` 0 and run_at,
+`Postponed` the span and the time (and no ids), `Paused` whether and 0 (its text is the
+queue's name); `Died` and `Removed` have their reason as text. Texts are a column of lengths
+(4 bytes, -1 for none), padded, then all texts, padded. `Moved` has many columns: see
+`MOVED_NUMBERS`.
 
 Numbers cost no Python object a job where they come as arrays: they are copied as they are.
 """
@@ -62,6 +63,8 @@ KINDS: Final[dict[type[records.Record], int]] = {
     records.Revived: 10,
     records.Paused: 11,
     records.Moved: 12,
+    records.Released: 13,
+    records.Postponed: 14,
 }
 RUN_ATS: Final = 1
 PRIORITIES: Final = 2
@@ -265,6 +268,15 @@ def _extended(record: records.Extended, parts: list[bytes]) -> int:
     return _of_ids(record, parts, (0, record.until_ms), "")
 
 
+def _released(record: records.Released, parts: list[bytes]) -> int:
+    return _of_ids(record, parts, (0, record.run_at_ms), "")
+
+
+def _postponed(record: records.Postponed, parts: list[bytes]) -> int:
+    pair = PAIR.pack(record.by_ms, record.at_ms)
+    return _finish(parts, KINDS[records.Postponed], 0, b"", 0, (pair,))
+
+
 def _failed(record: records.Failed, parts: list[bytes]) -> int:
     return _of_ids(
         record,
@@ -323,9 +335,11 @@ _ENCODERS: Final[dict[type[Any], Callable[[Any, list[bytes]], int]]] = {
     records.Matured: _plain_ids,
     records.Leased: _leased,
     records.Extended: _extended,
+    records.Postponed: _postponed,
     records.Acked: _plain_ids,
     records.Failed: _failed,
     records.Lost: _plain_ids,
+    records.Released: _released,
     records.Died: _died,
     records.Removed: _removed,
     records.Revived: _revived,

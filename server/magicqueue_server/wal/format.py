@@ -2,24 +2,34 @@ r"""The bytes of the log: segments, their headers, and frames.
 
 A log is a folder of *segments*, files named by their number in hexadecimal:
 
-    0000000000000001.wal   0000000000000002.wal   …   spare-1.wal   lock
+    0000000000000001.wal   0000000000000002.wal   …   spare-1   manifest   lock
 
-Numbers have no gap. A segment starts with its header, twice (so that one flipped bit loses
-nothing), and goes on with frames; zeros or the rest of what the file held before follow.
-All numbers are little-endian. The header of segment 1, byte by byte:
+Numbers have no gap; `manifest` (see manifest.py) says which there have to be. A segment
+starts with its header, twice (so that one flipped bit loses nothing), and goes on with
+frames; zeros or the rest of what the file held before follow. All numbers are
+little-endian. The header of segment 1, byte by byte:
 
     4d 51 57 41 4c 0d 0a 1a   magic "MQWAL\r\n\x1a": cut or translated files do not pass
-    01 00                     format version 1
+    02 00                     format version 2
     02                        checksum of the frames: 2 is CRC-32C, 1 is zlib's CRC-32
-    00                        reserved
+    01                        1 if the file was new: what is not written reads as zeros
     9c 3f 01 77               salt, random: frames of the file's earlier life do not fit
     01 00 00 00 00 00 00 00   segment number 1
     01 00 00 00 00 00 00 00   LSN of the first frame
     00 00 00 00 00 00 00 00   the last job id given before this segment
     00 00 00 00 00 00 00 00   the last sequence number given before (see records.py)
     00 68 e5 cf 8b 01 00 00   when it was begun, epoch milliseconds (1700000000000)
-    00 00 00 00               reserved
-    xx xx xx xx               zlib's CRC-32 of the 60 bytes above
+    00 00 00 00 00 00 00 00   durable LSN: frames up to it were on the disk then
+    00 00 00 04 00 00 00 00   how long the file was made (64 MiB): a shorter one was cut
+    00 00 01 00 00 00 00 00   ids up to here may have been given (see manifest.py)
+    01 00 00 00 00 00 00 00   generation of the manifest: an older one is out of date
+    00 00 00 00               salt of the segment before: another log's does not fit
+    00 … (32 bytes)           reserved
+    xx xx xx xx               zlib's CRC-32 of the 124 bytes above
+
+In version 1 the 64 bytes up to the time end with 4 reserved bytes and the CRC, the byte
+for new files is 0, and there is no manifest. Version 2 is unreleased: until it is, later
+work may still change it, and then writes its golden log anew.
 
 A *frame* is what one or more commands did, written whole. Its LSN counts frames from 1
 without a gap. The frame of one PUSH, queue "emails", data {"to":1}, as job 7:
@@ -36,11 +46,9 @@ without a gap. The frame of one PUSH, queue "emails", data {"to":1}, as job 7:
 
 A *mark* has no body. It is written when the log falls idle, and twice at a clean shutdown.
 
-**Torn or corrupt.** Reading stops at the first frame that is not whole, with LSN k. If any
-whole frame behind it (anywhere, also in later segments) says that k was durable, the log
-is corrupt, and the server does not start. If none says so, k was still being written when
-the machine stopped: nobody was told of it, and the log ends before k. So frames may be
-written while others are not yet on disk, and nothing is read twice or guessed.
+**Torn or corrupt.** Reading stops at the first frame that is not whole, with LSN k. What
+the log knows decides what that means; `scan` has the rule, and docs/durability.md the
+table for each mode. Nothing is read twice or guessed.
 
 **Changing the format.** Anything a released version could misread needs a new version
 number: copy what reads the old one beside the new, keep both, and write only the new.
@@ -49,6 +57,8 @@ fail when other bytes are written under the same number, and as long as there is
 the newest: `tests/wal/golden_log.py` says how to add it. A reader refuses a newer version
 and touches nothing. New record kinds are a new version too, since an old reader would not
 know them.
+
+Version 2 has two more kinds of records than version 1, `Released` and `Postponed`.
 """
 
 import struct
@@ -59,12 +69,13 @@ import msgspec
 
 from magicqueue_server.wal import checksum
 
-VERSION: Final = 1
+VERSION: Final = 2
 MAGIC: Final = b"MQWAL\r\n\x1a"
 FRAME_MAGIC: Final = b"MQFr"
-HEADER_BYTES: Final = 64
+HEADER_BYTES: Final = 128
 FRAMES_AT: Final = 2 * HEADER_BYTES
-"""Where the first frame is."""
+"""Where the first frame is, in segments of the newest version."""
+HEADER_BYTES_1: Final = 64
 FRAME_HEAD_BYTES: Final = 32
 BODY_BYTES_MAX: Final = 2**31
 DATA: Final = 1
@@ -72,7 +83,8 @@ MARK: Final = 2
 CLEAN: Final = 1
 SUFFIX: Final = ".wal"
 
-_HEADER: Final = struct.Struct("<8sHBBIQQQQQI")
+_HEADER: Final = struct.Struct("<8sHBBIQQQQQ")
+_HEADER_2: Final = struct.Struct("<QQQQI32x")
 _CRC: Final = struct.Struct("<I")
 _HEAD: Final = struct.Struct("<4sIIBBHQQ")
 _BEFORE: Final = struct.Struct("<4sI")
@@ -82,7 +94,13 @@ _LSN_AT: Final = 16
 
 
 class Header(msgspec.Struct, frozen=True, kw_only=True):
-    """The header of a segment."""
+    """The header of a segment.
+
+    durable_lsn: frames up to this one were on the disk when it was begun. segment_bytes:
+    what was allocated; a shorter file was cut. reserved_id: ids up to it may have been
+    given. generation: of the manifest, then. previous_salt: of the segment before. fresh:
+    what was never written reads as zeros, since the file had no earlier life.
+    """
 
     number: int
     salt: int
@@ -90,8 +108,19 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     last_id: int
     sequence: int
     begun_ms: int
+    durable_lsn: int = 0
+    segment_bytes: int = 0
+    reserved_id: int = 0
+    generation: int = 0
+    previous_salt: int = 0
+    fresh: bool = False
     algorithm: int = checksum.PREFERRED
     version: int = VERSION
+
+    @property
+    def frames_at(self) -> int:
+        """Where the first frame is."""
+        return FRAMES_AT if self.version > 1 else 2 * HEADER_BYTES_1
 
 
 class Frame(msgspec.Struct, frozen=True):
@@ -141,14 +170,20 @@ def header_bytes(header: Header) -> bytes:
         MAGIC,
         header.version,
         header.algorithm,
-        0,
+        header.fresh,
         header.salt,
         header.number,
         header.first_lsn,
         header.last_id,
         header.sequence,
         header.begun_ms,
-        0,
+    )
+    text += _HEADER_2.pack(
+        header.durable_lsn,
+        header.segment_bytes,
+        header.reserved_id,
+        header.generation,
+        header.previous_salt,
     )
     text += _CRC.pack(checksum.checksum(checksum.ZLIB_CRC32)(text, 0))
     return text + text
@@ -156,37 +191,51 @@ def header_bytes(header: Header) -> bytes:
 
 def read_header(data: bytes | memoryview) -> Header | None:
     """Read whichever copy is whole; None if none is. Raises NewerVersion."""
-    for at in (0, HEADER_BYTES):
-        text = bytes(data[at : at + HEADER_BYTES])
-        if len(text) < HEADER_BYTES or not text.startswith(MAGIC):
-            continue
-        (crc,) = _CRC.unpack_from(text, HEADER_BYTES - _CRC.size)
-        if crc != checksum.checksum(checksum.ZLIB_CRC32)(text[: -_CRC.size], 0):
-            continue
-        _, version, algorithm, _, salt, number, lsn, last_id, sequence, ms, _ = (
-            _HEADER.unpack_from(text)
-        )
-        if version > VERSION:
-            raise NewerVersion(
-                f"it has format version {version}, and this MagicQueue knows up to"
-                f" {VERSION}: start the newer version that wrote it"
-            )
-        return Header(
-            number=number,
-            salt=salt,
-            first_lsn=lsn,
-            last_id=last_id,
-            sequence=sequence,
-            begun_ms=ms,
-            algorithm=algorithm,
-            version=version,
-        )
+    for size in (HEADER_BYTES, HEADER_BYTES_1):
+        for at in (0, size):
+            header = _read_copy(bytes(data[at : at + size]), size)
+            if header is not None:
+                return header
     return None
 
 
-def header_copies_agree(data: bytes | memoryview) -> bool:
+def _read_copy(text: bytes, size: int) -> Header | None:
+    if len(text) < size or not text.startswith(MAGIC):
+        return None
+    (crc,) = _CRC.unpack_from(text, size - _CRC.size)
+    if crc != checksum.checksum(checksum.ZLIB_CRC32)(text[: -_CRC.size], 0):
+        return None
+    _, version, algorithm, fresh, salt, number, lsn, last_id, sequence, ms = (
+        _HEADER.unpack_from(text)
+    )
+    if version > VERSION:
+        raise NewerVersion(
+            f"it has format version {version}, and this MagicQueue knows up to"
+            f" {VERSION}: start the newer version that wrote it"
+        )
+    more: dict[str, int] = {}
+    if version > 1:
+        names = ("durable_lsn", "segment_bytes", "reserved_id", "generation")
+        numbers = _HEADER_2.unpack_from(text, _HEADER.size)
+        more = dict(zip((*names, "previous_salt"), numbers, strict=True))
+    return Header(
+        number=number,
+        salt=salt,
+        first_lsn=lsn,
+        last_id=last_id,
+        sequence=sequence,
+        begun_ms=ms,
+        fresh=bool(fresh),
+        algorithm=algorithm,
+        version=version,
+        **more,
+    )
+
+
+def header_copies_agree(header: Header, data: bytes | memoryview) -> bool:
     """Whether both copies of a header are the same, as they were written."""
-    return data[:HEADER_BYTES] == data[HEADER_BYTES:FRAMES_AT]
+    size = header.frames_at // 2
+    return data[:size] == data[size : 2 * size]
 
 
 def frame_head(

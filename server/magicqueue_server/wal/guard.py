@@ -14,6 +14,7 @@ _CHANGES: Final = (
     requests.Fail,
     requests.FailBatch,
     requests.Heartbeat,
+    requests.Release,
     requests.Pause,
     requests.Resume,
     requests.Drain,

@@ -10,11 +10,13 @@ sync. What then happens depends on the mode:
   its replies go out; the thread syncs twice a second, also when nothing more is written.
   If the disk cannot keep up, verdicts and pushes wait, so that a power cut never costs
   more than the last second that was promised (two while the disk stalls).
-- `never`: the same without syncs; the system writes when it likes.
+- `never`: the same, with a sync when a segment is full; the system writes when it likes.
 
-**Full disk**: the next segment is made ready while the current one has room. When that
-fails, pushes are refused, and verdicts go on in what room is left; making room is tried
-twice a second. What could not be written at all stays here, unanswered, until it can.
+**Ids** that may be lost with their pushes in a power cut must not come again: what has an
+id beyond those reserved on the disk is not written, nor answered, before more are reserved.
+
+**Full disk**: see `room`. What could not be written at all stays here, unanswered, until it
+can.
 
 **Failing disk**: after any other error nothing is written any more, and nothing that was
 not safe is ever answered: whoever waits is hung up on. A sync is not tried again, since
@@ -27,7 +29,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-from magicqueue.errors import Full, ReadOnly, RequestError
+from magicqueue.errors import ReadOnly, RequestError
 from magicqueue_cores import records
 from magicqueue_cores.records import sequence_span
 from magicqueue_server.logs import event
@@ -35,6 +37,7 @@ from magicqueue_server.session import Session
 from magicqueue_server.wal.encode import encode
 from magicqueue_server.wal.gate import Gate
 from magicqueue_server.wal.journal import DiskFull, Group, Journal
+from magicqueue_server.wal.room import RETRY_MS, Room
 from magicqueue_server.wal.tasks import Tasks
 
 MODES: Final = ("always", "everysec", "never")
@@ -42,11 +45,16 @@ GROUP_BYTES_MAX: Final = 4 * 2**20
 PENDING_BYTES_MAX: Final = 64 * 2**20
 SYNC_EVERY_MS: Final = 500
 LATE_MS: Final = 1000
-RETRY_MS: Final = 500
 IDLE_MS: Final = 50
 
 _SPANNED: Final = (records.Matured, records.Failed, records.Revived, records.Died)
-_FREE: Final = (records.Leased, records.Matured, records.Lost, records.Extended)
+_FREE: Final = (
+    records.Leased,
+    records.Matured,
+    records.Lost,
+    records.Extended,
+    records.Postponed,
+)
 """Records that promise nothing to anybody."""
 
 _log = logging.getLogger("magicqueue.wal")
@@ -69,12 +77,18 @@ class Log:
         self.last_id = 0
         self.sequence = 0
         self.failure: BaseException | None = None
-        self.full = False
         self.on_failure: Callable[[BaseException], None] = lambda _: None
         self.on_change: Callable[[], None] = lambda: None
         self.on_room: Callable[[], None] = lambda: None
         self.on_written: Callable[[Group], None] = lambda _: None
         self._tasks = tasks
+        self._room = Room(
+            tasks,
+            self._lacking,
+            lambda: self.on_change(),  # noqa: PLW0108 - it is set later
+            self.flush,
+            self.fail,
+        )
         self._mode = mode
         self._now_ms = now_ms
         self._open = Group(1, 0, 0)
@@ -85,7 +99,6 @@ class Log:
         self._flush_soon = False
         self._committing = False
         self._syncing = False
-        self._preparing = False
         self._sync_due = False
         self._retrying = False
         self._unsafe_since_ms: int | None = None
@@ -105,6 +118,11 @@ class Log:
         return self._open.number if self._open.body_bytes else self._open.number - 1
 
     @property
+    def full(self) -> bool:
+        """Whether pushes are refused, since there is no room for more."""
+        return self._room.full
+
+    @property
     def crowded(self) -> bool:
         """Whether so much waits to be written that no more commands should run."""
         return self._pending_bytes + self.gate.held_bytes > PENDING_BYTES_MAX
@@ -121,12 +139,7 @@ class Log:
                 "the server is read-only: its log could not be written"
                 f" ({_reason(self.failure)}); mend the disk, then restart the server"
             )
-        if push and self.full:
-            return Full(
-                "the disk of the log is full, so no more jobs are taken; acknowledging"
-                " jobs goes on: make room, and pushes work again at once"
-            )
-        return None
+        return self._room.refusal if push else None
 
     def record(self, record: records.Record) -> None:
         """Take what a core reports."""
@@ -149,6 +162,7 @@ class Log:
         elif kind is records.Moved:
             assert isinstance(record, records.Moved)
             group.moved.extend(record.ids)
+            group.moved_bytes += size
         elif kind is records.Paused:
             assert isinstance(record, records.Paused)
             group.paused[record.queue] = record.paused
@@ -196,6 +210,9 @@ class Log:
             self._close_group()
         if not self._closed or self._retrying:
             return
+        if self.last_id > self.journal.reserved_id and self._mode != "always":
+            self._room.prepare()  # nobody may hear of an id that could be given again
+            return
         if self._mode == "always":
             groups, self._closed = self._closed, []
             self._committing = True
@@ -221,11 +238,16 @@ class Log:
         self._tell(self._durable)
 
     def prepare(self) -> None:
-        """Make the next segment ready, if it is not."""
-        wanted = self.full or not self.journal.has_spare
-        if wanted and not self._preparing and self.failure is None:
-            self._preparing = True
-            self._tasks.run(self.journal.prepare, self._prepared)
+        """Make the next segment and ids ready, if they are not."""
+        self._room.prepare()
+
+    def _lacking(self) -> Callable[[], None] | None:
+        journal, last_id = self.journal, self.last_id
+        ready = journal.has_spare and not journal.wants_ids(last_id)
+        if self.failure is not None or (ready and not self._room.full):
+            return None
+        small = self._room.full
+        return lambda: journal.prepare(last_id, small=small)
 
     def _close_group(self) -> None:
         group = self._open
@@ -256,8 +278,8 @@ class Log:
         else:
             self._tasks.later(IDLE_MS, self._mark_if_idle)
         self._tell(self._safe)
-        if not self.full:
-            self.prepare()
+        if not self._room.full:
+            self._room.prepare()
 
     def _write_here(self) -> None:
         groups, self._closed = self._closed, []
@@ -279,8 +301,10 @@ class Log:
         if self._mode == "everysec" and not self._sync_due and not self._syncing:
             self._sync_due = True
             self._tasks.later(SYNC_EVERY_MS, self._sync)
-        if not self.full:
-            self.prepare()
+        if not self._room.full:
+            self._room.prepare()  # before the sync, which may take long
+        if self._mode == "never" and self.journal.names_unsynced:
+            self._sync()
 
     def _late(self) -> bool:
         """Whether what was written a second ago is not on the disk yet."""
@@ -353,26 +377,10 @@ class Log:
         self.journal.mark()
         self.journal.sync()
 
-    def _prepared(self, error: BaseException | None) -> None:
-        self._preparing = False
-        if error is None:
-            if self.full:
-                self.full = False
-                event(_log, logging.WARNING, "the disk has room again: pushes are taken")
-                self.on_change()
-        elif isinstance(error, DiskFull):
-            if not self.full:
-                self.full = True
-                event(_log, logging.ERROR, "the disk is full: pushes are refused")
-                self.on_change()
-            self._tasks.later(RETRY_MS, self.prepare)
-        else:
-            self.fail(error)
-
     def _retry(self, error: DiskFull) -> None:
         """Try to write what could not be written when there may be room."""
         self._retrying = True
-        self._prepared(error)
+        self._room.lacks(error)
 
         def again() -> None:
             self._retrying = False
@@ -401,5 +409,4 @@ class Log:
 
 
 def _reason(error: BaseException) -> str:
-    text = error.strerror if isinstance(error, OSError) else None
-    return text or str(error) or type(error).__name__
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__

@@ -1,18 +1,18 @@
 """The log as the server sees it: a folder to open, a core to fill, and an orderly end."""
 
 import asyncio
-import secrets
 from collections.abc import Callable
 from pathlib import Path
 
 from magicqueue_cores.contract import Core
+from magicqueue_server.randomness import salt
 from magicqueue_server.wal.disk import Folder, Lock, SystemFolder
-from magicqueue_server.wal.journal import DiskFull, Journal
+from magicqueue_server.wal.journal import IDS_AHEAD, DiskFull, Journal
 from magicqueue_server.wal.log import Log
 from magicqueue_server.wal.reclaim import Reclaimer
 from magicqueue_server.wal.recovery import Progress, Recovered, recover
-from magicqueue_server.wal.scan import Refused
 from magicqueue_server.wal.tasks import LoopTasks
+from magicqueue_server.wal.verdict import Refused
 
 
 class Persistence:
@@ -46,7 +46,7 @@ class Persistence:
                 found,
                 segment_bytes=self._segment_bytes,
                 now_ms=self._now_ms,
-                warm=self.log.mode != "always",
+                mode=self.log.mode,
             ),
             found.last_id,
             found.sequence,
@@ -81,7 +81,10 @@ class Persistence:
                     else:
                         ended.set_exception(error)
 
-                self._tasks.run_last(lambda: self.log.journal.close(clean=True), done)
+                full = self.log.full
+                self._tasks.run_last(
+                    lambda: self.log.journal.close(clean=True, keep_room=full), done
+                )
                 await ended
         finally:
             self._tasks.close()
@@ -95,7 +98,8 @@ def begin_journal(
     *,
     segment_bytes: int,
     now_ms: Callable[[], int],
-    warm: bool = False,
+    mode: str,
+    ids_ahead: int = IDS_AHEAD,
 ) -> Journal:
     """Begin a segment behind what was found; raises Refused or OSError."""
     journal = Journal(
@@ -103,15 +107,19 @@ def begin_journal(
         found.segments,
         lsn=found.lsn,
         segment_bytes=segment_bytes,
-        salts=lambda: secrets.randbits(32),
+        salts=salt,
         now_ms=now_ms,
-        warm=warm,
+        warm=mode != "always",
+        manifest=found.manifest,
+        mode=mode,
+        ids_ahead=ids_ahead,
     )
     try:
         journal.begin(found.last_id, found.sequence)
     except DiskFull as error:
         raise Refused(
             f"there is no room for a new segment of {segment_bytes:,} bytes ({error}): make"
-            " room, or choose a smaller --segment-size"
+            " room (or let the server have more open files), or choose a smaller"
+            " --segment-size"
         ) from None
     return journal

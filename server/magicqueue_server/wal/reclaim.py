@@ -10,6 +10,12 @@ the middle may hold the end of a job whose beginning is older.
 So nothing is counted while jobs come and go, and each id is looked up once for each time
 its home is freed. It starts when the log takes more than three times what the live jobs
 would take, less what is needed to get there; in steps that take a few milliseconds each.
+
+What the live jobs would take is what the core says of their payloads, and the error texts
+that were moved of late, and the names of paused queues. And it comes to an end
+whatever that estimate is worth: a *pass* has freed every segment there was when it began,
+so all that is left is alive, or is newer. The next one begins when enough is newer, or
+enough jobs have left.
 """
 
 import logging
@@ -22,9 +28,11 @@ from magicqueue_cores import records
 from magicqueue_cores.contract import Core
 from magicqueue_cores.pending import Pending
 from magicqueue_server.logs import event
-from magicqueue_server.wal.journal import Group, Segment
+from magicqueue_server.wal.journal import DiskFull, Group, Segment
 from magicqueue_server.wal.log import Log
+from magicqueue_server.wal.passes import Passes
 from magicqueue_server.wal.recovery import Recovered
+from magicqueue_server.wal.room import RETRY_MS
 from magicqueue_server.wal.tasks import Tasks
 
 JOB_BYTES: Final = 160
@@ -34,6 +42,7 @@ SEGMENTS_MAX: Final = 64
 """So many may be small: a server that starts often makes as many."""
 IDS_A_STEP_MIN: Final = 256
 IDS_A_STEP_MAX: Final = 16_384
+_PAUSE_BYTES: Final = 40
 
 _log = logging.getLogger("magicqueue.wal")
 
@@ -63,6 +72,7 @@ class Reclaimer:
         self._at = 0
         self._step_ids = IDS_A_STEP_MIN
         self._working = False
+        self._passes = Passes()
         self.freed = 0
         """Segments that were dropped."""
         self.moved_jobs = 0
@@ -72,6 +82,7 @@ class Reclaimer:
         """Be told that a group has its segment."""
         if group.moved:
             self._moved.setdefault(group.segment, array("q")).extend(group.moved)
+        self._passes.others_wrote(group.body_bytes - group.moved_bytes)
         for queue, paused in group.paused.items():
             self._paused.pop(queue, None)
             if paused:
@@ -84,6 +95,8 @@ class Reclaimer:
         """Free the oldest segment, if that pays and is not being done."""
         if not self._working and self._pays():
             self._working = True
+            oldest, newest = self._log.journal.segments[0], self._log.journal.current
+            self._passes.go_on(oldest.number, newest.number, self._jobs()[0])
             self._step_ids = IDS_A_STEP_MIN
             self._ids = deque(self._home_ids())
             self._tasks.soon(self._step)
@@ -94,20 +107,26 @@ class Reclaimer:
         if self._log.failure is not None or len(segments) < 2:  # noqa: PLR2004 - one stays
             return False
         used = journal.used_bytes
-        if self._log.full and segments[0].used_bytes < 2 * journal.room:
-            return True
-        if len(segments) > SEGMENTS_MAX and used < len(segments) * self._segment_bytes / 2:
-            return True
-        if used <= self._segment_bytes:
-            return False
-        return used > SPREAD_MAX * self._live_bytes() + self._segment_bytes
+        small = used < len(segments) * self._segment_bytes / 2
+        pays = (
+            (self._log.full and segments[0].used_bytes < 2 * journal.room)
+            or (len(segments) > SEGMENTS_MAX and small)
+            or used > SPREAD_MAX * self._live_bytes() + self._segment_bytes
+        )
+        return pays and self._passes.may_go_on(segments[0].number, used, self._jobs()[0])
 
     def _live_bytes(self) -> int:
+        """What the log would take if all in it were alive and written once."""
+        jobs, content_bytes = self._jobs()
+        pauses = sum(_PAUSE_BYTES + len(name.encode()) for name in self._paused)
+        return content_bytes + jobs * JOB_BYTES + pauses
+
+    def _jobs(self) -> tuple[int, int]:
+        """How many jobs there are, and the bytes of their payloads and error texts."""
         stats = self._core.stats(self._now_ms())
         assert not isinstance(stats, Pending), "a core that needs a log answers at once"
         jobs = stats.queued + stats.processing + stats.delayed + stats.dead
-        overhead = self._core.capabilities.job_overhead_bytes
-        return max(0, stats.memory_bytes - jobs * overhead) + jobs * JOB_BYTES
+        return jobs, stats.content_bytes
 
     def _home_ids(self) -> Iterator[Sequence[int]]:
         """The ids whose home the oldest segment is, as they were pushed, then moved."""
@@ -147,6 +166,7 @@ class Reclaimer:
         for queue, segment in list(self._paused.items()):
             if segment <= number:
                 self._log.record(records.Paused(queue, paused=True))
+                self._passes.others_wrote(-_PAUSE_BYTES - len(queue.encode()))
 
     def _drop(self) -> None:
         if self._log.failure is not None:
@@ -154,6 +174,9 @@ class Reclaimer:
         number = self._log.journal.segments[0].number
 
         def dropped(error: BaseException | None) -> None:
+            if isinstance(error, DiskFull):  # nothing has changed; it may do later
+                self._tasks.later(RETRY_MS, self._drop)
+                return
             if error is not None:
                 self._log.fail(error)
                 return

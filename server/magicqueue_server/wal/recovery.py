@@ -21,11 +21,14 @@ from magicqueue_cores.contract import Core, CoreError
 from magicqueue_cores.records import sequence_span
 from magicqueue_server.wal import format as fmt
 from magicqueue_server.wal.decode import BadRecord, decode
-from magicqueue_server.wal.disk import FULL, Folder
+from magicqueue_server.wal.disk import Folder
+from magicqueue_server.wal.ending import settle_end
 from magicqueue_server.wal.journal import Segment
-from magicqueue_server.wal.scan import Refused, Scan, Torn
+from magicqueue_server.wal.manifest import NAME as MANIFEST
+from magicqueue_server.wal.manifest import Manifest
+from magicqueue_server.wal.scan import Scan
+from magicqueue_server.wal.verdict import Refused, Torn
 
-TORN_SUFFIX = ".torn"
 Progress = Callable[[int, int], None]
 """Is told how many bytes have been read, and of how many."""
 
@@ -39,7 +42,7 @@ class Recovered(msgspec.Struct):
     session: the highest number of a session that was leased a job. last_ms: the latest
     time in it. moved: ids up to the horizon, by the segment that brought each last.
     paused: the segment that last said so, by queue. jobs: how many were pushed or moved.
-    torn: where its end was cut.
+    torn: where its end was cut. manifest: what it was, None if there was none.
     """
 
     segments: list[Segment] = msgspec.field(default_factory=list)
@@ -54,6 +57,7 @@ class Recovered(msgspec.Struct):
     torn: Torn | None = None
     clean: bool = False
     damaged_headers: list[str] = msgspec.field(default_factory=list)
+    manifest: Manifest | None = None
 
 
 def recover(folder: Folder, core: Core, progress: Progress | None = None) -> Recovered:
@@ -76,16 +80,34 @@ def recover(folder: Folder, core: Core, progress: Progress | None = None) -> Rec
     found.damaged_headers = scan.damaged_headers
     if found.segments:
         replay.begin(found.segments[-1])
+    found.manifest = scan.manifest
+    skip_reserved(found, core)
     core.replay(records.Restarted())
-    _cut(folder, scan)
+    settle_end(folder, scan)
     return found
+
+
+def skip_reserved(found: Recovered, core: Core) -> None:
+    """Go on behind ids that may have been given in pushes that are lost, if any are."""
+    known = found.manifest
+    if known is None or known.mode == "always" or (known.ended and known.mode != "unknown"):
+        return
+    if known.reserved_id > found.last_id:
+        found.last_id = known.reserved_id
+        core.replay(records.Origin(found.last_id, 0))
 
 
 class Replay:
     """Feeds the frames of a log to a core, and notes what the log needs to know."""
 
-    def __init__(self, core: Core) -> None:
+    def __init__(
+        self, core: Core, note: Callable[[records.Record], object] = lambda _: None
+    ) -> None:
+        """note: is told each record of the log as it was written."""
         self.found = Recovered()
+        self.pushed = 0
+        """Jobs that were pushed, also those that came to nothing."""
+        self._see = note
         self._core = core
         self._horizon = -1
         self._homes: dict[int, int] = {}
@@ -120,6 +142,7 @@ class Replay:
         self.begin(segment)
         try:
             for record in decode(frame.body):
+                self._see(record)
                 self._record(record)
         except (BadRecord, CoreError, KeyError, ValueError, AssertionError) as error:
             raise Refused(
@@ -136,6 +159,7 @@ class Replay:
             found.last_id = record.first_id + len(record.payloads) - 1
             found.last_ms = max(found.last_ms, record.created_at_ms)
             found.jobs += len(record.payloads)
+            self.pushed += len(record.payloads)
         elif isinstance(record, records.Moved):
             self._moved(record)
             return
@@ -143,6 +167,8 @@ class Replay:
             found.paused.pop(record.queue, None)
             if record.paused:
                 found.paused[record.queue] = self._number
+        elif isinstance(record, records.Postponed):
+            self._note(record)  # it is about whoever is here, as at the time
         else:
             known: Any = record
             self._note(known)
@@ -230,7 +256,7 @@ def _runs(rows: Sequence[int]) -> Iterator[list[int]]:
 
 def _bring_to_disk(folder: Folder) -> None:
     for name in folder.names():
-        if fmt.segment_number(name) is not None:
+        if fmt.segment_number(name) is not None or name == MANIFEST:
             file = folder.open(name, write=True)
             try:
                 file.sync()
@@ -238,42 +264,3 @@ def _bring_to_disk(folder: Folder) -> None:
             finally:
                 file.close()
     folder.sync()
-
-
-def _cut(folder: Folder, scan: Scan) -> None:
-    """Let the log end where reading ended, and keep a copy of what is behind."""
-    torn = scan.torn
-    if torn is not None and torn.later:
-        for name in reversed(torn.later):
-            if name + TORN_SUFFIX in folder.names():
-                folder.remove(name + TORN_SUFFIX)
-            folder.rename(name, name + TORN_SUFFIX)
-            folder.sync()
-    if not scan.segments:
-        return
-    last = scan.segments[-1]
-    name, end = fmt.segment_name(last.number), last.used_bytes
-    file = folder.open(name, write=True)
-    try:
-        if file.size() > end:
-            if torn is not None:
-                _copy(folder, name + TORN_SUFFIX, file.read(file.size() - end, end))
-            file.truncate(end)
-            file.sync()
-    finally:
-        file.close()
-
-
-def _copy(folder: Folder, name: str, data: bytes) -> None:
-    """Keep a copy for whoever wants to look; without room there is none."""
-    if name in folder.names():
-        folder.remove(name)
-    copy = folder.open(name, create=True)
-    try:
-        copy.write([data.rstrip(b"\0")], 0)
-        copy.sync()
-    except OSError as error:
-        if error.errno not in FULL:
-            raise
-    finally:
-        copy.close()

@@ -1,0 +1,119 @@
+"""Tasks that run an async handler, a job a task, and coroutines of handlers' threads.
+
+What a handler raises is its job's failure, whatever it is: `sys.exit()` and
+KeyboardInterrupt too, which would end the event loop if they left the task.
+"""
+
+import asyncio
+import concurrent.futures
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from magicqueue.job import Job
+from magicqueue.job_log import set_current
+from magicqueue.runner import Runner
+from magicqueue.tasks import outcome_of, start_task, within
+
+
+class HandlerTasks:
+    """Runs up to `count` handlers at once, each for up to `limit_s`.
+
+    on_outcome: called in the event loop when a verdict was noted.
+    """
+
+    def __init__(
+        self,
+        runner: Runner,
+        count: int,
+        limit_s: float | None,
+        on_outcome: Callable[[], object],
+    ) -> None:
+        self._runner = runner
+        self._handler = runner.handler
+        self._count = count
+        self._limit_s = limit_s
+        self._on_outcome = on_outcome
+        self._tasks: dict[Job, asyncio.Task[None]] = {}
+        self._starting = False
+        self._is_cut_off = False
+
+    def start_some(self) -> None:
+        """Start what may run. A task may run, and end, while it is being started."""
+        if self._starting:
+            return
+        self._starting = True
+        loop = asyncio.get_running_loop()
+        take, tasks, now = self._runner.unstarted.popleft, self._tasks, time.monotonic()
+        is_told = self._runner.log.tells_starts
+        while len(tasks) < self._count and not self._is_cut_off:
+            try:
+                job = take()
+            except IndexError:
+                break
+            job._started_at = now  # noqa: SLF001 - a worker's note on it
+            if is_told:
+                self._runner.log.started(job)
+            task = start_task(self._run(job), loop)
+            if not task.done():
+                tasks[job] = task
+        self._starting = False
+
+    def forget(self, job: Job) -> None:
+        """Let another run in place of a job whose handler does not end."""
+        self._tasks.pop(job, None)
+        self.start_some()
+
+    def cut_off(self) -> Sequence[asyncio.Task[None]]:
+        """Cancel all, and give the tasks: their jobs are neither done nor failed."""
+        self._is_cut_off = True
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        return tasks
+
+    async def _run(self, job: Job) -> None:
+        set_current(job)
+        try:
+            if self._limit_s is None:
+                await self._handler(job)
+            else:
+                await within(self._limit_s, self._handler(job))
+        except BaseException as raised:  # noqa: BLE001 - a handler may raise anything
+            self._tasks.pop(job, None)
+            if not self._is_cut_off:  # else it is the cancellation's doing
+                self._runner.judge(job, raised, time.monotonic() - job._started_at)  # noqa: SLF001
+                self._on_outcome()
+            return
+        self._tasks.pop(job, None)
+        self._runner.returned(job)
+        self._on_outcome()
+
+
+class LoopOfWorker:
+    """Runs, in the worker's event loop, what handlers in threads return to be awaited."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, limit_s: float | None) -> None:
+        self._loop = loop
+        self._limit_s = limit_s
+        self._under_way: set[concurrent.futures.Future[BaseException | None]] = set()
+
+    def run(self, awaitable: Awaitable[Any]) -> None:
+        """Run it to its end; called from a handler's thread."""
+        coroutine = outcome_of(self._limit_s, awaitable)
+        future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        self._under_way.add(future)
+        try:
+            error = future.result()
+        finally:
+            self._under_way.discard(future)
+        if error is not None:
+            raise error
+
+    def cut_off(self) -> None:
+        """Cancel all that is under way."""
+        for future in self._under_way.copy():
+            future.cancel()
+
+    def close(self) -> None:
+        """Do nothing: the loop is the worker's, and serves other threads."""

@@ -1,0 +1,376 @@
+"""What both workers share, without I/O: the jobs held, their handler, and the verdicts.
+
+    unstarted ──▶ handler ──▶ done, failures ─┐
+        └───────────────────▶ given back ─────┴─▶ verdicts ──▶ unanswered ──▶ settled
+
+A job is `held` until its verdict is taken to be sent, and `unanswered` until the server has
+taken it: both kinds need their leases. Jobs wait in `unstarted` for their turn; both ends
+of it are taken from by single operations that hold the interpreter, so the thread that
+starts jobs and the one that gives them back (see `stalls`) cannot take the same.
+"""
+
+import inspect
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+from magicqueue import commands
+from magicqueue.errors import Unsupported
+from magicqueue.failures import (
+    Discard,
+    Failure,
+    Retry,
+    TimeLimitExceeded,
+    failure_of,
+    users_part,
+)
+from magicqueue.handlers import Handler, OnError
+from magicqueue.job import Job
+from magicqueue.job_log import JobLog, Slot, fields_of, set_current, span
+from magicqueue.protocol import Command
+from magicqueue.room import Room
+
+BREATH_S: Final = 0.02
+"""Inline jobs run for this long between looks at anything else."""
+
+V = TypeVar("V")
+
+logger = logging.getLogger("magicqueue")
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One request that settles jobs, or gives them back."""
+
+    jobs: Sequence[Job]
+    command: Command[list[int]]
+    failures: Sequence[Failure] = ()
+    """What it says, where it says that jobs have failed."""
+    gives_back: bool = False
+
+
+class Runner:
+    """The jobs of one worker; `room` learns from it how long handlers take."""
+
+    def __init__(self, handler: Handler, on_error: OnError | None, room: Room) -> None:
+        self.handler = handler
+        self.room = room
+        self.log = JobLog()
+        self.held: set[Job] = set()
+        self.unanswered: set[Job] = set()
+        self.unstarted: deque[Job] = deque()
+        self.forfeited: set[Job] = set()
+        """Jobs that were given up, and whose handlers still run."""
+        self.in_turn = Slot()
+        """The job that `run_in_turn` runs."""
+        self.completed = 0
+        self.failed = 0
+        self.lost = 0
+        self.released = 0
+        self._on_error = on_error
+        self._done: list[Job] = []
+        self._failures: list[Failure] = []
+        self._given_back: list[Job] = []
+        self._busy_s = 0.0
+        self._taking = threading.Lock()
+
+    def hold(self, jobs: Sequence[Job], beat: Callable[[], None]) -> None:
+        """Jobs have come: they are held, and wait for their turn."""
+        for job in jobs:
+            job._beat = beat  # noqa: SLF001 - the way back that its heartbeat() takes
+        self.held.update(jobs)
+        self.unstarted.extend(jobs)
+
+    def start_next(self) -> Job | None:
+        """Take the job whose turn it is; its handler is about to be called."""
+        try:
+            job = self.unstarted.popleft()
+        except IndexError:
+            return None
+        job._started_at = time.monotonic()  # noqa: SLF001 - a worker's note on it
+        if self.log.tells_starts:
+            self.log.started(job)
+        return job
+
+    def call(
+        self, job: Job, finish: Callable[[Awaitable[Any]], object]
+    ) -> BaseException | None:
+        """Run a plain handler on one job; gives what it raised.
+
+        finish: runs what the handler returns, if that is to be awaited.
+        """
+        error: BaseException | None = None
+        try:
+            result = self.handler(job)
+            if result is not None and inspect.isawaitable(result):
+                finish(result)
+        except BaseException as raised:  # noqa: BLE001 - even sys.exit() ends only the job
+            error = raised
+        job._took_s = time.monotonic() - job._started_at  # noqa: SLF001
+        return error
+
+    def run_in_turn(self) -> Iterator[tuple[Job, Awaitable[Any]] | None]:
+        """Run a plain handler on job after job, pausing now and then for the caller.
+
+        At each pause the verdicts so far are there to be taken. Where a handler returns
+        what is to be awaited, it is given to the caller, who ends the job with `judge`.
+        """
+        handler, clock, is_timed = self.handler, time.monotonic, self.log.wanted
+        take, done, forfeited = self.unstarted.popleft, self._done.append, self.forfeited
+        in_turn = self.in_turn
+        set_current(in_turn)
+        now = since = clock()
+        pause_at = now + BREATH_S
+        while True:
+            try:
+                job = take()
+            except IndexError:
+                break
+            in_turn.job = job
+            try:
+                result = handler(job)
+            except BaseException as raised:  # noqa: BLE001 - ends only the job
+                self.judge(job, raised, clock() - now)
+            else:
+                if result is not None and inspect.isawaitable(result):
+                    yield job, result
+                elif forfeited:
+                    self.judge(job, None, clock() - now)
+                else:
+                    done(job)
+            if is_timed:
+                job._took_s = clock() - now  # noqa: SLF001 - a worker's note on it
+            now = clock()
+            if now >= pause_at:
+                self._busy_s += now - since
+                in_turn.job = None  # none runs while verdicts are sent
+                yield None
+                is_timed = self.log.wanted
+                now = since = clock()
+                pause_at = now + BREATH_S
+        in_turn.job = None
+        self._busy_s += now - since
+
+    def finish(self, job: Job, error: BaseException | None, took_s: float) -> None:
+        """Note the verdict of one job that did not run in turn, and its time."""
+        self._busy_s += took_s
+        self.judge(job, error, took_s)
+
+    def returned(self, job: Job) -> None:
+        """Note that an async handler returned; its time is taken when it is logged."""
+        if job in self.forfeited:
+            self.judge(job, None, time.monotonic() - job._started_at)  # noqa: SLF001
+        else:
+            self._done.append(job)
+
+    def judge(self, job: Job, error: BaseException | None, took_s: float) -> None:
+        """Note the verdict of one job, whose handler ran for so long."""
+        job._took_s = took_s  # noqa: SLF001
+        if job in self.forfeited:
+            self.forfeited.discard(job)
+            logger.warning(
+                "job %d of %s ended after %s, when it had been given up: nothing changes",
+                job.id,
+                job.queue,
+                span(took_s),
+                extra=fields_of(job),
+            )
+        elif error is None:
+            self._done.append(job)
+        else:
+            self.fail(job, error)
+
+    def fail(self, job: Job, error: BaseException) -> None:
+        """Note that a job failed, log it, and tell `on_error`."""
+        failure = failure_of(job, error)
+        self._failures.append(failure)
+        message = commands.message_of(error)
+        fields = fields_of(job)
+        if isinstance(error, Retry):
+            when = "" if error.after_ms is None else f" in {span(error.after_ms / 1000)}"
+            logger.info(
+                "job %d of %s is to be tried again%s (attempt %d): %s",
+                job.id,
+                job.queue,
+                when,
+                job.attempts,
+                message,
+                extra=fields,
+            )
+        else:
+            calls = users_part(error.__traceback__)
+            show = not isinstance(error, Discard | TimeLimitExceeded)
+            logger.warning(
+                "job %d of %s failed (attempt %d): %s",
+                job.id,
+                job.queue,
+                job.attempts,
+                message,
+                exc_info=(type(error), error, calls) if show else None,
+                extra=fields,
+            )
+        if self._on_error is not None:
+            try:
+                self._on_error(job, error)
+            except Exception:
+                logger.exception("on_error itself failed for job %d", job.id)
+
+    def forfeit(self, job: Job, error: BaseException) -> None:
+        """Fail a job whose handler still runs, and cannot be ended."""
+        self.forfeited.add(job)
+        self.fail(job, error)
+
+    def give_back(self, jobs: Sequence[Job]) -> None:
+        """Note jobs that go back to the queue, neither done nor failed."""
+        self._given_back.extend(jobs)
+        self.log.given_back(jobs)
+
+    def give_back_rest(self) -> bool:
+        """Note all jobs that have no verdict yet, if any: their handlers are cut off."""
+        for verdict in (self._done, self._given_back):
+            self.held.difference_update(verdict)
+        self.held.difference_update(told.job for told in self._failures)
+        self.unstarted.clear()
+        rest = list(self.held)
+        self.give_back(rest)
+        return bool(rest or self._given_back)
+
+    def take_unstarted(self) -> list[Job]:
+        """Take the jobs that wait for their turn away, from any thread, in order."""
+        taken: deque[Job] = deque()
+        while True:
+            try:
+                taken.appendleft(self.unstarted.pop())
+            except IndexError:
+                return list(taken)
+
+    def forget(self, jobs: Sequence[Job]) -> None:
+        """Jobs have gone back that had been taken away."""
+        self.held.difference_update(jobs)
+        self.released += len(jobs)
+        self.log.given_back(jobs)
+
+    def under_way(self) -> list[Job]:
+        """Copy the jobs whose handlers run; from any thread."""
+        return [
+            job
+            for job in self.held.copy()
+            if job._started_at and job._took_s < 0 and job not in self.forfeited  # noqa: SLF001
+        ]
+
+    def take_verdicts(self, *, learn: bool = True) -> list[Verdict]:
+        """Give the requests for all verdicts noted; their jobs are no longer held.
+
+        learn: tell `room` how long these handlers took.
+        """
+        taken: list[Verdict] = []
+        with self._taking:
+            done, failures = _emptied(self._done), _emptied(self._failures)
+            given_back = _emptied(self._given_back)
+            if done:
+                self._send_off(done)
+                self.completed += len(done)
+                taken.append(Verdict(done, commands.ack(done, repeat=True)))
+            if failures:
+                self.failed += len(failures)
+                for some in _by_needs(failures):
+                    failed = [failure.job for failure in some]
+                    self._send_off(failed)
+                    command = commands.fail(some, repeat=True)
+                    taken.append(Verdict(failed, command, some))
+            if given_back:
+                self._send_off(given_back)
+                self.released += len(given_back)
+                command = commands.release(given_back, repeat=True)
+                taken.append(Verdict(given_back, command, gives_back=True))
+            if learn:
+                self.room.measured(len(done) + len(failures), self._busy_s)
+                self._busy_s = 0.0
+        self.log.done(done)
+        return taken
+
+    def leased(self) -> set[Job]:
+        """Copy the jobs whose leases are to be kept up; from any thread."""
+        return self.held | self.unanswered
+
+    def settled(self, verdict: Verdict, missing: list[int]) -> None:
+        """The server has taken a verdict, but for jobs not ours any more."""
+        self.unanswered.difference_update(verdict.jobs)
+        if not missing or verdict.gives_back:
+            return
+        ids = set(missing)
+        for job in verdict.jobs:
+            if job.id in ids:
+                job.lost = True
+                self.lost += 1
+                logger.warning(
+                    "job %d of %s (attempt %d) was not ours any more when it was finished:"
+                    " it may have run elsewhere too",
+                    job.id,
+                    job.queue,
+                    job.attempts,
+                    extra=fields_of(job),
+                )
+
+    def unsettled(self, verdict: Verdict, error: Exception) -> Verdict | None:
+        """The server has not taken a verdict; gives one to send instead, if there is one.
+
+        An older server cannot take jobs back before the connection closes, and decides
+        for itself when a failed job is tried again.
+        """
+        if isinstance(error, Unsupported) and verdict.failures:
+            logger.warning("Retry and Discard count as any failure: %s", error)
+            plain = [Failure(told.job, told.error) for told in verdict.failures]
+            return Verdict(verdict.jobs, commands.fail(plain, repeat=True), plain)
+        self.unanswered.difference_update(verdict.jobs)
+        if not verdict.gives_back:
+            logger.error("the verdicts of %d jobs were lost: %s", len(verdict.jobs), error)
+        return None
+
+    def clear(self) -> None:
+        """Forget the jobs left, when the worker ends."""
+        self.held.clear()
+        self.unanswered.clear()
+        self.unstarted.clear()
+        self.log.tell_rest()
+
+    def lose_all(self) -> None:
+        """The connection that leased the jobs is gone, and their leases with it.
+
+        Those that have not begun are left to others, also where the server has kept the
+        leases over a restart.
+        """
+        self.give_back(self.take_unstarted())
+        held = self.held.difference(self._given_back)
+        for job in held:
+            job.lost = True
+        if held:
+            logger.warning(
+                "the connection was lost: %d jobs under way may run elsewhere too",
+                len(held),
+            )
+
+    def _send_off(self, jobs: Iterable[Job]) -> None:
+        self.unanswered.update(jobs)
+        self.held.difference_update(jobs)
+
+
+def _emptied(notes: list[V]) -> list[V]:
+    """Take what is in a list now; others may append to it meanwhile."""
+    taken = notes[:]
+    del notes[: len(taken)]
+    return taken
+
+
+def _by_needs(failures: Sequence[Failure]) -> Iterator[Sequence[Failure]]:
+    """Part those that an older server could not take from the others."""
+    special = [told for told in failures if told.is_special]
+    plain = [told for told in failures if not told.is_special]
+    if plain:
+        yield plain
+    if special:
+        yield special

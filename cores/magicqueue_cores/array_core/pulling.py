@@ -1,0 +1,26 @@
+"""Jobs that a pull takes: by a kernel, or one by one if some are not in the arena."""
+
+from magicqueue_cores.array_core.queues import Queue
+from magicqueue_cores.array_core.store import Store
+from magicqueue_cores.kernels import layout as lo
+
+
+def take(
+    store: Store, source: Queue, count: int, payload_bytes_max: int, session: int
+) -> list[int]:
+    """Lend ready jobs in order, until the R_LEASE of the state; gives their records."""
+    memory = store.memory
+    memory.state[lo.R_COUNT] = payload_bytes_max
+    if not memory.words[source.at + lo.Q_LARGE]:
+        return store.scratch_list(store.act(lo.V_PULL, source.number, count, session))
+    slots = list[int]()
+    while len(slots) < count:
+        first = store.act(lo.V_FIRST, source.number)
+        if not first:
+            break
+        payload_bytes_max -= len(store.payload(first))
+        if payload_bytes_max < 0 and slots:
+            break
+        store.act(lo.V_PULL, source.number, 1, session)
+        slots.append(first)
+    return slots

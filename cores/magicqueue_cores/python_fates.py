@@ -1,0 +1,86 @@
+"""What befalls jobs of the python core other than by a plain verdict: as in the array core.
+
+Each is decided here, recorded, and applied through `JobTable`.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from magicqueue_cores import records
+from magicqueue_cores.contract import OnReady, RecordSink
+from magicqueue_cores.dead_letters import DEATHS_SHOWN, OnDeath
+from magicqueue_cores.job_table import JobTable
+from magicqueue_cores.python_job import Queue
+from magicqueue_cores.python_views import job_view
+
+
+class Fates:
+    """Decides over the jobs of a table; its callbacks are those of `make_core`."""
+
+    def __init__(
+        self,
+        table: JobTable,
+        on_ready: OnReady | None,
+        record: RecordSink | None,
+        on_death: OnDeath | None = None,
+    ) -> None:
+        self._table = table
+        self._on_ready = on_ready
+        self._record = record
+        self._on_death = on_death
+
+    def wake(self, queues: Iterable[Queue]) -> None:
+        """Say that watched queues may have jobs now, if they have."""
+        if self._on_ready is None or not self._table.watched:
+            return
+        for queue in dict.fromkeys(queues):
+            if queue.name in self._table.watched and queue.ready.count and not queue.paused:
+                self._on_ready(queue.name)
+
+    def retry(self, retried: dict[int, tuple[str | None, int]], now_ms: int) -> None:
+        """Active jobs failed: `retried` has the error and next run_at of each."""
+        ids = list(retried)
+        errors, run_ats_ms = zip(*retried.values(), strict=True)
+        if self._record:
+            self._record(records.Failed(ids, errors, run_ats_ms, now_ms))
+        self._table.retry(ids, errors, run_ats_ms, now_ms)
+        self.wake(self._table.jobs[job_id].queue for job_id in ids)
+
+    def lose(self, ids: Sequence[int], now_ms: int) -> None:
+        """The workers of active jobs are gone."""
+        lost_max, jobs = self._table.options.lost_max, self._table.jobs
+        dying = [job_id for job_id in ids if jobs[job_id].lost_too_often(lost_max)]
+        back = [job_id for job_id in ids if not jobs[job_id].lost_too_often(lost_max)]
+        if back:
+            if self._record:
+                self._record(records.Lost(back))
+            self._table.lose(back)
+            self.wake(jobs[job_id].queue for job_id in back)
+        errors = [job_view(job_id, jobs[job_id]).error for job_id in dying]
+        self.bury(dying, "worker_lost", errors, now_ms)
+
+    def release(self, ids: Sequence[int], run_at_ms: int) -> None:
+        """Active jobs are given back; 0 is to their old place."""
+        if self._record:
+            self._record(records.Released(ids, run_at_ms))
+        self._table.release(ids, run_at_ms)
+        self.wake(self._table.jobs[job_id].queue for job_id in ids)
+
+    def bury(
+        self, ids: Sequence[int], reason: str, errors: Sequence[str | None], now_ms: int
+    ) -> None:
+        """Active jobs die; the oldest dead letters go if there are too many."""
+        if not ids:
+            return
+        table = self._table
+        if self._record:
+            self._record(records.Died(ids, reason, errors, now_ms))
+        table.bury(ids, reason, errors, now_ms)
+        if self._on_death:
+            shown = [job_view(job_id, table.jobs[job_id]) for job_id in ids[:DEATHS_SHOWN]]
+            self._on_death(shown, len(ids))
+        for queue in dict.fromkeys([table.jobs[job_id].queue for job_id in ids]):
+            dropped = queue.dead.overflow()
+            if dropped:
+                if self._record:
+                    self._record(records.Removed(dropped, "dropped"))
+                table.remove_dead(dropped, dropped=True)

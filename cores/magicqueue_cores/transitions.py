@@ -1,0 +1,28 @@
+"""The table of states: every move that a job can make, which the tests hold cores to."""
+
+from typing import Final
+
+from magicqueue_cores.contract import JobState
+
+TRANSITIONS: Final[dict[str, tuple[tuple[JobState | None, JobState | None], ...]]] = {
+    "push": ((None, JobState.READY), (None, JobState.DELAYED)),
+    "mature": ((JobState.DELAYED, JobState.READY),),
+    "pull": ((JobState.READY, JobState.ACTIVE),),
+    "heartbeat": ((JobState.ACTIVE, JobState.ACTIVE),),
+    "ack": ((JobState.ACTIVE, None), (JobState.READY, None)),
+    "fail": (
+        (JobState.ACTIVE, JobState.READY),
+        (JobState.ACTIVE, JobState.DELAYED),
+        (JobState.ACTIVE, JobState.DEAD),
+    ),
+    "lose": ((JobState.ACTIVE, JobState.READY), (JobState.ACTIVE, JobState.DEAD)),
+    "release": ((JobState.ACTIVE, JobState.READY), (JobState.ACTIVE, JobState.DELAYED)),
+    "drain": ((JobState.READY, None), (JobState.DELAYED, None)),
+    "retry_dead": ((JobState.DEAD, JobState.READY),),
+    "purge_dead": ((JobState.DEAD, None),),
+    "drop_dead": ((JobState.DEAD, None),),
+}
+"""Every move a job can make, by the event that makes it; None is "not in the core".
+
+`lose` is a lease that ended or whose session closed. `ack` from READY is the late ACK of
+a job that was lost and not handed out again. `drop_dead` makes room among dead letters."""

@@ -1,0 +1,222 @@
+"""Random damage to logs of all modes and ends: all that reads a log agrees on each.
+
+A simulated server writes a log with segments so small that many come and go. Its files
+then get damaged, and `wal check`, `wal dump`, `backup` and a start look at them: either
+all refuse, or all find the same. What they refuse `wal repair` mends, and ids go on behind
+all that were given.
+"""
+
+import random
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from magicqueue_cores import make_core
+from magicqueue_cores.contract import CoreOptions
+from magicqueue_server.wal import format as fmt
+from magicqueue_server.wal import tools
+from magicqueue_server.wal.disk import SystemFile, SystemFolder
+from magicqueue_server.wal.recovery import Recovered, recover
+from magicqueue_server.wal.repair import repair
+from magicqueue_server.wal.verdict import Refused
+from wal.memory_disk import MemoryFolder
+from wal.promises import Promises
+from wal.simulated import Server
+
+Files = dict[str, bytes]
+MODES = ("always", "everysec", "never")
+ENDS = ("clean", "kill", "power")
+STEPS = 60
+
+
+def files_of(folder: MemoryFolder) -> Files:
+    return {name: folder.data(name) for name in folder.names() if name != "lock"}
+
+
+class Made:
+    """A log as a server left it. old: its files at some time before."""
+
+    def __init__(self, seed: int, mode: str, end: str) -> None:
+        rng, folder, promises = random.Random(seed), MemoryFolder(), Promises(seed)
+        self.old: Files = {}
+        server = Server(folder, mode=mode, segment_bytes=900)
+        for life in range(2):
+            if life:
+                server = Server(folder, mode=mode, segment_bytes=900)
+            promises.meet(server)
+            for step in range(STEPS):
+                promises.step()
+                if step == STEPS // 2 and life:
+                    self.old = files_of(folder)
+        if end == "clean":
+            server.stop()
+        self.mode, self.end = mode, end
+        self.last_id, self.lsn = promises.last_id, server.log.journal.lsn
+        left = folder.after_power_cut(rng) if end == "power" else folder.after_kill()
+        self.machine = left.machine
+        self.files = files_of(left)
+
+
+def flip(rng: random.Random, files: Files, name: str, _old: Files) -> None:
+    data = bytearray(files[name])
+    if data:
+        used = len(bytes(data).rstrip(b"\0")) or len(data)
+        for _ in range(rng.choice((1, 1, 2, 5))):
+            data[rng.randrange(used)] ^= 1 << rng.randrange(8)
+    files[name] = bytes(data)
+
+
+def cut(rng: random.Random, files: Files, name: str, _old: Files) -> None:
+    files[name] = files[name][: rng.randrange(len(files[name]) + 1)]
+
+
+def zero(rng: random.Random, files: Files, name: str, _old: Files) -> None:
+    data, at = files[name], rng.randrange(len(files[name]) + 1)
+    size = min(rng.choice((8, 64, 512)), len(data) - at)
+    files[name] = data[:at] + bytes(size) + data[at + size :]
+
+
+def swap(rng: random.Random, files: Files, name: str, _old: Files) -> None:
+    other = rng.choice(sorted(files))
+    files[name], files[other] = files[other], files[name]
+
+
+def remove(_rng: random.Random, files: Files, name: str, _old: Files) -> None:
+    del files[name]
+
+
+def double(rng: random.Random, files: Files, name: str, _old: Files) -> None:
+    number = rng.randrange(1, 12)
+    files[fmt.segment_name(number)] = files[name]
+
+
+def put_old(rng: random.Random, files: Files, _name: str, old: Files) -> None:
+    name = rng.choice(sorted(old))
+    files[name] = old[name]
+
+
+DAMAGES: tuple[Callable[[random.Random, Files, str, Files], None], ...] = (
+    flip,
+    flip,
+    cut,
+    zero,
+    swap,
+    remove,
+    double,
+    put_old,
+)
+
+
+def start(path: Path) -> Recovered | None:
+    """Open a copy of the log as a server does; None if that is refused."""
+    copy = path.with_name("started")
+    shutil.rmtree(copy, ignore_errors=True)
+    shutil.copytree(path, copy)
+    folder, core = SystemFolder(copy), make_core("python", CoreOptions())
+    try:
+        found = recover(folder, core)
+        core.check()
+    except Refused:
+        return None
+    finally:
+        folder.close()
+    return found
+
+
+def dumped(path: Path) -> int | None:
+    """The last LSN that a dump shows; None if it is refused."""
+    lsn = 0
+    try:
+        for row in tools.dump(path):
+            lsn = row["lsn"]
+    except Refused:
+        return None
+    return lsn
+
+
+def backed_up(path: Path) -> tools.Report | None:
+    copy = path.with_name("copy")
+    shutil.rmtree(copy, ignore_errors=True)
+    try:
+        return tools.backup(path, copy)
+    except Refused:
+        return None
+
+
+def look(made: Made, path: Path, files: Files, damage: str) -> str:
+    """Have all look at the damaged files; gives what they found."""
+    shutil.rmtree(path, ignore_errors=True)
+    path.mkdir()
+    for name, data in files.items():
+        (path / name).write_bytes(data)
+    report = tools.check(path)
+    found, lsn = start(path), dumped(path)
+    if report.state in {"corrupt", "refused"}:
+        assert found is None, f"it starts, but is damaged: {report.problem}"
+        assert lsn is None
+        assert backed_up(path) is None
+        mend(made, path, report.state)
+        return report.state
+    assert found is not None, f"it does not start, but is {report.state}"
+    assert found.lsn == report.last_lsn
+    assert (found.torn is not None) == (report.state == "torn")
+    assert lsn is not None
+    assert lsn <= found.lsn
+    if any(fmt.segment_number(name) is not None for name in files):
+        copy = backed_up(path)
+        assert copy is not None
+        assert copy.state == "ok", copy.problem
+        assert copy.last_lsn == found.lsn
+    if report.state == "ok" and made.end == "clean":
+        assert found.lsn >= made.lsn - 2, "what was there is gone without a word"
+    if made.end == "clean" or (made.mode != "always" and damage != "put_old"):
+        assert found.last_id >= made.last_id, "ids could be given again"
+    return report.state
+
+
+def mend(made: Made, path: Path, state: str) -> None:
+    done = repair(path) if state == "corrupt" else None
+    if done is None:
+        return
+    shutil.rmtree(done.copy)
+    assert tools.check(path).state in {"ok", "torn"}
+    found = start(path)
+    assert found is not None
+    assert found.last_id >= made.last_id, "ids could be given again after a repair"
+    assert done.damages
+
+
+def damage_many(path: Path, mode: str, end: str, seeds: range) -> set[str]:
+    states = set()
+    for seed in seeds:
+        made = Made(seed // 12, mode, end)
+        rng = random.Random(f"{seed} {mode} {end}")
+        files = dict(made.files)
+        names = [name for name in files if not name.startswith("spare")]
+        damage = rng.choice(DAMAGES)
+        damage(rng, files, rng.choice(names), made.old)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(SystemFile, "run", lambda _file, made=made: made.machine)
+            try:
+                states.add(look(made, path, files, damage.__name__))
+            except Exception as error:
+                error.add_note(f"seed {seed}, {mode}, {end}: {damage.__name__}")
+                raise
+    return states
+
+
+@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("mode", MODES)
+def test_all_agree_on_every_damage(tmp_path: Path, mode: str, end: str) -> None:
+    states = damage_many(tmp_path / "log", mode, end, range(48))
+    assert {"ok", "corrupt"} <= states
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("mode", MODES)
+def test_all_agree_on_many_damages(tmp_path: Path, mode: str, end: str) -> None:
+    assert damage_many(tmp_path / "log", mode, end, range(1000, 4000)) >= {"ok", "corrupt"}

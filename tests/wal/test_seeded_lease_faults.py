@@ -1,0 +1,116 @@
+"""The proof that the tests of leases bite, as `test_seeded_faults` for the log."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from magicqueue_cores.contract import CoreOptions
+from magicqueue_cores.job_table import JobTable
+from magicqueue_cores.leases import Leases
+from magicqueue_cores.python_fates import Fates
+from magicqueue_server.turns import Turns
+from magicqueue_server.wal.scan import Refused
+from server import test_timekeeper
+from wal.memory_disk import MemoryFolder
+from wal.simulated import Server
+
+Patch = pytest.MonkeyPatch
+ONE_LOSS = CoreOptions(lost_max=1)
+
+
+def releases() -> None:
+    """Jobs given back keep their places and lose nothing, also after a restart."""
+    server = Server(MemoryFolder(), options=ONE_LOSS)
+    client = server.client()
+    for number in range(3):
+        client.ask(cmd="PUSH", queue="q", data=number)
+    for _ in range(3):
+        client.ask(cmd="PULLB", queue="q", count=3)
+        assert (client.ask(cmd="RELEASE", ids=[2, 1]) or {})["released"] == 2
+        client.ask(cmd="RELEASE", id=3)
+    restarted = Server(server.folder.after_kill(), options=ONE_LOSS)
+    for one in (server, restarted):
+        jobs = (one.client().ask(cmd="PULLB", queue="q", count=3) or {})["jobs"]
+        assert [job["data"] for job in jobs] == [0, 1, 2]
+        assert (one.client().ask(cmd="GETJOB", id=1) or {})["job"]["lost"] == 0
+
+
+def restarts_after_a_step() -> None:
+    """Leases that were postponed are so after a restart, under either core's log."""
+    server = Server(MemoryFolder())
+    client = server.client()
+    client.ask(cmd="PUSH", queue="q", data=1)
+    client.ask(cmd="PULL", queue="q", lease=5000)
+    server.now += 7_200_000
+    server.engine.postpone(7_200_000, server.now)
+    server.pump()
+    restarted = Server(server.folder.after_kill(), now=server.now)
+    for one in (server, restarted):
+        one.tick(4000)
+        assert (one.client().ask(cmd="GETJOB", id=1) or {})["job"]["state"] == "active"
+        one.tick(1000)
+        assert (one.client().ask(cmd="GETJOB", id=1) or {})["job"]["state"] == "ready"
+
+
+def unread_heartbeats() -> None:
+    test_timekeeper.heartbeats_that_lie_in_sockets_are_read_first("python")
+
+
+DETECTORS: tuple[Callable[[], None], ...] = (
+    releases,
+    restarts_after_a_step,
+    unread_heartbeats,
+)
+
+
+def a_release_counts_as_a_loss(patch: Patch) -> None:
+    patch.setattr(JobTable, "release", lambda table, ids, _run_at_ms: table.lose(ids))
+
+
+def a_release_loses_its_place(patch: Patch) -> None:
+    patch.setattr(JobTable, "_give_back", JobTable._append)
+
+
+def a_release_is_not_recorded(patch: Patch) -> None:
+    def release(fates: Fates, ids: Any, run_at_ms: int) -> None:
+        fates._table.release(ids, run_at_ms)
+
+    patch.setattr(Fates, "release", release)
+
+
+def leases_are_not_postponed(patch: Patch) -> None:
+    patch.setattr(Leases, "postpone", lambda _leases, _by_ms: None)
+
+
+def leases_end_before_what_arrived_is_read(patch: Patch) -> None:
+    patch.setattr(Turns, "when_all_had_a_turn", lambda _turns, call: call())
+
+
+FAULTS: tuple[Callable[[Patch], None], ...] = (
+    a_release_counts_as_a_loss,
+    a_release_loses_its_place,
+    a_release_is_not_recorded,
+    leases_are_not_postponed,
+    leases_end_before_what_arrived_is_read,
+)
+
+
+def detections() -> Iterator[str]:
+    for detector in DETECTORS:
+        try:
+            detector()
+        except (AssertionError, KeyError, Refused) as caught:
+            yield f"{detector.__name__}: {caught}"
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
+def test_a_seeded_fault_is_caught(
+    fault: Callable[[Patch], None], monkeypatch: Patch
+) -> None:
+    fault(monkeypatch)
+    assert next(detections(), None) is not None, "nobody noticed"
+
+
+def test_without_a_fault_nothing_is_found() -> None:
+    assert list(detections()) == []
