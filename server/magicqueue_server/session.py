@@ -19,10 +19,6 @@ def _nothing() -> None:
     pass
 
 
-def _nothing() -> None:
-    pass
-
-
 class Session:
     """What the engine knows of one connection.
 
@@ -48,7 +44,6 @@ class Session:
         "later_bytes",
         "leaving",
         "lines",
-        "on_free",
         "on_free",
         "parked",
         "parked_bytes",
@@ -98,8 +93,6 @@ class Session:
         self.leaving = False
         """The other side has ended its input: no pull of it may wait."""
         self.closed = False
-        self.on_free: Callable[[], None] = _nothing
-        """Called when a wait is over and nothing is left to run."""
         self.on_free: Callable[[], None] = _nothing
         """Called when a wait is over and nothing is left to run."""
         self.write_now = write

@@ -8,8 +8,9 @@ import pytest
 
 from conformance.driver import START_MS, require_core
 from magicqueue_cores.array_core import ArrayCore
-from magicqueue_cores.contract import CoreOptions, Feed, NewJobs
+from magicqueue_cores.contract import CoreOptions, NewJobs
 from magicqueue_cores.kernels import layout as lo
+from magicqueue_cores.line_contract import Feed
 
 PUSH = b'{"cmd":"PUSH","queue":"q","data":1}\n'
 PING = b'{"cmd":"PING"}\n'
@@ -78,7 +79,7 @@ def test_jobs_are_leased_to_the_session_of_the_descriptor(peers: Peers) -> None:
     client.send(b'{"cmd":"PULL","queue":"q"}\n')
     assert peers.round() == []
     assert b'"id":1' in client.recv(500)
-    peers.core.release(7, START_MS)
+    peers.core.close_session(7, START_MS)
     assert peers.core.stats(START_MS).queued == 1
 
 

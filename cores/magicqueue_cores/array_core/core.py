@@ -389,7 +389,7 @@ class ArrayCore:
         return ran >> 32, bytes(view[lo.OUTPUT_B : lo.OUTPUT_B + reply_bytes])
 
     def _prepare(self, now_ms: int) -> None:
-        """Let due jobs mature, and tell kernels what Python keeps, before they run lines."""
+        """Let due jobs mature, and tell kernels what Python keeps, for lines to run."""
         if now_ms >= self._state[lo.S_DEADLINE]:
             self.advance(now_ms)
         if self._options.memory_bytes_max:
