@@ -8,12 +8,24 @@ session's replies keep their order: once one is held, those behind it are too.
 
 from collections import deque
 from collections.abc import Callable
+from typing import Final
 
+from magicqueue_cores import records
 from magicqueue_server.session import Session
 
 
 def _unheard(_reply: bytes) -> None:
     """Take what is not to be sent."""
+
+
+PROMISE_NOTHING: Final = (
+    records.Leased,
+    records.Matured,
+    records.Lost,
+    records.Extended,
+    records.Postponed,
+)
+"""Records that promise nothing to anybody."""
 
 
 class Gate:

@@ -29,13 +29,14 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-from magicqueue.errors import ReadOnly, RequestError
+from magicqueue.errors import RequestError
 from magicqueue_cores import records
 from magicqueue_cores.records import sequence_span
 from magicqueue_server.logs import event
 from magicqueue_server.session import Session
 from magicqueue_server.wal.encode import encode
-from magicqueue_server.wal.gate import Gate
+from magicqueue_server.wal.failing import read_only, reason
+from magicqueue_server.wal.gate import PROMISE_NOTHING, Gate
 from magicqueue_server.wal.journal import DiskFull, Group, Journal
 from magicqueue_server.wal.room import RETRY_MS, Room
 from magicqueue_server.wal.tasks import Tasks
@@ -48,14 +49,6 @@ LATE_MS: Final = 1000
 IDLE_MS: Final = 50
 
 _SPANNED: Final = (records.Matured, records.Failed, records.Revived, records.Died)
-_FREE: Final = (
-    records.Leased,
-    records.Matured,
-    records.Lost,
-    records.Extended,
-    records.Postponed,
-)
-"""Records that promise nothing to anybody."""
 
 _log = logging.getLogger("magicqueue.wal")
 
@@ -135,10 +128,7 @@ class Log:
     def refusal(self, *, push: bool) -> RequestError | None:
         """Why a command that changes something cannot run now, or None."""
         if self.failure is not None:
-            return ReadOnly(
-                "the server is read-only: its log could not be written"
-                f" ({_reason(self.failure)}); mend the disk, then restart the server"
-            )
+            return read_only(self.failure)
         return self._room.refusal if push else None
 
     def record(self, record: records.Record) -> None:
@@ -155,7 +145,7 @@ class Log:
             self.last_id = record.first_id + len(record.payloads) - 1
             self.sequence += sequence_span(record)
             self.binding += 1
-        elif kind not in _FREE:
+        elif kind not in PROMISE_NOTHING:
             self.binding += 1
         if kind in _SPANNED:
             self.sequence += sequence_span(record)
@@ -226,8 +216,7 @@ class Log:
         """Write what there is, and say if whoever asked until now may be told at once."""
         if self._open.body_bytes or self._closed:
             self.flush()
-        safe = self.group <= self._safe and not self.gate
-        return safe and self.failure is None
+        return self.failure is None and self.group <= self._safe and not self.gate
 
     def when_safe(self, call: Callable[[], None]) -> None:
         """Call once all that was recorded so far is on the disk, in every mode."""
@@ -400,13 +389,9 @@ class Log:
         if self.failure is not None:
             return
         self.failure = error
-        event(_log, logging.CRITICAL, "the log failed", why=_reason(error))
+        event(_log, logging.CRITICAL, "the log failed", why=reason(error))
         self.gate.give_up()
         self._closed.clear()
         self.on_change()
         self.on_failure(error)
         self._tell(self._durable)
-
-
-def _reason(error: BaseException) -> str:
-    return getattr(error, "strerror", None) or str(error) or type(error).__name__
