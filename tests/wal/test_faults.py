@@ -296,6 +296,7 @@ def test_what_was_done_before_is_answered_when_it_is_safe() -> None:
 def test_a_power_cut_amid_a_stop_leaves_no_short_file(mode: str) -> None:
     """A new length may get to the disk before what was written ahead of it."""
     lengths: set[int] = set()
+    ended = False
     for first in range(1, 60):
         folder = MemoryFolder()
         server = Server(folder, mode=mode, segment_bytes=9000)
