@@ -197,7 +197,9 @@ def test_the_nth_operation_of_a_recovery_fails(mode: str, fault: str) -> None:
         last = max(name for name in torn.files if name.endswith(SUFFIX))
         found = recover(torn.after_kill(), make_core("python", CoreOptions()))
         assert len(found.segments) > 2
-        torn.files[last].cache[found.segments[-1].used_bytes :] = b"MQFr torn"
+        end, frame = found.segments[-1].used_bytes, b"MQFr torn"
+        assert end + len(frame) <= len(torn.files[last].cache)
+        torn.files[last].cache[end : end + len(frame)] = frame  # its room stays
         count = recovery_operations(torn, mode)
         assert count > 20
         for first in range(1, count + 1):
@@ -288,3 +290,32 @@ def test_what_was_done_before_is_answered_when_it_is_safe() -> None:
     server.pump()
     assert one.replies == two.replies == [{"ok": True}]
     assert two.ask(cmd="PAUSE", queue="q") == {"ok": True}
+
+
+@pytest.mark.parametrize("mode", ["always", "everysec", "never"])
+def test_a_power_cut_amid_a_stop_leaves_no_short_file(mode: str) -> None:
+    """A new length may get to the disk before what was written ahead of it."""
+    lengths: set[int] = set()
+    ended = False
+    for first in range(1, 60):
+        folder = MemoryFolder()
+        server = Server(folder, mode=mode, segment_bytes=9000)
+        server.client().ask(cmd="PUSH", queue="q", data=1)
+        server.tick(600)
+        folder.operations = 0
+        folder.fault = failing(first, Killed, sticky=False)
+        try:
+            server.log.journal.close(clean=True)
+            ended = True
+        except Killed:
+            ended = False
+        cut = MemoryFolder()
+        cut.machine = folder.machine + 1
+        for name, file in folder.on_disk.items():
+            cut.put(name, bytes(file.disk[: len(file.cache)]))
+        lengths.add(len(cut.data(f"{1:016x}{SUFFIX}")))
+        Server(cut, mode=mode, segment_bytes=9000)
+        if ended:
+            break
+    assert ended
+    assert len(lengths) > 1, "nothing was cut off"

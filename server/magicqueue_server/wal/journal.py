@@ -240,10 +240,12 @@ class Journal:
             with contextlib.suppress(DiskFull):  # the manifest says it, too
                 self.mark(clean=True)
                 self.mark(clean=True)
-                if not keep_room:
-                    self._file.truncate(self.current.used_bytes)
             self.sync()
             self._change(ended=True, lsn=lsn)
+            if not keep_room:
+                # Only now: the new length may get to the disk before what was written,
+                # and a file that is short is damage unless the log has ended.
+                self._file.truncate(self.current.used_bytes)
         for file in self._unsynced:
             file.close()
         self._spares.close()
