@@ -204,7 +204,9 @@ def test_the_refusal_reaches_a_client_that_goes_on_sending(run: Run) -> None:
 
 
 @pytest.mark.looks_inside
-def test_unfinished_lines_of_all_connections_are_bounded(run: Run) -> None:
+def test_unfinished_lines_of_all_connections_are_bounded(
+    run: Run, caplog: pytest.LogCaptureFixture
+) -> None:
     async def scenario(app: App) -> None:
         peers = [await Peer.connect(app) for _ in range(4)]
         for peer in peers[:3]:
@@ -219,6 +221,9 @@ def test_unfinished_lines_of_all_connections_are_bounded(run: Run) -> None:
         assert "1000 bytes" in refused["error"]
         assert await peers[3].line() == b""
         assert engine.sessions.input_bytes == kept
+        (told,) = caplog.messages
+        assert told.startswith("refused with FULL")
+        caplog.clear()
         for number, peer in enumerate(peers[:3], 1):
             assert (await peer.ask(b'"}'))["id"] == number
         assert engine.sessions.input_bytes == 0
