@@ -133,7 +133,7 @@ class App:
             session_id = self._safekeeping.recover(self.engine.core)
         except CannotOpen as error:
             raise _start_error(error) from None
-        self.engine.begin_after(session_id)
+        self.engine.sessions.begin_after(session_id)
 
     async def _listen(self) -> None:
         path = self._socket_path()
@@ -177,7 +177,7 @@ class App:
             async with asyncio.timeout(self._config["shutdown_grace"] / 1000):
                 while await self._jobs_under_way():  # noqa: ASYNC110 - cores have no event
                     await asyncio.sleep(_GRACE_POLL_S)
-        self.engine.keep_leases()
+        self.engine.sessions.keep_leases()
         await self._safekeeping.flushed()
         connections = list(self._listener.connections)
         for connection in connections:

@@ -25,12 +25,12 @@ from magicqueue.wire import replies
 from magicqueue.wire.limits import Limits
 from magicqueue_cores.contract import Core
 from magicqueue_cores.line_contract import Feeds, LineCore
-from magicqueue_cores.pending import Pending
 from magicqueue_server.answers import Answers, refusal_of
 from magicqueue_server.columns import JobDefaults
 from magicqueue_server.commands import Commands, ServerFacts
 from magicqueue_server.pulls import Host, Pulls
 from magicqueue_server.session import Session
+from magicqueue_server.sessions import Sessions
 from magicqueue_server.turns import TURN_BYTES, TURN_NS, Turns
 from magicqueue_server.wal.guard import Guard
 from magicqueue_server.wal.log import Log
@@ -63,12 +63,11 @@ class Engine:
     ) -> None:
         self._turns = turns
         turns.run_round = self.run_round
-        self.input_bytes = 0
-        """What is kept of what clients sent: unfinished lines (which the listener adds),
-        whole ones that wait, and what is kept of pulls that wait."""
         self._inside = False
         self._became_ready = became_ready = list[str]()
         self.core = make_core(self._on_ready)
+        self.sessions = Sessions(self.core)
+        self._count = self.sessions.count
         self._line_core: LineCore | None = None
         if self.core.capabilities.executes_lines:
             self._line_core = self.core  # type: ignore[assignment]  # it says it is one
@@ -79,12 +78,9 @@ class Engine:
         self._pulls = Pulls(self.core, limits, defaults, became_ready, host)
         self._answers = Answers(handlers, self._pulls, host)
         self._runnable: deque[Session] = deque()
-        self._sessions: dict[int, Session] = {}
-        self._session_id = 0
         self._now_ms = 0
         self._started_ms: int | None = None
         self._commands.server_counts = self._server_counts
-        self._leases_stay = False
         self._before_feeds = 0, 0
         """What the log had counted before the last round of feeds."""
         self._log = None if self.core.capabilities.durable else log
@@ -117,11 +113,9 @@ class Engine:
         """Begin a session; see `Session` for the callbacks."""
         self._tick(now_ms)
         self._run_others()
-        self._session_id += 1
-        session = Session(self._session_id, write, hang_up, read_on)
+        session = self.sessions.open(write, hang_up, read_on)
         if self._log is not None:
             self._log.hold_replies(session)
-        self._sessions[session.id] = session
         return session
 
     def feed(self, session: Session, lines: bytes, now_ms: int) -> None:
@@ -217,11 +211,7 @@ class Engine:
         """End a session: its pull is forgotten and its jobs come back."""
         if session.closed:
             return
-        session.closed = True
-        session.drop_lines()
-        session.parked_bytes = 0
-        self._count(session)
-        del self._sessions[session.id]
+        self.sessions.end(session)
         self._pulls.forget(session)
         self._tick(now_ms)
         self._release(session)
@@ -271,14 +261,6 @@ class Engine:
             session.parked = False
             session.parked_bytes = 0
         self._count(session)
-
-    def begin_after(self, session_id: int) -> None:
-        """Give new sessions higher numbers than this: leases of older ones are alive."""
-        self._session_id = max(self._session_id, session_id)
-
-    def keep_leases(self) -> None:
-        """Let sessions end without giving their jobs back: the server goes, not they."""
-        self._leases_stay = True
 
     def _follow_log(self) -> None:
         """The log has another opinion of what may run."""
@@ -369,13 +351,6 @@ class Engine:
         self._turns.wait(session, spent=spent)
         self._count(session)
 
-    def _count(self, session: Session) -> None:
-        """Count what is kept of a session's lines now."""
-        session.let_go()
-        kept_bytes = session.kept_bytes
-        self.input_bytes += kept_bytes - session.counted_bytes
-        session.counted_bytes = kept_bytes
-
     def _part(self, session: Session, out: list[bytes]) -> None:
         """All lines have run and no more will come."""
         session.parked = True
@@ -429,25 +404,14 @@ class Engine:
         session.on_free()
 
     def _release(self, session: Session) -> None:
-        if self._leases_stay:
-            return
-        answer = self.core.close_session(session.id, self._now_ms)
-        if isinstance(answer, Pending):
-            answer.then(_log_error)
+        self.sessions.release(session, self._now_ms)
         if self._became_ready:
             self._pulls.serve(self._now_ms)
 
     def _server_counts(self) -> dict[str, int]:
         return {
-            "connections": len(self._sessions),
+            "connections": len(self.sessions),
             "waiting": len(self._pulls),
-            "input_bytes": self.input_bytes,
+            "input_bytes": self.sessions.input_bytes,
             "uptime_ms": self._now_ms - (self._started_ms or self._now_ms),
         }
-
-
-def _log_error(settled: Pending[None]) -> None:
-    try:
-        settled.result()
-    except Exception:  # noqa: BLE001 - nobody waits for this answer
-        _log.exception("the core could not release a session")

@@ -317,14 +317,14 @@ class Connection(asyncio.BufferedProtocol):
 
     def _count_kept(self) -> None:
         kept = self._lines.kept_bytes
-        self._listener.engine.input_bytes += kept - self._kept
+        self._listener.engine.sessions.input_bytes += kept - self._kept
         self._kept = kept
 
     def _refuse_if_full(self) -> None:
         """Bound what is kept of all that clients sent, at the cost of who sent last."""
         listener = self._listener
         most = listener.bounds.input_bytes_max
-        if listener.engine.input_bytes > most:
+        if listener.engine.sessions.input_bytes > most:
             error = Full(
                 f"lines that are unfinished or have to wait take more than {most} bytes"
                 " of the server's memory: send less at once, or raise --max-input"

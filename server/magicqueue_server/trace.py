@@ -6,7 +6,6 @@ core that executes lines, or later), so the two are matched by counting.
 """
 
 import logging
-import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
@@ -25,7 +24,7 @@ _log = logging.getLogger("magicqueue.trace")
 
 class _Request(msgspec.Struct):
     facts: dict[str, Any]
-    at_s: float
+    at_ns: int
     waits: bool = False
 
 
@@ -39,7 +38,8 @@ class TracingEngine(Engine):
         def write_and_tell(replies: bytes) -> None:
             write(replies)
             for reply in replies.split(b"\n")[:-1]:
-                _tell(session, asked.popleft() if asked else None, reply)
+                request = asked.popleft() if asked else None
+                _tell(session, request, reply, self._turns.now_ns())
 
         session = super().open(write_and_tell, *others)
         self._asked[session.id] = asked
@@ -47,9 +47,9 @@ class TracingEngine(Engine):
 
     def feed(self, session: Session, lines: bytes, now_ms: int) -> None:
         """Run lines that a session received."""
-        asked, at_s = self._asked[session.id], time.monotonic()
+        asked, at_ns = self._asked[session.id], self._turns.now_ns()
         asked.extend(
-            _Request(_described(line), at_s)
+            _Request(_described(line), at_ns)
             for line in lines.split(b"\n")
             if line.strip(_WHITE_SPACE)
         )
@@ -70,11 +70,11 @@ class TracingEngine(Engine):
         super().__init__(*arguments)
 
 
-def _tell(session: Session, request: _Request | None, reply: bytes) -> None:
+def _tell(session: Session, request: _Request | None, reply: bytes, now_ns: int) -> None:
     facts: dict[str, Any] = {"session": session.id}
     if request is not None:
         facts |= request.facts
-        facts["ms"] = round((time.monotonic() - request.at_s) * 1000, 3)
+        facts["ms"] = round((now_ns - request.at_ns) / 1e6, 3)
     event(_log, logging.DEBUG, "request", **facts, **_outcome(reply))
 
 

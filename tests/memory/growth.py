@@ -28,6 +28,7 @@ class Filler:
     def __init__(self, core: Core) -> None:
         self.core = core
         self.rng = random.Random(1)
+        self.priority = 0
 
     def push(
         self,
@@ -71,6 +72,28 @@ class Filler:
         ids = self.pull()
         self.core.fail(ids, None, [f"{text}{job_id}" for job_id in ids], NOW_MS)
 
+    def retry(self) -> None:
+        """Push jobs and let them fail; they are ready again at once, with their texts.
+
+        Each batch has a priority above all before it, or else the next pull would take
+        those that wait to be tried again, and nothing would grow.
+        """
+        self.priority += 1
+        first = self.core.push(
+            "q",
+            NewJobs(
+                payloads=[self.rng.randbytes(20) for _ in range(BATCH)],
+                run_ats_ms=NOW_MS,
+                priorities=self.priority,
+                max_attempts=25,
+                backoffs_ms=0,
+            ),
+            NOW_MS,
+        )
+        ids = self.pull()
+        assert ids[0] == first, "of this batch, none that failed before"
+        self.core.fail(ids, None, [f"{'why ' * 10}{job_id}" for job_id in ids], NOW_MS)
+
     def lease_each(self) -> None:
         self.push(100)
         for _ in range(BATCH):
@@ -110,6 +133,7 @@ KINDS: Final[dict[str, Kind]] = {
     "dead_unicode": (lambda f: f.fail("\U0001f4a5" * 1000, max_attempts=1), 20_000),
     "dead_one_wide": (lambda f: f.fail("x" * 4000 + "\U0001f4a5", max_attempts=1), 20_000),
     "retried_later": (lambda f: f.fail("why " * 10, backoff_ms=LEASE_MS), 150_000),
+    "retried_now": (Filler.retry, 150_000),
     "queues": (Filler.name_queues, 40_000),
 }
 """What is filled in, and how many of it make 40 MB or more."""

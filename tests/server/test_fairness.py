@@ -110,14 +110,16 @@ def test_what_is_kept_of_lines_and_of_waiting_pulls_is_counted(desk: Desk) -> No
     one, other = desk.caller(), desk.caller()
     rid = b"r" * 5000
     one.ask(b'{"cmd":"PULL","queue":"q","rid":"%b"}' % rid)
-    assert 5000 <= desk.engine.input_bytes < 5100, "of the line no more than the rid"
+    assert 5000 <= desk.engine.sessions.input_bytes < 5100, (
+        "of the line no more than the rid"
+    )
     one.ask(*[PING] * 1000)
-    kept = desk.engine.input_bytes
+    kept = desk.engine.sessions.input_bytes
     assert kept >= 5000 + 1000 * len(PING)
     assert b'"input_bytes":%d,' % kept in other.ask(STATS)[0]
     other.ask(PUSH)
-    assert desk.engine.input_bytes == 0
+    assert desk.engine.sessions.input_bytes == 0
     assert len(one.heard()) == 1001
     one.ask(PULL, PING)
     one.close()
-    assert desk.engine.input_bytes == 0
+    assert desk.engine.sessions.input_bytes == 0

@@ -209,7 +209,7 @@ def test_connections_over_the_bound_are_told_and_closed(where: str, tmp_path: Pa
         third = await Peer.connect(app)
         refused = await third.send(PUSH).reply()
         assert refused["code"] == "FULL"
-        assert "max_connections" in refused["error"]
+        assert "--max-connections" in refused["error"]
         assert await third.line() == b""
         await third.close()
         await second.close()

@@ -42,7 +42,7 @@ def test_counts_and_ports() -> None:
         *(("max_jobs", text, "at most") for text in ("9" * 5000, "9007199254740992")),
         *((name, "0", "1 or more") for name in ("lease", "max_line", "max_job")),
         *((name, "0", "1 or more") for name in ("max_pull", "max_push", "max_reply")),
-        ("max_input", "0", "1 or more"),
+        *((name, "0", "1 or more") for name in ("max_input", "max_connections")),
     ],
 )
 def test_a_wrong_value_says_what_it_must_be_and_where_it_is(
@@ -167,6 +167,7 @@ def test_settings_reach_the_parts() -> None:
             "max_attempts": "14",
             "lease": "15ms",
             "max_input": "16",
+            "max_connections": "17",
         },
         {},
         None,

@@ -19,6 +19,7 @@ PUSH = b'{"cmd":"PUSH","queue":"q","data":1}'
 PULL = b'{"cmd":"PULL","queue":"q"}'
 NO_JOB = b'{"ok":true,"job":null}\n'
 MIB = 2**20
+HARD_FILES = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
 
 
 @LOOPS
@@ -293,14 +294,70 @@ def test_ten_thousand_idle_connections_take_200_mib_at_most(loop: str, core: str
 
 
 def _answers_again(server: ServerProcess) -> bool:
-    """Connect until it works: uvloop resets who came while there were no descriptors."""
+    """Connect until it works: the server may not know yet that others are gone."""
     for _ in range(100):
         try:
             with server.connect() as late:
-                return late.ask(PING) == PONG
+                if late.ask(PING) == PONG:
+                    return True
         except ConnectionError:
             continue
     return False
+
+
+def _files_may_be(server: ServerProcess, most: int) -> None:
+    resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (most, HARD_FILES))
+
+
+@LOOPS
+def test_who_comes_while_no_descriptor_is_left_waits_and_is_served_later(loop: str) -> None:
+    """With a control: those who are there are served meanwhile."""
+    with (
+        ServerProcess("--loop", loop, "--core", "python") as server,
+        server.connect() as first,
+    ):
+        assert first.ask(PING) == PONG
+        open_files = len(list(Path(f"/proc/{server.process.pid}/fd").iterdir()))
+        _files_may_be(server, open_files)
+        crowd = [server.connect().send(PING) for _ in range(20)]
+        while "raise ulimit -n" not in server.errors():
+            assert first.ask(PING) == PONG
+        _files_may_be(server, HARD_FILES)
+        assert [peer.line() for peer in crowd] == [PONG] * 20
+        for peer in crowd:
+            peer.__exit__()
+        code, err = server.stop()
+    assert code == 0
+    (told,) = [line for line in err.splitlines() if "raise ulimit -n" in line]
+    assert "WARNING" in told.upper()
+    assert "Traceback" not in err
+
+
+@LOOPS
+def test_a_heartbeat_sent_while_the_server_stood_still_counts(loop: str) -> None:
+    """With a control: the lease of a worker that sent none is over afterwards."""
+    pull = b'{"cmd":"PULL","queue":"q","lease":1000}'
+    with (
+        ServerProcess("--loop", loop, "--core", "python") as server,
+        server.connect() as alive,
+        server.connect() as silent,
+        server.connect() as other,
+    ):
+        other.ask(PUSH)
+        other.ask(PUSH)
+        assert b'"id":1,' in alive.ask(pull)
+        assert b'"id":2,' in silent.ask(pull)
+        server.process.send_signal(signal.SIGSTOP)
+        try:
+            alive.send(b'{"cmd":"HEARTBEAT","ids":[1],"lease":600000}')
+            time.sleep(1.5)
+        finally:
+            server.process.send_signal(signal.SIGCONT)
+        assert b'"ok":true' in alive.line()
+        taken = other.ask(b'{"cmd":"PULL","queue":"q","timeout":60000}')
+        assert b'"id":2,' in taken
+        assert other.ask(b'{"cmd":"PULL","queue":"q","timeout":0}') == NO_JOB
+        assert alive.ask(b'{"cmd":"ACK","id":1,"attempt":1}') == b'{"ok":true}\n'
 
 
 @LOOPS

@@ -124,6 +124,8 @@ def test_stats_of_a_queue_and_of_all(desk: Desk, caller: Caller) -> None:
     reply = msgspec.json.decode(caller.ask(b'{"cmd":"STATS"}')[0])
     assert reply.pop("memory_bytes") > 0
     assert reply.pop("ok") is True
+    kept_of_this_line = 0 if desk.later is None else len(b'{"cmd":"STATS"}')
+    assert reply.pop("input_bytes") == kept_of_this_line
     assert {name: count for name, count in reply.items() if count} == {
         "queued": 1,
         "processing": 1,

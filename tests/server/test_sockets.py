@@ -204,24 +204,29 @@ def test_the_refusal_reaches_a_client_that_goes_on_sending(run: Run) -> None:
 
 
 @pytest.mark.looks_inside
-def test_unfinished_lines_of_all_connections_are_bounded(run: Run) -> None:
+def test_unfinished_lines_of_all_connections_are_bounded(
+    run: Run, caplog: pytest.LogCaptureFixture
+) -> None:
     async def scenario(app: App) -> None:
         peers = [await Peer.connect(app) for _ in range(4)]
         for peer in peers[:3]:
             peer.send(PING).writer.write(b'{"cmd":"PUSH","queue":"q","data":"' + b"x" * 270)
             assert await peer.line() == PONG
         engine = app.engine
-        await until(lambda: engine.input_bytes >= 900)
-        kept = engine.input_bytes
+        await until(lambda: engine.sessions.input_bytes >= 900)
+        kept = engine.sessions.input_bytes
         peers[3].writer.write(b"x" * 200)
         refused = await peers[3].reply()
         assert refused["code"] == "FULL"
         assert "1000 bytes" in refused["error"]
         assert await peers[3].line() == b""
-        assert engine.input_bytes == kept
+        assert engine.sessions.input_bytes == kept
+        (told,) = caplog.messages
+        assert told.startswith("refused with FULL")
+        caplog.clear()
         for number, peer in enumerate(peers[:3], 1):
             assert (await peer.ask(b'"}'))["id"] == number
-        assert engine.input_bytes == 0
+        assert engine.sessions.input_bytes == 0
         for peer in peers:
             await peer.close()
 
@@ -233,10 +238,10 @@ def test_a_closed_connection_gives_its_unfinished_line_back(run: Run) -> None:
     async def scenario(app: App) -> None:
         peer = await Peer.connect(app)
         peer.writer.write(b"x" * 500)
-        await until(lambda: app.engine.input_bytes > 0)
+        await until(lambda: app.engine.sessions.input_bytes > 0)
         peer.reset()
         await until(lambda: not app._listener.connections)
-        assert app.engine.input_bytes == 0
+        assert app.engine.sessions.input_bytes == 0
 
     run(scenario)
 

@@ -150,7 +150,7 @@ class Server:
         )
         self.found: Recovered = recover(folder, self.engine.core)
         self.now = max(now, self.found.last_ms)
-        self.engine.begin_after(self.found.session)
+        self.engine.sessions.begin_after(self.found.session)
         journal: Journal = begin_journal(
             folder,
             self.found,
@@ -195,7 +195,7 @@ class Server:
     def stop(self) -> None:
         """End in good order."""
         self.engine.stop(self.now)
-        self.engine.keep_leases()
+        self.engine.sessions.keep_leases()
         self.log.when_safe(lambda: None)
         self.pump()
         self.log.journal.close(clean=True)

@@ -1,0 +1,81 @@
+"""The sessions that are open: their numbers, what is kept of their lines, how they end.
+
+A session's number is what its leases are held under in the core, and in the log, so no two
+have the same one, not even across a restart from a log.
+"""
+
+import logging
+from collections.abc import Callable
+from typing import Final
+
+from magicqueue_cores.contract import Core
+from magicqueue_cores.pending import Pending
+from magicqueue_server.session import Session
+
+_log: Final = logging.getLogger("magicqueue.engine")
+
+
+class Sessions:
+    """Opens sessions, counts the memory that their lines take, and ends them."""
+
+    def __init__(self, core: Core) -> None:
+        self.input_bytes = 0
+        """What is kept of what clients sent: unfinished lines (which the listener adds),
+        whole ones that wait, and what is kept of pulls that wait."""
+        self._core = core
+        self._open: dict[int, Session] = {}
+        self._last_id = 0
+        self._leases_stay = False
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def begin_after(self, session_id: int) -> None:
+        """Give new sessions higher numbers than this: leases of older ones are alive."""
+        self._last_id = max(self._last_id, session_id)
+
+    def keep_leases(self) -> None:
+        """Let sessions end without giving their jobs back: the server goes, not they."""
+        self._leases_stay = True
+
+    def open(
+        self,
+        write: Callable[[bytes], None],
+        hang_up: Callable[[], None],
+        read_on: Callable[[], None],
+    ) -> Session:
+        """Begin a session; see `Session` for the callbacks."""
+        self._last_id += 1
+        session = Session(self._last_id, write, hang_up, read_on)
+        self._open[session.id] = session
+        return session
+
+    def count(self, session: Session) -> None:
+        """Count what is kept of a session's lines now."""
+        session.let_go()
+        kept_bytes = session.kept_bytes
+        self.input_bytes += kept_bytes - session.counted_bytes
+        session.counted_bytes = kept_bytes
+
+    def end(self, session: Session) -> None:
+        """Close a session and forget its lines; its leases are let go by `release`."""
+        session.closed = True
+        session.drop_lines()
+        session.parked_bytes = 0
+        self.count(session)
+        del self._open[session.id]
+
+    def release(self, session: Session, now_ms: int) -> None:
+        """Give the jobs back that a session holds, unless its leases are to stay."""
+        if self._leases_stay:
+            return
+        answer = self._core.close_session(session.id, now_ms)
+        if isinstance(answer, Pending):
+            answer.then(_log_error)
+
+
+def _log_error(settled: Pending[None]) -> None:
+    try:
+        settled.result()
+    except Exception:  # noqa: BLE001 - nobody waits for this answer
+        _log.exception("the core could not release a session")
