@@ -292,7 +292,7 @@ def test_an_exception_forges_no_line_of_the_log(
     kind: type[Exception], caplog: pytest.LogCaptureFixture
 ) -> None:
     job = Job(1, "mails", msgspec.Raw(b"1"), 5, 0, 0, 1)
-    runner = Runner(lambda job: None, None, Room(1, 1, 0))
+    runner = Runner(print, None, Room(1, 1, 0))
     with caplog.at_level(logging.INFO, "magicqueue"):
         runner.fail(job, kind("no\njob 2 of mails done\x1b[2J"))
     (record,) = caplog.records
