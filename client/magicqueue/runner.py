@@ -31,6 +31,7 @@ from magicqueue.failures import (
 from magicqueue.handlers import Handler, OnError
 from magicqueue.job import Job
 from magicqueue.job_log import JobLog, Slot, fields_of, set_current, span
+from magicqueue.plain_text import plain
 from magicqueue.protocol import Command
 from magicqueue.room import Room
 
@@ -188,7 +189,7 @@ class Runner:
         """Note that a job failed, log it, and tell `on_error`."""
         failure = failure_of(job, error)
         self._failures.append(failure)
-        message = commands.message_of(error)
+        message = plain(commands.message_of(error))
         fields = fields_of(job)
         if isinstance(error, Retry):
             when = "" if error.after_ms is None else f" in {span(error.after_ms / 1000)}"
@@ -324,8 +325,8 @@ class Runner:
         """
         if isinstance(error, Unsupported) and verdict.failures:
             logger.warning("Retry and Discard count as any failure: %s", error)
-            plain = [Failure(told.job, told.error) for told in verdict.failures]
-            return Verdict(verdict.jobs, commands.fail(plain, repeat=True), plain)
+            bare = [Failure(told.job, told.error) for told in verdict.failures]
+            return Verdict(verdict.jobs, commands.fail(bare, repeat=True), bare)
         self.unanswered.difference_update(verdict.jobs)
         if not verdict.gives_back:
             logger.error("the verdicts of %d jobs were lost: %s", len(verdict.jobs), error)

@@ -1,5 +1,6 @@
 """Durations, addresses, backoff, encoding: the parts that need no server."""
 
+import logging
 import math
 import os
 import subprocess
@@ -9,6 +10,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import orjson
 import pytest
 from hypothesis import given
@@ -20,8 +22,11 @@ from magicqueue.backoff import FIRST_S, LONGEST_S, next_wait_s, wait_s
 from magicqueue.durations import datetime_of, duration_ms, moment_ms
 from magicqueue.encoding import batches, encode_jobs, json_of, tail_of
 from magicqueue.errors import BadAddress, HandlerNotFound, NotJson
+from magicqueue.failures import Retry
 from magicqueue.handlers import is_async, load_handler
-from magicqueue.job import NewJob
+from magicqueue.job import Job, NewJob
+from magicqueue.room import Room
+from magicqueue.runner import Runner
 from patience import PATIENCE_S
 
 
@@ -280,3 +285,16 @@ def test_the_codec_comes_without_the_client_and_sync_code_without_asyncio() -> N
     )
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     subprocess.run([sys.executable, "-c", code], check=True, env=env, timeout=PATIENCE_S)
+
+
+@pytest.mark.parametrize("kind", [ValueError, Retry])
+def test_an_exception_forges_no_line_of_the_log(
+    kind: type[Exception], caplog: pytest.LogCaptureFixture
+) -> None:
+    job = Job(1, "mails", msgspec.Raw(b"1"), 5, 0, 0, 1)
+    runner = Runner(print, None, Room(1, 1, 0))
+    with caplog.at_level(logging.INFO, "magicqueue"):
+        runner.fail(job, kind("no\njob 2 of mails done\x1b[2J"))
+    (record,) = caplog.records
+    assert r"no\njob 2 of mails done\x1b[2J" in record.getMessage()
+    assert record.getMessage().isprintable()
