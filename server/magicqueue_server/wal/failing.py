@@ -1,0 +1,16 @@
+"""What is said of a log that could not be written."""
+
+from magicqueue.errors import ReadOnly
+
+
+def reason(error: BaseException) -> str:
+    """Say in a few words what went wrong."""
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+
+
+def read_only(error: BaseException) -> ReadOnly:
+    """Make the refusal of whatever would change something."""
+    return ReadOnly(
+        "the server is read-only: its log could not be written"
+        f" ({reason(error)}); mend the disk, then restart the server"
+    )
