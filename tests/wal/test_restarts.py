@@ -74,6 +74,7 @@ class LoggedDriver(Driver):
             segment_bytes=SEGMENT_BYTES,
             salts=lambda: next(self.salts),
             now_ms=lambda: self.now,
+            mode="always",
         )
         journal.begin(found.last_id, found.sequence)
         self.log.begin(journal, found.last_id, found.sequence)
