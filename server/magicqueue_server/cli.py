@@ -46,7 +46,8 @@ Exit codes:
   2  wrong usage, or an option that cannot be
   3  the log is damaged, or cannot be read: `magicqueue wal check` says more
   4  the disk failed (with --on-disk-error exit)
-  130, 143  ended at once by SIGINT, SIGTERM: while it started, or by a second signal
+  130, 143  ended at once by SIGINT, SIGTERM: at the start, or by a second
+            signal
 """
 
 

@@ -170,4 +170,6 @@ def test_a_full_disk_is_said(terminal: Terminal) -> None:
         pytest.skip("this system has no /dev/full")
     done = terminal.run_in_shell("queues > /dev/full")
     assert done.code == 1
-    assert done.err == "magicqueue: No space left on device\n"
+    assert done.err == (
+        "magicqueue: standard output cannot be written: No space left on device\n"
+    )

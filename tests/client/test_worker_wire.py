@@ -40,7 +40,8 @@ def giving(*pulls: Reply) -> Callable[[Request], Reply]:
 @pytest.mark.parametrize("quick", ["starving", "inline", "sync"])
 def test_a_batch_is_settled_by_one_request(quick: str) -> None:
     with FakeServer(giving(some_jobs(40))) as fake:
-        with running(quick, "q", lambda _: None, url=fake.url, batch_size=40):
+        options = {} if quick == "starving" else {"prefetch": 39}
+        with running(quick, "q", lambda _: None, url=fake.url, batch_size=40, **options):
             fake.wait_for("ACKB")
         (ack,) = fake.of("ACKB")
         assert ack["ids"] == [{"id": n, "attempt": 1} for n in range(1, 41)]

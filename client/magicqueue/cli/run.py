@@ -54,9 +54,9 @@ def run(arguments: list[str]) -> int:
         # Files that cannot be read have names, and what sockets raise was dealt with.
         if error.filename is not None or error.errno not in _OUTPUT_LOST:
             raise
-        _silence_output()
         sentence = f"standard output cannot be written: {error.strerror}"
         tell(sentence, "FILE", as_json=_asks_for_json(arguments))
+        _silence_output()
         return EXIT_REFUSED
     return code
 
