@@ -25,13 +25,13 @@ from magicqueue.handler_threads import HandlerThreads
 from magicqueue.handlers import Handler, OnError, is_async
 from magicqueue.heartbeats import Heartbeats
 from magicqueue.job import Job
+from magicqueue.loop_of_own import LoopOfOwn
 from magicqueue.room import Room
 from magicqueue.runner import Runner, Verdict
 from magicqueue.stalls import Stalls
 from magicqueue.stop_signals import StopSignal, watched_signals
 from magicqueue.sync_channel import SyncChannel
 from magicqueue.sync_connection import Interrupted
-from magicqueue.tasks import LoopOfOwn
 from magicqueue.worker_options import (
     BATCH_SIZE,
     GRACE_S,

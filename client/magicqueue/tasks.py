@@ -1,4 +1,4 @@
-"""Tasks that begin at once, time limits, and an event loop for a thread without one."""
+"""Tasks that begin at once, and time limits."""
 
 import asyncio
 import sys
@@ -52,26 +52,3 @@ async def outcome_of(
     except BaseException as raised:  # noqa: BLE001 - a handler may raise anything
         return raised
     return None
-
-
-class LoopOfOwn:
-    """An event loop for a thread that has none, made when it is first needed."""
-
-    def __init__(self, limit_s: float | None) -> None:
-        self._limit_s = limit_s
-        self._runner: asyncio.Runner | None = None
-
-    def run(self, awaitable: Awaitable[Any]) -> None:
-        """Run it to its end, for up to the time limit."""
-        if self._runner is None:
-            self._runner = asyncio.Runner()
-        loop = self._runner.get_loop()
-        error = loop.run_until_complete(outcome_of(self._limit_s, awaitable))
-        if error is not None:
-            raise error
-
-    def close(self) -> None:
-        """End the loop, if there is one."""
-        runner, self._runner = self._runner, None
-        if runner is not None:
-            runner.close()

@@ -6,6 +6,7 @@ hold a line that is not for kernels, or whose reply did not go out whole.
 """
 
 from collections.abc import Callable, Iterator
+from weakref import WeakMethod
 
 from magicqueue_cores.array_core.store import Store
 from magicqueue_cores.kernels import layout as lo
@@ -28,7 +29,8 @@ class Feeds:
         self._store = store
         self._flat, self._words = store.memory.flat, store.memory.words
         self._bytes = store.memory.bytes
-        self._before, self._after = before, after
+        # Weak, as the core has its feeds: the memory has to go with the core, at once.
+        self._before, self._after = WeakMethod(before), WeakMethod(after)
         self._count = 0
         self._to_do = False
 
@@ -62,10 +64,13 @@ class Feeds:
 
     def run(self, now_ms: int) -> None:
         """Run the lines of all feeds, as far as kernels can."""
-        self._before(now_ms)
+        before, after = self._before(), self._after()
+        assert before is not None, "the core is there"
+        assert after is not None, "the core is there"
+        before(now_ms)
         if execute_feeds(self._flat, self._count, now_ms):
             self._to_do = True
-        self._after()
+        after()
 
     def skip(self) -> None:
         """Run none: all that was received is `unfinished`."""
