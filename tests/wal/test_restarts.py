@@ -74,6 +74,7 @@ class LoggedDriver(Driver):
             segment_bytes=SEGMENT_BYTES,
             salts=lambda: next(self.salts),
             now_ms=lambda: self.now,
+            manifest=found.manifest,
             mode="always",
         )
         journal.begin(found.last_id, found.sequence)
