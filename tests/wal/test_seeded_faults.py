@@ -22,7 +22,8 @@ from magicqueue_server.wal.journal import DiskFull, Journal
 from magicqueue_server.wal.log import Log
 from magicqueue_server.wal.reclaim import Reclaimer
 from magicqueue_server.wal.recovery import Replay
-from magicqueue_server.wal.scan import Refused, Scan
+from magicqueue_server.wal.scan import Scan
+from magicqueue_server.wal.verdict import Corrupt, Refused, Torn
 from wal import test_faults, test_torn_or_corrupt
 from wal.memory_disk import Killed, MemoryFolder
 from wal.promises import Promises
@@ -185,17 +186,23 @@ def no_checksum(patch: Patch) -> None:
 
 
 def every_damage_is_a_torn_tail(patch: Patch) -> None:
-    patch.setattr(fmt, "search_frames", lambda *_: iter(()))
+    real = Scan._end
+
+    def end(scan: Scan, later: list[int], data: memoryview | None) -> None:
+        try:
+            real(scan, later, data)
+        except Corrupt as error:
+            names = tuple(scan.names[number] for number in later)
+            scan.torn = Torn(error.name, error.at, error.lsn, names, "unknown")
+            scan.clean = False
+
+    patch.setattr(Scan, "_end", end)
 
 
 def a_gap_is_passed_over(patch: Patch) -> None:
-    def init(scan: Scan, folder: Any) -> None:
-        found = [(fmt.segment_number(name), name) for name in folder.names()]
-        scan._folder, scan.segments, scan.lsn = folder, [], 0
-        scan.names = {number: name for number, name in found if number is not None}
-        scan.torn, scan.clean, scan.damaged_headers = None, False, []
-
-    patch.setattr(Scan, "__init__", init)
+    """Neither missing files nor missing frames: what is there is read, as if it were all."""
+    patch.setattr(Scan, "_complete", lambda _scan: None)
+    patch.setattr(Scan, "_fits", lambda *_: None)
     patch.setattr(Scan, "_end", lambda *_: None)
 
 
