@@ -200,7 +200,7 @@ def every_damage_is_a_torn_tail(patch: Patch) -> None:
 
 
 def a_gap_is_passed_over(patch: Patch) -> None:
-    """Neither missing files nor missing frames: what is there is read, as if it were all."""
+    """What is there is read as if it were all, whatever is missing."""
     patch.setattr(Scan, "_complete", lambda _scan: None)
     patch.setattr(Scan, "_fits", lambda *_: None)
     patch.setattr(Scan, "_end", lambda *_: None)
