@@ -306,16 +306,14 @@ def test_a_failed_sync_leaves_a_server_that_only_answers(tmp_path: Path) -> None
         assert server.stop() == 0
 
 
-def held_syncs(held: Path, let_go: Path) -> None:
-    """Let every sync of this process hang until a file is there, once the server runs."""
+def held_syncs(hold: Path, held: Path) -> None:
+    """Let every sync of this process hang while a file is there, and say when one does."""
     real = os.fdatasync
-    calls = iter(range(10**9))
 
     def waiting(fd: int) -> None:
-        if next(calls) > 2:
+        while hold.exists():
             held.touch()
-            while not let_go.exists():
-                time.sleep(0.01)
+            time.sleep(0.01)
         real(fd)
 
     os.fdatasync = waiting  # type: ignore[assignment]  # on purpose
@@ -323,17 +321,18 @@ def held_syncs(held: Path, let_go: Path) -> None:
 
 def test_a_slow_disk_holds_up_neither_pulls_nor_questions(tmp_path: Path) -> None:
     """They are answered while one sync hangs, however many they are."""
-    held, let_go = tmp_path / "held", tmp_path / "let-go"
-    prepare = partial(held_syncs, held, let_go)
+    hold, held = tmp_path / "hold", tmp_path / "held"
+    prepare = partial(held_syncs, hold, held)
     with serving(tmp_path, "--fsync=everysec", prepare=prepare) as server:
         with closing(Connection(server)) as pusher, closing(Connection(server)) as puller:
             jobs = [{"data": n} for n in range(600)]
             assert puller.ask(cmd="PUSHB", queue="q", jobs=jobs)["ok"]
+            hold.touch()
             while not held.exists():
                 pusher.send(push(1))
                 time.sleep(0.05)
             for job_id in range(1, 501):
                 assert puller.ask(cmd="PULL", queue="q")["job"]["id"] == job_id
                 assert puller.ask(cmd="STATS")["processing"] == job_id
-            let_go.touch()
+            hold.unlink()
         server.close()
