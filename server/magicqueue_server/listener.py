@@ -36,7 +36,9 @@ from magicqueue_server.session import Session
 from magicqueue_server.turns import Turns
 
 READ_BYTES: Final = 256 * 1024
-BACKLOG_BYTES_MAX: Final = 256 * 1024
+BACKLOG_BYTES_MAX: Final = 512 * 1024
+"""So much more is read of a client that sends on without reading its replies, and that
+would wait for ever if neither side read; pieces of the exchange's reads are small."""
 WRITE_BYTES_HIGH: Final = 256 * 1024
 _LINGER_S: Final = 2.0
 
