@@ -159,6 +159,7 @@ class QueueStats(msgspec.Struct):
     completed: int = 0
     failed: int = 0
     lost: int = 0
+    released: int = 0
     expired: int = 0
     dropped: int = 0
     oldest_ready_ms: int = 0
@@ -181,6 +182,7 @@ class CoreStats(msgspec.Struct):
     completed: int
     failed: int
     lost: int
+    released: int
     expired: int
     dropped: int
     oldest_ready_ms: int

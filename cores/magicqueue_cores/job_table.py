@@ -64,7 +64,8 @@ class JobTable:
 
     def forget_unused(self, queue: Queue) -> None:
         """Forget an idle queue of which no worker ever had a job; its `pushed` stays."""
-        used = queue.completed or queue.failed or queue.lost or queue.dropped
+        used = queue.completed or queue.failed or queue.lost
+        used = used or queue.released or queue.dropped
         if not used and self._is_idle(queue):
             self._forget(queue)
 
@@ -83,6 +84,7 @@ class JobTable:
         total.completed += queue.completed
         total.failed += queue.failed
         total.lost += queue.lost
+        total.released += queue.released
         total.dropped += queue.dropped
         queue.ready.drain()
         self.tally.name_bytes -= len(queue.name.encode(errors="surrogatepass"))
@@ -98,7 +100,8 @@ class JobTable:
     def count_from_here(self) -> None:
         """Set all totals to zero; queues that hold nothing have nothing left to tell."""
         for queue in (*self.queues.values(), self.forgotten):
-            queue.pushed = queue.completed = queue.failed = queue.lost = queue.dropped = 0
+            queue.pushed = queue.completed = queue.failed = 0
+            queue.lost = queue.released = queue.dropped = 0
         for queue in list(self.queues.values()):
             self.forget_unused(queue)
 
@@ -266,6 +269,7 @@ class JobTable:
         for job_id in ids:
             job = self.jobs[job_id]
             self._detach(job_id, job)
+            job.queue.released += 1
             if run_at_ms:
                 job.run_at_ms = run_at_ms
                 self._delay(job.queue, (job_id,))

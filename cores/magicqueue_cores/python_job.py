@@ -62,6 +62,7 @@ class Queue:
         "paused",
         "pushed",
         "ready",
+        "released",
     )
 
     def __init__(self, name: str, options: CoreOptions, tally: Tally) -> None:
@@ -75,6 +76,7 @@ class Queue:
         self.completed = 0
         self.failed = 0
         self.lost = 0
+        self.released = 0
         self.dropped = 0
 
 

@@ -121,6 +121,7 @@ def queue_stats(table: JobTable, queue: Queue, now_ms: int) -> QueueStats:
         completed=queue.completed,
         failed=queue.failed,
         lost=queue.lost,
+        released=queue.released,
         dropped=queue.dropped,
         oldest_ready_ms=0 if oldest_ms is None else now_ms - oldest_ms,
     )
@@ -140,6 +141,7 @@ def core_stats(table: JobTable, now_ms: int) -> CoreStats:
         completed=sum(q.completed for q in counted),
         failed=sum(q.failed for q in counted),
         lost=sum(q.lost for q in counted),
+        released=sum(q.released for q in counted),
         expired=sum(q.expired for q in counted),
         dropped=sum(q.dropped for q in counted),
         oldest_ready_ms=max((q.oldest_ready_ms for q in known), default=0),

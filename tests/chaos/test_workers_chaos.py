@@ -283,17 +283,15 @@ def _account(outcome: Outcome, ran: Executions) -> dict[str, int]:
     raised = sum(end == "raised" for end in ran.ends.values())
     assert stats.failed <= raised, "no failure without a handler that raised"
     repeats = sum(last.values()) - len(last)
+    settled_late = stats.lost + stats.released + stats.failed - stats.dead - repeats
+    assert 0 <= settled_late <= stats.completed, "each repeat has its cause"
     superseded = Counter(
         ran.ends.get((number, attempt), "unseen")
         for number, final in last.items()
         for attempt in range(1, final)
     )
-    # A worker that stops, or whose handlers are slow, gives back what it did not begin:
-    # the server counts no such job, and no handler has seen its attempt.
-    given_back_at_most = superseded["unseen"]
-    causes = stats.lost + stats.failed - stats.dead + given_back_at_most
-    settled_late = causes - repeats
-    assert settled_late >= 0, "each repeat has its cause"
+    back = stats.lost + stats.released
+    assert repeats - superseded["raised"] <= back, "what did not fail was lost or released"
     begun = repeats - superseded["raised"] - superseded["unseen"]
     assert begun <= stats.lost, "what was begun and did not fail was lost"
     failed_dead = sum(job.reason == "failed" for job in dead.values())

@@ -245,6 +245,7 @@ class NaiveCore(NaiveJobs):
         answer = Settled([], [])
         for job in self.verdicts(ids, attempts, answer, late=False):
             if job is not None:
+                self.count(job, "released")
                 job.view.lease_until_ms = None
                 job.view.state = DELAYED if delay_ms else READY
                 job.returned = not delay_ms

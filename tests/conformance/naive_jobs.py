@@ -13,7 +13,7 @@ from magicqueue_cores.contract import (
 )
 
 READY, DELAYED, ACTIVE, DEAD = JobState
-COUNTERS = ("pushed", "completed", "failed", "lost", "expired", "dropped")
+COUNTERS = ("pushed", "completed", "failed", "lost", "released", "expired", "dropped")
 
 
 @dataclass

@@ -118,7 +118,7 @@ def test_stats_of_a_queue_and_of_all(desk: Desk, caller: Caller) -> None:
     (reply_of_queue,) = caller.ask(b'{"cmd":"STATS","queue":"q"}')
     assert reply_of_queue == (
         b'{"ok":true,"name":"q","queued":1,"processing":1,"delayed":0,"dead":0,'
-        b'"paused":false,"pushed":2,"completed":0,"failed":0,"lost":0,"expired":0,'
+        b'"paused":false,"pushed":2,"completed":0,"failed":0,"lost":0,"released":0,"expired":0,'
         b'"dropped":0,"oldest_ready_ms":7}'
     )
     reply = msgspec.json.decode(caller.ask(b'{"cmd":"STATS"}')[0])
@@ -137,7 +137,16 @@ def test_stats_of_a_queue_and_of_all(desk: Desk, caller: Caller) -> None:
         "connections": 1,
         "uptime_ms": 7,
     }
-    zeros = {"dead", "paused", "completed", "failed", "lost", "expired", "dropped"}
+    zeros = {
+        "dead",
+        "paused",
+        "completed",
+        "failed",
+        "lost",
+        "released",
+        "expired",
+        "dropped",
+    }
     assert zeros | {"waiting"} <= set(reply)
 
 

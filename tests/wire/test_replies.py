@@ -46,12 +46,13 @@ COUNTS: Final[dict[str, int]] = {
     "completed": 6,
     "failed": 7,
     "lost": 8,
+    "released": 0,
     "expired": 0,
     "dropped": 9,
     "oldest_ready_ms": 10,
 }
 COUNTS_TEXT: Final = (
-    '"pushed":5,"completed":6,"failed":7,"lost":8,"expired":0,"dropped":9,'
+    '"pushed":5,"completed":6,"failed":7,"lost":8,"released":0,"expired":0,"dropped":9,'
     '"oldest_ready_ms":10'
 )
 DETAIL: Final = JobDetail(

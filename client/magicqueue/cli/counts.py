@@ -177,7 +177,7 @@ def _pairs(counts: Counts) -> list[tuple[str, str | list[str]]]:
         ]
     else:
         pairs.append(("paused", "yes" if counts.paused else "no"))
-    totals = ("pushed", "completed", "failed", "lost")
+    totals = ("pushed", "completed", "failed", "lost", "released")
     return [*pairs, *((name, count(getattr(counts, name))) for name in totals)]
 
 

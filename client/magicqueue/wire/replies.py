@@ -65,6 +65,7 @@ class Counts(msgspec.Struct, kw_only=True):
     completed: Count
     failed: Count
     lost: Count
+    released: Count = 0  # 0 of a server that does not know RELEASE
     expired: Count
     dropped: Count
     oldest_ready_ms: Count

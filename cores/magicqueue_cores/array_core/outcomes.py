@@ -71,6 +71,7 @@ def release(store: Store, ids: Sequence[int], run_at_ms: int) -> None:
     """Active jobs are back at their old place, or (if not 0) delayed until `run_at_ms`."""
     for job_id in ids:
         store.count_from_now(job_id)
+        store.queue_of(store.find(job_id)).released += 1
     store.write_ids(ids)
     store.act(lo.V_RELEASE_MANY, len(ids), run_at_ms)
 

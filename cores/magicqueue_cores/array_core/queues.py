@@ -20,7 +20,7 @@ _ESCAPED: Final = frozenset((*range(32), *b'"\\'))
 class Queue:
     """One queue. `at` is where its words are, `number` what kernels call it."""
 
-    __slots__ = ("at", "dead", "dropped", "name", "number")
+    __slots__ = ("at", "dead", "dropped", "name", "number", "released")
 
     def __init__(self, name: str, number: int, options: CoreOptions) -> None:
         """Start empty."""
@@ -28,6 +28,7 @@ class Queue:
         self.number = number
         self.at = lo.QUEUES_W + number * lo.QUEUE_WORDS
         self.dropped = 0
+        self.released = 0
         self.dead = DeadLetters(name, options.dead_jobs_max, options.dead_bytes_max)
 
 
@@ -101,7 +102,7 @@ class Queues:
     def forget_unused(self, queue: Queue) -> None:
         """Forget an idle queue of which no worker ever had a job; its `pushed` stays."""
         at = queue.at + lo.Q_COMPLETED
-        used = any(self._memory.words[at : at + 3]) or queue.dropped
+        used = any(self._memory.words[at : at + 3]) or queue.released or queue.dropped
         if not used and self._is_idle(queue):
             self._forget(queue)
 
@@ -115,6 +116,7 @@ class Queues:
         total.completed += words[at + lo.Q_COMPLETED]
         total.failed += words[at + lo.Q_FAILED]
         total.lost += words[at + lo.Q_LOST]
+        total.released += queue.released
         total.dropped += queue.dropped
         act(self._memory.flat, lo.V_DROP_QUEUE, queue.number, 0, 0)
         self.name_bytes -= len(queue.name.encode(errors="surrogatepass"))
@@ -126,7 +128,7 @@ class Queues:
         """Set all totals to zero; queues that hold nothing have nothing left to tell."""
         self.forgotten = QueueStats("")
         for queue in self.by_name.values():
-            queue.dropped = 0
+            queue.dropped = queue.released = 0
             for total in (lo.Q_PUSHED, lo.Q_COMPLETED, lo.Q_FAILED, lo.Q_LOST):
                 self._memory.words[queue.at + total] = 0
         for queue in list(self.by_name.values()):
@@ -150,6 +152,7 @@ class Queues:
             completed=counts[lo.Q_COMPLETED],
             failed=counts[lo.Q_FAILED],
             lost=counts[lo.Q_LOST],
+            released=queue.released,
             dropped=queue.dropped,
             oldest_ready_ms=oldest_ms,
         )

@@ -113,6 +113,7 @@ def core_stats(store: Store, now_ms: int) -> CoreStats:
         completed=sum(q.completed for q in counted),
         failed=sum(q.failed for q in counted),
         lost=sum(q.lost for q in counted),
+        released=sum(q.released for q in counted),
         expired=sum(q.expired for q in counted),
         dropped=sum(q.dropped for q in counted),
         oldest_ready_ms=max((q.oldest_ready_ms for q in known), default=0),

@@ -9,7 +9,6 @@ function here checks a bound: callers stay within the memory's regions.
 # ruff: noqa: ANN001, ANN002, ANN201, ANN202, ARG001, D103, SLF001 - numba calls these; `jit` documents them
 
 import inspect
-import socket
 from functools import partial
 
 import numpy as np
@@ -187,6 +186,11 @@ def prefetch(_typing, w, at):
     return types.void(w, types.int64), code
 
 
+_DO_NOT_WAIT = 0x40
+_NO_SIGNAL = 0x4000
+"""MSG_DONTWAIT and MSG_NOSIGNAL, as Linux has them."""
+
+
 def _system(name, result, *kinds):
     """Declare a function of the C library."""
 
@@ -223,12 +227,12 @@ def _transfer(function, flags):
 @intrinsic
 def receive_bytes(_typing, memory, descriptor, at, size):
     words = (types.int64,) * 3
-    return types.int64(memory, *words), _transfer(_recv, socket.MSG_DONTWAIT)
+    return types.int64(memory, *words), _transfer(_recv, _DO_NOT_WAIT)
 
 
 @intrinsic
 def send_bytes(_typing, memory, descriptor, at, size):
-    flags = socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL
+    flags = _DO_NOT_WAIT | _NO_SIGNAL
     return types.int64(memory, *(types.int64,) * 3), _transfer(_send, flags)
 
 
