@@ -154,7 +154,6 @@ def test_the_overview_says_what_each_command_says() -> None:
 
 _COMPARE = """
 import click
-from patience import PATIENCE_S
 from magicqueue.cli.group import _SECTIONS, group
 for rows in _SECTIONS.values():
     for name, (module, text) in rows.items():

@@ -74,7 +74,7 @@ def test_a_stopped_workers_own_pull_takes_nothing(kind: str, url: str, name: str
         with running(kind, name, handler, url=url, grace=0.05) as run:
             assert started.wait(PATIENCE_S)
             run.stop()
-        gate.set()
+            gate.set()  # the loop's end waits for its threads
         assert (queue.stats().queued, queue.stats().lost) == (1, 0)
         queue.drain()
 

@@ -7,6 +7,7 @@ from typing import TypeAlias
 import pytest
 
 from magicqueue_server.app import App
+from magicqueue_server.listener import BACKLOG_BYTES_MAX
 from server.running import Peer, alone, until
 
 Run: TypeAlias = Callable[..., None]
@@ -249,6 +250,7 @@ def test_a_closed_connection_gives_its_unfinished_line_back(run: Run) -> None:
 @pytest.mark.looks_inside
 def test_a_slow_reader_stops_itself_and_nobody_else(run: Run) -> None:
     jobs = 400
+    pings = 2 * BACKLOG_BYTES_MAX // len(PING)
     payload = b'"%b"' % (b"x" * 50_000)
 
     async def scenario(app: App) -> None:
@@ -256,7 +258,7 @@ def test_a_slow_reader_stops_itself_and_nobody_else(run: Run) -> None:
         for _ in range(jobs):
             await other.ask(b'{"cmd":"PUSH","queue":"q","data":%b}' % payload)
         slow.writer.transport.pause_reading()  # type: ignore[attr-defined]
-        slow.send(*[PULL] * jobs, *[PING] * 30_000)
+        slow.send(*[PULL] * jobs, *[PING] * pings)
         (session,) = [c.session for c in app._listener.connections if c.session.id == 1]
         while not (session.congested and session.held):
             assert (await other.ask(PING))["pong"]
@@ -269,7 +271,7 @@ def test_a_slow_reader_stops_itself_and_nobody_else(run: Run) -> None:
         assert len(set(ids)) == jobs - 1
         await other.ask(PUSH)
         assert (await slow.reply())["job"]["id"] == jobs + 1
-        for _ in range(30_000):
+        for _ in range(pings):
             assert await slow.line() == PONG
         await slow.close()
         await other.close()
