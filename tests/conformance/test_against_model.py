@@ -285,9 +285,19 @@ def run(core_name: str, options: dict[str, int], examples: int) -> None:
 
 @pytest.mark.timeout(600)  # shrinking a failure takes up to five minutes
 def test_a_core_does_what_the_model_does(core_name: str) -> None:
-    run(core_name, ROOMY, 120)
+    run(core_name, ROOMY, 80)
 
 
 @pytest.mark.timeout(600)
 def test_a_core_at_its_bounds_does_what_the_model_does(core_name: str) -> None:
     run(core_name, {**TIGHT, "memory_bytes_max": MEMORY_BYTES_MAX[core_name]}, 80)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("options", [ROOMY, TIGHT], ids=["roomy", "tight"])
+def test_a_core_does_what_the_model_does_for_long(
+    core_name: str, options: dict[str, int]
+) -> None:
+    bound = {"memory_bytes_max": MEMORY_BYTES_MAX[core_name]} if options is TIGHT else {}
+    run(core_name, options | bound, 2000)
