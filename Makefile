@@ -8,7 +8,7 @@ STAMP := $(VENV)/.made-from-pyproject
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint fmt unit soak bench bench-quick bench-peers bench-durable dist wheel test-dist bench-dist clean
+.PHONY: help demo test test-all lint fmt unit soak bench bench-quick bench-peers bench-durable bench-pauses dist wheel test-dist bench-dist clean
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -74,6 +74,9 @@ bench-quick: $(BENCH_STAMP) ## The same with small sizes, to see that all runs (
 
 bench-peers: $(BENCH_STAMP) ## Compare with beanstalkd and Redis, in turn (5 minutes)
 	$(BENCH)/bin/python -m benchmarks.peers $(ARGS)
+
+bench-pauses: $(BENCH_STAMP) ## How long a PING takes beside floods and commands on a million jobs (5 minutes)
+	$(BENCH)/bin/python -m benchmarks.pauses $(ARGS)
 
 DIST := .venv-dist
 DIST_STAMP := $(DIST)/.made-from-pyproject

@@ -31,8 +31,9 @@ class Stalls:
 
     limit_s: after so long a handler is given up; None is never. on_hung: called then,
     when the server has been told. on_put_back: called with how many jobs wait for their
-    turn again that could not be given back. on_cut_off: called when a handler that runs in
-    turn was still there at `end_at`. All are called in the heartbeats' thread.
+    turn again that could not be given back. on_room: called when jobs have gone back, so
+    that others may be pulled. on_cut_off: called when a handler that runs in turn was still
+    there at `end_at`. All are called in the heartbeats' thread.
     """
 
     def __init__(
@@ -42,12 +43,14 @@ class Stalls:
         *,
         on_hung: Callable[[Job], object],
         on_put_back: Callable[[int], object],
+        on_room: Callable[[], object],
         on_cut_off: Callable[[], object] = lambda: None,
     ) -> None:
         self._runner = runner
         self._limit_s = limit_s
         self._on_hung = on_hung
         self._on_put_back = on_put_back
+        self._on_room = on_room
         self._on_cut_off = on_cut_off
         self.end_at: float | None = None
         """When the grace of a stop is over, on the monotonic clock; None: no stop."""
@@ -135,6 +138,7 @@ class Stalls:
             self._on_put_back(len(jobs))
         else:
             runner.forget(jobs)
+            self._on_room()
 
     def _send(self, channel: SyncChannel, verdict: Verdict) -> None:
         try:

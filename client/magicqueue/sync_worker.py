@@ -113,6 +113,7 @@ class SyncWorker:
             self._options.time_limit_s,
             on_hung=self._replace,
             on_put_back=self._announce,
+            on_room=self._tell_of_change,
             on_cut_off=self._tell_cut_off,
         )
 
@@ -252,8 +253,9 @@ class SyncWorker:
         loop = LoopOfOwn(self._options.time_limit_s)
         try:
             while self._stop_at is None:
-                if not runner.unstarted:
-                    self._pull(pulls, runner.room.to_pull(self.held))
+                # what the heartbeats' thread is giving back is held still, and cannot run
+                if not runner.unstarted and (room := self._wait_for_room()):
+                    self._pull(pulls, room)
                 for returned in runner.run_in_turn():
                     if returned is not None:
                         self._finish_inline(loop, *returned)
@@ -381,8 +383,7 @@ class SyncWorker:
             self._threads.replace_one()
         elif self.on_hung is not None:
             self.on_hung(job)
-        with self._changed:
-            self._changed.notify_all()
+        self._tell_of_change()
 
     def _tell_cut_off(self) -> None:
         if self.on_cut_off is not None:
@@ -410,6 +411,9 @@ class SyncWorker:
     def _send_verdicts(self, verdicts: SyncChannel) -> None:
         for verdict in self._runner.take_verdicts():
             self._send(verdicts, verdict)
+        self._tell_of_change()
+
+    def _tell_of_change(self) -> None:
         with self._changed:
             self._changed.notify_all()
 

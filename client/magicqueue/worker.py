@@ -260,6 +260,7 @@ class Worker:
             limit_s,
             on_hung=lambda job: call(self._replace, job),
             on_put_back=lambda count: call(self._begin, count),
+            on_room=lambda: call(self._made_progress),
         )
         self._heartbeats = Heartbeats(
             runner,

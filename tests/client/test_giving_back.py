@@ -24,7 +24,9 @@ from magicqueue import (
     current_job,
 )
 from magicqueue.failures import text_of
+from magicqueue.protocol import Command
 from magicqueue.room import Room
+from magicqueue.sync_channel import SyncChannel
 from magicqueue.wire.limits import ERROR_CHARS_MAX
 from patience import PATIENCE_S
 
@@ -100,6 +102,44 @@ def test_jobs_behind_a_slow_one_go_back(in_turn: str, url: str, name: str) -> No
             assert queue.stats().completed == 500
             gate.set()
             until(queue, lambda: queue.stats().completed == 601)
+        assert queue.stats().lost == 0
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "tasks"])
+def test_a_slow_release_of_what_waits_stops_no_worker(
+    kind: str, url: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those jobs are held until then, and the handler that they waited for has ended.
+
+    Tasks wait for no turn, so nothing of theirs is released.
+    """
+    releasing, go_on, ended = (threading.Event() for _ in range(3))
+    request = SyncChannel.request
+
+    def slowly(channel: SyncChannel, command: Command[object]) -> object:
+        if b"RELEASE" in command.line and not go_on.is_set():
+            releasing.set()
+            assert go_on.wait(PATIENCE_S)
+        return request(channel, command)
+
+    def handler(job: Job) -> None:
+        if job.data == "slow":
+            assert ended.wait(PATIENCE_S)
+
+    monkeypatch.setattr(SyncChannel, "request", slowly)
+    with SyncQueue(name, url) as queue:
+        queue.pause()
+        queue.push_batch(range(300))
+        queue.push("slow")
+        queue.push_batch(range(50))
+        queue.resume()
+        options = {} if kind in {"inline", "sync"} else {"concurrency": 1}
+        with running(kind, name, handler, url=url, **options):
+            assert releasing.wait(PATIENCE_S)
+            ended.set()
+            until(queue, lambda: queue.stats().completed >= 301)
+            go_on.set()
+            until(queue, lambda: queue.stats().completed == 351)
         assert queue.stats().lost == 0
 
 
