@@ -98,7 +98,11 @@ class Config:
     @property
     def bounds(self) -> Bounds:
         """What the listener enforces."""
-        return Bounds(line_bytes_max=self["max_line"], input_bytes_max=self["max_input"])
+        return Bounds(
+            line_bytes_max=self["max_line"],
+            input_bytes_max=self["max_input"],
+            output_bytes_max=self["max_output"],
+        )
 
     def socket_path(self, temp_folder: Callable[[], str]) -> Path | None:
         """Where the Unix socket is to be, or None for TCP.

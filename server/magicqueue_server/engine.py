@@ -413,5 +413,6 @@ class Engine:
             "connections": len(self.sessions),
             "waiting": len(self._pulls),
             "input_bytes": self.sessions.input_bytes,
+            "output_bytes": self.sessions.output_bytes,
             "uptime_ms": self._now_ms - (self._started_ms or self._now_ms),
         }

@@ -34,6 +34,7 @@ from magicqueue_server.logs import event
 from magicqueue_server.peers import PeerWatch, is_broken
 from magicqueue_server.session import Session
 from magicqueue_server.turns import Turns
+from magicqueue_server.unread import Unread
 
 READ_BYTES: Final = 256 * 1024
 BACKLOG_BYTES_MAX: Final = 512 * 1024
@@ -51,6 +52,8 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
     line_bytes_max: int
     input_bytes_max: int
     """Lines that are unfinished or cannot run yet, of all connections together."""
+    output_bytes_max: int
+    """Replies that are not being read, of all connections together."""
 
 
 class Listener:
@@ -66,6 +69,7 @@ class Listener:
         self.exchange: Exchange | None = None
         """What receives from connections in the loop's place, where the core can."""
         self.peers = PeerWatch(asyncio.get_running_loop())
+        self.unread = Unread(engine.sessions, bounds.output_bytes_max)
         self._nobody = asyncio.Event()
         self.on_deadline_change = _nothing
         """Called after the engine has run, so that the timer can follow."""
@@ -78,6 +82,7 @@ class Listener:
         """Forget a connection that is closed."""
         self.connections.discard(connection)
         self.peers.remove(connection)
+        self.unread.remove(connection)
         if not self.connections:
             self._nobody.set()
 
@@ -239,11 +244,13 @@ class Connection(asyncio.BufferedProtocol):
     def pause_writing(self) -> None:
         """Replies are not being read: run no more lines of this session."""
         self._session.congested = True
+        self._listener.unread.add(self, self._transport.get_write_buffer_size())
 
     def resume_writing(self) -> None:
         """They have been read: go on."""
         self._session.congested = False
         listener = self._listener
+        listener.unread.remove(self)
         listener.engine.resume(self._session, listener.clock.now_ms())
         listener.on_deadline_change()
         self.follow_backlog()

@@ -202,6 +202,13 @@ OPTIONS: Final = (
         least=1,
     ),
     Option(
+        "max_output",
+        size_bytes,
+        "1GiB",
+        "Memory for replies that clients do not read, over all.",
+        least=1,
+    ),
+    Option(
         "max_connections",
         count,
         "16000",

@@ -22,6 +22,8 @@ class Sessions:
         self.input_bytes = 0
         """What is kept of what clients sent: unfinished lines (which the listener adds),
         whole ones that wait, and what is kept of pulls that wait."""
+        self.output_bytes = 0
+        """Replies of those that do not read theirs (which the listener adds)."""
         self._core = core
         self._open: dict[int, Session] = {}
         self._last_id = 0

@@ -42,7 +42,10 @@ def test_counts_and_ports() -> None:
         *(("max_jobs", text, "at most") for text in ("9" * 5000, "9007199254740992")),
         *((name, "0", "1 or more") for name in ("lease", "max_line", "max_job")),
         *((name, "0", "1 or more") for name in ("max_pull", "max_push", "max_reply")),
-        *((name, "0", "1 or more") for name in ("max_input", "max_connections")),
+        *(
+            (name, "0", "1 or more")
+            for name in ("max_input", "max_output", "max_connections")
+        ),
     ],
 )
 def test_a_wrong_value_says_what_it_must_be_and_where_it_is(
@@ -167,6 +170,7 @@ def test_settings_reach_the_parts() -> None:
             "max_attempts": "14",
             "lease": "15ms",
             "max_input": "16",
+            "max_output": "18",
             "max_connections": "17",
         },
         {},
@@ -183,6 +187,7 @@ def test_settings_reach_the_parts() -> None:
     assert settings.job_defaults.lease_ms == 15
     assert settings.bounds.line_bytes_max == 1024
     assert settings.bounds.input_bytes_max == 16
+    assert settings.bounds.output_bytes_max == 18
 
 
 @pytest.mark.parametrize(

@@ -7,13 +7,14 @@ from typing import TypeAlias
 import pytest
 
 from magicqueue_server.app import App
-from magicqueue_server.listener import BACKLOG_BYTES_MAX
+from magicqueue_server.listener import BACKLOG_BYTES_MAX, WRITE_BYTES_HIGH
 from server.running import Peer, alone, until
 
 Run: TypeAlias = Callable[..., None]
 READ_BYTES_MAX = 256 * 1024
 """What a loop reads at a time, at most."""
 PING = b'{"cmd":"PING"}'
+STATS = b'{"cmd":"STATS"}'
 PONG = b'{"ok":true,"pong":true}\n'
 PUSH = b'{"cmd":"PUSH","queue":"q","data":1}'
 PULL = b'{"cmd":"PULL","queue":"q"}'
@@ -279,6 +280,42 @@ def test_a_slow_reader_stops_itself_and_nobody_else(run: Run) -> None:
         await other.close()
 
     run(scenario)
+
+
+@pytest.mark.looks_inside
+def test_of_those_that_do_not_read_the_slowest_is_closed(
+    run: Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Two stop with at least `WRITE_BYTES_HIGH` unread each, which is too much together."""
+    pulls = 12
+    data = b'"%b"' % (b"x" * 900_000)
+
+    async def scenario(app: App) -> None:
+        other = await Peer.connect(app)
+        for _ in range(2 * pulls):
+            await other.ask(b'{"cmd":"PUSH","queue":"q","data":%b}' % data)
+        slowest, slow = await Peer.connect(app), await Peer.connect(app)
+        slowest.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        slowest.send(*[PULL] * pulls)
+        while not (await other.ask(STATS))["output_bytes"]:
+            pass
+        slow.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        slow.send(*[PULL] * pulls)
+        while (await other.ask(STATS))["connections"] == 3:
+            pass
+        slow.writer.transport.resume_reading()  # type: ignore[attr-defined]
+        assert all([(await slow.reply())["job"] for _ in range(pulls)])
+        stats = await other.ask(STATS)
+        assert stats["output_bytes"] == 0
+        assert stats["connections"] == 2
+        assert (stats["queued"], stats["processing"]) == (pulls, pulls)
+        (told,) = caplog.messages
+        assert told.startswith("closed a client that reads no replies")
+        caplog.clear()
+        for peer in (slowest, slow, other):
+            await peer.close()
+
+    run(scenario, max_output=str(2 * WRITE_BYTES_HIGH))
 
 
 @pytest.mark.looks_inside

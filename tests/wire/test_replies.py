@@ -152,6 +152,7 @@ ROWS: Final[list[tuple[str, bytes, str]]] = [
                 connections=13,
                 waiting=14,
                 input_bytes=16,
+                output_bytes=17,
                 uptime_ms=15,
                 **COUNTS,
             )
@@ -159,7 +160,8 @@ ROWS: Final[list[tuple[str, bytes, str]]] = [
         (
             '{"ok":true,"queued":1,"processing":2,"delayed":3,"dead":4,"paused":1,'
             f'{COUNTS_TEXT},"queues":11,"content_bytes":10,"memory_bytes":12,'
-            '"connections":13,"waiting":14,"input_bytes":16,"uptime_ms":15}'
+            '"connections":13,"waiting":14,"input_bytes":16,"output_bytes":17,'
+            '"uptime_ms":15}'
         ),
     ),
     (

@@ -86,6 +86,7 @@ class ServerCounts(Counts, kw_only=True):
     connections: Count
     waiting: Count
     input_bytes: Count = 0
+    output_bytes: Count = 0
     uptime_ms: Count
 
 
