@@ -11,7 +11,7 @@ _log = logging.getLogger("magicqueue.engine")
 
 
 def execute(core: LineCore, session: Session, size: int, now_ms: int) -> bytes:
-    """Run about `size` bytes of lines; gives their replies. If it fails, the session ends."""
+    """Run about `size` bytes of lines, and give the replies; a failure ends the session."""
     try:
         consumed, reply = core.execute(
             session.lines,
