@@ -20,7 +20,7 @@ from typing import Any, Final, Self, TypeAlias
 from magicqueue import commands
 from magicqueue.backoff import next_wait_s
 from magicqueue.durations import Duration
-from magicqueue.errors import InternalError, MagicQueueError, ReadOnly, ShuttingDown
+from magicqueue.errors import PASSING_REFUSALS, MagicQueueError
 from magicqueue.handler_threads import HandlerThreads
 from magicqueue.handlers import Handler, OnError, is_async
 from magicqueue.heartbeats import Heartbeats
@@ -32,6 +32,7 @@ from magicqueue.stalls import Stalls
 from magicqueue.stop_signals import StopSignal, watched_signals
 from magicqueue.sync_channel import SyncChannel
 from magicqueue.sync_connection import Interrupted
+from magicqueue.worker_counts import WorkerCounts
 from magicqueue.worker_options import (
     BATCH_SIZE,
     GRACE_S,
@@ -42,8 +43,6 @@ from magicqueue.worker_options import (
     worker_options,
 )
 
-PASSING_REFUSALS: Final = (ShuttingDown, ReadOnly, InternalError)
-
 _Outcome: TypeAlias = tuple[Job | None, BaseException | None]
 _LOOK: Final[_Outcome] = (None, None)
 """No outcome, but there are verdicts to send."""
@@ -51,7 +50,7 @@ _LOOK: Final[_Outcome] = (None, None)
 logger = logging.getLogger("magicqueue")
 
 
-class SyncWorker:
+class SyncWorker(WorkerCounts):
     """Runs `handler(job)` for each job of a queue: a return settles it, a raise fails it.
 
     queue, url: as for `SyncQueue`. concurrency: handlers under way at once, each in a
@@ -127,31 +126,6 @@ class SyncWorker:
         traceback: TracebackType | None,
     ) -> None:
         self.stop()
-
-    @property
-    def held(self) -> int:
-        """Jobs pulled and not settled yet."""
-        return len(self._runner.held)
-
-    @property
-    def completed(self) -> int:
-        """Jobs whose handler returned, so far."""
-        return self._runner.completed
-
-    @property
-    def failed(self) -> int:
-        """Jobs whose handler raised, or ran into its time limit, so far."""
-        return self._runner.failed
-
-    @property
-    def released(self) -> int:
-        """Jobs given back unstarted or cut off, so far."""
-        return self._runner.released
-
-    @property
-    def lost(self) -> int:
-        """Jobs that were not the worker's any more when they were finished, so far."""
-        return self._runner.lost
 
     def start(self) -> None:
         """Begin to work in a thread, until `stop`."""
