@@ -13,25 +13,25 @@ import os
 import threading
 import time
 from collections.abc import Awaitable, Callable
-from queue import Empty, SimpleQueue
 from types import TracebackType
-from typing import Any, Final, Self, TypeAlias
+from typing import Any, Self
 
 from magicqueue import commands
 from magicqueue.backoff import next_wait_s
 from magicqueue.durations import Duration
-from magicqueue.errors import PASSING_REFUSALS, MagicQueueError
+from magicqueue.errors import PASSING_REFUSALS
 from magicqueue.handler_threads import HandlerThreads
 from magicqueue.handlers import Handler, OnError, is_async
 from magicqueue.heartbeats import Heartbeats
 from magicqueue.job import Job
 from magicqueue.loop_of_own import LoopOfOwn
 from magicqueue.room import Room
-from magicqueue.runner import Runner, Verdict
+from magicqueue.runner import Runner
 from magicqueue.stalls import Stalls
 from magicqueue.stop_signals import StopSignal, watched_signals
 from magicqueue.sync_channel import SyncChannel
 from magicqueue.sync_connection import Interrupted
+from magicqueue.verdict_sender import VerdictSender
 from magicqueue.worker_counts import WorkerCounts
 from magicqueue.worker_options import (
     BATCH_SIZE,
@@ -42,10 +42,6 @@ from magicqueue.worker_options import (
     LEASE_S,
     worker_options,
 )
-
-_Outcome: TypeAlias = tuple[Job | None, BaseException | None]
-_LOOK: Final[_Outcome] = (None, None)
-"""No outcome, but there are verdicts to send."""
 
 logger = logging.getLogger("magicqueue")
 
@@ -99,7 +95,6 @@ class SyncWorker(WorkerCounts):
         self._stop_at: float | None = None
         self._thread: threading.Thread | None = None
         self._error: BaseException | None = None
-        self._outcomes: SimpleQueue[_Outcome | None] = SimpleQueue()
         self._threads: HandlerThreads | None = None
         self._wake: tuple[int, int] | None = None
         self.on_hung: Callable[[Job], object] | None = None
@@ -193,12 +188,13 @@ class SyncWorker(WorkerCounts):
             announce=True,
             on_lost=runner.lose_all,
         )
-        verdicts = SyncChannel(
+        verdicts_channel = SyncChannel(
             options.address,
             timeout_s=options.timeout_s,
             reconnect_s=None,
             wait=self._wait_within_grace,
         )
+        verdicts = VerdictSender(runner, verdicts_channel, self._has_changed)
         self._heartbeats = Heartbeats(
             runner,
             options.address,
@@ -216,12 +212,12 @@ class SyncWorker(WorkerCounts):
         finally:
             self._heartbeats.stop()
             pulls.close()
-            verdicts.close()
+            verdicts_channel.close()
             runner.clear()
             self._be_idle()
         logger.info("stopped working on %s", options.queue)
 
-    def _work_inline(self, pulls: SyncChannel, verdicts: SyncChannel) -> None:
+    def _work_inline(self, pulls: SyncChannel, verdicts: VerdictSender) -> None:
         runner = self._runner
         loop = LoopOfOwn(self._options.time_limit_s)
         try:
@@ -231,10 +227,10 @@ class SyncWorker(WorkerCounts):
                 for returned in runner.run_in_turn():
                     if returned is not None:
                         self._finish_inline(loop, *returned)
-                    self._send_verdicts(verdicts)
+                    verdicts.send()
                     if self._stop_at is not None:
                         break
-                self._send_verdicts(verdicts)
+                verdicts.send()
         except Interrupted:
             pass
         finally:
@@ -251,15 +247,15 @@ class SyncWorker(WorkerCounts):
             error = raised
         self._runner.judge(job, error, time.monotonic() - started_at)
 
-    def _work_with_threads(self, pulls: SyncChannel, verdicts: SyncChannel) -> None:
+    def _work_with_threads(self, pulls: SyncChannel, verdicts: VerdictSender) -> None:
         threads = self._threads = HandlerThreads(
             self._runner,
             self._options.concurrency,
-            self._note_outcome,
+            verdicts.note,
             lambda: LoopOfOwn(self._options.time_limit_s),
         )
         settler = threading.Thread(
-            target=self._settle, args=(verdicts,), name="magicqueue-verdicts", daemon=True
+            target=verdicts.run, name="magicqueue-verdicts", daemon=True
         )
         settler.start()
         try:
@@ -267,16 +263,17 @@ class SyncWorker(WorkerCounts):
                 while (room := self._wait_for_room()) > 0:
                     threads.announce(self._pull(pulls, room))
             self._runner.give_back(self._runner.take_unstarted())
-            self._outcomes.put(_LOOK)
+            verdicts.send_soon()
             while self.held and not self._grace_is_over():
-                self._give_back_late(pulls)
+                if self._give_back_late(pulls):
+                    verdicts.send_soon()
                 with self._changed:
                     if self.held:
                         self._changed.wait(LATE_S)
         finally:
             threads.close()
             self._threads = None
-            self._outcomes.put(None)
+            verdicts.end()
             left_s = (self._stop_at or 0.0) - time.monotonic()
             settler.join(max(left_s, 1.0))
             self._give_back_late(pulls)
@@ -304,15 +301,14 @@ class SyncWorker(WorkerCounts):
                 return len(jobs)
 
     def _give_back_late(self, pulls: SyncChannel) -> bool:
-        """Give back what still came for a pull that a stop has interrupted, if any did."""
+        """Note what still came for a pull that a stop has interrupted, to go back."""
         jobs = pulls.late_reply()
         if jobs:
             self._runner.hold(jobs, self._heartbeats.beat_now)
             self._runner.give_back(self._runner.take_unstarted())
-            self._outcomes.put(_LOOK)
         return bool(jobs)
 
-    def _give_back_rest(self, pulls: SyncChannel, verdicts: SyncChannel) -> None:
+    def _give_back_rest(self, pulls: SyncChannel, verdicts: VerdictSender) -> None:
         """Give back what was not begun, or is cut off now that the grace is over."""
         runner = self._runner
         runner.give_back(runner.take_unstarted())
@@ -324,11 +320,11 @@ class SyncWorker(WorkerCounts):
             )
         gives_back = runner.give_back_rest()
         self._stop_at = time.monotonic() + LAST_WORD_S
-        self._send_verdicts(verdicts)
+        verdicts.send()
         for _ in range(LATE_LOOKS if gives_back else 0):
             time.sleep(LATE_S)
             if self._give_back_late(pulls):
-                self._send_verdicts(verdicts)
+                verdicts.send()
                 break
 
     def _wait_for_room(self) -> int:
@@ -341,9 +337,6 @@ class SyncWorker(WorkerCounts):
                 self._changed.wait()
         return 0
 
-    def _note_outcome(self, job: Job, error: BaseException | None) -> None:
-        self._outcomes.put((job, error))
-
     def _announce(self, count: int) -> None:
         """So many jobs wait for their turn again."""
         if self._threads is not None:
@@ -355,45 +348,15 @@ class SyncWorker(WorkerCounts):
             self._threads.replace_one()
         elif self.on_hung is not None:
             self.on_hung(job)
+        self._has_changed()
+
+    def _has_changed(self) -> None:
         with self._changed:
             self._changed.notify_all()
 
     def _tell_cut_off(self) -> None:
         if self.on_cut_off is not None:
             self.on_cut_off()
-
-    def _settle(self, verdicts: SyncChannel) -> None:
-        """Send verdicts until told to end: all that are there, in one batch."""
-        with contextlib.suppress(Interrupted):
-            while (outcome := self._outcomes.get()) is not None:
-                self._finish(outcome)
-                ended = False
-                with contextlib.suppress(Empty):
-                    while (more := self._outcomes.get_nowait()) is not None:
-                        self._finish(more)
-                    ended = True
-                self._send_verdicts(verdicts)
-                if ended:
-                    return
-
-    def _finish(self, outcome: _Outcome) -> None:
-        job, error = outcome
-        if job is not None:
-            self._runner.finish(job, error, job._took_s)  # noqa: SLF001 - a worker's note on it
-
-    def _send_verdicts(self, verdicts: SyncChannel) -> None:
-        for verdict in self._runner.take_verdicts():
-            self._send(verdicts, verdict)
-        with self._changed:
-            self._changed.notify_all()
-
-    def _send(self, verdicts: SyncChannel, verdict: Verdict) -> None:
-        try:
-            self._runner.settled(verdict, verdicts.request(verdict.command))
-        except MagicQueueError as error:
-            instead = self._runner.unsettled(verdict, error)
-            if instead is not None:
-                self._send(verdicts, instead)
 
     def _grace_is_over(self) -> bool:
         return self._stop_at is not None and time.monotonic() >= self._stop_at
