@@ -170,6 +170,9 @@ class HandlerNotFound(MagicQueueError):
     """The handler named for a worker cannot be imported."""
 
 
+PASSING_REFUSALS = (ShuttingDown, ReadOnly, InternalError)
+"""A server that refuses a pull so may be asked again later."""
+
 _BY_CODE: dict[str, type[RequestError]] = {
     error.code: error
     for error in (

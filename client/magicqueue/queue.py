@@ -8,21 +8,17 @@ because a pull that waits holds back everything behind it.
 
 import asyncio
 import contextlib
-import copy
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Sequence
-from functools import partial
+from collections.abc import AsyncIterable, AsyncIterator, Iterable
 from types import TracebackType
-from typing import Any, Self, TypeAlias, TypeVar, Unpack
+from typing import Any, Self, TypeVar, Unpack
 
 from magicqueue import commands
 from magicqueue.address import parse_address
 from magicqueue.arguments import job_list, one_job, optional_id, several_jobs, whole_number
 from magicqueue.channel import Channel
-from magicqueue.coalesce import Gathering, is_one_items_fault
 from magicqueue.durations import Duration, duration_ms
 from magicqueue.encoding import (
-    BATCH_BYTES_MAX,
     BATCH_JOBS,
     JobOptions,
     async_batches,
@@ -32,15 +28,13 @@ from magicqueue.encoding import (
     tail_of,
 )
 from magicqueue.errors import MagicQueueError, TooLarge
-from magicqueue.forks import after_fork
 from magicqueue.job import AnyJob, DeadPage, Job, JobDetails
-from magicqueue.protocol import Call, Command
+from magicqueue.outgoing import Outgoing
+from magicqueue.protocol import Command
 from magicqueue.pulls import PullChannels
 from magicqueue.wire.replies import Counts, QueueCounts, ServerCounts, ServerInfo
 
 R = TypeVar("R")
-_IdWaiter: TypeAlias = asyncio.Future[int]
-_Waiter: TypeAlias = asyncio.Future[None]
 
 
 class Queue:
@@ -63,16 +57,7 @@ class Queue:
         timeout_s = duration_ms(timeout, "timeout", least_ms=1) / 1000
         self._channel = Channel(self.address, timeout_s=timeout_s, reconnect_s=timeout_s)
         self._pulls = PullChannels(self.name, self.address, timeout_s)
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._pushes: Gathering[bytes, _IdWaiter] = Gathering(BATCH_JOBS, BATCH_BYTES_MAX)
-        self._acks: Gathering[AnyJob, _Waiter] = Gathering(BATCH_JOBS, BATCH_BYTES_MAX)
-        after_fork(self)
-
-    def forked(self) -> None:
-        """Leave what the parent is about to send to it; called in a child process."""
-        self._loop = None
-        self._pushes.clear()
-        self._acks.clear()
+        self._outgoing = Outgoing(self.name, self._channel, self._pulls.forget)
 
     async def __aenter__(self) -> Self:
         return self
@@ -93,8 +78,7 @@ class Queue:
 
         Jobs pulled and not settled go back to the queue, and waiting pulls end.
         """
-        self._send_pushes()
-        self._send_acks()
+        self._outgoing.send()
         await self._pulls.close()
         if self._channel.busy:
             # replies come in order, so this one says that all have come
@@ -112,11 +96,7 @@ class Queue:
         ConnectionLost when the job may or may not have been stored.
         """
         item = object_of(json_of(data), tail_of(options))
-        loop = self._current_loop()
-        waiter: _IdWaiter = loop.create_future()
-        if self._pushes.add(item, waiter, len(item)):
-            loop.call_soon(self._send_pushes)
-        return await waiter
+        return await self._outgoing.push(item)
 
     async def push_batch(
         self, items: Iterable[Any], **options: Unpack[JobOptions]
@@ -204,12 +184,7 @@ class Queue:
 
     async def ack(self, job: AnyJob) -> None:
         """Settle a job as done. Raises NotFound when it is not yours any more."""
-        one_job(job)
-        loop = self._current_loop()
-        waiter: _Waiter = loop.create_future()
-        if self._acks.add(job, waiter):
-            loop.call_soon(self._send_acks)
-        await waiter
+        await self._outgoing.ack(one_job(job))
 
     async def ack_batch(self, jobs: Iterable[AnyJob]) -> list[int]:
         """Settle jobs as done; gives the ids that were not yours any more."""
@@ -333,78 +308,6 @@ class Queue:
 
     async def _run(self, command: Command[R]) -> R:
         return await self._channel.request(command)
-
-    def _current_loop(self) -> asyncio.AbstractEventLoop:
-        """Give the running loop; what another one left unsent goes, as it has ended."""
-        loop = asyncio.get_running_loop()
-        if loop is not self._loop:
-            self._loop = loop
-            self._pushes.clear()
-            self._acks.clear()
-        return loop
-
-    def _send_pushes(self) -> None:
-        for items, waiters in self._pushes.take():
-            self._send_batch(items, waiters)
-
-    def _send_batch(self, items: list[bytes], waiters: list[_IdWaiter]) -> None:
-        command = (
-            commands.push(self.name, items[0])
-            if len(items) == 1
-            else commands.push_batch(self.name, b",".join(items), len(items))
-        )
-        self._post(command, waiters, partial(self._pushed, items, waiters))
-
-    def _pushed(
-        self, items: list[bytes], waiters: list[_IdWaiter], call: Call[list[int]]
-    ) -> None:
-        if call.error is None:
-            for waiter, job_id in zip(waiters, call.result(), strict=True):
-                if not waiter.done():
-                    waiter.set_result(job_id)
-        elif len(items) > 1 and is_one_items_fault(call.error):
-            for item, waiter in zip(items, waiters, strict=True):
-                self._send_batch([item], [waiter])
-        else:
-            _fail_all(waiters, call.error)
-
-    def _send_acks(self) -> None:
-        for jobs, waiters in self._acks.take():
-            self._pulls.forget(jobs)
-            self._post(commands.ack(jobs), waiters, partial(_acked, jobs, waiters))
-
-    def _post(
-        self,
-        command: Command[R],
-        waiters: Sequence[asyncio.Future[Any]],
-        on_done: "partial[None]",
-    ) -> None:
-        try:
-            self._channel.post(Call(command, on_done))
-        except MagicQueueError as error:
-            _fail_all(waiters, error)
-
-
-def _acked(jobs: list[AnyJob], waiters: list[_Waiter], call: Call[list[int]]) -> None:
-    if call.error is not None:
-        _fail_all(waiters, call.error)
-        return
-    missing = set(call.result())
-    for job, waiter in zip(jobs, waiters, strict=True):
-        job_id = job if isinstance(job, int) else job.id
-        if waiter.done():
-            continue
-        if job_id in missing:
-            waiter.set_exception(commands.not_yours(job))
-        else:
-            waiter.set_result(None)
-
-
-def _fail_all(waiters: Sequence[asyncio.Future[Any]], error: Exception) -> None:
-    """Give each waiter an exception of its own: one raised twice mixes tracebacks."""
-    for waiter in waiters:
-        if not waiter.done():
-            waiter.set_exception(copy.copy(error))
 
 
 async def _settle(tasks: Iterable[asyncio.Task[list[int]]]) -> int:

@@ -17,9 +17,10 @@ from magicqueue import commands
 from magicqueue.errors import MagicQueueError, UnknownCommand, Unsupported
 from magicqueue.failures import TimeLimitExceeded
 from magicqueue.job import Job
-from magicqueue.runner import Runner, Verdict
+from magicqueue.runner import Runner
 from magicqueue.sync_channel import SyncChannel
 from magicqueue.trouble import fact_of
+from magicqueue.verdict_sender import send_verdict
 
 LOOK_S: Final = 0.25
 
@@ -79,7 +80,7 @@ class Stalls:
             runner.give_back([in_turn])
         if stays or hung:
             for verdict in runner.take_verdicts(learn=False):
-                self._send(channel, verdict)
+                send_verdict(runner, channel, verdict)
         for job in hung:
             self._on_hung(job)
         if cut_off:
@@ -139,11 +140,3 @@ class Stalls:
         else:
             runner.forget(jobs)
             self._on_room()
-
-    def _send(self, channel: SyncChannel, verdict: Verdict) -> None:
-        try:
-            self._runner.settled(verdict, channel.request(verdict.command))
-        except MagicQueueError as error:
-            instead = self._runner.unsettled(verdict, error)
-            if instead is not None:
-                self._send(channel, instead)

@@ -13,25 +13,26 @@ import os
 import threading
 import time
 from collections.abc import Awaitable, Callable
-from queue import Empty, SimpleQueue
 from types import TracebackType
-from typing import Any, Final, Self, TypeAlias
+from typing import Any, Self
 
 from magicqueue import commands
 from magicqueue.backoff import next_wait_s
 from magicqueue.durations import Duration
-from magicqueue.errors import InternalError, MagicQueueError, ReadOnly, ShuttingDown
+from magicqueue.errors import PASSING_REFUSALS
 from magicqueue.handler_threads import HandlerThreads
 from magicqueue.handlers import Handler, OnError, is_async
 from magicqueue.heartbeats import Heartbeats
 from magicqueue.job import Job
 from magicqueue.loop_of_own import LoopOfOwn
 from magicqueue.room import Room
-from magicqueue.runner import Runner, Verdict
+from magicqueue.runner import Runner
 from magicqueue.stalls import Stalls
 from magicqueue.stop_signals import StopSignal, watched_signals
 from magicqueue.sync_channel import SyncChannel
 from magicqueue.sync_connection import Interrupted
+from magicqueue.verdict_sender import VerdictSender
+from magicqueue.worker_counts import WorkerCounts
 from magicqueue.worker_options import (
     BATCH_SIZE,
     GRACE_S,
@@ -42,16 +43,10 @@ from magicqueue.worker_options import (
     worker_options,
 )
 
-PASSING_REFUSALS: Final = (ShuttingDown, ReadOnly, InternalError)
-
-_Outcome: TypeAlias = tuple[Job | None, BaseException | None]
-_LOOK: Final[_Outcome] = (None, None)
-"""No outcome, but there are verdicts to send."""
-
 logger = logging.getLogger("magicqueue")
 
 
-class SyncWorker:
+class SyncWorker(WorkerCounts):
     """Runs `handler(job)` for each job of a queue: a return settles it, a raise fails it.
 
     queue, url: as for `SyncQueue`. concurrency: handlers under way at once, each in a
@@ -100,7 +95,6 @@ class SyncWorker:
         self._stop_at: float | None = None
         self._thread: threading.Thread | None = None
         self._error: BaseException | None = None
-        self._outcomes: SimpleQueue[_Outcome | None] = SimpleQueue()
         self._threads: HandlerThreads | None = None
         self._wake: tuple[int, int] | None = None
         self.on_hung: Callable[[Job], object] | None = None
@@ -113,7 +107,7 @@ class SyncWorker:
             self._options.time_limit_s,
             on_hung=self._replace,
             on_put_back=self._announce,
-            on_room=self._tell_of_change,
+            on_room=self._has_changed,
             on_cut_off=self._tell_cut_off,
         )
 
@@ -128,31 +122,6 @@ class SyncWorker:
         traceback: TracebackType | None,
     ) -> None:
         self.stop()
-
-    @property
-    def held(self) -> int:
-        """Jobs pulled and not settled yet."""
-        return len(self._runner.held)
-
-    @property
-    def completed(self) -> int:
-        """Jobs whose handler returned, so far."""
-        return self._runner.completed
-
-    @property
-    def failed(self) -> int:
-        """Jobs whose handler raised, or ran into its time limit, so far."""
-        return self._runner.failed
-
-    @property
-    def released(self) -> int:
-        """Jobs given back unstarted or cut off, so far."""
-        return self._runner.released
-
-    @property
-    def lost(self) -> int:
-        """Jobs that were not the worker's any more when they were finished, so far."""
-        return self._runner.lost
 
     def start(self) -> None:
         """Begin to work in a thread, until `stop`."""
@@ -220,12 +189,13 @@ class SyncWorker:
             announce=True,
             on_lost=runner.lose_all,
         )
-        verdicts = SyncChannel(
+        verdicts_channel = SyncChannel(
             options.address,
             timeout_s=options.timeout_s,
             reconnect_s=None,
             wait=self._wait_within_grace,
         )
+        verdicts = VerdictSender(runner, verdicts_channel, self._has_changed)
         self._heartbeats = Heartbeats(
             runner,
             options.address,
@@ -243,12 +213,12 @@ class SyncWorker:
         finally:
             self._heartbeats.stop()
             pulls.close()
-            verdicts.close()
+            verdicts_channel.close()
             runner.clear()
             self._be_idle()
         logger.info("stopped working on %s", options.queue)
 
-    def _work_inline(self, pulls: SyncChannel, verdicts: SyncChannel) -> None:
+    def _work_inline(self, pulls: SyncChannel, verdicts: VerdictSender) -> None:
         runner = self._runner
         loop = LoopOfOwn(self._options.time_limit_s)
         try:
@@ -259,10 +229,10 @@ class SyncWorker:
                 for returned in runner.run_in_turn():
                     if returned is not None:
                         self._finish_inline(loop, *returned)
-                    self._send_verdicts(verdicts)
+                    verdicts.send()
                     if self._stop_at is not None:
                         break
-                self._send_verdicts(verdicts)
+                verdicts.send()
         except Interrupted:
             pass
         finally:
@@ -279,15 +249,15 @@ class SyncWorker:
             error = raised
         self._runner.judge(job, error, time.monotonic() - started_at)
 
-    def _work_with_threads(self, pulls: SyncChannel, verdicts: SyncChannel) -> None:
+    def _work_with_threads(self, pulls: SyncChannel, verdicts: VerdictSender) -> None:
         threads = self._threads = HandlerThreads(
             self._runner,
             self._options.concurrency,
-            self._note_outcome,
+            verdicts.note,
             lambda: LoopOfOwn(self._options.time_limit_s),
         )
         settler = threading.Thread(
-            target=self._settle, args=(verdicts,), name="magicqueue-verdicts", daemon=True
+            target=verdicts.run, name="magicqueue-verdicts", daemon=True
         )
         settler.start()
         try:
@@ -295,16 +265,17 @@ class SyncWorker:
                 while (room := self._wait_for_room()) > 0:
                     threads.announce(self._pull(pulls, room))
             self._runner.give_back(self._runner.take_unstarted())
-            self._outcomes.put(_LOOK)
+            verdicts.send_soon()
             while self.held and not self._grace_is_over():
-                self._give_back_late(pulls)
+                if self._give_back_late(pulls):
+                    verdicts.send_soon()
                 with self._changed:
                     if self.held:
                         self._changed.wait(LATE_S)
         finally:
             threads.close()
             self._threads = None
-            self._outcomes.put(None)
+            verdicts.end()
             left_s = (self._stop_at or 0.0) - time.monotonic()
             settler.join(max(left_s, 1.0))
             self._give_back_late(pulls)
@@ -332,15 +303,14 @@ class SyncWorker:
                 return len(jobs)
 
     def _give_back_late(self, pulls: SyncChannel) -> bool:
-        """Give back what still came for a pull that a stop has interrupted, if any did."""
+        """Note what still came for a pull that a stop has interrupted, to go back."""
         jobs = pulls.late_reply()
         if jobs:
             self._runner.hold(jobs, self._heartbeats.beat_now)
             self._runner.give_back(self._runner.take_unstarted())
-            self._outcomes.put(_LOOK)
         return bool(jobs)
 
-    def _give_back_rest(self, pulls: SyncChannel, verdicts: SyncChannel) -> None:
+    def _give_back_rest(self, pulls: SyncChannel, verdicts: VerdictSender) -> None:
         """Give back what was not begun, or is cut off now that the grace is over."""
         runner = self._runner
         runner.give_back(runner.take_unstarted())
@@ -352,11 +322,11 @@ class SyncWorker:
             )
         gives_back = runner.give_back_rest()
         self._stop_at = time.monotonic() + LAST_WORD_S
-        self._send_verdicts(verdicts)
+        verdicts.send()
         for _ in range(LATE_LOOKS if gives_back else 0):
             time.sleep(LATE_S)
             if self._give_back_late(pulls):
-                self._send_verdicts(verdicts)
+                verdicts.send()
                 break
 
     def _wait_for_room(self) -> int:
@@ -369,9 +339,6 @@ class SyncWorker:
                 self._changed.wait()
         return 0
 
-    def _note_outcome(self, job: Job, error: BaseException | None) -> None:
-        self._outcomes.put((job, error))
-
     def _announce(self, count: int) -> None:
         """So many jobs wait for their turn again."""
         if self._threads is not None:
@@ -383,47 +350,15 @@ class SyncWorker:
             self._threads.replace_one()
         elif self.on_hung is not None:
             self.on_hung(job)
-        self._tell_of_change()
+        self._has_changed()
+
+    def _has_changed(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
 
     def _tell_cut_off(self) -> None:
         if self.on_cut_off is not None:
             self.on_cut_off()
-
-    def _settle(self, verdicts: SyncChannel) -> None:
-        """Send verdicts until told to end: all that are there, in one batch."""
-        with contextlib.suppress(Interrupted):
-            while (outcome := self._outcomes.get()) is not None:
-                self._finish(outcome)
-                ended = False
-                with contextlib.suppress(Empty):
-                    while (more := self._outcomes.get_nowait()) is not None:
-                        self._finish(more)
-                    ended = True
-                self._send_verdicts(verdicts)
-                if ended:
-                    return
-
-    def _finish(self, outcome: _Outcome) -> None:
-        job, error = outcome
-        if job is not None:
-            self._runner.finish(job, error, job._took_s)  # noqa: SLF001 - a worker's note on it
-
-    def _send_verdicts(self, verdicts: SyncChannel) -> None:
-        for verdict in self._runner.take_verdicts():
-            self._send(verdicts, verdict)
-        self._tell_of_change()
-
-    def _tell_of_change(self) -> None:
-        with self._changed:
-            self._changed.notify_all()
-
-    def _send(self, verdicts: SyncChannel, verdict: Verdict) -> None:
-        try:
-            self._runner.settled(verdict, verdicts.request(verdict.command))
-        except MagicQueueError as error:
-            instead = self._runner.unsettled(verdict, error)
-            if instead is not None:
-                self._send(verdicts, instead)
 
     def _grace_is_over(self) -> bool:
         return self._stop_at is not None and time.monotonic() >= self._stop_at

@@ -24,13 +24,13 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from functools import partial
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Self
 
 from magicqueue import commands
 from magicqueue.backoff import next_wait_s
 from magicqueue.channel import Channel
 from magicqueue.durations import Duration
-from magicqueue.errors import InternalError, ReadOnly, ShuttingDown
+from magicqueue.errors import PASSING_REFUSALS
 from magicqueue.handler_tasks import HandlerTasks, LoopOfWorker
 from magicqueue.handler_threads import HandlerThreads
 from magicqueue.handlers import Handler, OnError, is_async, wraps_async
@@ -43,6 +43,7 @@ from magicqueue.runner import Runner, Verdict
 from magicqueue.stalls import Stalls
 from magicqueue.stop_signals import StopSignal
 from magicqueue.tasks import outcome_of
+from magicqueue.worker_counts import WorkerCounts
 from magicqueue.worker_options import (
     BATCH_SIZE,
     GRACE_S,
@@ -55,13 +56,10 @@ from magicqueue.worker_options import (
     worker_options,
 )
 
-PASSING_REFUSALS: Final = (ShuttingDown, ReadOnly, InternalError)
-"""A server that refuses a pull so may be asked again later."""
-
 logger = logging.getLogger("magicqueue")
 
 
-class Worker:
+class Worker(WorkerCounts):
     """Runs `handler(job)` for each job of a queue: a return settles it, a raise fails it.
 
     queue, url: as for `Queue`. batch_size: jobs asked for at once, at most. concurrency:
@@ -142,31 +140,6 @@ class Worker:
         traceback: TracebackType | None,
     ) -> None:
         await self.stop()
-
-    @property
-    def held(self) -> int:
-        """Jobs pulled and not settled yet."""
-        return len(self._runner.held)
-
-    @property
-    def completed(self) -> int:
-        """Jobs whose handler returned, so far."""
-        return self._runner.completed
-
-    @property
-    def failed(self) -> int:
-        """Jobs whose handler raised, or ran into its time limit, so far."""
-        return self._runner.failed
-
-    @property
-    def released(self) -> int:
-        """Jobs given back unstarted or cut off, so far."""
-        return self._runner.released
-
-    @property
-    def lost(self) -> int:
-        """Jobs that were not the worker's any more when they were finished, so far."""
-        return self._runner.lost
 
     async def run(self, *, signals: bool = True) -> None:
         """Work until `stop`, or until SIGTERM or SIGINT if `signals`.

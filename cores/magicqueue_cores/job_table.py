@@ -11,12 +11,12 @@ from itertools import repeat
 
 from magicqueue_cores.contract import COUNT_MAX, CoreOptions, NewJobs
 from magicqueue_cores.delayed_order import DelayedOrder
+from magicqueue_cores.histories import count_in, drop_history, history_of, set_error
 from magicqueue_cores.leases import Leases
 from magicqueue_cores.memory_tally import Tally
 from magicqueue_cores.python_job import (
     PLAIN,
     WAITING,
-    History,
     Job,
     Queue,
     RetryPolicy,
@@ -174,11 +174,8 @@ class JobTable:
         """Let a job that was made whole be here; its place is the caller's business."""
         self.jobs[job_id] = job
         self.tally.payload_bytes += len(job.payload)
-        history = job.history
-        if history is not None:
-            self.tally.histories += 1
-            self.tally.texts += history.text is not None
-            self.tally.text_bytes += len(history.text or b"")
+        if job.history is not None:
+            count_in(job.history, self.tally)
 
     def mature(self, ids: Iterable[int]) -> None:
         """Jobs that were taken from the delayed order become ready, in this order."""
@@ -245,7 +242,7 @@ class JobTable:
         for job_id, error, run_at_ms in zip(ids, errors, run_ats_ms, strict=True):
             job = self.jobs[job_id]
             self._detach(job_id, job)
-            self._set_error(job, error)
+            set_error(job, error, self.tally)
             job.count_failure()
             job.queue.failed += 1
             job.run_at_ms = run_at_ms
@@ -259,7 +256,7 @@ class JobTable:
         for job_id in ids:
             job = self.jobs[job_id]
             self._detach(job_id, job)
-            self._history(job)
+            history_of(job, self.tally)
             job.count_loss()
             job.queue.lost += 1
             self._give_back(job_id, job)
@@ -283,7 +280,7 @@ class JobTable:
         for job_id, error in zip(ids, errors, strict=True):
             job = self.jobs[job_id]
             self._detach(job_id, job)
-            history = self._set_error(job, error)
+            history = set_error(job, error, self.tally)
             if reason == "failed":
                 job.count_failure()
                 job.queue.failed += 1
@@ -314,7 +311,7 @@ class JobTable:
             job = self.jobs[job_id]
             job.queue.dead.remove(job_id)
             self.dead_count -= 1
-            self._drop_history(job)
+            drop_history(job, self.tally)
             job.attempts = 0
             job.run_at_ms = at_ms
             self._append(job_id, job)
@@ -380,33 +377,8 @@ class JobTable:
     def _delete(self, job_id: int, job: Job) -> None:
         self.tally.payload_bytes -= len(job.payload)
         if job.history is not None:
-            self._drop_history(job)
+            drop_history(job, self.tally)
         del self.jobs[job_id]
-
-    def _history(self, job: Job) -> History:
-        """Give the job's history, made if it has none."""
-        if job.history is None:
-            job.history = History()
-            self.tally.histories += 1
-        return job.history
-
-    def _set_error(self, job: Job, error: str | None) -> History:
-        """Put an error, or none, in the place of the job's last; gives its history."""
-        history, tally = self._history(job), self.tally
-        if history.text is not None:
-            tally.texts -= 1
-            tally.text_bytes -= len(history.text)
-            history.text = None
-        if error is not None:
-            history.text = error.encode(errors="surrogatepass")
-            tally.texts += 1
-            tally.text_bytes += len(history.text)
-        return history
-
-    def _drop_history(self, job: Job) -> None:
-        self._set_error(job, None)
-        job.history = None
-        self.tally.histories -= 1
 
     def _policies(self, batch: NewJobs | Pushed, first_id: int) -> Iterable[RetryPolicy]:
         most, backoff, jitter = batch.max_attempts, batch.backoffs_ms, batch.jitters

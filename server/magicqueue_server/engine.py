@@ -15,7 +15,6 @@ wakes a thousand waiters costs no depth of stack. After each command that made j
 waiters are served before anything else runs: first come, first served.
 """
 
-import logging
 from collections import deque
 from collections.abc import Callable
 from typing import Final
@@ -25,9 +24,10 @@ from magicqueue.wire import replies
 from magicqueue.wire.limits import Limits
 from magicqueue_cores.contract import Core
 from magicqueue_cores.line_contract import Feeds, LineCore
-from magicqueue_server.answers import Answers, refusal_of
+from magicqueue_server.answers import Answers
 from magicqueue_server.columns import JobDefaults
 from magicqueue_server.commands import Commands, ServerFacts
+from magicqueue_server.executing import execute
 from magicqueue_server.pulls import Host, Pulls
 from magicqueue_server.session import Session
 from magicqueue_server.sessions import Sessions
@@ -37,8 +37,6 @@ from magicqueue_server.wal.log import Log
 
 REPLY_BYTES_A_TURN: Final = 256 * 1024
 """A session with more replies than this gives way until they have been read."""
-
-_log = logging.getLogger("magicqueue.engine")
 
 
 class Engine:
@@ -321,7 +319,7 @@ class Engine:
                 break
             start = session.at
             if self._line_core is not None and session.greeted:
-                reply = self._execute(session, self._line_core, left)
+                reply = execute(self._line_core, session, left, self._now_ms)
                 left -= session.at - start
                 if session.at > start or not session.lines:
                     out.append(reply)
@@ -372,24 +370,6 @@ class Engine:
                 else:
                     self._wait(session, spent=False)
         self._inside = False
-
-    def _execute(self, session: Session, core: LineCore, size: int) -> bytes:
-        """Let the core run lines of about `size` bytes; if it fails, the session ends."""
-        try:
-            consumed, reply = core.execute(
-                session.lines,
-                session.id,
-                self._now_ms,
-                session.at,
-                session.lines_end(size),
-            )
-        except Exception as error:  # noqa: BLE001 - a bug ends one session, not the server
-            _log.error("the core failed to execute lines", exc_info=error)
-            session.drop_lines()
-            session.last_words = replies.refused(refusal_of(error))
-            return b""
-        session.at += consumed
-        return reply
 
     def _finish(self, session: Session, reply: bytes) -> None:
         """Give a session the reply that it was parked for; it may go on."""

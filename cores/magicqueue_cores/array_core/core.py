@@ -37,7 +37,6 @@ from magicqueue_cores.contract import (
     DeadPage,
     Delivery,
     Failed,
-    JobState,
     JobView,
     NewJobs,
     OnReady,
@@ -203,26 +202,7 @@ class ArrayCore:
     ) -> Failed:
         """Settle active jobs as failed: each is retried after its wait, or dead."""
         self.advance(now_ms)
-        answer = Failed([], [], [])
-        retried: dict[int, tuple[str | None, int]] = {}
-        dying: dict[int, str | None] = {}
-        given = zip(ids, attempts or repeat(0), errors, strict=False)
-        outcomes = self._fates.judged(ids, attempts, delays_ms, now_ms)
-        for (job_id, attempt, error), run_at_ms in zip(given, outcomes, strict=True):
-            if run_at_ms == lo.NOT_ACTIVE or job_id in retried or job_id in dying:
-                miss(self._store, answer, job_id, attempt)
-                answer.states.append(None)
-            elif run_at_ms == lo.DIES:
-                dying[job_id] = error
-                answer.states.append(JobState.DEAD)
-            else:
-                retried[job_id] = (error, run_at_ms)
-                later = run_at_ms > now_ms
-                answer.states.append(JobState.DELAYED if later else JobState.READY)
-        if retried:
-            self._fates.retry(retried, now_ms)
-        self._fates.bury(list(dying), "failed", list(dying.values()), now_ms)
-        return answer
+        return self._fates.fail(ids, attempts, errors, delays_ms, now_ms)
 
     def heartbeat(
         self, ids: Sequence[int], attempts: Sequence[int] | None, lease_ms: int, now_ms: int

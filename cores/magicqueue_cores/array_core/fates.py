@@ -4,13 +4,15 @@ Each is decided here, recorded, and applied through `Store`.
 """
 
 from collections.abc import Iterable, Sequence
+from itertools import repeat
 
 from magicqueue_cores import records
 from magicqueue_cores.array_core import outcomes
 from magicqueue_cores.array_core.outcomes import judged_again
 from magicqueue_cores.array_core.queues import Queue
 from magicqueue_cores.array_core.store import Store
-from magicqueue_cores.contract import NEVER_MS, OnReady, RecordSink
+from magicqueue_cores.array_core.views import miss
+from magicqueue_cores.contract import NEVER_MS, Failed, JobState, OnReady, RecordSink
 from magicqueue_cores.dead_letters import DEATHS_SHOWN, OnDeath
 from magicqueue_cores.kernels import layout as lo
 
@@ -68,6 +70,36 @@ class Fates:
             if delay_ms is not None and outcomes[row] >= 0:
                 outcomes[row] = lo.DIES if delay_ms == NEVER_MS else now_ms + delay_ms
         return outcomes
+
+    def fail(
+        self,
+        ids: Sequence[int],
+        attempts: Sequence[int] | None,
+        errors: Sequence[str | None],
+        delays_ms: Sequence[int | None] | None,
+        now_ms: int,
+    ) -> Failed:
+        """Active jobs failed, where they are: each is retried, or dies."""
+        answer = Failed([], [], [])
+        retried: dict[int, tuple[str | None, int]] = {}
+        dying: dict[int, str | None] = {}
+        given = zip(ids, attempts or repeat(0), errors, strict=False)
+        outcomes = self.judged(ids, attempts, delays_ms, now_ms)
+        for (job_id, attempt, error), run_at_ms in zip(given, outcomes, strict=True):
+            if run_at_ms == lo.NOT_ACTIVE or job_id in retried or job_id in dying:
+                miss(self._store, answer, job_id, attempt)
+                answer.states.append(None)
+            elif run_at_ms == lo.DIES:
+                dying[job_id] = error
+                answer.states.append(JobState.DEAD)
+            else:
+                retried[job_id] = (error, run_at_ms)
+                later = run_at_ms > now_ms
+                answer.states.append(JobState.DELAYED if later else JobState.READY)
+        if retried:
+            self.retry(retried, now_ms)
+        self.bury(list(dying), "failed", list(dying.values()), now_ms)
+        return answer
 
     def retry(self, retried: dict[int, tuple[str | None, int]], now_ms: int) -> None:
         """Active jobs failed: `retried` has the error and next run_at of each."""

@@ -14,6 +14,7 @@ from typing import Final
 
 from magicqueue_cores.kernels import layout as lo
 from magicqueue_cores.kernels.arena import compact, copy_bytes, sprawls
+from magicqueue_cores.kernels.bounds import has_room
 from magicqueue_cores.kernels.fields import BIT_DATA, BIT_ID, BIT_RUN_AT
 from magicqueue_cores.kernels.jit import (
     Memory,
@@ -27,7 +28,6 @@ from magicqueue_cores.kernels.jit import (
 )
 from magicqueue_cores.kernels.jobs import (
     add_jobs,
-    has_room,
     lend,
 )
 from magicqueue_cores.kernels.reply import (

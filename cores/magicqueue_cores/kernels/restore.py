@@ -6,10 +6,10 @@ that came back after a loss.
 
 from magicqueue_cores.kernels import job_columns as jc
 from magicqueue_cores.kernels import layout as lo
+from magicqueue_cores.kernels.bounds import has_room
 from magicqueue_cores.kernels.index import find_job, index_job
 from magicqueue_cores.kernels.jit import Words, part
 from magicqueue_cores.kernels.jobs import (
-    has_room,
     new_slot,
     set_state,
     state_of,

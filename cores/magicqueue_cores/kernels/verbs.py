@@ -8,6 +8,7 @@ scratch region. One entry point for all keeps the time to compile them short.
 
 from magicqueue_cores.kernels import layout as lo
 from magicqueue_cores.kernels.arena import compact, sprawls
+from magicqueue_cores.kernels.bounds import has_room, taken_bytes
 from magicqueue_cores.kernels.columns import turn
 from magicqueue_cores.kernels.index import find_job
 from magicqueue_cores.kernels.jit import (
@@ -22,14 +23,12 @@ from magicqueue_cores.kernels.jit import (
 from magicqueue_cores.kernels.jobs import (
     add_jobs,
     find_for_verdict,
-    has_room,
     lend,
     lend_one,
     mature,
     queue_of,
     remove,
     sweep,
-    taken_bytes,
 )
 from magicqueue_cores.kernels.many import (
     change_many,

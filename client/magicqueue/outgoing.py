@@ -1,0 +1,141 @@
+"""Pushes and acks of an asyncio queue that come one by one and leave as batches.
+
+What the tasks of an event loop ask for in one turn of it is sent in the next, as one
+request; each caller waits for an own answer.
+"""
+
+import asyncio
+import copy
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, TypeAlias, TypeVar
+
+from magicqueue import commands
+from magicqueue.channel import Channel
+from magicqueue.coalesce import Gathering, is_one_items_fault
+from magicqueue.encoding import BATCH_BYTES_MAX, BATCH_JOBS
+from magicqueue.errors import MagicQueueError
+from magicqueue.forks import after_fork
+from magicqueue.job import AnyJob
+from magicqueue.protocol import Call, Command
+
+R = TypeVar("R")
+_IdWaiter: TypeAlias = asyncio.Future[int]
+_Waiter: TypeAlias = asyncio.Future[None]
+
+
+class Outgoing:
+    """Gathers what one queue pushes and acks.
+
+    settling: called with the jobs whose acks are being sent.
+    """
+
+    def __init__(
+        self, queue: str, channel: Channel, settling: Callable[[Sequence[AnyJob]], None]
+    ) -> None:
+        self._queue = queue
+        self._channel = channel
+        self._settling = settling
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._pushes: Gathering[bytes, _IdWaiter] = Gathering(BATCH_JOBS, BATCH_BYTES_MAX)
+        self._acks: Gathering[AnyJob, _Waiter] = Gathering(BATCH_JOBS, BATCH_BYTES_MAX)
+        after_fork(self)
+
+    def forked(self) -> None:
+        """Leave what the parent is about to send to it; called in a child process."""
+        self._loop = None
+        self._pushes.clear()
+        self._acks.clear()
+
+    def push(self, item: bytes) -> _IdWaiter:
+        """Send a job's JSON soon; the future gives its id."""
+        loop = self._current_loop()
+        waiter: _IdWaiter = loop.create_future()
+        if self._pushes.add(item, waiter, len(item)):
+            loop.call_soon(self._send_pushes)
+        return waiter
+
+    def ack(self, job: AnyJob) -> _Waiter:
+        """Send an ack soon; the future says when it is settled."""
+        loop = self._current_loop()
+        waiter: _Waiter = loop.create_future()
+        if self._acks.add(job, waiter):
+            loop.call_soon(self._send_acks)
+        return waiter
+
+    def send(self) -> None:
+        """Send all that there is now."""
+        self._send_pushes()
+        self._send_acks()
+
+    def _current_loop(self) -> asyncio.AbstractEventLoop:
+        """Give the running loop; what another one left unsent goes, as it has ended."""
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:
+            self._loop = loop
+            self._pushes.clear()
+            self._acks.clear()
+        return loop
+
+    def _send_pushes(self) -> None:
+        for items, waiters in self._pushes.take():
+            self._send_batch(items, waiters)
+
+    def _send_batch(self, items: list[bytes], waiters: list[_IdWaiter]) -> None:
+        command = (
+            commands.push(self._queue, items[0])
+            if len(items) == 1
+            else commands.push_batch(self._queue, b",".join(items), len(items))
+        )
+        self._post(command, waiters, partial(self._pushed, items, waiters))
+
+    def _pushed(
+        self, items: list[bytes], waiters: list[_IdWaiter], call: Call[list[int]]
+    ) -> None:
+        if call.error is None:
+            for waiter, job_id in zip(waiters, call.result(), strict=True):
+                if not waiter.done():
+                    waiter.set_result(job_id)
+        elif len(items) > 1 and is_one_items_fault(call.error):
+            for item, waiter in zip(items, waiters, strict=True):
+                self._send_batch([item], [waiter])
+        else:
+            _fail_all(waiters, call.error)
+
+    def _send_acks(self) -> None:
+        for jobs, waiters in self._acks.take():
+            self._settling(jobs)
+            self._post(commands.ack(jobs), waiters, partial(_acked, jobs, waiters))
+
+    def _post(
+        self,
+        command: Command[R],
+        waiters: Sequence[asyncio.Future[Any]],
+        on_done: "partial[None]",
+    ) -> None:
+        try:
+            self._channel.post(Call(command, on_done))
+        except MagicQueueError as error:
+            _fail_all(waiters, error)
+
+
+def _acked(jobs: list[AnyJob], waiters: list[_Waiter], call: Call[list[int]]) -> None:
+    if call.error is not None:
+        _fail_all(waiters, call.error)
+        return
+    missing = set(call.result())
+    for job, waiter in zip(jobs, waiters, strict=True):
+        job_id = job if isinstance(job, int) else job.id
+        if waiter.done():
+            continue
+        if job_id in missing:
+            waiter.set_exception(commands.not_yours(job))
+        else:
+            waiter.set_result(None)
+
+
+def _fail_all(waiters: Sequence[asyncio.Future[Any]], error: Exception) -> None:
+    """Give each waiter an exception of its own: one raised twice mixes tracebacks."""
+    for waiter in waiters:
+        if not waiter.done():
+            waiter.set_exception(copy.copy(error))
