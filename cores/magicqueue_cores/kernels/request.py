@@ -4,7 +4,8 @@
 the scratch region. It gives the place behind the line, or -1: then the line is not for
 the kernels. Keys may come in any order; a key that is there twice, or that is written
 with escapes, is left to the common way. If a batch comes before its `cmd`, it is skipped
-and read when the rest is known.
+and read when the rest is known; the jobs of a PUSHB are read again if what holds for all
+of them comes behind.
 """
 # ruff: noqa: PLR2004 - bytes of JSON are plainest as numbers
 # ruff: noqa: PLR1714, SIM109 - what numba compiles best
@@ -109,6 +110,7 @@ def _read_batch(w: Words, b: Words, i: int, jobs: bool) -> int:
     """The field `jobs` or `ids`, if it is the command's; else it is skipped."""
     command = w[lo.R_COMMAND]
     if jobs and command == lo.C_PUSHB:
+        w[lo.R_JOBS_AT] = i
         return read_push_items(w, b, i)
     if jobs and command == lo.C_FAILB:
         return read_items(w, b, i, False)
@@ -178,6 +180,9 @@ def _read_field(
         w[lo.R_BIT] = _BIT_RID
         return _read_rid(w, b, i)
     end = read_job_field(w, b, lo.R_ROW, key, i)
+    if end > 0 and w[lo.R_JOBS_AT] != 0:
+        w[lo.R_ITEMS_AT] = w[lo.R_JOBS_AT]
+        w[lo.R_ITEMS_FIELD] = 1
     if end == 0:
         end = read_item_field(w, b, lo.R_ITEM, key, i)
     if end == 0:
@@ -198,6 +203,7 @@ def _clear_request(w: Words) -> None:
     w[lo.R_LEASE] = w[lo.S_LEASE]
     w[lo.R_RID_BYTES] = 0
     w[lo.R_ITEMS_AT] = 0
+    w[lo.R_JOBS_AT] = 0
 
 
 @inlined
