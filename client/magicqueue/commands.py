@@ -16,7 +16,8 @@ import orjson
 from magicqueue import readers
 from magicqueue.errors import NotFound
 from magicqueue.job import AnyJob, DeadPage, Job, JobDetails
-from magicqueue.protocol import Command, Line
+from magicqueue.protocol import Command
+from magicqueue.refusals import Line
 from magicqueue.wire import requests
 from magicqueue.wire.fields import check_queue
 from magicqueue.wire.limits import ERROR_CHARS_MAX

@@ -24,30 +24,22 @@ to write, `receive` takes the bytes that came, `take_unwritten` gives what these
 
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Final, Generic, TypeAlias, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 import msgspec
-from msgspec import Raw
 
 from magicqueue.errors import (
     ConnectionLost,
     MagicQueueError,
     ProtocolError,
-    TooLarge,
-    Unauthorized,
-    Unsupported,
-    error_from_reply,
 )
 from magicqueue.plain_text import plain
+from magicqueue.refusals import SHOWN_BYTES, Line, hangs_up, lack_of, refusal_in
 from magicqueue.wire import requests
-from magicqueue.wire.framing import LINE_TOO_LONG
 from magicqueue.wire.limits import Limits
 from magicqueue.wire.replies import ServerInfo
 
 R = TypeVar("R")
-
-Line: TypeAlias = bytes | bytearray
-"""A reply, with or without its line end."""
 
 LEAST_BYTES_PER_S: Final = 2**18
 """A deadline is moved by the time that a line takes at this speed (2 Mbit/s)."""
@@ -59,7 +51,6 @@ REPLY_BYTES_MAX: Final = 2**30
 """No reply is larger, whatever limits a server tells."""
 
 _OK: Final = b'{"ok":true'
-_SHOWN_BYTES: Final = 80
 
 
 class Command(Generic[R]):
@@ -307,7 +298,7 @@ class Protocol:
         call = self._waiting.popleft()
         command = call.command
         try:
-            refusal = None if ok and not command.rid else _refusal(line, command.rid)
+            refusal = None if ok and not command.rid else refusal_in(line, command.rid)
             value = command.read(line) if refusal is None else None
         except MagicQueueError as error:
             self.answers += 1
@@ -321,7 +312,7 @@ class Protocol:
             if refusal is None:
                 call.succeed(value)
             else:
-                self.ending = self.ending or _hangs_up(refusal)
+                self.ending = self.ending or hangs_up(refusal)
                 call.fail(refusal)
 
     def _greeted(self, greeting: Call[ServerInfo]) -> None:
@@ -343,57 +334,9 @@ class Protocol:
             self._plain = False
 
 
-def lack_of(server: ServerInfo | None, needs: str | None) -> Unsupported | None:
-    """Say what a server lacks of what a request needs; None if nothing.
-
-    server: what it told in HELLO; None is one that knows no HELLO.
-    """
-    if needs is None:
-        return None
-    if server is None:
-        who = "the server, which does not answer HELLO,"
-    elif needs in server.capabilities:
-        return None
-    else:
-        who = f"the server ({plain(server.server)} {plain(server.version)})"
-    return Unsupported(
-        f"{who} does not offer {needs!r}, which this request needs: nothing was sent."
-        " Run a newer server, or do without"
-    )
-
-
-class _Reply(msgspec.Struct):
-    ok: bool
-    error: str | None = None
-    code: str | None = None
-    rid: Raw = requests.NO_RID
-
-
-_reply: Final = msgspec.json.Decoder(_Reply).decode
-
-
-def _refusal(line: Line, rid: bytes) -> Exception | None:
-    """Read a reply's refusal, None if it is ok. Raises ValueError for one that is none."""
-    reply = _reply(line)
-    echo = bytes(reply.rid)
-    if echo and echo != rid:
-        raise ValueError(f"its rid is {echo[:_SHOWN_BYTES]!r}, not {rid!r}")
-    if reply.ok:
-        return None
-    if reply.error is None or not reply.code:
-        raise ValueError("it is neither ok nor an error with its code")
-    return error_from_reply(reply.code, reply.error)
-
-
-def _hangs_up(refusal: Exception) -> bool:
-    if isinstance(refusal, TooLarge):
-        return str(refusal).startswith(LINE_TOO_LONG)
-    return isinstance(refusal, Unauthorized)
-
-
 def _untrue(call: Call[Any] | None, reason: str, line: Line) -> ProtocolError:
     what = f"a reply to {call.command.name}" if call is not None else "a reply"
     return ProtocolError(
-        f"{what} cannot be true ({plain(reason)}): {bytes(line[:_SHOWN_BYTES])!r}. The"
+        f"{what} cannot be true ({plain(reason)}): {bytes(line[:SHOWN_BYTES])!r}. The"
         " connection was ended; a request under way may or may not have been carried out"
     )

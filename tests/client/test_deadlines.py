@@ -13,7 +13,8 @@ import pytest
 from client.both import CLIENTS, opened
 from client.fake_server import TELLS, FakeServer, Request
 from magicqueue import ProtocolError, RequestTimeout, commands
-from magicqueue.protocol import LEAST_BYTES_PER_S, Call, Command, Line, Protocol
+from magicqueue.protocol import LEAST_BYTES_PER_S, Call, Command, Protocol
+from magicqueue.refusals import Line
 from magicqueue.wire.limits import Limits
 
 TIMEOUT_S = 0.3
