@@ -9,7 +9,8 @@ The first line of each connection is a HELLO. It goes out together with the firs
 so it costs no round trip; what the server tells is kept as `server`. A server ignores
 fields that it does not know, so a command that relies on a newer one names what it
 `needs`: it is held back until the server has told, and fails without being sent if the
-server lacks it. A server that refuses HELLO is an older one, and lacks all such things.
+server lacks it; or it has an `instead` that is sent at once. A server that refuses HELLO
+is an older one, and lacks all such things.
 
 A reply that cannot be true (see `readers`) means that the two sides are out of step, and
 that no later reply can be trusted: it ends the connection. So does one that is larger than
@@ -60,12 +61,15 @@ class Command(Generic[R]):
     that cannot be true. repeat: it may be sent again when the connection was lost after
     sending it. patience_s: how long the server may take by design, beyond the time-out
     for every request. needs: what the server must have told in HELLO's `capabilities` for
-    this to be sent. reply_bytes: room for what is asked for, beyond that of a small reply.
-    holds_data: jobs' data comes on top. rid: what the reply echoes, if it echoes any.
+    this to be sent. instead: makes a command that says the same and needs nothing, to be
+    sent where the server has not told (yet). reply_bytes: room for what is asked for,
+    beyond that of a small reply. holds_data: jobs' data comes on top. rid: what the reply
+    echoes, if it echoes any.
     """
 
     __slots__ = (
         "holds_data",
+        "instead",
         "line",
         "needs",
         "patience_s",
@@ -83,6 +87,7 @@ class Command(Generic[R]):
         repeat: bool = False,
         patience_s: float = 0.0,
         needs: str | None = None,
+        instead: Callable[[], "Command[R]"] | None = None,
         reply_bytes: int = 0,
         holds_data: bool = False,
         rid: bytes = b"",
@@ -92,6 +97,7 @@ class Command(Generic[R]):
         self.repeat = repeat
         self.patience_s = patience_s
         self.needs = needs
+        self.instead = instead
         self.reply_bytes = reply_bytes
         self.holds_data = holds_data
         self.rid = rid
@@ -207,9 +213,18 @@ class Protocol:
             size += len(self._kept)
         return size / LEAST_BYTES_PER_S
 
+    def offers(self, what: str) -> bool:
+        """Whether the server has told that it can do this."""
+        return self.server is not None and what in self.server.capabilities
+
     def send(self, call: Call[Any]) -> bytes:
         """Count the call as sent, or hold it back, and give the bytes to write."""
-        if self._plain and call.command.needs is None:
+        command = call.command
+        met = command.needs is None or self.offers(command.needs)
+        if not met and command.instead is not None:
+            # holding it back would let later requests overtake it
+            call.command, met = command.instead(), True
+        if self._plain and met:
             call.sent = True
             self._waiting.append(call)
             return call.command.line
@@ -217,7 +232,7 @@ class Protocol:
         if self._greeting is None:
             self._greeting = Call(HELLO, self._greeted)
             line += self.send(self._greeting)
-        if call.command.needs is None:
+        if met:
             return line + self.send(call)
         self._held.append(call)
         if self._greeting.done:

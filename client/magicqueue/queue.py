@@ -26,7 +26,8 @@ from magicqueue.encoding import (
     BATCH_JOBS,
     JobOptions,
     async_batches,
-    encode_jobs,
+    encode_batch,
+    join_jobs,
     json_of,
     object_of,
     tail_of,
@@ -39,6 +40,8 @@ from magicqueue.pulls import PullChannels
 from magicqueue.wire.replies import Counts, QueueCounts, ServerCounts, ServerInfo
 
 R = TypeVar("R")
+_Item: TypeAlias = tuple[bytes, bytes]
+"""A job's encoded data, and its options' tail."""
 _IdWaiter: TypeAlias = asyncio.Future[int]
 _Waiter: TypeAlias = asyncio.Future[None]
 
@@ -64,7 +67,7 @@ class Queue:
         self._channel = Channel(self.address, timeout_s=timeout_s, reconnect_s=timeout_s)
         self._pulls = PullChannels(self.name, self.address, timeout_s)
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._pushes: Gathering[bytes, _IdWaiter] = Gathering(BATCH_JOBS, BATCH_BYTES_MAX)
+        self._pushes: Gathering[_Item, _IdWaiter] = Gathering(BATCH_JOBS, BATCH_BYTES_MAX)
         self._acks: Gathering[AnyJob, _Waiter] = Gathering(BATCH_JOBS, BATCH_BYTES_MAX)
         after_fork(self)
 
@@ -111,10 +114,10 @@ class Queue:
         Raises NotJson, TypeError and ValueError before anything is sent, and
         ConnectionLost when the job may or may not have been stored.
         """
-        item = object_of(json_of(data), tail_of(options))
+        item = json_of(data), tail_of(options)
         loop = self._current_loop()
         waiter: _IdWaiter = loop.create_future()
-        if self._pushes.add(item, waiter, len(item)):
+        if self._pushes.add(item, waiter, sum(map(len, item))):
             loop.call_soon(self._send_pushes)
         return await waiter
 
@@ -129,11 +132,11 @@ class Queue:
         """
         job_list(items, "push_batch")
         jobs = items if isinstance(items, list) else list(items)
-        objects = encode_jobs(jobs, tail_of(options))
-        if not objects:
+        batch = encode_batch(jobs, tail_of(options), share=self._shares())
+        if not jobs:
             return []
         try:
-            return await self._run(commands.push_batch(self.name, objects, len(jobs)))
+            return await self._run(commands.push_batch(self.name, batch))
         except TooLarge as error:
             raise TooLarge(f"{error}; push_many splits jobs into batches") from None
 
@@ -159,11 +162,11 @@ class Queue:
         ids: list[int] = []
         under_way: deque[asyncio.Task[list[int]]] = deque()
         try:
-            async for batch, count in async_batches(items, tail, batch_size):
+            async for batch in async_batches(items, tail, batch_size, self._shares):
                 while len(under_way) >= window:
                     ids += await under_way[0]
                     under_way.popleft()
-                command = commands.push_batch(self.name, batch, count)
+                command = commands.push_batch(self.name, batch)
                 under_way.append(asyncio.create_task(self._run(command)))
                 await asyncio.sleep(0)
             while under_way:
@@ -331,6 +334,10 @@ class Queue:
         """
         return await self._channel.server()
 
+    def _shares(self) -> bool:
+        """Whether a PUSHB may say once what its jobs share."""
+        return self._channel.offers(commands.BATCH_DEFAULTS)
+
     async def _run(self, command: Command[R]) -> R:
         return await self._channel.request(command)
 
@@ -347,16 +354,16 @@ class Queue:
         for items, waiters in self._pushes.take():
             self._send_batch(items, waiters)
 
-    def _send_batch(self, items: list[bytes], waiters: list[_IdWaiter]) -> None:
+    def _send_batch(self, items: list[_Item], waiters: list[_IdWaiter]) -> None:
         command = (
-            commands.push(self.name, items[0])
+            commands.push(self.name, object_of(*items[0]))
             if len(items) == 1
-            else commands.push_batch(self.name, b",".join(items), len(items))
+            else commands.push_batch(self.name, join_jobs(items, share=self._shares()))
         )
         self._post(command, waiters, partial(self._pushed, items, waiters))
 
     def _pushed(
-        self, items: list[bytes], waiters: list[_IdWaiter], call: Call[list[int]]
+        self, items: list[_Item], waiters: list[_IdWaiter], call: Call[list[int]]
     ) -> None:
         if call.error is None:
             for waiter, job_id in zip(waiters, call.result(), strict=True):
