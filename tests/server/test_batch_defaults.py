@@ -53,7 +53,7 @@ class Engine:
         assert self._side.core is not None
         self._side.core.check()
         for k, job in enumerate(jobs):
-            job["id"] -= jobs[0]["id"]
+            job["id"] -= reply["ids"][0]
             for column in ("backoffs_ms", "jitters"):
                 of_jobs = getattr(made, column)
                 job[column] = int(of_jobs if isinstance(of_jobs, int) else of_jobs[k])
@@ -163,6 +163,19 @@ def test_what_is_wrong_is_named_and_nothing_stored(
         reply = engine.ask(push_batch(jobs, batch, behind=behind))
         assert (reply["code"], reply["error"]) == ("BAD_REQUEST", sentence)
     assert engine.ask({"cmd": "STATS"})["pushed"] == 1
+
+
+def test_data_beside_jobs_is_nobody_s(core_name: str) -> None:
+    engine, control = Engine(core_name), Engine(core_name)
+    items = [{"data": 1}, {"data": 2, "jitter": False}]
+    batch = {"priority": 5, "backoff": 7, "jitter": True}
+    expected = control.pushed(push_batch=push_batch(written_out(batch, items), {}))
+    for odd in (
+        {"data": [9], **push_batch(items, batch, behind=True)},
+        {"data": [9], **push_batch(items, batch)},
+        {"jobs": items, "data": 9, **batch, "cmd": "PUSHB", "queue": "q"},
+    ):
+        assert engine.pushed(push_batch=odd) == expected
 
 
 def test_a_batch_of_none_and_other_keys_beside_it(core_name: str) -> None:

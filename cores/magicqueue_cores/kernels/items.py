@@ -72,7 +72,7 @@ def more(b: Words, i: int) -> int:
 
 
 @part
-def _read_usual_option(w: Words, b: Words, row: int, i: int) -> int:
+def read_usual_option(w: Words, b: Words, row: int, i: int) -> int:
     """An option as nearly all write it: no space, true or an integer of up to 7 digits.
 
     Its bit goes into R_BIT; 0 if it is another member, or written otherwise.
@@ -118,7 +118,7 @@ def _read_push_item(w: Words, b: Words, row: int, i: int, seen: int) -> int:
     if b[i] != 34:
         return -1
     while True:
-        end = _read_usual_option(w, b, row, i)
+        end = read_usual_option(w, b, row, i)
         if end == 0:
             key = key_at(b, i)
             i = behind_colon(b, i)

@@ -18,6 +18,7 @@ import numpy as np
 
 from magicqueue_cores.kernels import layout as lo
 from magicqueue_cores.kernels.fields import (
+    BIT_DATA,
     KEY_RETRY,
     clear_item,
     clear_row,
@@ -33,6 +34,7 @@ from magicqueue_cores.kernels.items import (
     more,
     read_items,
     read_push_items,
+    read_usual_option,
 )
 from magicqueue_cores.kernels.jit import Words, inlined, load8, part
 from magicqueue_cores.kernels.scan import skip_space, skip_string, skip_value
@@ -218,11 +220,16 @@ def read_line(w: Words, h: Words, b: Words, i: int) -> int:
     if b[i] != 34:
         return -1
     while True:
-        key = key_at(b, i)
-        i = behind_colon(b, i)
-        if i < 0:
-            return i
-        i = _read_field(w, h, b, key, i, last_queue)
+        end = 0
+        if seen & BIT_DATA != 0 and w[lo.R_JOBS_AT] == 0:
+            end = read_usual_option(w, b, lo.R_ROW, i)
+        if end == 0:
+            key = key_at(b, i)
+            i = behind_colon(b, i)
+            if i < 0:
+                return i
+            end = _read_field(w, h, b, key, i, last_queue)
+        i = end
         if i < 0 or seen & w[lo.R_BIT] != 0:
             return -1
         seen |= w[lo.R_BIT]
