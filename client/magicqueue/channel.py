@@ -123,6 +123,11 @@ class Channel:
             return connection.server
         return await self.request(HELLO)
 
+    def offers(self, what: str) -> bool:
+        """Whether the server at the other end, if any, has told that it can do this."""
+        connection = self._connection
+        return connection is not None and connection.usable and connection.offers(what)
+
     async def close(self) -> None:
         """End the connection; calls still under way fail."""
         self._closed = True

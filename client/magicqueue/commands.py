@@ -14,9 +14,11 @@ import msgspec
 import orjson
 
 from magicqueue import readers
+from magicqueue.encoding import Batch, spelled_out
 from magicqueue.errors import NotFound
 from magicqueue.job import AnyJob, DeadPage, Job, JobDetails
-from magicqueue.protocol import Command, Line
+from magicqueue.protocol import Command
+from magicqueue.refusals import Line
 from magicqueue.wire import requests
 from magicqueue.wire.fields import check_queue
 from magicqueue.wire.limits import ERROR_CHARS_MAX
@@ -24,6 +26,9 @@ from magicqueue.wire.replies import Counts, QueueCounts, ServerCounts
 
 if TYPE_CHECKING:
     from magicqueue.failures import Failure
+
+BATCH_DEFAULTS: Final = "batch_defaults"
+"""What a server can do that takes the options of a PUSHB's jobs beside these."""
 
 TIMEOUT_S: Final = 30.0
 """A whole answer may take this long, unless told otherwise."""
@@ -60,14 +65,23 @@ def push(queue: str, job_object: bytes) -> Command[list[int]]:
     )
 
 
-def push_batch(queue: str, job_objects: bytes, count: int) -> Command[list[int]]:
-    """Push many; job_objects: `count` of those objects, between commas."""
-    head = b'{"cmd":"PUSHB","queue":%b,"jobs":[' % orjson.dumps(queue)
+def push_batch(queue: str, batch: Batch) -> Command[list[int]]:
+    """Push many. What they share is said once, if the server has told that it can."""
+    head = b'{"cmd":"PUSHB","queue":%b%b,"jobs":[' % (orjson.dumps(queue), batch.shared)
+    line = b"%b%b]}\n" % (head, batch.objects)
+    if not batch.shared:
+        return _push_batch(line, batch.count)
     return Command(
-        b"%b%b]}\n" % (head, job_objects),
-        readers.pushed_batch(count),
-        reply_bytes=_ID_BYTES * count,
+        line,
+        readers.pushed_batch(batch.count),
+        needs=BATCH_DEFAULTS,
+        instead=lambda: _push_batch(spelled_out(line), batch.count),
+        reply_bytes=_ID_BYTES * batch.count,
     )
+
+
+def _push_batch(line: bytes, count: int) -> Command[list[int]]:
+    return Command(line, readers.pushed_batch(count), reply_bytes=_ID_BYTES * count)
 
 
 def pull(

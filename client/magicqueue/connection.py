@@ -74,6 +74,10 @@ class Connection(asyncio.Protocol):
         """What the server told in HELLO, once it has."""
         return self._protocol.server
 
+    def offers(self, what: str) -> bool:
+        """Whether the server has told that it can do this."""
+        return self._protocol.offers(what)
+
     @property
     def answered(self) -> bool:
         """Whether a reply has come that can be true."""

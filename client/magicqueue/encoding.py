@@ -1,10 +1,12 @@
 """A user's data and options to the JSON of new jobs.
 
 A job of a PUSHB is `{"data":…` and a tail with its options; the tail is made once for a
-set of options, and a batch is a join of encoded data between tails and heads. Data is
-encoded in chunks: orjson gives each small result in a large block that it then shrinks,
-and keeping thousands of those at once makes the heap grow and be trimmed over and over
-(1,600 ns a job against 60).
+set of options, and a batch is a join of encoded data between tails and heads. Options
+that all jobs of a batch have can go beside them, said once, to a server that can do that.
+
+Data is encoded in chunks: orjson gives each small result in a large block that it then
+shrinks, and keeping thousands of those at once makes the heap grow and be trimmed over and
+over (1,600 ns a job against 60).
 
 orjson writes null for what JSON has no number for (NaN, infinities), and knows no integers
 beyond 64 bits. So where a null was written the data is looked through, and refused if it
@@ -17,6 +19,7 @@ import math
 from collections.abc import (
     AsyncIterable,
     AsyncIterator,
+    Callable,
     Iterable,
     Iterator,
     Mapping,
@@ -26,7 +29,9 @@ from functools import lru_cache
 from itertools import chain, islice
 from typing import Any, Final, TypedDict
 
+import msgspec
 import orjson
+from msgspec import Raw
 
 from magicqueue.arguments import whole_number
 from magicqueue.durations import Duration, Moment, duration_ms, moment_ms
@@ -45,6 +50,9 @@ BATCH_BYTES_MAX: Final = 8 * 2**20
 
 _CHUNK: Final = 128
 _HEAD: Final = b'{"data":'
+_NO_OPTIONS: Final = b"}"
+_TABLE: Final = msgspec.json.Decoder(dict[str, Raw])
+_TABLES: Final = msgspec.json.Decoder(list[dict[str, Raw]])
 _PRIORITY_MAX: Final = 2**31 - 1
 
 
@@ -179,19 +187,60 @@ def _tail(
         fields["backoff"] = backoff_ms
         if jitter:
             fields["jitter"] = True
-    return b"," + orjson.dumps(fields)[1:] if fields else b"}"
+    return b"," + orjson.dumps(fields)[1:] if fields else _NO_OPTIONS
 
 
 _DEFAULT_TAIL: Final = _tail()
 
 
-def encode_jobs(items: Sequence[Any], tail: bytes) -> bytes:
-    """Encode a batch as objects between commas: items are data or NewJobs.
+class Batch(msgspec.Struct, frozen=True):
+    """Jobs as a PUSHB has them: objects between commas, and how many.
 
-    tail: the options of those that are plain data. Raises NotJson that names the index.
+    shared: options beside the list that hold for all of them, a comma before each.
+    """
+
+    objects: bytes
+    count: int
+    shared: bytes = b""
+
+
+def encode_batch(items: Sequence[Any], tail: bytes, *, share: bool) -> Batch:
+    """Encode a batch: items are data or NewJobs. Raises NotJson that names the index.
+
+    tail: the options of those that are plain data. share: say once what all have.
     """
     if NewJob in set(map(type, items)):
-        return b",".join(_encode_each(items, tail))
+        return join_jobs(list(_encode_each(items, tail)), share=share)
+    if share:
+        return Batch(encode_jobs(items, _NO_OPTIONS), len(items), tail[:-1])
+    return Batch(encode_jobs(items, tail), len(items))
+
+
+def join_jobs(jobs: Sequence[tuple[bytes, bytes]], *, share: bool) -> Batch:
+    """Put jobs together, each given as its encoded data and its options' tail."""
+    shared: list[bytes] = []
+    tails = {tail: tail for _, tail in jobs}
+    if share:
+        members = {tail: tail[:-1].split(b",")[1:] for tail in tails}
+        some, *others = members.values()
+        shared = [one for one in some if all(one in other for other in others)]
+        for tail, each in members.items():
+            tails[tail] = b"".join(b",%b" % m for m in each if m not in shared) + b"}"
+    objects = b",".join([object_of(data, tails[tail]) for data, tail in jobs])
+    return Batch(objects, len(jobs), b"".join(b",%b" % one for one in shared))
+
+
+def spelled_out(line: bytes) -> bytes:
+    """Give a PUSHB in which each job has its options, of one that says them once."""
+    fields = _TABLE.decode(line)
+    jobs = _TABLES.decode(fields.pop("jobs"))
+    head = {key: fields.pop(key) for key in ("cmd", "queue")}
+    whole = {**head, "jobs": [job | fields for job in jobs]}
+    return msgspec.json.encode(whole) + b"\n"
+
+
+def encode_jobs(items: Sequence[Any], tail: bytes) -> bytes:
+    """Encode data, each with the same options, as objects between commas."""
     between = tail + b"," + _HEAD
     dumps = orjson.dumps
     chunks: list[bytes] = []
@@ -210,38 +259,41 @@ def encode_jobs(items: Sequence[Any], tail: bytes) -> bytes:
 
 
 def batches(
-    items: Iterator[Any], tail: bytes, jobs_max: int
-) -> Iterator[tuple[bytes, int]]:
+    items: Iterator[Any], tail: bytes, jobs_max: int, shares: Callable[[], bool]
+) -> Iterator[Batch]:
     """Encode any number of items as batches of at most `jobs_max`, and not too long.
 
-    Gives each with the number of its jobs.
+    shares: tells before each whether it may say once what all its jobs have.
     """
-    while batch := list(islice(items, jobs_max)):
-        objects = encode_jobs(batch, tail)
-        if len(objects) <= BATCH_BYTES_MAX or len(batch) == 1:
-            yield objects, len(batch)
+    while some := list(islice(items, jobs_max)):
+        batch = encode_batch(some, tail, share=shares())
+        if len(batch.objects) <= BATCH_BYTES_MAX or len(some) == 1:
+            yield batch
         else:
-            half = len(batch) // 2
+            half = len(some) // 2
             yield from chain(
-                batches(iter(batch[:half]), tail, half),
-                batches(iter(batch[half:]), tail, len(batch) - half),
+                batches(iter(some[:half]), tail, half, shares),
+                batches(iter(some[half:]), tail, len(some) - half, shares),
             )
 
 
 async def async_batches(
-    items: Iterable[Any] | AsyncIterable[Any], tail: bytes, jobs_max: int
-) -> AsyncIterator[tuple[bytes, int]]:
+    items: Iterable[Any] | AsyncIterable[Any],
+    tail: bytes,
+    jobs_max: int,
+    shares: Callable[[], bool],
+) -> AsyncIterator[Batch]:
     """Encode items as `batches` does; they may come as asynchronously as they like."""
     if isinstance(items, AsyncIterable):
         some: list[Any] = []
         async for item in items:
             some.append(item)
             if len(some) >= jobs_max:
-                for batch in batches(iter(some), tail, jobs_max):
+                for batch in batches(iter(some), tail, jobs_max, shares):
                     yield batch
                 some = []
         items = some
-    for batch in batches(iter(items), tail, jobs_max):
+    for batch in batches(iter(items), tail, jobs_max, shares):
         yield batch
 
 
@@ -250,13 +302,12 @@ def object_of(data: bytes, tail: bytes) -> bytes:
     return _HEAD + data + tail
 
 
-def _encode_each(items: Sequence[Any], tail: bytes) -> Iterator[bytes]:
+def _encode_each(items: Sequence[Any], tail: bytes) -> Iterator[tuple[bytes, bytes]]:
     for index, item in enumerate(items):
         if isinstance(item, NewJob):
-            data = json_of(item.data, f"item {index}")
-            yield object_of(data, tail_of_job(item))
+            yield json_of(item.data, f"item {index}"), tail_of_job(item)
         else:
-            yield object_of(json_of(item, f"item {index}"), tail)
+            yield json_of(item, f"item {index}"), tail
 
 
 def _encode_from(start: int, items: Sequence[Any]) -> Iterator[bytes]:

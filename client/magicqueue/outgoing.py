@@ -13,13 +13,15 @@ from typing import Any, TypeAlias, TypeVar
 from magicqueue import commands
 from magicqueue.channel import Channel
 from magicqueue.coalesce import Gathering, is_one_items_fault
-from magicqueue.encoding import BATCH_BYTES_MAX, BATCH_JOBS
+from magicqueue.encoding import BATCH_BYTES_MAX, BATCH_JOBS, join_jobs, object_of
 from magicqueue.errors import MagicQueueError
 from magicqueue.forks import after_fork
 from magicqueue.job import AnyJob
 from magicqueue.protocol import Call, Command
 
 R = TypeVar("R")
+_Item: TypeAlias = tuple[bytes, bytes]
+"""A job's encoded data, and its options' tail."""
 _IdWaiter: TypeAlias = asyncio.Future[int]
 _Waiter: TypeAlias = asyncio.Future[None]
 
@@ -27,17 +29,24 @@ _Waiter: TypeAlias = asyncio.Future[None]
 class Outgoing:
     """Gathers what one queue pushes and acks.
 
-    settling: called with the jobs whose acks are being sent.
+    settling: called with the jobs whose acks are being sent. shares: whether a PUSHB may
+    say once what its jobs share.
     """
 
     def __init__(
-        self, queue: str, channel: Channel, settling: Callable[[Sequence[AnyJob]], None]
+        self,
+        queue: str,
+        channel: Channel,
+        settling: Callable[[Sequence[AnyJob]], None],
+        *,
+        shares: Callable[[], bool],
     ) -> None:
         self._queue = queue
         self._channel = channel
         self._settling = settling
+        self._shares = shares
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._pushes: Gathering[bytes, _IdWaiter] = Gathering(BATCH_JOBS, BATCH_BYTES_MAX)
+        self._pushes: Gathering[_Item, _IdWaiter] = Gathering(BATCH_JOBS, BATCH_BYTES_MAX)
         self._acks: Gathering[AnyJob, _Waiter] = Gathering(BATCH_JOBS, BATCH_BYTES_MAX)
         after_fork(self)
 
@@ -47,11 +56,11 @@ class Outgoing:
         self._pushes.clear()
         self._acks.clear()
 
-    def push(self, item: bytes) -> _IdWaiter:
-        """Send a job's JSON soon; the future gives its id."""
+    def push(self, item: _Item) -> _IdWaiter:
+        """Send a job soon; the future gives its id."""
         loop = self._current_loop()
         waiter: _IdWaiter = loop.create_future()
-        if self._pushes.add(item, waiter, len(item)):
+        if self._pushes.add(item, waiter, sum(map(len, item))):
             loop.call_soon(self._send_pushes)
         return waiter
 
@@ -81,16 +90,16 @@ class Outgoing:
         for items, waiters in self._pushes.take():
             self._send_batch(items, waiters)
 
-    def _send_batch(self, items: list[bytes], waiters: list[_IdWaiter]) -> None:
+    def _send_batch(self, items: list[_Item], waiters: list[_IdWaiter]) -> None:
         command = (
-            commands.push(self._queue, items[0])
+            commands.push(self._queue, object_of(*items[0]))
             if len(items) == 1
-            else commands.push_batch(self._queue, b",".join(items), len(items))
+            else commands.push_batch(self._queue, join_jobs(items, share=self._shares()))
         )
         self._post(command, waiters, partial(self._pushed, items, waiters))
 
     def _pushed(
-        self, items: list[bytes], waiters: list[_IdWaiter], call: Call[list[int]]
+        self, items: list[_Item], waiters: list[_IdWaiter], call: Call[list[int]]
     ) -> None:
         if call.error is None:
             for waiter, job_id in zip(waiters, call.result(), strict=True):

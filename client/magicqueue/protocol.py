@@ -9,7 +9,8 @@ The first line of each connection is a HELLO. It goes out together with the firs
 so it costs no round trip; what the server tells is kept as `server`. A server ignores
 fields that it does not know, so a command that relies on a newer one names what it
 `needs`: it is held back until the server has told, and fails without being sent if the
-server lacks it. A server that refuses HELLO is an older one, and lacks all such things.
+server lacks it; or it has an `instead` that is sent at once. A server that refuses HELLO
+is an older one, and lacks all such things.
 
 A reply that cannot be true (see `readers`) means that the two sides are out of step, and
 that no later reply can be trusted: it ends the connection. So does one that is larger than
@@ -24,30 +25,22 @@ to write, `receive` takes the bytes that came, `take_unwritten` gives what these
 
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Final, Generic, TypeAlias, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 import msgspec
-from msgspec import Raw
 
 from magicqueue.errors import (
     ConnectionLost,
     MagicQueueError,
     ProtocolError,
-    TooLarge,
-    Unauthorized,
-    Unsupported,
-    error_from_reply,
 )
 from magicqueue.plain_text import plain
+from magicqueue.refusals import SHOWN_BYTES, Line, hangs_up, lack_of, refusal_in
 from magicqueue.wire import requests
-from magicqueue.wire.framing import LINE_TOO_LONG
 from magicqueue.wire.limits import Limits
 from magicqueue.wire.replies import ServerInfo
 
 R = TypeVar("R")
-
-Line: TypeAlias = bytes | bytearray
-"""A reply, with or without its line end."""
 
 LEAST_BYTES_PER_S: Final = 2**18
 """A deadline is moved by the time that a line takes at this speed (2 Mbit/s)."""
@@ -59,7 +52,6 @@ REPLY_BYTES_MAX: Final = 2**30
 """No reply is larger, whatever limits a server tells."""
 
 _OK: Final = b'{"ok":true'
-_SHOWN_BYTES: Final = 80
 
 
 class Command(Generic[R]):
@@ -69,12 +61,15 @@ class Command(Generic[R]):
     that cannot be true. repeat: it may be sent again when the connection was lost after
     sending it. patience_s: how long the server may take by design, beyond the time-out
     for every request. needs: what the server must have told in HELLO's `capabilities` for
-    this to be sent. reply_bytes: room for what is asked for, beyond that of a small reply.
-    holds_data: jobs' data comes on top. rid: what the reply echoes, if it echoes any.
+    this to be sent. instead: makes a command that says the same and needs nothing, to be
+    sent where the server has not told (yet). reply_bytes: room for what is asked for,
+    beyond that of a small reply. holds_data: jobs' data comes on top. rid: what the reply
+    echoes, if it echoes any.
     """
 
     __slots__ = (
         "holds_data",
+        "instead",
         "line",
         "needs",
         "patience_s",
@@ -92,6 +87,7 @@ class Command(Generic[R]):
         repeat: bool = False,
         patience_s: float = 0.0,
         needs: str | None = None,
+        instead: Callable[[], "Command[R]"] | None = None,
         reply_bytes: int = 0,
         holds_data: bool = False,
         rid: bytes = b"",
@@ -101,6 +97,7 @@ class Command(Generic[R]):
         self.repeat = repeat
         self.patience_s = patience_s
         self.needs = needs
+        self.instead = instead
         self.reply_bytes = reply_bytes
         self.holds_data = holds_data
         self.rid = rid
@@ -216,9 +213,18 @@ class Protocol:
             size += len(self._kept)
         return size / LEAST_BYTES_PER_S
 
+    def offers(self, what: str) -> bool:
+        """Whether the server has told that it can do this."""
+        return self.server is not None and what in self.server.capabilities
+
     def send(self, call: Call[Any]) -> bytes:
         """Count the call as sent, or hold it back, and give the bytes to write."""
-        if self._plain and call.command.needs is None:
+        command = call.command
+        met = command.needs is None or self.offers(command.needs)
+        if not met and command.instead is not None:
+            # holding it back would let later requests overtake it
+            call.command, met = command.instead(), True
+        if self._plain and met:
             call.sent = True
             self._waiting.append(call)
             return call.command.line
@@ -226,7 +232,7 @@ class Protocol:
         if self._greeting is None:
             self._greeting = Call(HELLO, self._greeted)
             line += self.send(self._greeting)
-        if call.command.needs is None:
+        if met:
             return line + self.send(call)
         self._held.append(call)
         if self._greeting.done:
@@ -307,7 +313,7 @@ class Protocol:
         call = self._waiting.popleft()
         command = call.command
         try:
-            refusal = None if ok and not command.rid else _refusal(line, command.rid)
+            refusal = None if ok and not command.rid else refusal_in(line, command.rid)
             value = command.read(line) if refusal is None else None
         except MagicQueueError as error:
             self.answers += 1
@@ -321,7 +327,7 @@ class Protocol:
             if refusal is None:
                 call.succeed(value)
             else:
-                self.ending = self.ending or _hangs_up(refusal)
+                self.ending = self.ending or hangs_up(refusal)
                 call.fail(refusal)
 
     def _greeted(self, greeting: Call[ServerInfo]) -> None:
@@ -343,57 +349,9 @@ class Protocol:
             self._plain = False
 
 
-def lack_of(server: ServerInfo | None, needs: str | None) -> Unsupported | None:
-    """Say what a server lacks of what a request needs; None if nothing.
-
-    server: what it told in HELLO; None is one that knows no HELLO.
-    """
-    if needs is None:
-        return None
-    if server is None:
-        who = "the server, which does not answer HELLO,"
-    elif needs in server.capabilities:
-        return None
-    else:
-        who = f"the server ({plain(server.server)} {plain(server.version)})"
-    return Unsupported(
-        f"{who} does not offer {needs!r}, which this request needs: nothing was sent."
-        " Run a newer server, or do without"
-    )
-
-
-class _Reply(msgspec.Struct):
-    ok: bool
-    error: str | None = None
-    code: str | None = None
-    rid: Raw = requests.NO_RID
-
-
-_reply: Final = msgspec.json.Decoder(_Reply).decode
-
-
-def _refusal(line: Line, rid: bytes) -> Exception | None:
-    """Read a reply's refusal, None if it is ok. Raises ValueError for one that is none."""
-    reply = _reply(line)
-    echo = bytes(reply.rid)
-    if echo and echo != rid:
-        raise ValueError(f"its rid is {echo[:_SHOWN_BYTES]!r}, not {rid!r}")
-    if reply.ok:
-        return None
-    if reply.error is None or not reply.code:
-        raise ValueError("it is neither ok nor an error with its code")
-    return error_from_reply(reply.code, reply.error)
-
-
-def _hangs_up(refusal: Exception) -> bool:
-    if isinstance(refusal, TooLarge):
-        return str(refusal).startswith(LINE_TOO_LONG)
-    return isinstance(refusal, Unauthorized)
-
-
 def _untrue(call: Call[Any] | None, reason: str, line: Line) -> ProtocolError:
     what = f"a reply to {call.command.name}" if call is not None else "a reply"
     return ProtocolError(
-        f"{what} cannot be true ({plain(reason)}): {bytes(line[:_SHOWN_BYTES])!r}. The"
+        f"{what} cannot be true ({plain(reason)}): {bytes(line[:SHOWN_BYTES])!r}. The"
         " connection was ended; a request under way may or may not have been carried out"
     )

@@ -22,9 +22,8 @@ from magicqueue.encoding import (
     BATCH_JOBS,
     JobOptions,
     async_batches,
-    encode_jobs,
+    encode_batch,
     json_of,
-    object_of,
     tail_of,
 )
 from magicqueue.errors import MagicQueueError, TooLarge
@@ -57,7 +56,9 @@ class Queue:
         timeout_s = duration_ms(timeout, "timeout", least_ms=1) / 1000
         self._channel = Channel(self.address, timeout_s=timeout_s, reconnect_s=timeout_s)
         self._pulls = PullChannels(self.name, self.address, timeout_s)
-        self._outgoing = Outgoing(self.name, self._channel, self._pulls.forget)
+        self._outgoing = Outgoing(
+            self.name, self._channel, self._pulls.forget, shares=self._shares
+        )
 
     async def __aenter__(self) -> Self:
         return self
@@ -95,8 +96,7 @@ class Queue:
         Raises NotJson, TypeError and ValueError before anything is sent, and
         ConnectionLost when the job may or may not have been stored.
         """
-        item = object_of(json_of(data), tail_of(options))
-        return await self._outgoing.push(item)
+        return await self._outgoing.push((json_of(data), tail_of(options)))
 
     async def push_batch(
         self, items: Iterable[Any], **options: Unpack[JobOptions]
@@ -109,11 +109,11 @@ class Queue:
         """
         job_list(items, "push_batch")
         jobs = items if isinstance(items, list) else list(items)
-        objects = encode_jobs(jobs, tail_of(options))
-        if not objects:
+        batch = encode_batch(jobs, tail_of(options), share=self._shares())
+        if not jobs:
             return []
         try:
-            return await self._run(commands.push_batch(self.name, objects, len(jobs)))
+            return await self._run(commands.push_batch(self.name, batch))
         except TooLarge as error:
             raise TooLarge(f"{error}; push_many splits jobs into batches") from None
 
@@ -139,11 +139,11 @@ class Queue:
         ids: list[int] = []
         under_way: deque[asyncio.Task[list[int]]] = deque()
         try:
-            async for batch, count in async_batches(items, tail, batch_size):
+            async for batch in async_batches(items, tail, batch_size, self._shares):
                 while len(under_way) >= window:
                     ids += await under_way[0]
                     under_way.popleft()
-                command = commands.push_batch(self.name, batch, count)
+                command = commands.push_batch(self.name, batch)
                 under_way.append(asyncio.create_task(self._run(command)))
                 await asyncio.sleep(0)
             while under_way:
@@ -305,6 +305,10 @@ class Queue:
         connected. Raises UnknownCommand from a server that knows no HELLO.
         """
         return await self._channel.server()
+
+    def _shares(self) -> bool:
+        """Whether a PUSHB may say once what its jobs share."""
+        return self._channel.offers(commands.BATCH_DEFAULTS)
 
     async def _run(self, command: Command[R]) -> R:
         return await self._channel.request(command)

@@ -19,7 +19,7 @@ from msgspec import Meta
 
 from magicqueue.errors import BadRequest, NotFound
 from magicqueue.job import AnyJob, DeadPage, Job, JobDetails
-from magicqueue.protocol import Line
+from magicqueue.refusals import Line
 from magicqueue.wire.fields import check_queue
 from magicqueue.wire.limits import ID_MAX
 from magicqueue.wire.replies import Counts, QueueCounts, ServerCounts

@@ -128,6 +128,11 @@ class SyncChannel:
                     return connection.server
         return self.request(HELLO)
 
+    def offers(self, what: str) -> bool:
+        """Whether the server at the other end, if any, has told that it can do this."""
+        connection = self._connection
+        return connection is not None and connection.offers(what)
+
     def stream(
         self, many: Iterator[Command[R]], window: int, take: Callable[[R], object]
     ) -> None:

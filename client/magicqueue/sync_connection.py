@@ -72,6 +72,10 @@ class SyncConnection:
         """What the server told in HELLO, once it has."""
         return self._protocol.server
 
+    def offers(self, what: str) -> bool:
+        """Whether the server has told that it can do this."""
+        return self._protocol.offers(what)
+
     @property
     def misread_greeting(self) -> bool:
         """Whether HELLO got an answer that is none."""

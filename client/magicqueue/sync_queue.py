@@ -20,7 +20,7 @@ from magicqueue.encoding import (
     BATCH_JOBS,
     JobOptions,
     batches,
-    encode_jobs,
+    encode_batch,
     json_of,
     object_of,
     tail_of,
@@ -108,11 +108,11 @@ class SyncQueue:
         """
         job_list(items, "push_batch")
         jobs = items if isinstance(items, list) else list(items)
-        objects = encode_jobs(jobs, tail_of(options))
-        if not objects:
+        batch = encode_batch(jobs, tail_of(options), share=self._shares())
+        if not jobs:
             return []
         try:
-            return self._run(commands.push_batch(self.name, objects, len(jobs)))
+            return self._run(commands.push_batch(self.name, batch))
         except TooLarge as error:
             raise TooLarge(f"{error}; push_many splits jobs into batches") from None
 
@@ -135,10 +135,10 @@ class SyncQueue:
         whole_number(batch_size, "batch_size")
         whole_number(window, "window")
         ids: list[int] = []
-        many = batches(iter(items), tail_of(options), batch_size)
+        many = batches(iter(items), tail_of(options), batch_size, self._shares)
         try:
             self._channel.stream(
-                (commands.push_batch(self.name, batch, count) for batch, count in many),
+                (commands.push_batch(self.name, batch) for batch in many),
                 window,
                 ids.extend,
             )
@@ -305,6 +305,10 @@ class SyncQueue:
         connected. Raises UnknownCommand from a server that knows no HELLO.
         """
         return self._channel.server()
+
+    def _shares(self) -> bool:
+        """Whether a PUSHB may say once what its jobs share."""
+        return self._channel.offers(commands.BATCH_DEFAULTS)
 
     def _run(self, command: Command[R]) -> R:
         return self._channel.request(command)

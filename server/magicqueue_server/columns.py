@@ -1,18 +1,21 @@
 """From the jobs and failures of a request to the columns a core takes.
 
-In the usual batch no job says more than its data, and every column but the payloads is one
-value; that is found out in one pass.
+In the usual batch no job says more than its data, or all say the same, and every column
+but the payloads is one value.
 """
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 import msgspec
 
 from magicqueue.errors import BadRequest
 from magicqueue.wire.fields import payload_of, payloads_of
 from magicqueue.wire.limits import ID_MAX, Limits
-from magicqueue.wire.requests import Fail, Failure, Push, PushItem
+from magicqueue.wire.requests import Fail, Failure, Push, PushBatch, PushItem
 from magicqueue_cores.contract import NEVER_MS, NewJobs
+
+V = TypeVar("V")
 
 
 class JobDefaults(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,13 +47,18 @@ def new_job(
 
 
 def new_jobs(
-    jobs: list[PushItem],
-    limits: Limits,
-    defaults: JobDefaults,
-    now_ms: int,
-    ahead_ms: int,
+    batch: PushBatch, limits: Limits, defaults: JobDefaults, now_ms: int, ahead_ms: int
 ) -> NewJobs:
-    """Make the batch of a PUSHB as `new_job`; an error names the index."""
+    """Make the batch of a PUSHB as `new_job`; an error names the index.
+
+    What a job does not say is as the batch says; the two ways to say when are one option.
+    """
+    run_at_ms = _run_at_ms(batch, "PUSHB", now_ms, ahead_ms)
+    priority = batch.priority or 0
+    attempts = defaults.max_attempts if batch.max_attempts is None else batch.max_attempts
+    backoff_ms = defaults.backoff_ms if batch.backoff is None else batch.backoff
+    jitter = batch.jitter or False
+    jobs = batch.jobs
     payloads = payloads_of(jobs, limits)
     special = [
         None
@@ -65,24 +73,49 @@ def new_jobs(
     if not special:
         return NewJobs(
             payloads=payloads,
-            run_ats_ms=now_ms,
-            max_attempts=defaults.max_attempts,
-            backoffs_ms=defaults.backoff_ms,
+            run_ats_ms=run_at_ms,
+            priorities=priority,
+            max_attempts=attempts,
+            backoffs_ms=backoff_ms,
+            jitters=jitter,
         )
-    attempts, backoff_ms = defaults.max_attempts, defaults.backoff_ms
     return NewJobs(
         payloads=payloads,
-        run_ats_ms=[
-            _run_at_ms(j, f"PUSHB: jobs[{i}]", now_ms, ahead_ms) for i, j in enumerate(jobs)
-        ],
-        priorities=[j.priority or 0 for j in jobs],
-        max_attempts=[attempts if j.max_attempts is None else j.max_attempts for j in jobs],
-        backoffs_ms=[backoff_ms if j.backoff is None else j.backoff for j in jobs],
-        jitters=[j.jitter or False for j in jobs],
+        run_ats_ms=_run_ats_ms(jobs, run_at_ms, now_ms, ahead_ms),
+        priorities=_column([j.priority for j in jobs], priority),
+        max_attempts=_column([j.max_attempts for j in jobs], attempts),
+        backoffs_ms=_column([j.backoff for j in jobs], backoff_ms),
+        jitters=_column([j.jitter for j in jobs], jitter),
     )
 
 
-def _run_at_ms(job: Push | PushItem, where: str, now_ms: int, ahead_ms: int) -> int:
+def _column(said: list[V | None], default: V) -> V | list[V]:
+    """Give what each job said, or the default; one value if it is the same of all."""
+    distinct = set(said)
+    if len(distinct) == 1:
+        (only,) = distinct
+        return default if only is None else only
+    if None not in distinct:
+        return said  # type: ignore[return-value]  # all said something
+    return [default if value is None else value for value in said]
+
+
+def _run_ats_ms(
+    jobs: list[PushItem], default_ms: int, now_ms: int, ahead_ms: int
+) -> int | list[int]:
+    if {j.delay for j in jobs} == {None} == {j.run_at for j in jobs}:
+        return default_ms
+    return [
+        default_ms
+        if j.delay is None and j.run_at is None
+        else _run_at_ms(j, f"PUSHB: jobs[{i}]", now_ms, ahead_ms)
+        for i, j in enumerate(jobs)
+    ]
+
+
+def _run_at_ms(
+    job: Push | PushItem | PushBatch, where: str, now_ms: int, ahead_ms: int
+) -> int:
     if job.run_at is None:
         return now_ms + clipped_delay_ms(job.delay or 0, now_ms)
     if job.delay is not None:

@@ -71,6 +71,7 @@ _CAPABILITIES: Final = [
     "pause",
     "release",
     "fail_options",
+    "batch_defaults",
 ]
 
 
@@ -136,9 +137,9 @@ class Commands:
         self._refuse_if_stopping()
         queue = self.queue(request.queue)
         count = len(request.jobs)
+        jobs = new_jobs(request, self._limits, self._defaults, now_ms, self.ahead_ms)
         if not count:
             return replies.pushed_batch((), request.rid)
-        jobs = new_jobs(request.jobs, self._limits, self._defaults, now_ms, self.ahead_ms)
         answer = self._core.push(queue, jobs, now_ms)
         return map_answer(
             answer,

@@ -35,6 +35,7 @@ from magicqueue_server.turns import TURN_BYTES, TURN_NS, Turns
 from magicqueue_server.wal.guard import Guard
 from magicqueue_server.wal.log import Log
 
+_BRACE: Final = ord("{")
 REPLY_BYTES_A_TURN: Final = 256 * 1024
 """A session with more replies than this gives way until they have been read."""
 
@@ -318,10 +319,13 @@ class Engine:
                 self._turns.wait(session, spent=True)
                 break
             start = session.at
-            if self._line_core is not None and session.greeted:
+            if self._line_core is not None and (
+                session.greeted or session.lines[start] == _BRACE
+            ):
                 reply = execute(self._line_core, session, left, self._now_ms)
                 left -= session.at - start
                 if session.at > start or not session.lines:
+                    session.greeted = True  # it began with a line that ran
                     out.append(reply)
                     out_bytes += len(reply)
                     if self._became_ready:

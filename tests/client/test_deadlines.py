@@ -13,7 +13,9 @@ import pytest
 from client.both import CLIENTS, opened
 from client.fake_server import TELLS, FakeServer, Request
 from magicqueue import ProtocolError, RequestTimeout, commands
-from magicqueue.protocol import LEAST_BYTES_PER_S, Call, Command, Line, Protocol
+from magicqueue.encoding import Batch
+from magicqueue.protocol import LEAST_BYTES_PER_S, Call, Command, Protocol
+from magicqueue.refusals import Line
 from magicqueue.wire.limits import Limits
 
 TIMEOUT_S = 0.3
@@ -133,7 +135,7 @@ def hold(command: Any, limits: dict[str, int] | None = None) -> int:
 def test_a_reply_is_no_larger_than_what_was_asked_for() -> None:
     assert hold(commands.push("q", b'{"data":1}')) <= 2**16
     assert hold(commands.ping()) <= 2**16
-    assert hold(commands.push_batch("q", b"", 10_000)) < 2**19
+    assert hold(commands.push_batch("q", Batch(b"", 10_000))) < 2**19
     assert hold(commands.ack(list(range(1, 10_000)))) < 2**19
     small = {"line_bytes_max": 2**20, "job_bytes_max": 2**19}
     told = {**small, "reply_payload_bytes_max": 2**21}

@@ -8,7 +8,8 @@ from client.both import CLIENTS, opened, request
 from client.fake_server import TELLS, FakeServer, Reply, polite
 from magicqueue import ProtocolError, UnknownCommand, Unsupported
 from magicqueue.errors import Unauthorized
-from magicqueue.protocol import HELLO, Call, Command, Line, Protocol
+from magicqueue.protocol import HELLO, Call, Command, Protocol
+from magicqueue.refusals import Line
 from magicqueue.wire import replies, requests
 
 UNKNOWN = {"ok": False, "error": "there is no command 'HELLO'", "code": "UNKNOWN_COMMAND"}

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from magicqueue import commands
 from magicqueue.coalesce import Gathering
+from magicqueue.encoding import Batch
 from magicqueue.errors import Full, NotFound, ProtocolError, RequestError, Stale
 from magicqueue.failures import Failure
 from magicqueue.job import Job
@@ -29,7 +30,7 @@ def pulled(*jobs: tuple[int, int]) -> list[Job]:
 
 EXCHANGES: list[tuple[Command[Any], bytes, Any]] = [
     (commands.push("q", b'{"data":1}'), b'{"ok":true,"id":7}', [7]),
-    (commands.push_batch("q", b'{"data":1}', 1), b'{"ok":true,"ids":[8]}', [8]),
+    (commands.push_batch("q", Batch(b'{"data":1}', 1)), b'{"ok":true,"ids":[8]}', [8]),
     (commands.ack([1]), b'{"ok":true,"ids":[1],"acked":1,"missing":[]}', []),
     (commands.ping(), b' { "ok" : true } \r', None),
     (commands.drain("q"), b'{"removed":3,"ok":true}', 3),

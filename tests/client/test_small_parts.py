@@ -20,7 +20,15 @@ import magicqueue
 from magicqueue.address import Address, parse_address
 from magicqueue.backoff import FIRST_S, LONGEST_S, next_wait_s, wait_s
 from magicqueue.durations import datetime_of, duration_ms, moment_ms
-from magicqueue.encoding import batches, encode_jobs, json_of, tail_of
+from magicqueue.encoding import (
+    Batch,
+    batches,
+    encode_batch,
+    encode_jobs,
+    json_of,
+    spelled_out,
+    tail_of,
+)
 from magicqueue.errors import BadAddress, HandlerNotFound, NotJson
 from magicqueue.failures import Retry
 from magicqueue.handlers import is_async, load_handler
@@ -174,8 +182,60 @@ def test_a_batch_is_its_items(items: list[Any]) -> None:
 
 def test_an_item_may_have_options_of_its_own() -> None:
     items = [1, NewJob(2, priority=5, backoff=0), 3]
-    jobs = orjson.loads(b"[%b]" % encode_jobs(items, tail_of({"backoff": 0})))
+    batch = encode_batch(items, tail_of({"backoff": 0}), share=False)
+    jobs = orjson.loads(b"[%b]" % batch.objects)
     assert jobs == [{"data": 1}, {"data": 2, "priority": 5}, {"data": 3}]
+
+
+def _jobs_of(batch: Batch) -> list[Any]:
+    """Give what each job of a batch says or the batch says for it."""
+    shared = orjson.loads(b"{%b}" % batch.shared[1:])
+    jobs = orjson.loads(b"[%b]" % batch.objects)
+    assert len(jobs) == batch.count
+    assert not any(shared.keys() & job.keys() for job in jobs)
+    return [job | shared for job in jobs]
+
+
+def test_what_jobs_share_is_said_once() -> None:
+    usual = tail_of({"priority": 5})
+    batch = encode_batch([1, "x"], usual, share=True)
+    assert batch.objects == b'{"data":1},{"data":"x"}'
+    assert batch.shared == b',"priority":5,"backoff":1000,"jitter":true'
+    assert encode_batch([1], tail_of({"backoff": 0}), share=True).shared == b""
+    assert encode_batch([], usual, share=True).count == 0
+
+
+def test_of_different_options_what_all_have_is_said_once() -> None:
+    items = [NewJob(1, priority=5), NewJob(2, priority=6, delay=1), NewJob(3)]
+    batch = encode_batch(items, b"}", share=True)
+    assert batch.shared == b',"backoff":1000,"jitter":true'
+    assert batch.objects == (
+        b'{"data":1,"priority":5},{"data":2,"priority":6,"delay":1000},{"data":3}'
+    )
+    assert encode_batch([*items, 4], b"}", share=True).shared == b""
+
+
+_NEW_JOBS = st.builds(
+    NewJob,
+    st.sampled_from([0, "}", '"jobs":[', {"backoff": [1, ","]}]),
+    priority=st.sampled_from([0, 1, 10]),
+    delay=st.sampled_from([None, 1]),
+    max_attempts=st.sampled_from([None, 1, 10]),
+    backoff=st.sampled_from([0, 1, 10]),
+    jitter=st.booleans(),
+)
+
+
+@given(st.lists(_NEW_JOBS, min_size=1))
+def test_sharing_changes_no_job(items: list[NewJob]) -> None:
+    apart = encode_batch(items, b"}", share=False)
+    shared = encode_batch(items, b"}", share=True)
+    assert _jobs_of(shared) == orjson.loads(b"[%b]" % apart.objects)
+    line = b'{"cmd":"PUSHB","queue":"\\u00e9"%b,"jobs":[%b]}\n'
+    whole = spelled_out(line % (shared.shared, shared.objects))
+    assert orjson.loads(whole) == orjson.loads(line % (b"", apart.objects))
+    assert whole.startswith(b'{"cmd":"PUSHB","queue":"\\u00e9","jobs":[')
+    assert whole.endswith(b"}\n")
 
 
 @dataclass
@@ -198,22 +258,22 @@ def test_data_that_is_no_json_names_its_type(bad: Any) -> None:
     with pytest.raises(NotJson, match="item 300"):
         encode_jobs([0] * 300 + [bad], tail_of({}))
     with pytest.raises(NotJson, match="item 1"):
-        encode_jobs([NewJob(0), NewJob(bad)], tail_of({}))
+        encode_batch([NewJob(0), NewJob(bad)], tail_of({}), share=True)
 
 
 def test_batches_are_bounded_in_jobs_and_bytes() -> None:
     tail = tail_of({"backoff": 0})
     sizes = [
-        (len(orjson.loads(b"[%b]" % batch)), count)
-        for batch, count in batches(iter(range(25)), tail, 10)
+        (len(orjson.loads(b"[%b]" % batch.objects)), batch.count)
+        for batch in batches(iter(range(25)), tail, 10, bool)
     ]
     assert sizes == [(10, 10), (10, 10), (5, 5)]
     big = "x" * 3_000_000
-    parts = list(batches(iter([big, big, big, 1]), tail, 10))
-    data = [job["data"] for part, _ in parts for job in orjson.loads(b"[%b]" % part)]
+    parts = list(batches(iter([big, big, big, 1]), tail, 10, bool))
+    data = [job["data"] for part in parts for job in orjson.loads(b"[%b]" % part.objects)]
     assert data == [big, big, big, 1]
     assert len(parts) == 2
-    assert list(batches(iter(()), tail, 10)) == []
+    assert list(batches(iter(()), tail, 10, bool)) == []
 
 
 def _handler(_: object) -> None: ...

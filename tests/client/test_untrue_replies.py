@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from client.both import CLIENTS, opened
 from client.fake_server import FakeServer, polite
 from magicqueue import MagicQueueError, NotFound, ProtocolError, RequestError, commands
+from magicqueue.encoding import Batch
 from magicqueue.protocol import Call, Command, Protocol
 
 Ask = Callable[[Any], Any]
@@ -256,7 +257,7 @@ def test_a_servers_sentence_commands_no_terminal(client: str, fake: FakeServer) 
 
 SAMPLES: list[Command[Any]] = [
     commands.push("q", b'{"data":1}'),
-    commands.push_batch("q", b'{"data":1},{"data":2}', 2),
+    commands.push_batch("q", Batch(b'{"data":1},{"data":2}', 2)),
     commands.pull("q", 2, 0, None),
     commands.ack([5]),
     commands.fail_one(5, "no"),
@@ -345,7 +346,7 @@ def test_no_made_up_reply_is_believed(
 
 @given(st.lists(st.integers(1, 2**53 - 1), max_size=6), st.integers(0, 6))
 def test_ids_are_read_alike_in_every_spelling(ids: list[int], count: int) -> None:
-    command = commands.push_batch("q", b"", count)
+    command = commands.push_batch("q", Batch(b"", count))
     for separators in ((",", ":"), (", ", ": ")):
         line = json.dumps({"ok": True, "ids": ids}, separators=separators).encode()
         for end in (b"", b"\n", b" \r\n"):
@@ -360,7 +361,7 @@ def test_a_run_of_ids_is_read_exactly() -> None:
     for first in (1, 9, 99, 10**15 - 2, 2**53 - 4):
         ids = [first, first + 1, first + 2]
         line = json.dumps({"ok": True, "ids": ids}, separators=(",", ":")).encode()
-        read = commands.push_batch("q", b"", 3).read
+        read = commands.push_batch("q", Batch(b"", 3)).read
         assert read(line) == read(line + b"\n") == ids
         with pytest.raises(ValueError, match="ids for 3"):
             read(line.replace(b"]", b",%d]" % (first + 3)))

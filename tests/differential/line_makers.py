@@ -71,12 +71,18 @@ class Lines:
         return self._request(b"PUSH", [(b"queue", self._queue()), *self._job()])
 
     def push_batch(self) -> bytes:
-        count = self.rng.choice((0, 1, 2, 3, 20))
+        rng = self.rng
+        count = rng.choice((0, 1, 2, 3, 20))
         self.ids += count
-        items = [self._object(self._job()) for _ in range(count)]
-        return self._request(
-            b"PUSHB", [(b"queue", self._queue()), (b"jobs", self._list(items))]
-        )
+        jobs = [self._job() for _ in range(count)]
+        if rng.random() < 0.5:  # as clients do: the same options for most jobs
+            usual = self._job()[1:]
+            jobs = [job[:1] + usual if rng.random() < 0.8 else job for job in jobs]
+        fields = [(b"queue", self._queue())]
+        if rng.random() < 0.5:
+            fields += self._job()[1:]
+        fields.append((b"jobs", self._list([self._object(job) for job in jobs])))
+        return self._request(b"PUSHB", fields)
 
     def pull(self) -> bytes:
         return self._request(b"PULL", [(b"queue", self._queue()), *self._pull_options()])

@@ -54,6 +54,16 @@ def caller(desk: Desk) -> Caller:
             "BAD_REQUEST",
             "jobs[1]: give delay or run_at",
         ),
+        (
+            b'{"cmd":"PUSHB","queue":"q","delay":1,"run_at":2,"jobs":[{"data":1}]}',
+            "BAD_REQUEST",
+            "PUSHB: give delay or run_at, not both",
+        ),
+        (
+            b'{"cmd":"PUSHB","queue":"q","delay":1,"run_at":2,"jobs":[]}',
+            "BAD_REQUEST",
+            "PUSHB: give delay or run_at, not both",
+        ),
         (b'{"cmd":"PUSHB","queue":"q","jobs":[{"x":1}]}', "BAD_REQUEST", "jobs[0].data"),
         (b'{"cmd":"PULLB","queue":"q","count":0}', "BAD_REQUEST", "count"),
         (b'{"cmd":"HEARTBEAT"}', "BAD_REQUEST", "ids"),

@@ -73,9 +73,26 @@ def test_lines_that_it_takes_without_a_reply(desk: Desk) -> None:
     assert desk.engine.core.executed == 4
 
 
-def test_a_first_line_is_never_left_to_it(desk: Desk) -> None:
+def test_a_first_line_is_left_to_it_if_it_begins_as_an_object(desk: Desk) -> None:
+    desk.caller().ask(PUSH, PULL)
     caller = desk.caller()
-    assert caller.ask(FAIL)[0].startswith(b'{"ok":false')
+    assert caller.ask(FAIL) == [b'{"ok":true,"state":"ready"}']
+    assert isinstance(desk.engine.core, FewLines)
+    assert desk.engine.core.executed == 1
+    (refused,) = caller.ask(b"GET / HTTP/1.1")
+    assert code_of(refused) == "BAD_JSON"
+    assert not caller.hang_ups, "an object came first"
+
+
+@pytest.mark.parametrize("first", [b"GET / HTTP/1.1", b'{"cmd":"PING"', b"", b" " + FAIL])
+def test_a_first_line_that_it_leaves_is_looked_at(desk: Desk, first: bytes) -> None:
+    desk.caller().ask(PUSH, PULL)
+    caller = desk.caller()
+    replies = caller.ask(first, b"nonsense")
+    assert caller.hang_ups == (0 if FAIL in first else 1)
+    assert len(replies) == (2 if FAIL in first else 1)
+    assert isinstance(desk.engine.core, FewLines)
+    assert desk.engine.core.executed == 0
 
 
 def test_a_line_that_it_executes_wakes_those_who_wait(desk: Desk) -> None:

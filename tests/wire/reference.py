@@ -24,8 +24,7 @@ Kind = str | tuple[int, int]
 EXACT: Final = 2**53 - 1
 TIME: Final = (0, EXACT)
 POSITIVE: Final = (1, EXACT)
-_JOB: Final[dict[str, Kind]] = {
-    "data!": "data",
+_OPTIONS: Final[dict[str, Kind]] = {
     "priority": (-(2**31), 2**31 - 1),
     "delay": TIME,
     "run_at": TIME,
@@ -33,6 +32,7 @@ _JOB: Final[dict[str, Kind]] = {
     "backoff": TIME,
     "jitter": "bool",
 }
+_JOB: Final[dict[str, Kind]] = {"data!": "data", **_OPTIONS}
 _VERDICT: Final[dict[str, Kind]] = {"id!": "id", "attempt": POSITIVE}
 _FAILURE: Final[dict[str, Kind]] = {
     **_VERDICT,
@@ -46,7 +46,7 @@ _ONE_OR_ALL: Final[dict[str, Kind]] = {"queue": "string", "id": "id"}
 
 TABLE: Final[dict[str, dict[str, Kind]]] = {
     "PUSH": {"queue!": "string", **_JOB},
-    "PUSHB": {"queue!": "string", "jobs!": "jobs"},
+    "PUSHB": {"queue!": "string", **_OPTIONS, "jobs!": "jobs"},
     "PULL": _PULL,
     "PULLB": {**_PULL, "count!": POSITIVE},
     "ACK": _VERDICT,

@@ -20,6 +20,10 @@ LINES: Final = tuple(
         ),
         '{"cmd":"PUSHB","queue":"q","jobs":[{"priority":1,"data":0,"priority":2}]}',
         '{"cmd":"PUSHB","queue":"q","jobs":[],"rid":"batch-1"}',
+        (
+            '{"cmd":"PUSHB","queue":"q","priority":4,"delay":5,"run_at":null,"jobs":[{"data":1}],'
+            '"max_attempts":3,"backoff":250,"jitter":true}'
+        ),
         '{"cmd":"PULL","queue":"q"}',
         '{"cmd":"PULL","queue":"q","timeout":0,"lease":30000,"rid":-1}',
         '{"cmd":"PULLB","queue":"q","count":50,"timeout":null,"lease":null}',

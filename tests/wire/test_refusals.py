@@ -71,6 +71,15 @@ SENTENCES: Final = [
         "PUSH: rid must be a string, or a number of at most 4300 characters",
     ),
     ('"cmd":"PUSHB","queue":"q"', "PUSHB: jobs is missing"),
+    (
+        f'{JOBS}[{{"data":1}}],"priority":"x"',
+        "PUSHB: priority must be an integer or null, not a string",
+    ),
+    (f'{JOBS}[],"delay":-1', "PUSHB: delay must be an integer >= 0"),
+    (
+        f'{JOBS}[],"jitter":1',
+        "PUSHB: jitter must be true or false or null, not an integer",
+    ),
     (f"{JOBS}null", "PUSHB: jobs must be a list, not null"),
     (f'{JOBS}{{"data":1}}', "PUSHB: jobs must be a list, not an object"),
     (f'{JOBS}[{{"data":1}},5]', "PUSHB: jobs[1] must be an object, not an integer"),

@@ -78,6 +78,21 @@ ROWS: Final[list[tuple[str, Request]]] = [
         ),
     ),
     ('{"cmd":"PUSHB","queue":"q","jobs":[]}', PushBatch(queue="q", jobs=[])),
+    (
+        (
+            '{"cmd":"PUSHB","queue":"q","priority":-1,"delay":5,"run_at":null,"max_attempts":0,'
+            '"backoff":250,"jitter":false,"jobs":[{"data":1}]}'
+        ),
+        PushBatch(
+            queue="q",
+            priority=-1,
+            delay=5,
+            max_attempts=0,
+            backoff=250,
+            jitter=False,
+            jobs=[PushItem(data=Raw(b"1"))],
+        ),
+    ),
     ('{"cmd":"PULL","queue":"é"}', Pull(queue="é")),
     (
         '{"cmd":"PULL","queue":"q","timeout":0,"lease":1}',

@@ -31,7 +31,7 @@ NO_RID: Final = Raw(b"")
 
 
 class PushItem(msgspec.Struct, gc=False, kw_only=True, omit_defaults=True):
-    """One job of a PUSHB; what is None gets the server's default."""
+    """One job of a PUSHB; what is None is as the batch says, or the server's default."""
 
     data: Raw
     priority: Priority | None = None
@@ -80,11 +80,20 @@ class Push(Request, kw_only=True, omit_defaults=True, tag="PUSH"):
 
 
 class PushBatch(Request, kw_only=True, omit_defaults=True, tag="PUSHB"):
-    """Store many jobs, all or none."""
+    """Store many jobs, all or none; options hold for each job that does not say its own.
+
+    `delay` and `run_at` are one option, when the job may run, said in two ways.
+    """
 
     BATCH: ClassVar[str | None] = "jobs"
 
     queue: str
+    priority: Priority | None = None
+    delay: Milliseconds | None = None
+    run_at: Milliseconds | None = None
+    max_attempts: Milliseconds | None = None
+    backoff: Milliseconds | None = None
+    jitter: bool | None = None
     jobs: list[PushItem]
 
 

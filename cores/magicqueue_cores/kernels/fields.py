@@ -25,7 +25,7 @@ from magicqueue_cores.kernels.tables import chain_find
 
 LOW4: Final = np.uint64(0xFFFFFFFF)
 _NULL: Final = np.uint64(int.from_bytes(b"null", "little"))
-_TRUE: Final = np.uint64(int.from_bytes(b"true", "little"))
+TRUE: Final = np.uint64(int.from_bytes(b"true", "little"))
 _LOW5: Final = np.uint64(0xFFFFFFFFFF)
 _FALSE: Final = np.uint64(int.from_bytes(b"false", "little"))
 _TENS_OVER: Final = np.uint64(0x7676767676767676)
@@ -217,6 +217,13 @@ def clear_row(w: Words, row: int) -> None:
 
 
 @inlined
+def copy_options(w: Words, row: int, options: int) -> None:
+    """Give a job to push all but the data of another."""
+    for k in range(lo.X_PRIORITY, lo.ROW_WORDS):
+        w[row + k] = w[options + k]
+
+
+@inlined
 def read_data(w: Words, b: Words, row: int, i: int) -> int:
     """A job's data."""
     end = skip_value(b, i)
@@ -231,14 +238,13 @@ def read_data(w: Words, b: Words, row: int, i: int) -> int:
 @part
 def _read_jitter(w: Words, b: Words, row: int, i: int) -> int:
     x = load8(b, i)
-    retry = w[row + lo.X_BACKOFF] & 0xFFFFFFFF
-    w[row + lo.X_BACKOFF] = retry
-    if x & LOW4 == _TRUE:
-        w[row + lo.X_BACKOFF] = retry | (1 << lo.X_JITTER_BIT)
+    if x & LOW4 == TRUE:
+        w[row + lo.X_BACKOFF] |= 1 << lo.X_JITTER_BIT
         return i + 4
-    if x & LOW4 == _NULL:
-        return i + 4
-    return i + 5 if x & _LOW5 == _FALSE else -1
+    if x & _LOW5 == _FALSE:
+        w[row + lo.X_BACKOFF] &= ~(1 << lo.X_JITTER_BIT)
+        return i + 5
+    return i + 4 if x & LOW4 == _NULL else -1
 
 
 @part

@@ -179,7 +179,7 @@ R_COMMAND: Final = 64
 R_SEEN: Final = 65
 R_QUEUE: Final = 66
 R_ROW: Final = 67
-"""A single job to push, as a row of the scratch region."""
+"""A single job to push, as a row of the scratch region, or what a PUSHB says of all."""
 R_ITEM: Final = 74
 """A single verdict, as an item of the scratch region."""
 R_COUNT: Final = 79
@@ -196,6 +196,8 @@ R_NOW: Final = 89
 R_SESSION: Final = 90
 R_STOPPED: Final = 91
 """Where the line starts that was not run."""
+R_JOBS_AT: Final = 92
+"""Where the jobs of a PUSHB are that have been read, or 0."""
 
 # A queue: words, then its name, then the text between id and data in a job's JSON.
 QUEUE_WORDS: Final = 128

@@ -4,7 +4,8 @@
 the scratch region. It gives the place behind the line, or -1: then the line is not for
 the kernels. Keys may come in any order; a key that is there twice, or that is written
 with escapes, is left to the common way. If a batch comes before its `cmd`, it is skipped
-and read when the rest is known.
+and read when the rest is known; the jobs of a PUSHB are read again if what holds for all
+of them comes behind.
 """
 # ruff: noqa: PLR2004 - bytes of JSON are plainest as numbers
 # ruff: noqa: PLR1714, SIM109 - what numba compiles best
@@ -18,19 +19,22 @@ import numpy as np
 from magicqueue_cores.kernels import layout as lo
 from magicqueue_cores.kernels.fields import (
     BIT_DATA,
-    BIT_ID,
-    KEY_DELAY,
     KEY_RETRY,
     clear_item,
     clear_row,
     key_at,
-    read_data,
-    read_id,
     read_integer,
     read_item_field,
     read_job_field,
     read_plain,
     read_queue,
+)
+from magicqueue_cores.kernels.items import (
+    behind_colon,
+    more,
+    read_items,
+    read_push_items,
+    read_usual_option,
 )
 from magicqueue_cores.kernels.jit import Words, inlined, load8, part
 from magicqueue_cores.kernels.scan import skip_space, skip_string, skip_value
@@ -43,7 +47,6 @@ _KEY_RID: Final = np.uint64(int.from_bytes(b"rid", "little"))
 _KEY_COUNT: Final = np.uint64(int.from_bytes(b"count", "little"))
 _KEY_TIMEOUT: Final = np.uint64(int.from_bytes(b"timeout", "little"))
 _KEY_LEASE: Final = np.uint64(int.from_bytes(b"lease", "little"))
-_DATA_ITEM: Final = np.uint64(int.from_bytes(b'{"data":', "little"))
 _LOWER: Final = np.uint64(0x2020202020202020)
 _PUSH: Final = np.uint64(int.from_bytes(b"push", "little"))
 _PUSHB: Final = np.uint64(int.from_bytes(b"pushb", "little"))
@@ -64,20 +67,6 @@ _BIT_RID: Final = 1 << 14
 BIT_COUNT: Final = 1 << 15
 _BIT_TIMEOUT: Final = 1 << 16
 _BIT_LEASE: Final = 1 << 17
-
-
-@inlined
-def _behind_colon(b: Words, i: int) -> int:
-    """From a key's opening quote to its value; keys with escapes or beyond ASCII: -1."""
-    i += 1
-    while b[i] != 34:
-        if b[i] < 32 or b[i] == 92 or b[i] > 126:
-            return -1
-        i += 1
-    i = skip_space(b, i + 1)
-    if b[i] != 58:
-        return -1
-    return skip_space(b, i + 1)
 
 
 @part
@@ -118,155 +107,17 @@ def _read_command(w: Words, b: Words, i: int) -> int:
     return end + 1
 
 
-@inlined
-def _more(b: Words, i: int) -> int:
-    """From behind a member to the next one's key, or 0 if the object ends, at `i`."""
-    if b[i] == 44:
-        i = skip_space(b, i + 1)
-        return i if b[i] == 34 else -1
-    return 0 if b[i] == 125 else -1
-
-
-@part
-def _read_push_item(w: Words, b: Words, row: int, i: int) -> int:
-    """One object of a PUSHB's jobs, `i` being its brace."""
-    i = skip_space(b, i + 1)
-    seen = 0
-    if b[i] != 34:
-        return -1
-    while True:
-        key = key_at(b, i)
-        i = _behind_colon(b, i)
-        if i < 0:
-            return i
-        end = read_job_field(w, b, row, key, i)
-        if end < 0 or (end > 0 and seen & w[lo.R_BIT] != 0):
-            return -1
-        if end > 0:
-            seen |= w[lo.R_BIT]
-        else:
-            end = skip_value(b, i)
-            if end < 0:
-                return end
-        i = skip_space(b, end)
-        following = _more(b, i)
-        if following == 0:
-            return i + 1 if seen & BIT_DATA != 0 else -1
-        if following < 0:
-            return following
-        i = following
-
-
-@part
-def _read_push_items(w: Words, b: Words, i: int) -> int:
-    """The jobs of a PUSHB into scratch rows, `i` being the list's bracket."""
-    count = 0
-    if b[i] != 91:
-        return -1
-    i = skip_space(b, i + 1)
-    if b[i] == 93:
-        return -1
-    most = w[lo.S_PUSH_JOBS_MAX]
-    while True:
-        row = lo.SCRATCH_W + count * lo.ROW_WORDS
-        clear_row(w, row)
-        if load8(b, i) == _DATA_ITEM:
-            end = read_data(w, b, row, skip_space(b, i + 8))
-            if end < 0:
-                return end
-            end = skip_space(b, end)
-            i = end + 1 if b[end] == 125 else _read_push_item(w, b, row, i)
-        elif b[i] == 123:
-            i = _read_push_item(w, b, row, i)
-        else:
-            return -1
-        count += 1
-        if i < 0 or count > most:
-            return -1
-        i = skip_space(b, i)
-        if b[i] != 44:
-            break
-        i = skip_space(b, i + 1)
-    w[lo.R_ITEMS] = count
-    return i + 1 if b[i] == 93 else -1
-
-
-@part
-def _read_verdict(w: Words, b: Words, item: int, i: int) -> int:
-    """One object of an ACKB's ids or a FAILB's jobs, `i` being its brace."""
-    i = skip_space(b, i + 1)
-    seen = 0
-    if b[i] != 34:
-        return -1
-    while True:
-        key = key_at(b, i)
-        i = _behind_colon(b, i)
-        if i < 0:
-            return i
-        end = read_item_field(w, b, item, key, i)
-        if end < 0 or (end > 0 and seen & w[lo.R_BIT] != 0):
-            return -1
-        if end > 0:
-            seen |= w[lo.R_BIT]
-        elif key == KEY_RETRY or key == KEY_DELAY:
-            return -1  # rare options of FAILB
-        else:
-            end = skip_value(b, i)
-            if end < 0:
-                return end
-        i = skip_space(b, end)
-        following = _more(b, i)
-        if following == 0:
-            return i + 1 if seen & BIT_ID != 0 else -1
-        if following < 0:
-            return following
-        i = following
-
-
-@part
-def _read_items(w: Words, b: Words, i: int, plain: bool) -> int:
-    """A list of verdicts into scratch items; `plain` says whether bare ids will do."""
-    count = 0
-    if b[i] != 91:
-        return -1
-    i = skip_space(b, i + 1)
-    if b[i] == 93:
-        w[lo.R_ITEMS] = 0
-        return i + 1
-    while True:
-        item = lo.SCRATCH_W + count * lo.ITEM_WORDS
-        clear_item(w, item)
-        if b[i] == 123:
-            i = _read_verdict(w, b, item, i)
-        elif plain and 48 <= b[i] <= 57:
-            i = read_plain(w, b, i)
-            w[item + lo.I_ID] = w[lo.R_INTEGER]
-        elif plain:
-            i = read_id(w, b, i)
-            w[item + lo.I_ID] = w[lo.R_INTEGER]
-        else:
-            return -1
-        count += 1
-        if i < 0 or count > lo.ITEMS_MAX or w[item + lo.I_ID] > lo.TIME_MAX_MS:
-            return -1
-        i = skip_space(b, i)
-        if b[i] != 44:
-            break
-        i = skip_space(b, i + 1)
-    w[lo.R_ITEMS] = count
-    return i + 1 if b[i] == 93 else -1
-
-
 @part
 def _read_batch(w: Words, b: Words, i: int, jobs: bool) -> int:
     """The field `jobs` or `ids`, if it is the command's; else it is skipped."""
     command = w[lo.R_COMMAND]
     if jobs and command == lo.C_PUSHB:
-        return _read_push_items(w, b, i)
+        w[lo.R_JOBS_AT] = i
+        return read_push_items(w, b, i)
     if jobs and command == lo.C_FAILB:
-        return _read_items(w, b, i, False)
+        return read_items(w, b, i, False)
     if not jobs and (command == lo.C_ACKB or command == lo.C_HEARTBEAT):
-        return _read_items(w, b, i, True)
+        return read_items(w, b, i, True)
     if command == 0:
         if w[lo.R_ITEMS_AT] != 0:
             return -1
@@ -331,6 +182,9 @@ def _read_field(
         w[lo.R_BIT] = _BIT_RID
         return _read_rid(w, b, i)
     end = read_job_field(w, b, lo.R_ROW, key, i)
+    if end > 0 and w[lo.R_JOBS_AT] != 0:
+        w[lo.R_ITEMS_AT] = w[lo.R_JOBS_AT]
+        w[lo.R_ITEMS_FIELD] = 1
     if end == 0:
         end = read_item_field(w, b, lo.R_ITEM, key, i)
     if end == 0:
@@ -351,6 +205,7 @@ def _clear_request(w: Words) -> None:
     w[lo.R_LEASE] = w[lo.S_LEASE]
     w[lo.R_RID_BYTES] = 0
     w[lo.R_ITEMS_AT] = 0
+    w[lo.R_JOBS_AT] = 0
 
 
 @inlined
@@ -365,16 +220,21 @@ def read_line(w: Words, h: Words, b: Words, i: int) -> int:
     if b[i] != 34:
         return -1
     while True:
-        key = key_at(b, i)
-        i = _behind_colon(b, i)
-        if i < 0:
-            return i
-        i = _read_field(w, h, b, key, i, last_queue)
+        end = 0
+        if seen & BIT_DATA != 0 and w[lo.R_JOBS_AT] == 0:
+            end = read_usual_option(w, b, lo.R_ROW, i)
+        if end == 0:
+            key = key_at(b, i)
+            i = behind_colon(b, i)
+            if i < 0:
+                return i
+            end = _read_field(w, h, b, key, i, last_queue)
+        i = end
         if i < 0 or seen & w[lo.R_BIT] != 0:
             return -1
         seen |= w[lo.R_BIT]
         i = skip_space(b, i)
-        following = _more(b, i)
+        following = more(b, i)
         if following == 0:
             break
         if following < 0:
