@@ -344,7 +344,7 @@ class Core(Protocol):
         ...
 
     def stats(self, now_ms: int) -> Answer[CoreStats]:
-        """Totals over all queues. O(queues)."""
+        """Totals over all queues. O(1) amortised over queues that changed."""
         ...
 
     def queue_stats(self, queue: str, now_ms: int) -> Answer[QueueStats]:

@@ -296,7 +296,7 @@ class PythonCore:
             known = self._table.queue_of(queue)
         if self._record:
             self._record(records.Paused(queue, paused))
-        known.paused = paused
+        self._table.set_paused(known, paused=paused)
         if not paused:
             self._fates.wake((known,))
             self._table.forget_unused(known)
@@ -357,7 +357,7 @@ class PythonCore:
         return None if job is None else job_view(job_id, job)
 
     def stats(self, now_ms: int) -> CoreStats:
-        """Totals over all queues. O(queues)."""
+        """Totals over all queues. O(1) amortised."""
         if now_ms >= self._due_ms:
             self.advance(now_ms)
         return core_stats(self._table, now_ms)

@@ -275,7 +275,7 @@ class ArrayCore:
             known = admit_queue(self._store, queue)
         if self._record:
             self._record(records.Paused(queue, paused))
-        self._words[known.at + lo.Q_PAUSED] = paused
+        self._queues.set_paused(known, paused=paused)
         if not paused:
             self._fates.wake((known,))
             self._queues.forget_unused(known)
@@ -335,7 +335,7 @@ class ArrayCore:
         return self._store.view(slot) if slot else None
 
     def stats(self, now_ms: int) -> CoreStats:
-        """Totals over all queues. O(queues)."""
+        """Totals over all queues. O(1) amortised."""
         self.advance(now_ms)
         return core_stats(self._store, now_ms)
 

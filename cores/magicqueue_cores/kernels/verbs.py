@@ -40,6 +40,7 @@ from magicqueue_cores.kernels.many import (
 )
 from magicqueue_cores.kernels.names import hash_name
 from magicqueue_cores.kernels.oldest import correct_oldest
+from magicqueue_cores.kernels.oldest_queue import forget_bound, set_bound
 from magicqueue_cores.kernels.ready import (
     drop_all_levels,
     drop_ready,
@@ -248,12 +249,29 @@ def _oldest(w: Words, h: Words, queue: int) -> int:
 
 
 @part
+def _oldest_of_all(w: Words, h: Words) -> int:
+    """The earliest run_at of all ready jobs, or NEVER_MS. O(log q) amortised."""
+    while True:
+        queue = w[lo.S_OLDEST_QUEUE]
+        if queue == 0:
+            return lo.NEVER_MS
+        at = lo.QUEUES_W + queue * lo.QUEUE_WORDS
+        run_at = lo.NEVER_MS
+        if w[at + lo.Q_QUEUED] != 0:
+            run_at = _oldest(w, h, queue)
+        if run_at <= w[at + lo.Q_BOUND]:
+            return run_at
+        set_bound(w, queue, run_at)
+
+
+@part
 def _add_queue(w: Words, h: Words, b: Words, queue: int) -> int:
     """Make a queue, whose name is written, known to requests; without a name it is not.
 
     All queues without one would have the same number, and make one long chain.
     """
     at = lo.QUEUES_W + queue * lo.QUEUE_WORDS
+    w[at + lo.Q_BOUND] = lo.NEVER_MS
     if w[at + lo.Q_NAME_BYTES] == 0:
         return 0
     name = lo.QUEUES_B + 8 * queue * lo.QUEUE_WORDS + lo.Q_NAME_AT
@@ -267,6 +285,7 @@ def _add_queue(w: Words, h: Words, b: Words, queue: int) -> int:
 def _drop_queue(w: Words, h: Words, queue: int) -> int:
     """Forget a queue that has no jobs."""
     drop_all_levels(w, h, queue)
+    forget_bound(w, queue)
     table, buckets = lo.S_QUEUE_HASH, lo.QUEUE_BUCKETS_H
     if w[lo.QUEUES_W + queue * lo.QUEUE_WORDS + lo.Q_NAME_BYTES] != 0:
         chain_remove(w, h, table, buckets, lo.QUEUES_W, lo.QUEUE_WORDS, queue)
@@ -332,6 +351,8 @@ def act(memory: Memory, verb: int, one: int, two: int, three: int) -> int:
         return judge(w, h, one, two)
     if verb == lo.V_MEMORY_BYTES:
         return taken_bytes(w)
+    if verb == lo.V_OLDEST_OF_ALL:
+        return _oldest_of_all(w, h)
     if verb >= lo.V_DRAIN:
         result = _act_on_queue(w, h, b, verb, one)
     elif verb >= lo.V_MATURE_MANY:
