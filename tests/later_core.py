@@ -83,8 +83,8 @@ class LaterCore:
     def advance(self, now_ms: int) -> None:
         self.inner.advance(now_ms)
 
-    def end_leases(self, until_ms: int, now_ms: int) -> None:
-        self.inner.end_leases(until_ms, now_ms)
+    def end_leases(self, until_ms: int, now_ms: int) -> bool:
+        return self.inner.end_leases(until_ms, now_ms)
 
     def postpone_leases(self, by_ms: int, now_ms: int) -> None:
         self.inner.postpone_leases(by_ms, now_ms)
@@ -139,7 +139,7 @@ class LaterCore:
     ) -> Answer[Settled]:
         return self._ask(lambda: self.inner.heartbeat(ids, attempts, lease_ms, now_ms))
 
-    def close_session(self, session: int, now_ms: int) -> Answer[None]:
+    def close_session(self, session: int, now_ms: int) -> Answer[bool]:
         return self._ask(lambda: self.inner.close_session(session, now_ms))
 
     def pause(self, queue: str, *, paused: bool, now_ms: int) -> Answer[None]:

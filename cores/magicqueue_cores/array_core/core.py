@@ -7,12 +7,13 @@ from typing import Final
 import msgspec
 
 from magicqueue_cores import records
+from magicqueue_cores.admission import behind_due
 from magicqueue_cores.array_core.admitting import admit, admit_queue
 from magicqueue_cores.array_core.check import check_store
 from magicqueue_cores.array_core.fates import Fates
 from magicqueue_cores.array_core.feeds import Feeds
 from magicqueue_cores.array_core.lines import recorded
-from magicqueue_cores.array_core.maturing import mature_due
+from magicqueue_cores.array_core.maturing import mature_due, more_are_due
 from magicqueue_cores.array_core.memory import refuse_options
 from magicqueue_cores.array_core.moves import export_jobs
 from magicqueue_cores.array_core.outcomes import remove_dead, revive
@@ -117,12 +118,14 @@ class ArrayCore:
                 self._record(records.Matured(matured))
             self._fates.wake(map(self._queues.numbered, dict.fromkeys(queues)))
 
-    def end_leases(self, until_ms: int, now_ms: int) -> None:
-        """Let all leases that end by `until_ms` be over: their jobs are lost."""
+    def end_leases(self, until_ms: int, now_ms: int) -> bool:
+        """Let all leases that end by `until_ms` be over; gives whether that was all."""
         self.advance(now_ms)
-        ended = self._store.act(lo.V_DUE_LEASES, until_ms)
+        store = self._store
+        ended = store.act(lo.V_DUE_LEASES, until_ms, store.step_jobs)
         if ended:
-            self._fates.lose(sorted(self._store.scratch_list(ended)), now_ms)
+            self._fates.lose(sorted(store.scratch_list(ended)), now_ms)
+        return not self._state[lo.S_LEASES] or self._words[lo.LEASE_HEAP_W] > until_ms
 
     def postpone_leases(self, by_ms: int, now_ms: int) -> None:
         """Let every lease end that much later. O(n)."""
@@ -144,6 +147,8 @@ class ArrayCore:
         if not jobs.payloads:
             return self._state[lo.S_NEXT_ID]
         target = admit(self._store, queue, jobs.payloads)
+        if more_are_due(self._store, target, now_ms):
+            jobs = behind_due(jobs, now_ms)
         run_ats_ms = jobs.run_ats_ms
         if not isinstance(run_ats_ms, int):
             clipped = [max(now_ms, run_at_ms) for run_at_ms in run_ats_ms]
@@ -254,15 +259,19 @@ class ArrayCore:
             self._fates.release(list(released), now_ms + delay_ms if delay_ms else 0)
         return answer
 
-    def close_session(self, session: int, now_ms: int) -> None:
-        """The session is gone: its jobs are lost and come back. 0 is nobody."""
+    def close_session(self, session: int, now_ms: int) -> bool:
+        """The session is gone (0 is nobody): its jobs come back. Gives whether all are."""
         self.advance(now_ms)
         store = self._store
-        if not session or session not in store.sessions:
-            return
-        held = store.act(lo.V_SESSION_JOBS, store.sessions[session])
+        index = store.sessions.get(session)
+        if not session or index is None:
+            return True
+        held = store.act(lo.V_SESSION_JOBS, index, store.step_jobs)
         self._fates.lose(sorted(store.scratch_list(held)), now_ms)
+        if self._words[lo.SESSIONS_W + index * lo.SESSION_WORDS + lo.N_LEASE]:
+            return False
         store.forget_session(session)
+        return True
 
     def pause(self, queue: str, *, paused: bool, now_ms: int) -> None:
         """Stop or resume handing out jobs of a queue. Raises `Full` for a new name."""

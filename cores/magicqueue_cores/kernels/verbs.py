@@ -154,15 +154,18 @@ def _list_lease(w: Words, h: Words, lease: int, count: int) -> int:
 
 
 @part
-def _due_leases(w: Words, h: Words, now: int) -> int:
-    """List the jobs whose lease has ended; the heap is looked at from its top."""
+def _due_leases(w: Words, h: Words, now: int, most: int) -> int:
+    """List the jobs of leases that ended, looked for from the top of their heap.
+
+    No lease is begun once there are `most` jobs.
+    """
     count = 0
     stack = lo.EVENTS_W
     depth = 0
     if w[lo.S_LEASES] != 0 and w[lo.LEASE_HEAP_W] <= now:
         w[stack] = 0
         depth = 1
-    while depth > 0:
+    while depth > 0 and count < most:
         depth -= 1
         place = w[stack + depth]
         count = _list_lease(w, h, w[lo.LEASE_HEAP_W + 2 * place + 1], count)
@@ -174,11 +177,11 @@ def _due_leases(w: Words, h: Words, now: int) -> int:
 
 
 @part
-def _session_jobs(w: Words, h: Words, session: int) -> int:
-    """List the jobs that a session holds."""
+def _session_jobs(w: Words, h: Words, session: int, most: int) -> int:
+    """List the jobs that a session holds; no lease is begun once there are `most`."""
     count = 0
     lease = w[lo.SESSIONS_W + session * lo.SESSION_WORDS + lo.N_LEASE]
-    while lease != 0:
+    while lease != 0 and count < most:
         count = _list_lease(w, h, lease, count)
         lease = w[lo.LEASES_W + lease * lo.LEASE_WORDS + lo.G_NEXT]
     return count
@@ -378,9 +381,9 @@ def act(memory: Memory, verb: int, one: int, two: int, three: int) -> int:
     elif verb == lo.V_MATURE_DUE:
         result = _mature_due(w, h, one, two)
     elif verb == lo.V_DUE_LEASES:
-        result = _due_leases(w, h, one)
+        result = _due_leases(w, h, one, two)
     elif verb == lo.V_SESSION_JOBS:
-        result = _session_jobs(w, h, one)
+        result = _session_jobs(w, h, one, two)
     else:
         result = open_lease(w, one, two)
     set_deadline(w)
