@@ -175,8 +175,14 @@ class LaterCore:
     def queue_stats(self, queue: str, now_ms: int) -> Answer[QueueStats]:
         return self._ask(lambda: self.inner.queue_stats(queue, now_ms))
 
-    def queues(self, now_ms: int) -> Answer[list[QueueStats]]:
-        return self._ask(lambda: self.inner.queues(now_ms))
+    def queues(
+        self,
+        now_ms: int,
+        count: int | None = None,
+        after: str | None = None,
+        prefix: str = "",
+    ) -> Answer[list[QueueStats]]:
+        return self._ask(lambda: self.inner.queues(now_ms, count, after, prefix))
 
     def export(self, ids: Sequence[int]) -> Moved:
         return self.inner.export(ids)

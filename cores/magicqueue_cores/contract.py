@@ -360,8 +360,18 @@ class Core(Protocol):
         """Counts of one queue, zeros if it is unknown. O(1) amortised."""
         ...
 
-    def queues(self, now_ms: int) -> Answer[list[QueueStats]]:
-        """Counts of every known queue, by name. O(queues)."""
+    def queues(
+        self,
+        now_ms: int,
+        count: int | None = None,
+        after: str | None = None,
+        prefix: str = "",
+    ) -> Answer[list[QueueStats]]:
+        """Counts of known queues, by name, whose name begins with `prefix`.
+
+        All, or the first `count`, of those whose name comes behind `after`, which need not
+        be one. O(log q + count).
+        """
         ...
 
     def export(self, ids: Sequence[int]) -> Moved:

@@ -13,6 +13,7 @@ from magicqueue_cores.contract import COUNT_MAX, CoreOptions, NewJobs
 from magicqueue_cores.delayed_order import DelayedOrder
 from magicqueue_cores.leases import Leases
 from magicqueue_cores.memory_tally import Tally
+from magicqueue_cores.name_order import NameOrder
 from magicqueue_cores.oldest_ready import OldestReady
 from magicqueue_cores.python_job import (
     PLAIN,
@@ -34,6 +35,7 @@ class JobTable:
         self.options = options
         self.jobs: dict[int, Job] = {}
         self.queues: dict[str, Queue] = {}
+        self.names = NameOrder()
         self.watched: set[str] = set()
         self.tally = Tally()
         self.delayed = DelayedOrder(self.tally)
@@ -56,6 +58,7 @@ class JobTable:
         queue = self.queues.get(name)
         if queue is None:
             queue = self.queues[name] = Queue(name, self.options, self.tally, self.oldest)
+            self.names.add(name)
             self.tally.name_bytes += len(name.encode(errors="surrogatepass"))
         return queue
 
@@ -85,6 +88,7 @@ class JobTable:
         queue.ready.drain()
         self.oldest.forget(queue.name)
         self.tally.name_bytes -= len(queue.name.encode(errors="surrogatepass"))
+        self.names.remove(queue.name)
         del self.queues[queue.name]
 
     def set_paused(self, queue: Queue, *, paused: bool) -> None:

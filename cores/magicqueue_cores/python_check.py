@@ -8,6 +8,7 @@ from magicqueue_cores.python_job import PLAIN, WAITING, Queue
 def check_table(table: JobTable) -> None:
     """Verify everything: AssertionError names the first that is broken. O(n)."""
     found: dict[int, JobState] = {}
+    table.names.check(set(table.queues))
     held = table.leases.check()
     found.update(dict.fromkeys(held, JobState.ACTIVE))
     waiting = table.delayed.check()

@@ -328,6 +328,9 @@ class NaiveCore(NaiveJobs):
 
     def queue_stats(self, queue: str, now_ms: int) -> QueueStats:
         self.advance(now_ms)
+        return self.counts_of(queue, now_ms)
+
+    def counts_of(self, queue: str, now_ms: int) -> QueueStats:
         known = self.by_name.get(queue)
         if known is None:
             return QueueStats(queue)
@@ -343,8 +346,17 @@ class NaiveCore(NaiveJobs):
             **known.counts,
         )
 
-    def queues(self, now_ms: int) -> list[QueueStats]:
-        return [self.queue_stats(queue, now_ms) for queue in sorted(self.by_name)]
+    def queues(
+        self,
+        now_ms: int,
+        count: int | None = None,
+        after: str | None = None,
+        prefix: str = "",
+    ) -> list[QueueStats]:
+        self.advance(now_ms)
+        names = [name for name in self.by_name if name.startswith(prefix)]
+        page = sorted(name for name in names if after is None or name > after)
+        return [self.counts_of(queue, now_ms) for queue in page[:count]]
 
     def stats(self, now_ms: int) -> CoreStats:
         self.advance(now_ms)

@@ -236,6 +236,14 @@ class CoreMachine(RuleBasedStateMachine):
         if watching and available:
             assert queue in self.driver.woken
 
+    @rule(
+        count=st.none() | st.integers(1, 3),
+        after=st.none() | st.sampled_from(["", "a", "aa", "c"]),
+        prefix=st.sampled_from(["", "", "b", "bb"]),
+    )
+    def list_queues(self, count: int | None, after: str | None, prefix: str) -> None:
+        self.both("queues", self.driver.now, count, after, prefix)
+
     @precondition(lambda self: self.model.some(JobState.DEAD))
     @rule(queue=QUEUES, count=st.integers(1, 4), bytes_max=st.sampled_from([1, BYTES_MAX]))
     def page_through_the_dead(self, queue: str, count: int, bytes_max: int) -> None:

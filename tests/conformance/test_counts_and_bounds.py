@@ -310,3 +310,25 @@ def test_the_oldest_of_all_queues_is_exact_while_they_come_and_go(core_name: str
         oldest = min((at for each in waiting.values() for at in each), default=core.now)
         if random.randrange(3) == 0:
             assert core.stats().oldest_ready_ms == core.now - oldest
+
+
+def test_queues_by_pages(core: Driver) -> None:
+    names = [f"q{number:03}" for number in range(200)]
+    for name in reversed(names):
+        core.push(queue=name)
+    core.push(queue="r")
+    for name in names[:150]:
+        core.drain(name)
+
+    def page(*arguments: object) -> list[str]:
+        listed = answered(core.core.queues(core.now, *arguments))  # type: ignore[arg-type]  # any
+        return [queue.name for queue in listed]
+
+    assert page(3) == names[150:153]
+    assert page(2, "q198") == ["q199", "r"]
+    assert page(2, "q0", "q19") == ["q190", "q191"]
+    assert page(100, "q190", "q19") == names[191:]
+    assert page(None, None, "r") == ["r"]
+    assert page(5, "r") == page(5, None, "s") == []
+    core.push(queue=names[7])
+    assert page(2) == [names[7], names[150]], "a name that is used again is listed again"

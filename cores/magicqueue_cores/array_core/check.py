@@ -109,6 +109,7 @@ def _check_counts(store: Store, jobs: dict[int, int]) -> None:
 def _check_totals(store: Store) -> None:
     """Verify what all queues have together; what forgotten ones had is not here."""
     state, words, queues = store.memory.state, store.memory.words, store.queues
+    queues.names.check(set(queues.by_name))
     known = queues.by_name.values()
     paused = sum(int(words[queue.at + lo.Q_PAUSED]) for queue in known)
     assert queues.paused == paused, "paused queues miscounted"

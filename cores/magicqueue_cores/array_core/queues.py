@@ -11,6 +11,7 @@ from magicqueue_cores.contract import CoreOptions, QueueStats
 from magicqueue_cores.dead_letters import DeadLetters
 from magicqueue_cores.kernels import layout as lo
 from magicqueue_cores.kernels.entry import act
+from magicqueue_cores.name_order import NameOrder
 
 _TEXT_HEAD: Final = b',"queue":"%b","data":'
 _ESCAPED: Final = frozenset((*range(32), *b'"\\'))
@@ -43,6 +44,7 @@ class Queues:
         "by_number",
         "dropped",
         "name_bytes",
+        "names",
         "paused",
         "released",
         "watched",
@@ -54,6 +56,7 @@ class Queues:
         self._options = options
         self._free: list[int] = []
         self.by_name: dict[str, Queue] = {}
+        self.names = NameOrder()
         self.by_number: list[Queue | None] = [None]
         self.paused = 0
         """How many are paused now."""
@@ -74,6 +77,7 @@ class Queues:
         else:
             self.by_number[number] = queue
         self.by_name[name] = queue
+        self.names.add(name)
         self.name_bytes += len(name.encode(errors="surrogatepass"))
         self._write_names(queue)
         act(self._memory.flat, lo.V_ADD_QUEUE, number, 0, 0)
@@ -135,6 +139,7 @@ class Queues:
         act(self._memory.flat, lo.V_DROP_QUEUE, queue.number, 0, 0)
         self.name_bytes -= len(queue.name.encode(errors="surrogatepass"))
         del self.by_name[queue.name]
+        self.names.remove(queue.name)
         self.by_number[queue.number] = None
         self._free.append(queue.number)
 
