@@ -83,8 +83,8 @@ class LaterCore:
     def advance(self, now_ms: int) -> None:
         self.inner.advance(now_ms)
 
-    def end_leases(self, until_ms: int, now_ms: int) -> None:
-        self.inner.end_leases(until_ms, now_ms)
+    def end_leases(self, until_ms: int, now_ms: int) -> bool:
+        return self.inner.end_leases(until_ms, now_ms)
 
     def postpone_leases(self, by_ms: int, now_ms: int) -> None:
         self.inner.postpone_leases(by_ms, now_ms)
@@ -139,7 +139,7 @@ class LaterCore:
     ) -> Answer[Settled]:
         return self._ask(lambda: self.inner.heartbeat(ids, attempts, lease_ms, now_ms))
 
-    def close_session(self, session: int, now_ms: int) -> Answer[None]:
+    def close_session(self, session: int, now_ms: int) -> Answer[bool]:
         return self._ask(lambda: self.inner.close_session(session, now_ms))
 
     def pause(self, queue: str, *, paused: bool, now_ms: int) -> Answer[None]:
@@ -175,8 +175,14 @@ class LaterCore:
     def queue_stats(self, queue: str, now_ms: int) -> Answer[QueueStats]:
         return self._ask(lambda: self.inner.queue_stats(queue, now_ms))
 
-    def queues(self, now_ms: int) -> Answer[list[QueueStats]]:
-        return self._ask(lambda: self.inner.queues(now_ms))
+    def queues(
+        self,
+        now_ms: int,
+        count: int | None = None,
+        after: str | None = None,
+        prefix: str = "",
+    ) -> Answer[list[QueueStats]]:
+        return self._ask(lambda: self.inner.queues(now_ms, count, after, prefix))
 
     def export(self, ids: Sequence[int]) -> Moved:
         return self.inner.export(ids)

@@ -43,6 +43,7 @@ _ID_BYTES: Final = 20
 _JOB_BYTES: Final = 256
 _ERROR_BYTES: Final = 6 * ERROR_CHARS_MAX
 _ITEMS_MAX: Final = 100_000
+_QUEUES_PAGE: Final = 1000
 _QUEUES_BYTES: Final = 2**27
 
 V = TypeVar("V")
@@ -193,10 +194,16 @@ def server_stats() -> Command[ServerCounts]:
     return _command(requests.StatsRequest(), readers.server_counts, repeat=True)
 
 
-def queues() -> Command[list[QueueCounts]]:
-    """Count each queue's jobs."""
+def queues(after: str | None = None) -> Command[tuple[list[QueueCounts], str | None]]:
+    """Count the jobs of a page of queues; gives what to name as `after` for the next.
+
+    A server that knows no pages gives all queues at once.
+    """
     return _command(
-        requests.Queues(), readers.queues, repeat=True, reply_bytes=_QUEUES_BYTES
+        requests.Queues(count=_QUEUES_PAGE, after=after),
+        readers.queues(after),
+        repeat=True,
+        reply_bytes=_QUEUES_BYTES,
     )
 
 

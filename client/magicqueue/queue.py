@@ -243,8 +243,12 @@ class Queue:
         return await self._run(commands.server_stats())
 
     async def queues(self) -> list[QueueCounts]:
-        """Count the jobs of each queue on the server."""
-        return await self._run(commands.queues())
+        """Count the jobs of each queue on the server, by name, a page a request."""
+        found, after = await self._run(commands.queues())
+        while after is not None:
+            page, after = await self._run(commands.queues(after))
+            found += page
+        return found
 
     async def job(self, job_id: int) -> JobDetails:
         """Look a job up. Raises NotFound for one that is done or was never there."""

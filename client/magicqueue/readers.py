@@ -89,6 +89,7 @@ class _Retried(msgspec.Struct):
 
 class _Queues(msgspec.Struct):
     queues: list[QueueCounts]
+    next: str | None = None
 
 
 class _Found(msgspec.Struct):
@@ -229,13 +230,21 @@ def retried(job_id: int | None) -> Callable[[Line], int]:
     return lambda line: _one_at_most(_retried(line).retried, job_id)
 
 
-def queues(line: Line) -> list[QueueCounts]:
-    """Read QUEUES' reply: names that queues can have, each once."""
-    found = _queues(line).queues
-    names = {_queue_name(queue.name) for queue in found}
-    if len(names) != len(found):
-        raise ValueError("a queue is in it twice")
-    return found
+def queues(after: str | None) -> Callable[[Line], tuple[list[QueueCounts], str | None]]:
+    """Read QUEUES' reply: names that queues can have, each once and behind `after`."""
+
+    def read(line: Line) -> tuple[list[QueueCounts], str | None]:
+        page = _queues(line)
+        names = {_queue_name(queue.name) for queue in page.queues}
+        if len(names) != len(page.queues):
+            raise ValueError("a queue is in it twice")
+        if after is not None and any(name <= after for name in names):
+            raise ValueError("a queue is in it that was in the page before")
+        if page.next is not None and (not names or page.next != max(names)):
+            raise ValueError("its listing does not go on")
+        return page.queues, page.next
+
+    return read
 
 
 def found(job_id: int) -> Callable[[Line], JobDetails]:

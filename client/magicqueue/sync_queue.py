@@ -248,8 +248,12 @@ class SyncQueue:
         return self._run(commands.server_stats())
 
     def queues(self) -> list[QueueCounts]:
-        """Count the jobs of each queue on the server."""
-        return self._run(commands.queues())
+        """Count the jobs of each queue on the server, by name, a page a request."""
+        found, after = self._run(commands.queues())
+        while after is not None:
+            page, after = self._run(commands.queues(after))
+            found += page
+        return found
 
     def job(self, job_id: int) -> JobDetails:
         """Look a job up. Raises NotFound for one that is done or was never there."""

@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 
-from magicqueue_cores.contract import CoreOptions, Full
+import msgspec
+
+from magicqueue_cores.contract import CoreOptions, Full, NewJobs
 from magicqueue_cores.job_table import JobTable
 from magicqueue_cores.memory_tally import JOB_OVERHEAD_BYTES
 
@@ -52,3 +54,12 @@ def refuse_queues(options: CoreOptions, *, held: int, name: str) -> None:
             f"there are {held:,} queues in use, the maximum (queues_max), so {name!r} "
             "cannot be added: use fewer names, empty some queues, or raise the maximum"
         )
+
+
+def behind_due(jobs: NewJobs, now_ms: int) -> NewJobs:
+    """Give jobs that come behind all that are due by now and did not mature yet."""
+    run_ats_ms, first_ms = jobs.run_ats_ms, now_ms + 1
+    if isinstance(run_ats_ms, int):
+        return msgspec.structs.replace(jobs, run_ats_ms=max(first_ms, run_ats_ms))
+    later = [max(first_ms, run_at_ms) for run_at_ms in run_ats_ms]
+    return msgspec.structs.replace(jobs, run_ats_ms=later)

@@ -14,6 +14,12 @@ Rules that hold for every verb:
   In `NewJobs` a column may be one value that holds for the whole batch.
 - **Time first.** A verb that takes `now_ms` first lets all jobs mature that are due by
   then, as `advance` would, so an answer never depends on when a timer fired.
+- **Steps.** If more than `CoreOptions.step_jobs` are due, each verb lets the first so many
+  mature, by (run_at, id), and the next verb goes on. What is pushed meanwhile to a queue
+  with delayed jobs comes behind those that are due, as it would if all had matured at once:
+  it is delayed by a millisecond. `end_leases` and `close_session` take whole leases until
+  they have so many jobs, in an order of their own, and say whether that was all; jobs that
+  are lost in one step die in order of id.
 - **Leases end when that is said.** A lease is over by `end_leases` and by nothing else, so
   that whoever keeps the time can first read what had arrived: a heartbeat counts even if
   it was read late. Until then the job is its worker's, whatever its lease says.
@@ -222,11 +228,11 @@ class Core(Protocol):
         """Let time pass: delayed jobs that are due mature. O(log n) a job that moves."""
         ...
 
-    def end_leases(self, until_ms: int, now_ms: int) -> None:
+    def end_leases(self, until_ms: int, now_ms: int) -> bool:
         """Let all leases that end by `until_ms` be over: their jobs are lost, at `now_ms`.
 
         until_ms: a moment, not after `now_ms`, up to which all that workers sent has been
-        read. O(log n) a job that moves.
+        read. False: there are more, so call it again. O(log n) a job that moves.
         """
         ...
 
@@ -305,8 +311,11 @@ class Core(Protocol):
         """Let the leases of active jobs end `lease_ms` from now. O(log n)."""
         ...
 
-    def close_session(self, session: int, now_ms: int) -> Answer[None]:
-        """The session is gone: its jobs are lost and come back. O(log n) a job of it."""
+    def close_session(self, session: int, now_ms: int) -> Answer[bool]:
+        """The session is gone: its jobs are lost and come back. O(log n) a job of it.
+
+        False: it holds more, so call it again.
+        """
         ...
 
     def pause(self, queue: str, *, paused: bool, now_ms: int) -> Answer[None]:
@@ -344,15 +353,25 @@ class Core(Protocol):
         ...
 
     def stats(self, now_ms: int) -> Answer[CoreStats]:
-        """Totals over all queues. O(queues)."""
+        """Totals over all queues. O(1) amortised over queues that changed."""
         ...
 
     def queue_stats(self, queue: str, now_ms: int) -> Answer[QueueStats]:
         """Counts of one queue, zeros if it is unknown. O(1) amortised."""
         ...
 
-    def queues(self, now_ms: int) -> Answer[list[QueueStats]]:
-        """Counts of every known queue, by name. O(queues)."""
+    def queues(
+        self,
+        now_ms: int,
+        count: int | None = None,
+        after: str | None = None,
+        prefix: str = "",
+    ) -> Answer[list[QueueStats]]:
+        """Counts of known queues, by name, whose name begins with `prefix`.
+
+        All, or the first `count`, of those whose name comes behind `after`, which need not
+        be one. O(log q + count).
+        """
         ...
 
     def export(self, ids: Sequence[int]) -> Moved:

@@ -26,8 +26,8 @@ class DelayedOrder:
         """Start empty."""
         self._tally = tally
         self._by_queue: dict[str, list[tuple[int, int]]] = {}
-        self._alarm_of: dict[str, int] = {}
-        self._alarms: list[tuple[int, str]] = []
+        self._alarm_of: dict[str, tuple[int, int]] = {}
+        self._alarms: list[tuple[tuple[int, int], str]] = []
 
     @property
     def next_ms(self) -> int:
@@ -35,7 +35,7 @@ class DelayedOrder:
         alarms = self._alarms
         while alarms and self._alarm_of.get(alarms[0][1]) != alarms[0][0]:
             heappop(alarms)
-        return alarms[0][0] if alarms else NEVER_MS
+        return alarms[0][0][0] if alarms else NEVER_MS
 
     def count(self, queue: str) -> int:
         """How many jobs of a queue wait. O(1)."""
@@ -53,19 +53,21 @@ class DelayedOrder:
         self._tally.delayed += len(entries)
         self._set_alarm(queue, heap)
 
-    def due(self, now_ms: int) -> list[int]:
-        """The jobs due by now, by (run_at, id); the caller removes them."""
-        entries: list[tuple[int, int]] = []
-        while self.next_ms <= now_ms:
-            _, queue = heappop(self._alarms)
-            heap = self._by_queue[queue]
-            while heap and heap[0][0] <= now_ms:
-                entries.append(heappop(heap))
+    def due(self, now_ms: int, most: int) -> list[int]:
+        """Take out the jobs due by now, `most` at most, by (run_at, id)."""
+        ids: list[int] = []
+        alarms = self._alarms
+        while len(ids) < most and self.next_ms <= now_ms:
+            _, queue = heappop(alarms)
             del self._alarm_of[queue]
+            heap = self._by_queue[queue]
+            until = min(alarms[0][0], (now_ms, NEVER_MS)) if alarms else (now_ms, NEVER_MS)
+            while heap and heap[0] <= until and len(ids) < most:
+                ids.append(heappop(heap)[1])
             self._set_alarm(queue, heap)
-        self._tally.delayed -= len(entries)
-        entries.sort()
-        return [job_id for _, job_id in entries]
+            alarms = self._alarms
+        self._tally.delayed -= len(ids)
+        return ids
 
     def remove(self, queue: str, run_at_ms: int, job_id: int) -> None:
         """Take one job out. O(log n) if it is its queue's first, else O(n).
@@ -95,7 +97,7 @@ class DelayedOrder:
         alarms = set(self._alarms)
         for queue, heap in self._by_queue.items():
             assert heap, f"queue {queue!r} is kept without a delayed job"
-            assert self._alarm_of[queue] == min(heap)[0], f"queue {queue!r}: wrong alarm"
+            assert self._alarm_of[queue] == min(heap), f"queue {queue!r}: wrong alarm"
             assert (self._alarm_of[queue], queue) in alarms, f"queue {queue!r}: no alarm"
             assert heap[0] == min(heap), f"queue {queue!r}: the heap is no heap"
             for run_at_ms, job_id in heap:
@@ -111,12 +113,12 @@ class DelayedOrder:
         if not heap:
             del self._by_queue[queue]
             self._alarm_of.pop(queue, None)
-        elif self._alarm_of.get(queue) != heap[0][0]:
-            self._alarm_of[queue] = heap[0][0]
-            heappush(self._alarms, (heap[0][0], queue))
+        elif self._alarm_of.get(queue) != heap[0]:
+            self._alarm_of[queue] = heap[0]
+            heappush(self._alarms, (heap[0], queue))
         self._compact()
 
     def _compact(self) -> None:
         if len(self._alarms) > 2 * len(self._alarm_of) + _SPARE_ALARMS:
-            self._alarms = [(at_ms, queue) for queue, at_ms in self._alarm_of.items()]
+            self._alarms = [(first, queue) for queue, first in self._alarm_of.items()]
             heapify(self._alarms)

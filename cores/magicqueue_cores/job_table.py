@@ -14,6 +14,8 @@ from magicqueue_cores.delayed_order import DelayedOrder
 from magicqueue_cores.histories import count_in, drop_history, history_of, set_error
 from magicqueue_cores.leases import Leases
 from magicqueue_cores.memory_tally import Tally
+from magicqueue_cores.name_order import NameOrder
+from magicqueue_cores.oldest_ready import OldestReady
 from magicqueue_cores.python_job import (
     PLAIN,
     WAITING,
@@ -21,6 +23,7 @@ from magicqueue_cores.python_job import (
     Queue,
     RetryPolicy,
 )
+from magicqueue_cores.python_totals import Totals
 from magicqueue_cores.records import Pushed
 
 
@@ -32,13 +35,15 @@ class JobTable:
         self.options = options
         self.jobs: dict[int, Job] = {}
         self.queues: dict[str, Queue] = {}
+        self.names = NameOrder()
         self.watched: set[str] = set()
         self.tally = Tally()
         self.delayed = DelayedOrder(self.tally)
         self.leases = Leases(self.tally)
         self.last_id = 0
         self.dead_count = 0
-        self.forgotten = Queue("", options, self.tally)
+        self.totals = Totals()
+        self.oldest = OldestReady()
         self.sequence = 0
         self._last_policy: RetryPolicy = (0, 0, False, 0)
 
@@ -52,7 +57,8 @@ class JobTable:
         """The queue, made if it is new. The bound on queues is the caller's business."""
         queue = self.queues.get(name)
         if queue is None:
-            queue = self.queues[name] = Queue(name, self.options, self.tally)
+            queue = self.queues[name] = Queue(name, self.options, self.tally, self.oldest)
+            self.names.add(name)
             self.tally.name_bytes += len(name.encode(errors="surrogatepass"))
         return queue
 
@@ -79,16 +85,16 @@ class JobTable:
         )
 
     def _forget(self, queue: Queue) -> None:
-        total = self.forgotten
-        total.pushed += queue.pushed
-        total.completed += queue.completed
-        total.failed += queue.failed
-        total.lost += queue.lost
-        total.released += queue.released
-        total.dropped += queue.dropped
         queue.ready.drain()
+        self.oldest.forget(queue.name)
         self.tally.name_bytes -= len(queue.name.encode(errors="surrogatepass"))
+        self.names.remove(queue.name)
         del self.queues[queue.name]
+
+    def set_paused(self, queue: Queue, *, paused: bool) -> None:
+        """Stop or resume handing out jobs of a queue."""
+        self.totals.paused += paused - queue.paused
+        queue.paused = paused
 
     def held(self, job_id: int, attempt: int) -> Job | None:
         """The job, if it is active, in this attempt where one is given (not 0)."""
@@ -99,7 +105,8 @@ class JobTable:
 
     def count_from_here(self) -> None:
         """Set all totals to zero; queues that hold nothing have nothing left to tell."""
-        for queue in (*self.queues.values(), self.forgotten):
+        self.totals.count_from_here(here=len(self.jobs))
+        for queue in self.queues.values():
             queue.pushed = queue.completed = queue.failed = 0
             queue.lost = queue.released = queue.dropped = 0
         for queue in list(self.queues.values()):
@@ -129,6 +136,7 @@ class JobTable:
         self.last_id = first_id + count - 1
         self.tally.payload_bytes += sum(map(len, batch.payloads))
         queue.pushed += count
+        self.totals.push(count)
         if isinstance(run_ats_ms, int):
             if run_ats_ms > at_ms:
                 self._delay(queue, ids)
@@ -163,6 +171,7 @@ class JobTable:
         self.last_id = job_id
         self.tally.payload_bytes += len(payload)
         queue.pushed += 1
+        self.totals.push(1)
         if run_at_ms > at_ms:
             self._delay(queue, (job_id,))
             return False
@@ -173,6 +182,7 @@ class JobTable:
     def put_in(self, job_id: int, job: Job) -> None:
         """Let a job that was made whole be here; its place is the caller's business."""
         self.jobs[job_id] = job
+        self.totals.came += 1
         self.tally.payload_bytes += len(job.payload)
         if job.history is not None:
             count_in(job.history, self.tally)
@@ -197,6 +207,7 @@ class JobTable:
                 job.attempts = attempts + 1
             job.lease = lease
         queue.active += len(ids)
+        self.totals.lent += len(ids)
 
     def extend(self, ids: Iterable[int], until_ms: int) -> None:
         """Let the leases of active jobs end at `until_ms`."""
@@ -229,6 +240,7 @@ class JobTable:
         """Settle a job that came back and was not handed out again."""
         job.queue.ready.remove(job.priority, job_id)
         job.queue.completed += 1
+        self.totals.late += 1
         self._delete(job_id, job)
 
     def retry(
@@ -245,6 +257,7 @@ class JobTable:
             set_error(job, error, self.tally)
             job.count_failure()
             job.queue.failed += 1
+            self.totals.failed += 1
             job.run_at_ms = run_at_ms
             if run_at_ms <= at_ms:
                 self._append(job_id, job)
@@ -259,6 +272,7 @@ class JobTable:
             history_of(job, self.tally)
             job.count_loss()
             job.queue.lost += 1
+            self.totals.lost += 1
             self._give_back(job_id, job)
 
     def release(self, ids: Iterable[int], run_at_ms: int) -> None:
@@ -267,6 +281,7 @@ class JobTable:
             job = self.jobs[job_id]
             self._detach(job_id, job)
             job.queue.released += 1
+            self.totals.released += 1
             if run_at_ms:
                 job.run_at_ms = run_at_ms
                 self._delay(job.queue, (job_id,))
@@ -284,9 +299,11 @@ class JobTable:
             if reason == "failed":
                 job.count_failure()
                 job.queue.failed += 1
+                self.totals.failed += 1
             else:
                 job.count_loss()
                 job.queue.lost += 1
+                self.totals.lost += 1
             history.reason = reason
             history.died_at_ms = at_ms
             job.place = self._next_place()
@@ -322,6 +339,8 @@ class JobTable:
             job = self.jobs[job_id]
             job.queue.dead.remove(job_id)
             job.queue.dropped += dropped
+            self.totals.dropped += dropped
+            self.totals.removed += 1
             self.dead_count -= 1
             self._delete(job_id, job)
 
@@ -330,6 +349,7 @@ class JobTable:
         ids = sorted(queue.ready.drain() + self.delayed.drain(queue.name))
         for job_id in ids:
             self._delete(job_id, self.jobs[job_id])
+        self.totals.removed += len(ids)
         return ids
 
     def shared_policy(self, policy: RetryPolicy) -> RetryPolicy:

@@ -74,11 +74,14 @@ class Leases:
             self._deadlines = [entry for entry in self._deadlines if entry[2].ids]
             heapify(self._deadlines)
 
-    def due(self, now_ms: int) -> list[int]:
-        """The jobs whose lease has ended, by id. The caller takes each off its lease."""
+    def due(self, now_ms: int, most: int) -> list[int]:
+        """The jobs of leases that ended, by id; no more leases once it has `most` jobs.
+
+        The caller takes each off its lease.
+        """
         deadlines = self._deadlines
         ids: list[int] = []
-        while deadlines and deadlines[0][0] <= now_ms:
+        while deadlines and deadlines[0][0] <= now_ms and len(ids) < most:
             ids.extend(heappop(deadlines)[2].ids)
         ids.sort()
         return ids
@@ -89,10 +92,15 @@ class Leases:
             lease.until_ms += by_ms
         self._deadlines = [(at_ms + by_ms, n, lease) for at_ms, n, lease in self._deadlines]
 
-    def of_session(self, session: int) -> list[int]:
-        """The jobs a session holds, by id."""
-        leases = self.by_session.get(session, {})
-        return sorted(job_id for lease in leases.values() for job_id in lease.ids)
+    def of_session(self, session: int, most: int) -> list[int]:
+        """The jobs a session holds, by id; no more leases once it has `most` jobs."""
+        ids: list[int] = []
+        for lease in self.by_session.get(session, {}).values():
+            ids.extend(lease.ids)
+            if len(ids) >= most:
+                break
+        ids.sort()
+        return ids
 
     def check(self) -> dict[int, Lease]:
         """Verify the structure; gives the lease of each held job."""

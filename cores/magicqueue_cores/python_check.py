@@ -8,6 +8,7 @@ from magicqueue_cores.python_job import PLAIN, WAITING, Queue
 def check_table(table: JobTable) -> None:
     """Verify everything: AssertionError names the first that is broken. O(n)."""
     found: dict[int, JobState] = {}
+    table.names.check(set(table.queues))
     held = table.leases.check()
     found.update(dict.fromkeys(held, JobState.ACTIVE))
     waiting = table.delayed.check()
@@ -32,7 +33,28 @@ def check_table(table: JobTable) -> None:
         assert queue.active == active[name], f"queue {name!r}: active jobs miscounted"
     dead = sum(len(queue.dead) for queue in table.queues.values())
     assert table.dead_count == dead, "dead letters miscounted"
+    _check_totals(table)
     _check_tally(table)
+
+
+def _check_totals(table: JobTable) -> None:
+    """Count what all queues have together; what forgotten ones had is not here."""
+    totals, here, queues = table.totals, len(table.jobs), table.queues.values()
+    active = sum(queue.active for queue in queues)
+    assert totals.processing(here=here) == active, "active jobs miscounted in all"
+    assert totals.paused == sum(queue.paused for queue in queues), "paused miscounted"
+    completed = sum(queue.completed for queue in queues)
+    assert totals.completed(here=here) >= completed, "done jobs miscounted in all"
+    for total in ("pushed", "failed", "lost", "released", "dropped"):
+        known = sum(getattr(queue, total) for queue in queues)
+        assert getattr(totals, total) >= known, f"{total} jobs miscounted in all"
+    oldest_ms: dict[str, int] = {}
+    for queue in queues:
+        for run in queue.ready.runs.values():
+            for job_id in (*run.arrivals, *run.returned_keys):
+                run_at_ms = table.jobs[job_id].run_at_ms
+                oldest_ms[queue.name] = min(run_at_ms, oldest_ms.get(queue.name, run_at_ms))
+    table.oldest.check(oldest_ms)
 
 
 def _check_tally(table: JobTable) -> None:

@@ -16,7 +16,7 @@ from itertools import repeat
 import msgspec
 
 from magicqueue_cores import records
-from magicqueue_cores.admission import admit, admit_queue
+from magicqueue_cores.admission import admit, admit_queue, behind_due
 from magicqueue_cores.contract import (
     NEVER_MS,
     TIME_MAX_MS,
@@ -73,6 +73,7 @@ class PythonCore:
         self._table = JobTable(options)
         self._fates = Fates(self._table, on_ready, record, on_death)
         self._due_ms = NEVER_MS
+        self._step_jobs = options.step_jobs or NEVER_MS
         self._bounded = bool(options.jobs_max or options.memory_bytes_max)
 
     @property
@@ -85,20 +86,21 @@ class PythonCore:
         """Let time pass: delayed jobs that are due mature. O(log n) a job that moves."""
         table = self._table
         if now_ms >= table.delayed.next_ms:
-            ids = table.delayed.due(now_ms)
+            ids = table.delayed.due(now_ms, self._step_jobs)
             if self._record:
                 self._record(records.Matured(ids))
             table.mature(ids)
             self._fates.wake(table.jobs[job_id].queue for job_id in ids)
         self._due_ms = table.delayed.next_ms
 
-    def end_leases(self, until_ms: int, now_ms: int) -> None:
-        """Let all leases that end by `until_ms` be over: their jobs are lost."""
+    def end_leases(self, until_ms: int, now_ms: int) -> bool:
+        """Let all leases that end by `until_ms` be over; gives whether that was all."""
         if now_ms >= self._due_ms:
             self.advance(now_ms)
         leases = self._table.leases
         if until_ms >= leases.next_ms:
-            self._fates.lose(leases.due(until_ms), now_ms)
+            self._fates.lose(leases.due(until_ms, self._step_jobs), now_ms)
+        return leases.next_ms > until_ms
 
     def postpone_leases(self, by_ms: int, now_ms: int) -> None:
         """Let every lease end that much later. O(n)."""
@@ -121,9 +123,11 @@ class PythonCore:
 
     def push(self, queue: str, jobs: NewJobs, now_ms: int) -> int:
         """Store a batch; gives the first of its ids. Raises `Full`."""
+        table = self._table
         if now_ms >= self._due_ms:
             self.advance(now_ms)
-        table = self._table
+            if now_ms >= self._due_ms and table.delayed.count(queue):
+                jobs = behind_due(jobs, now_ms)
         first_id = table.last_id + 1
         if not jobs.payloads:
             return first_id
@@ -277,12 +281,14 @@ class PythonCore:
             self._due_ms = min(self._due_ms, table.delayed.next_ms)
         return answer
 
-    def close_session(self, session: int, now_ms: int) -> None:
-        """The session is gone: its jobs are lost and come back. 0 is nobody."""
+    def close_session(self, session: int, now_ms: int) -> bool:
+        """The session is gone (0 is nobody): its jobs come back. Gives whether all are."""
         if now_ms >= self._due_ms:
             self.advance(now_ms)
+        leases = self._table.leases
         if session:
-            self._fates.lose(self._table.leases.of_session(session), now_ms)
+            self._fates.lose(leases.of_session(session, self._step_jobs), now_ms)
+        return not session or session not in leases.by_session
 
     def pause(self, queue: str, *, paused: bool, now_ms: int) -> None:
         """Stop or resume handing out jobs of a queue. Raises `Full` for a new name."""
@@ -296,7 +302,7 @@ class PythonCore:
             known = self._table.queue_of(queue)
         if self._record:
             self._record(records.Paused(queue, paused))
-        known.paused = paused
+        self._table.set_paused(known, paused=paused)
         if not paused:
             self._fates.wake((known,))
             self._table.forget_unused(known)
@@ -357,7 +363,7 @@ class PythonCore:
         return None if job is None else job_view(job_id, job)
 
     def stats(self, now_ms: int) -> CoreStats:
-        """Totals over all queues. O(queues)."""
+        """Totals over all queues. O(1) amortised."""
         if now_ms >= self._due_ms:
             self.advance(now_ms)
         return core_stats(self._table, now_ms)
@@ -371,12 +377,19 @@ class PythonCore:
             QueueStats(queue) if known is None else queue_stats(self._table, known, now_ms)
         )
 
-    def queues(self, now_ms: int) -> list[QueueStats]:
-        """Counts of every known queue, by name. O(queues)."""
+    def queues(
+        self,
+        now_ms: int,
+        count: int | None = None,
+        after: str | None = None,
+        prefix: str = "",
+    ) -> list[QueueStats]:
+        """Counts of known queues, by name; see the contract. O(log q + count)."""
         if now_ms >= self._due_ms:
             self.advance(now_ms)
-        known = sorted(self._table.queues.items())
-        return [queue_stats(self._table, queue, now_ms) for _, queue in known]
+        table = self._table
+        names = table.names.page(count, after, prefix)
+        return [queue_stats(table, table.queues[name], now_ms) for name in names]
 
     def export(self, ids: Sequence[int]) -> records.Moved:
         """Tell the whole state of those of `ids` that are here. O(1) a job."""

@@ -20,6 +20,7 @@ from magicqueue_cores.contract import COUNT_MAX, TIME_MAX_MS, CoreOptions, JobSt
 from magicqueue_cores.dead_letters import DeadLetters
 from magicqueue_cores.leases import Lease
 from magicqueue_cores.memory_tally import Tally
+from magicqueue_cores.oldest_ready import OldestReady
 from magicqueue_cores.ready_order import ReadyOrder
 from magicqueue_cores.retry import retry_delay_ms
 
@@ -65,11 +66,13 @@ class Queue:
         "released",
     )
 
-    def __init__(self, name: str, options: CoreOptions, tally: Tally) -> None:
+    def __init__(
+        self, name: str, options: CoreOptions, tally: Tally, oldest: OldestReady
+    ) -> None:
         """Start empty."""
         self.name = name
         self.paused = False
-        self.ready = ReadyOrder(tally)
+        self.ready = ReadyOrder(name, tally, oldest)
         self.dead = DeadLetters(name, options.dead_jobs_max, options.dead_bytes_max)
         self.active = 0
         self.pushed = 0

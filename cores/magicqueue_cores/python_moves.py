@@ -151,6 +151,7 @@ def _lease(table: JobTable, ids: Iterable[int], session: int, until_ms: int) -> 
     for job in jobs:
         job.lease = lease
         job.queue.active += 1
+    table.totals.lent += len(jobs)
 
 
 def _bury(table: JobTable, name: str, ids: list[int]) -> None:

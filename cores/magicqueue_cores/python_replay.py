@@ -50,7 +50,7 @@ def replay_record(  # noqa: C901, PLR0912 - one flat case a record
             table.revive(ids, at_ms)
         case records.Paused(queue, paused):
             known = table.queue_of(queue)
-            known.paused = paused
+            table.set_paused(known, paused=paused)
             if not paused:
                 table.forget_unused(known)
         case records.Moved():

@@ -128,24 +128,28 @@ def queue_stats(table: JobTable, queue: Queue, now_ms: int) -> QueueStats:
 
 
 def core_stats(table: JobTable, now_ms: int) -> CoreStats:
-    """Totals over all queues, with what the forgotten ones had counted. O(queues)."""
-    known = [queue_stats(table, queue, now_ms) for queue in table.queues.values()]
-    counted = [*known, queue_stats(table, table.forgotten, now_ms)]
+    """Totals over all queues, with what the forgotten ones had counted. O(1) amortised."""
+    totals, jobs, queues = table.totals, table.jobs, table.queues
+    here, delayed, dead = len(jobs), table.tally.delayed, table.dead_count
+    processing = totals.processing(here=here)
+    oldest_ms = table.oldest.first_ms(
+        lambda name: queues[name].ready.oldest_run_at_ms(jobs)
+    )
     return CoreStats(
-        queued=sum(q.queued for q in known),
-        processing=sum(q.processing for q in known),
-        delayed=sum(q.delayed for q in known),
-        dead=sum(q.dead for q in known),
-        paused=sum(q.paused for q in known),
-        pushed=sum(q.pushed for q in counted),
-        completed=sum(q.completed for q in counted),
-        failed=sum(q.failed for q in counted),
-        lost=sum(q.lost for q in counted),
-        released=sum(q.released for q in counted),
-        expired=sum(q.expired for q in counted),
-        dropped=sum(q.dropped for q in counted),
-        oldest_ready_ms=max((q.oldest_ready_ms for q in known), default=0),
-        queues=len(known),
+        queued=here - dead - delayed - processing,
+        processing=processing,
+        delayed=delayed,
+        dead=dead,
+        paused=totals.paused,
+        pushed=totals.pushed,
+        completed=totals.completed(here=here),
+        failed=totals.failed,
+        lost=totals.lost,
+        released=totals.released,
+        expired=0,
+        dropped=totals.dropped,
+        oldest_ready_ms=0 if oldest_ms is None else now_ms - oldest_ms,
+        queues=len(queues),
         content_bytes=table.tally.content_bytes,
         memory_bytes=table.memory_bytes(),
     )

@@ -16,6 +16,7 @@ from heapq import heapify, heappop, heappush, heapreplace
 from typing import Final, Protocol
 
 from magicqueue_cores.memory_tally import Tally
+from magicqueue_cores.oldest_ready import OldestReady
 
 _SPARE_ENTRIES: Final = 16
 
@@ -95,11 +96,21 @@ class Run:
 class ReadyOrder:
     """The ready jobs of one queue. `table` gives the jobs by id."""
 
-    __slots__ = ("_oldest", "_priorities", "_tally", "count", "runs")
+    __slots__ = (
+        "_name",
+        "_oldest",
+        "_oldest_of_all",
+        "_priorities",
+        "_tally",
+        "count",
+        "runs",
+    )
 
-    def __init__(self, tally: Tally) -> None:
-        """Start empty."""
+    def __init__(self, queue: str, tally: Tally, oldest: OldestReady) -> None:
+        """Start empty. `oldest` is told of jobs that may be older than the oldest."""
+        self._name = queue
         self._tally = tally
+        self._oldest_of_all = oldest
         self.count = 0
         self.runs: dict[int, Run] = {}
         self._priorities: list[int] = []
@@ -121,6 +132,7 @@ class ReadyOrder:
         else:
             heappush(self._oldest, (run_at_ms, priority))
             self._compact()
+            self._oldest_of_all.lower(self._name, run_at_ms)
         heappush(run.returned, (ready_key, job_id))
         run.returned_keys[job_id] = ready_key
         self._tally.returned += 1
@@ -257,6 +269,7 @@ class ReadyOrder:
         heappush(self._priorities, -priority)
         heappush(self._oldest, (run_at_ms, priority))
         self._compact()
+        self._oldest_of_all.lower(self._name, run_at_ms)
         return run
 
     def _front(self) -> Run | None:

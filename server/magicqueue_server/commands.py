@@ -60,6 +60,7 @@ Handler: TypeAlias = Callable[[Any, int], Reply]
 
 PROTOCOL_VERSION: Final = 1
 _DEAD_PAGE: Final = 100
+_QUEUES_PAGE_MAX: Final = 1000
 _CAPABILITIES: Final = [
     "batches",
     "priorities",
@@ -72,6 +73,7 @@ _CAPABILITIES: Final = [
     "release",
     "fail_options",
     "batch_defaults",
+    "queue_pages",
 ]
 
 
@@ -227,11 +229,24 @@ class Commands:
         )
 
     def queues(self, request: Queues, now_ms: int) -> Reply:
-        """QUEUES."""
-        return map_answer(
-            self._core.queues(now_ms),
-            lambda every: replies.counted(request.rid, queues=every),
-        )
+        """QUEUES, all or a page of them."""
+        after, prefix = request.after, request.prefix
+        if request.count is None:
+            if (after, prefix, request.sort) != (None, None, None):
+                raise BadRequest("QUEUES: after, prefix and sort are of pages: give count")
+            return map_answer(
+                self._core.queues(now_ms),
+                lambda every: replies.counted(request.rid, queues=every),
+            )
+        count = min(request.count, _QUEUES_PAGE_MAX)
+
+        def reply(found: list[QueueStats]) -> bytes:
+            page = found[:count]
+            following = page[-1].name if len(found) > count else None
+            return replies.counted(request.rid, queues=page, next=following)
+
+        answer = self._core.queues(now_ms, count + 1, after, prefix or "")
+        return map_answer(answer, reply)
 
     def job(self, request: GetJob, now_ms: int) -> Reply:
         """GETJOB."""

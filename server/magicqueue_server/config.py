@@ -23,6 +23,7 @@ from magicqueue_cores.line_contract import WireDefaults
 from magicqueue_server.columns import JobDefaults
 from magicqueue_server.listener import Bounds
 from magicqueue_server.options import OPTIONS, Option, port_number
+from magicqueue_server.turns import STEP_JOBS
 
 _ORIGINAL_SOCKET: Final = "magic-queue.sock"
 _SERVICE: Final = re.compile(r"(?:tcp|udp|sctp)://\S+:\d+")
@@ -73,6 +74,7 @@ class Config:
             backoff_ms_max=self["max_backoff"],
             dead_jobs_max=self["max_dead"],
             dead_bytes_max=self["max_dead_memory"],
+            step_jobs=STEP_JOBS,
         )
 
     @property

@@ -66,6 +66,7 @@ class Engine:
         self._became_ready = became_ready = list[str]()
         self.core = make_core(self._on_ready)
         self.sessions = Sessions(self.core)
+        self.sessions.on_more = self._release_later
         self._count = self.sessions.count
         self._line_core: LineCore | None = None
         if self.core.capabilities.executes_lines:
@@ -144,6 +145,7 @@ class Engine:
             self._run(session)
             if session.held and not session.closed:
                 session.read_on()
+        self._turns.take_step()
         self._run_others()
 
     def run_feeds(self, feeds: Feeds, now_ms: int) -> bool:
@@ -182,13 +184,17 @@ class Engine:
         self._pulls.time_out(self._now_ms)
         self._run_others()
 
-    def end_leases(self, until_ms: int, now_ms: int) -> None:
-        """Let leases that end by `until_ms` be over: all that came by then has been run."""
+    def end_leases(self, until_ms: int, now_ms: int) -> bool:
+        """Let leases that end by `until_ms` be over: all that came by then has been run.
+
+        Gives whether that was all; if not, it is to be called again after a poll.
+        """
         self._tick(now_ms)
-        self.core.end_leases(until_ms, self._now_ms)
+        done = self.core.end_leases(until_ms, self._now_ms)
         if self._became_ready:
             self._pulls.serve(self._now_ms)
         self._run_others()
+        return done
 
     def postpone(self, by_ms: int, now_ms: int) -> None:
         """Let leases and waiting pulls end later: by that much time that does not count."""
@@ -391,6 +397,9 @@ class Engine:
         self.sessions.release(session, self._now_ms)
         if self._became_ready:
             self._pulls.serve(self._now_ms)
+
+    def _release_later(self, session: Session) -> None:
+        self._turns.go_on_later(lambda: self._release(session))
 
     def _server_counts(self) -> dict[str, int]:
         return {

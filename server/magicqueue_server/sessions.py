@@ -24,6 +24,8 @@ class Sessions:
         whole ones that wait, and what is kept of pulls that wait."""
         self.output_bytes = 0
         """Replies of those that do not read theirs (which the listener adds)."""
+        self.on_more: Callable[[Session], None] = lambda _session: None
+        """Called when a session that ended holds more jobs: `release` goes on later."""
         self._core = core
         self._open: dict[int, Session] = {}
         self._last_id = 0
@@ -68,16 +70,23 @@ class Sessions:
         del self._open[session.id]
 
     def release(self, session: Session, now_ms: int) -> None:
-        """Give the jobs back that a session holds, unless its leases are to stay."""
+        """Give the jobs back that a session holds, unless its leases are to stay.
+
+        One step of it, if they are very many: `on_more` is called if there are more.
+        """
         if self._leases_stay:
             return
         answer = self._core.close_session(session.id, now_ms)
         if isinstance(answer, Pending):
-            answer.then(_log_error)
+            answer.then(lambda settled: self._released(session, settled))
+        elif not answer:
+            self.on_more(session)
 
-
-def _log_error(settled: Pending[None]) -> None:
-    try:
-        settled.result()
-    except Exception:  # noqa: BLE001 - nobody waits for this answer
-        _log.exception("the core could not release a session")
+    def _released(self, session: Session, settled: Pending[bool]) -> None:
+        try:
+            done = settled.result()
+        except Exception:  # noqa: BLE001 - nobody waits for this answer
+            _log.exception("the core could not release a session")
+        else:
+            if not done:
+                self.on_more(session)

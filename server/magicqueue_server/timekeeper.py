@@ -87,8 +87,11 @@ class Timekeeper:
     def _end_leases(self, until_ms: int) -> None:
         self._ending = False
         if not self._closed:
-            self._engine.end_leases(until_ms, self._clock.now_ms())
-            self.follow_deadline()
+            if self._engine.end_leases(until_ms, self._clock.now_ms()):
+                self.follow_deadline()
+            else:
+                self._ending = True
+                self._loop.call_soon(self._end_leases, until_ms)
 
     def _follow_wall(self) -> None:
         """Let time be what the machine's clock says, unless that runs backwards."""

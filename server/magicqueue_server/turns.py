@@ -34,6 +34,9 @@ ROUND_NS: Final = 4_000_000
 """A round ends with the first turn that ends after this time."""
 READS_MS: Final = 4
 """So long reads run lines at once before a poll has to come, twice at most."""
+STEP_JOBS: Final = 1000
+"""So many jobs move at once, at most, where time or the end of a session moves many; the
+rest follow in the next rounds."""
 POLLS_MAX: Final = 32
 """So often at most is waited for a connection that always has more: 4 MiB of each, since
 who fills the buffer is read again after a round, which is every other poll."""
@@ -62,6 +65,7 @@ class Turns:
         self._poll_is_due = False
         self._round_is_due = False
         self._leftovers = 0
+        self._steps: deque[Callable[[], None]] = deque()
 
     def may_read_on(self, now_ms: int) -> bool:
         """Whether the lines of one more read may run before the next poll."""
@@ -98,6 +102,18 @@ class Turns:
                 if self.now_ns() >= until_ns:
                     break
 
+    def go_on_later(self, step: Callable[[], None]) -> None:
+        """Have a step of something long taken in a later round, which takes one step."""
+        self._steps.append(step)
+        if not self._round_is_due:
+            self._round_is_due = True
+            self._soon(self._go)
+
+    def take_step(self) -> None:
+        """Take the step that has waited for longest, if there is one."""
+        if self._steps:
+            self._steps.popleft()()
+
     def more_to_read(self) -> None:
         """Say that a socket may hold more than was just read of it."""
         self._leftovers += 1
@@ -124,7 +140,7 @@ class Turns:
     def _go(self) -> None:
         self._round_is_due = False
         self.run_round(self._clock.now_ms())
-        if (self._new or self._spent) and not self._round_is_due:
+        if (self._new or self._spent or self._steps) and not self._round_is_due:
             self._round_is_due = True
             self._soon(self._go)
         self.after_round()

@@ -26,6 +26,7 @@ from magicqueue import (
     Stale,
     SyncQueue,
     TooLarge,
+    commands,
 )
 
 
@@ -277,6 +278,25 @@ def test_closing_gives_unsettled_jobs_back(run: Run, url: str, name: str) -> Non
                 pass
             assert (await watcher.stats()).lost == 1
             await watcher.drain()
+
+    run(main())
+
+
+def test_queues_are_listed_page_by_page(
+    run: Run, url: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commands, "_QUEUES_PAGE", 2)
+
+    async def main() -> None:
+        names = [f"{name}{number}" for number in range(5)]
+        async with Queue(name, url) as queue:
+            for each in names:
+                async with Queue(each, url) as other:
+                    await other.push(1)
+            pages = await queue._run(commands.queues())
+            assert len(pages[0]) == 2, "the control: no page has them all"
+            listed = [counts.name for counts in await queue.queues()]
+            assert [each for each in listed if each in names] == names
 
     run(main())
 

@@ -18,6 +18,7 @@ from magicqueue import (
     SyncQueue,
     TooLarge,
     Unsupported,
+    commands,
 )
 from patience import PATIENCE_S
 
@@ -90,6 +91,19 @@ def test_an_older_server_is_not_asked_for_what_it_would_ignore(fake: FakeServer)
         with pytest.raises(Unsupported, match="does not offer 'release'"):
             queue.release(1)
     assert fake.requests == []
+
+
+def test_queues_are_listed_page_by_page(
+    url: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commands, "_QUEUES_PAGE", 2)
+    names = [f"{name}{number}" for number in range(5)]
+    with SyncQueue(name, url) as queue:
+        for each in names:
+            with SyncQueue(each, url) as other:
+                other.push(1)
+        listed = [counts.name for counts in queue.queues()]
+        assert [each for each in listed if each in names] == names
 
 
 def test_administration(url: str, name: str) -> None:

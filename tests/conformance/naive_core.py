@@ -37,14 +37,16 @@ class NaiveCore(NaiveJobs):
 
     def advance(self, now_ms: int) -> None:
         due = [job for job in self.some(DELAYED) if job.view.run_at_ms <= now_ms]
-        for job in sorted(due, key=lambda job: (job.view.run_at_ms, job.view.id)):
+        due.sort(key=lambda job: (job.view.run_at_ms, job.view.id))
+        for job in due[: self.options.step_jobs or None]:
             self.make_ready(job)
 
-    def end_leases(self, until_ms: int, now_ms: int) -> None:
+    def end_leases(self, until_ms: int, now_ms: int) -> bool:
         self.advance(now_ms)
         active = self.some(ACTIVE)
         over = [job for job in active if (job.view.lease_until_ms or 0) <= until_ms]
         self.lose(over, now_ms)
+        return True
 
     def postpone_leases(self, by_ms: int, now_ms: int) -> None:
         self.advance(now_ms)
@@ -88,6 +90,7 @@ class NaiveCore(NaiveJobs):
             return first_id
         self.admit(queue, [len(payload) for payload in jobs.payloads])
         known = self.by_name.setdefault(queue, Queue())
+        behind = self.due_ms() <= now_ms and bool(self.some(DELAYED, queue))
         for place, payload in enumerate(jobs.payloads):
 
             def column(value: object, place: int = place) -> int:
@@ -102,7 +105,7 @@ class NaiveCore(NaiveJobs):
                 payload=payload,
                 priority=column(jobs.priorities),
                 created_at_ms=now_ms,
-                run_at_ms=max(now_ms, column(jobs.run_ats_ms)),
+                run_at_ms=max(now_ms + behind, column(jobs.run_ats_ms)),
                 attempts=0,
                 state=DELAYED,
                 failures=0,
@@ -253,11 +256,12 @@ class NaiveCore(NaiveJobs):
                     job.view.run_at_ms = now_ms + delay_ms
         return answer
 
-    def close_session(self, session: int, now_ms: int) -> None:
+    def close_session(self, session: int, now_ms: int) -> bool:
         self.advance(now_ms)
         if session:
             held = [job for job in self.some(ACTIVE) if job.session == session]
             self.lose(held, now_ms)
+        return True
 
     def pause(self, queue: str, *, paused: bool, now_ms: int) -> None:
         self.advance(now_ms)
@@ -324,6 +328,9 @@ class NaiveCore(NaiveJobs):
 
     def queue_stats(self, queue: str, now_ms: int) -> QueueStats:
         self.advance(now_ms)
+        return self.counts_of(queue, now_ms)
+
+    def counts_of(self, queue: str, now_ms: int) -> QueueStats:
         known = self.by_name.get(queue)
         if known is None:
             return QueueStats(queue)
@@ -339,8 +346,17 @@ class NaiveCore(NaiveJobs):
             **known.counts,
         )
 
-    def queues(self, now_ms: int) -> list[QueueStats]:
-        return [self.queue_stats(queue, now_ms) for queue in sorted(self.by_name)]
+    def queues(
+        self,
+        now_ms: int,
+        count: int | None = None,
+        after: str | None = None,
+        prefix: str = "",
+    ) -> list[QueueStats]:
+        self.advance(now_ms)
+        names = [name for name in self.by_name if name.startswith(prefix)]
+        page = sorted(name for name in names if after is None or name > after)
+        return [self.counts_of(queue, now_ms) for queue in page[:count]]
 
     def stats(self, now_ms: int) -> CoreStats:
         self.advance(now_ms)

@@ -38,6 +38,10 @@ from magicqueue_cores.contract import (
 
 ROOMY = {"lost_max": 1, "dead_jobs_max": 4, "dead_bytes_max": 30, "backoff_ms_max": 50}
 TIGHT = {**ROOMY, "jobs_max": 12, "queues_max": 2}
+STEPWISE = {**ROOMY, "lost_max": 0, "step_jobs": 2}
+"""No job dies of a loss: the order of such deaths follows from the steps."""
+IN_STEPS = {"end_leases", "close_session"}
+"""Verbs that the model does at once."""
 MEMORY_BYTES_MAX = {"python": 7000, "array": 4500}
 """Two queues, and some of the jobs that `TIGHT` allows for."""
 
@@ -89,6 +93,9 @@ class CoreMachine(RuleBasedStateMachine):
             expected = None
         else:
             got = answered(getattr(self.driver.core, verb)(*arguments, **named))
+            while got is False and verb in IN_STEPS:
+                got = answered(getattr(self.driver.core, verb)(*arguments, **named))
+                self.model.advance(self.driver.now)
             assert got == expected
         for queue in self.available() - available:
             if queue in self.model.watched:
@@ -229,6 +236,14 @@ class CoreMachine(RuleBasedStateMachine):
         if watching and available:
             assert queue in self.driver.woken
 
+    @rule(
+        count=st.none() | st.integers(1, 3),
+        after=st.none() | st.sampled_from(["", "a", "aa", "c"]),
+        prefix=st.sampled_from(["", "", "b", "bb"]),
+    )
+    def list_queues(self, count: int | None, after: str | None, prefix: str) -> None:
+        self.both("queues", self.driver.now, count, after, prefix)
+
     @precondition(lambda self: self.model.some(JobState.DEAD))
     @rule(queue=QUEUES, count=st.integers(1, 4), bytes_max=st.sampled_from([1, BYTES_MAX]))
     def page_through_the_dead(self, queue: str, count: int, bytes_max: int) -> None:
@@ -250,7 +265,8 @@ class CoreMachine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """Replay what was recorded in every kind of core."""
-        self.both("advance", self.driver.now)
+        while self.model.due_ms() <= self.driver.now:
+            self.both("advance", self.driver.now)
         ids = range(1, self.model.last_id + 1)
         for name in CORES:
             if make_core(name, CoreOptions()).name != name:
@@ -291,6 +307,11 @@ def test_a_core_does_what_the_model_does(core_name: str) -> None:
 @pytest.mark.timeout(600)
 def test_a_core_at_its_bounds_does_what_the_model_does(core_name: str) -> None:
     run(core_name, {**TIGHT, "memory_bytes_max": MEMORY_BYTES_MAX[core_name]}, 80)
+
+
+@pytest.mark.timeout(600)
+def test_a_core_that_goes_in_steps_does_what_the_model_does(core_name: str) -> None:
+    run(core_name, STEPWISE, 60)
 
 
 @pytest.mark.slow

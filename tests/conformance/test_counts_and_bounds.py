@@ -1,9 +1,12 @@
 """Statistics, and what happens when a core is full."""
 
+import time
+from random import Random
+
 import pytest
 
-from conformance.driver import Driver, without_memory
-from magicqueue_cores.contract import CoreStats, Full, QueueStats
+from conformance.driver import Driver, answered, without_memory
+from magicqueue_cores.contract import CoreStats, Full, JobState, NewJobs, QueueStats
 from magicqueue_cores.records import Restarted
 
 EMPTY = dict.fromkeys(CoreStats.__struct_fields__, 0)
@@ -266,3 +269,66 @@ def test_a_thousand_names_in_turn(core_name: str) -> None:
         core.ack(*core.pull(1, f"q{n}"))
     assert len(core.queues()) <= 10
     assert core.stats().completed == 1000
+
+
+def test_totals_cost_the_same_with_few_queues_and_with_many(core_name: str) -> None:
+    few, many = Driver(core_name), Driver(core_name)
+    for driver, count in ((few, 3), (many, 3000)):
+        for number in range(count):
+            batch = NewJobs(payloads=[b"{}"], run_ats_ms=driver.now)
+            answered(driver.core.push(f"q{number}", batch, driver.now))
+        assert driver.stats().queued == driver.stats().queues == count
+
+    def cost_s(driver: Driver) -> float:
+        start = time.perf_counter()
+        for _ in range(200):
+            driver.stats()
+        return time.perf_counter() - start
+
+    costs_s = [(cost_s(few), cost_s(many)) for _ in range(5)]
+    assert min(cost for _, cost in costs_s) < 20 * min(cost for cost, _ in costs_s)
+
+
+def test_the_oldest_of_all_queues_is_exact_while_they_come_and_go(core_name: str) -> None:
+    core, waiting = Driver(core_name, lost_max=0), dict[str, list[int]]()
+    random = Random(7)
+    for _ in range(400):
+        queue = f"q{random.randrange(12)}"
+        match random.randrange(4):
+            case 0 | 1:
+                core.push(queue=queue)
+                waiting.setdefault(queue, []).append(core.now)
+            case 2 if waiting.get(queue):
+                core.ack(*core.pull(1, queue))
+                del waiting[queue][0]
+            case 3 if waiting.get(queue):
+                held = core.pull(1, queue, session=9)
+                core.tick(random.randrange(3))
+                core.close_session(9)
+                assert core.state(held[0]) is JobState.READY
+        core.tick(random.randrange(5))
+        oldest = min((at for each in waiting.values() for at in each), default=core.now)
+        if random.randrange(3) == 0:
+            assert core.stats().oldest_ready_ms == core.now - oldest
+
+
+def test_queues_by_pages(core: Driver) -> None:
+    names = [f"q{number:03}" for number in range(200)]
+    for name in reversed(names):
+        core.push(queue=name)
+    core.push(queue="r")
+    for name in names[:150]:
+        core.drain(name)
+
+    def page(*arguments: object) -> list[str]:
+        listed = answered(core.core.queues(core.now, *arguments))  # type: ignore[arg-type]  # any
+        return [queue.name for queue in listed]
+
+    assert page(3) == names[150:153]
+    assert page(2, "q198") == ["q199", "r"]
+    assert page(2, "q0", "q19") == ["q190", "q191"]
+    assert page(100, "q190", "q19") == names[191:]
+    assert page(None, None, "r") == ["r"]
+    assert page(5, "r") == page(5, None, "s") == []
+    core.push(queue=names[7])
+    assert page(2) == [names[7], names[150]], "a name that is used again is listed again"

@@ -141,7 +141,8 @@ class Desk:
         """Turn the clock forward."""
         self.now += span_ms
         self.engine.advance(self.now)
-        self.engine.end_leases(self.now, self.now)
+        while not self.engine.end_leases(self.now, self.now):
+            pass
         self.settle()
 
     def settle(self) -> None:

@@ -158,6 +158,32 @@ def test_stats_of_an_unknown_queue_are_zeros(caller: Caller) -> None:
     assert caller.ask(b'{"cmd":"QUEUES"}') == [b'{"ok":true,"queues":[]}']
 
 
+def test_queues_are_listed_by_pages(caller: Caller) -> None:
+    for name in (b"b", b"mail.b", b"a", b"mail.a", b"mail.c"):
+        caller.ask(b'{"cmd":"PUSH","queue":"%b","data":1}' % name)
+
+    def page(more: bytes) -> tuple[list[str], str | None]:
+        reply = msgspec.json.decode(caller.ask(b'{"cmd":"QUEUES",%b}' % more)[0])
+        return [queue["name"] for queue in reply["queues"]], reply["next"]
+
+    assert page(b'"count":2') == (["a", "b"], "b")
+    assert page(b'"count":2,"after":"b"') == (["mail.a", "mail.b"], "mail.b")
+    assert page(b'"count":2,"after":"mail.b"') == (["mail.c"], None)
+    assert page(b'"count":9,"after":"no queue","sort":"name"') == ([], None)
+    assert page(b'"count":2,"prefix":"mail."') == (["mail.a", "mail.b"], "mail.b")
+    assert page(b'"count":3,"prefix":"mail.","after":"a"')[1] is None
+    assert page(b'"count":9,"prefix":"mail.c"') == (["mail.c"], None)
+    for wrong in (b'"after":"b"', b'"count":0', b'"count":2,"sort":"size"'):
+        assert b"BAD_REQUEST" in caller.ask(b'{"cmd":"QUEUES",%b}' % wrong)[0]
+
+
+def test_a_page_of_queues_has_a_bound(caller: Caller) -> None:
+    push = b'{"cmd":"PUSH","queue":"q%d","data":1}'
+    caller.ask(*(push % number for number in range(1001)))
+    (reply,) = caller.ask(b'{"cmd":"QUEUES","count":5000}')
+    assert len(msgspec.json.decode(reply)["queues"]) == 1000
+
+
 def test_queues_are_listed_by_name(caller: Caller) -> None:
     caller.ask(PUSH, b'{"cmd":"PUSH","queue":"a","data":1}')
     reply = msgspec.json.decode(caller.ask(b'{"cmd":"QUEUES"}')[0])
@@ -265,7 +291,7 @@ def test_hello_tells_what_the_server_is(desk: Desk, caller: Caller) -> None:
         "capabilities": [
             *("batches", "priorities", "delays", "leases"),
             *("attempts", "retries", "dead_letters", "pause"),
-            *("release", "fail_options", "batch_defaults"),
+            *("release", "fail_options", "batch_defaults", "queue_pages"),
         ],
     }
 

@@ -273,6 +273,7 @@ class QueuesReply(Reply, kw_only=True):
     """Of QUEUES."""
 
     queues: list[QueueCounts] = []
+    next: str | None = None
 
 
 class JobReply(Reply, kw_only=True):

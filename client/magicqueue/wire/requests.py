@@ -5,7 +5,7 @@ it; the server decodes a line into one (see `decode`). A field that is None was 
 or given as null, and stands for the server's default.
 """
 
-from typing import Annotated, ClassVar, Final, TypeAlias
+from typing import Annotated, ClassVar, Final, Literal, TypeAlias
 
 import msgspec
 from msgspec import Meta, Raw
@@ -176,7 +176,12 @@ class StatsRequest(Request, kw_only=True, omit_defaults=True, tag="STATS"):
 
 
 class Queues(Request, kw_only=True, omit_defaults=True, tag="QUEUES"):
-    """Counts of every queue."""
+    """Counts of every queue, or of a page of them: `count` behind the name `after`."""
+
+    count: Positive | None = None
+    after: str | None = None
+    prefix: str | None = None
+    sort: Literal["name"] | None = None
 
 
 class GetJob(Request, kw_only=True, omit_defaults=True, tag="GETJOB"):

@@ -101,6 +101,28 @@ def _check_counts(store: Store, jobs: dict[int, int]) -> None:
         queue = store.queues.numbered(number)
         counted = words[queue.at + fields[kind]]
         assert counted == count, f"queue {queue.name!r}: {count} in state {kind}, {counted}"
+    active = sum(count for (_, kind), count in tally.items() if kind == lo.ACTIVE)
+    assert state[lo.S_PROCESSING] == active, "active jobs miscounted in all"
+    _check_totals(store)
+
+
+def _check_totals(store: Store) -> None:
+    """Verify what all queues have together; what forgotten ones had is not here."""
+    state, words, queues = store.memory.state, store.memory.words, store.queues
+    queues.names.check(set(queues.by_name))
+    known = queues.by_name.values()
+    paused = sum(int(words[queue.at + lo.Q_PAUSED]) for queue in known)
+    assert queues.paused == paused, "paused queues miscounted"
+    assert queues.released >= sum(queue.released for queue in known), "released jobs"
+    assert queues.dropped >= sum(queue.dropped for queue in known), "dropped jobs"
+    for total, field in (
+        (lo.S_PUSHED, lo.Q_PUSHED),
+        (lo.S_COMPLETED, lo.Q_COMPLETED),
+        (lo.S_FAILED, lo.Q_FAILED),
+        (lo.S_LOST, lo.Q_LOST),
+    ):
+        count = sum(int(words[queue.at + field]) for queue in known)
+        assert state[total] >= count, f"total {total} is less than its parts, {count}"
 
 
 def _check_slots(store: Store, used: int) -> None:

@@ -19,7 +19,30 @@ def check_levels(store: Store, found: dict[int, int]) -> int:
             members = list(_heap(store, lo.LEVELS_W, top))
             assert len(members) <= 1, f"queue {queue.name!r} is empty and keeps levels"
     assert levels == store.memory.state[lo.S_LEVEL_HASH + 2], "levels miscounted"
+    _check_bounds(store, found)
     return ghosts
+
+
+def _check_bounds(store: Store, found: dict[int, int]) -> None:
+    """Verify the bounds on run_at of whole queues, and the heap that they are in."""
+    words, bounds = store.memory.words, dict[int, int]()
+    stack = [(int(store.memory.state[lo.S_OLDEST_QUEUE]), 0)]
+    while stack:
+        number, parent = stack.pop()
+        if number:
+            at = store.queues.numbered(number).at
+            bounds[number] = int(words[at + lo.Q_BOUND])
+            assert words[at + lo.Q_BOUND_PARENT] == parent, f"queue {number}: its parent"
+            assert bounds.get(parent, 0) <= bounds[number], f"queue {number}: heap order"
+            stack += [(int(words[at + lo.Q_BOUND_LEFT]), number)]
+            stack += [(int(words[at + lo.Q_BOUND_RIGHT]), number)]
+    for queue in store.queues.by_name.values():
+        bound = int(words[queue.at + lo.Q_BOUND])
+        assert bound == bounds.get(queue.number, NEVER_MS), f"queue {queue.name!r}: out"
+    for slot, state in found.items():
+        if state == lo.READY:
+            bound = bounds.get(store.queue_of(slot).number, NEVER_MS)
+            assert bound <= store.word(slot, lo.J_RUN_AT), f"record {slot}: bound too late"
 
 
 def _check_level(store: Store, queue: Queue, level: int, found: dict[int, int]) -> int:

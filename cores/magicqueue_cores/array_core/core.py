@@ -7,12 +7,13 @@ from typing import Final
 import msgspec
 
 from magicqueue_cores import records
+from magicqueue_cores.admission import behind_due
 from magicqueue_cores.array_core.admitting import admit, admit_queue
 from magicqueue_cores.array_core.check import check_store
 from magicqueue_cores.array_core.fates import Fates
 from magicqueue_cores.array_core.feeds import Feeds
 from magicqueue_cores.array_core.lines import recorded
-from magicqueue_cores.array_core.maturing import mature_due
+from magicqueue_cores.array_core.maturing import mature_due, more_are_due
 from magicqueue_cores.array_core.memory import refuse_options
 from magicqueue_cores.array_core.moves import export_jobs
 from magicqueue_cores.array_core.outcomes import remove_dead, revive
@@ -116,12 +117,14 @@ class ArrayCore:
                 self._record(records.Matured(matured))
             self._fates.wake(map(self._queues.numbered, dict.fromkeys(queues)))
 
-    def end_leases(self, until_ms: int, now_ms: int) -> None:
-        """Let all leases that end by `until_ms` be over: their jobs are lost."""
+    def end_leases(self, until_ms: int, now_ms: int) -> bool:
+        """Let all leases that end by `until_ms` be over; gives whether that was all."""
         self.advance(now_ms)
-        ended = self._store.act(lo.V_DUE_LEASES, until_ms)
+        store = self._store
+        ended = store.act(lo.V_DUE_LEASES, until_ms, store.step_jobs)
         if ended:
-            self._fates.lose(sorted(self._store.scratch_list(ended)), now_ms)
+            self._fates.lose(sorted(store.scratch_list(ended)), now_ms)
+        return not self._state[lo.S_LEASES] or self._words[lo.LEASE_HEAP_W] > until_ms
 
     def postpone_leases(self, by_ms: int, now_ms: int) -> None:
         """Let every lease end that much later. O(n)."""
@@ -143,6 +146,8 @@ class ArrayCore:
         if not jobs.payloads:
             return self._state[lo.S_NEXT_ID]
         target = admit(self._store, queue, jobs.payloads)
+        if more_are_due(self._store, target, now_ms):
+            jobs = behind_due(jobs, now_ms)
         run_ats_ms = jobs.run_ats_ms
         if not isinstance(run_ats_ms, int):
             clipped = [max(now_ms, run_at_ms) for run_at_ms in run_ats_ms]
@@ -234,15 +239,19 @@ class ArrayCore:
             self._fates.release(list(released), now_ms + delay_ms if delay_ms else 0)
         return answer
 
-    def close_session(self, session: int, now_ms: int) -> None:
-        """The session is gone: its jobs are lost and come back. 0 is nobody."""
+    def close_session(self, session: int, now_ms: int) -> bool:
+        """The session is gone (0 is nobody): its jobs come back. Gives whether all are."""
         self.advance(now_ms)
         store = self._store
-        if not session or session not in store.sessions:
-            return
-        held = store.act(lo.V_SESSION_JOBS, store.sessions[session])
+        index = store.sessions.get(session)
+        if not session or index is None:
+            return True
+        held = store.act(lo.V_SESSION_JOBS, index, store.step_jobs)
         self._fates.lose(sorted(store.scratch_list(held)), now_ms)
+        if self._words[lo.SESSIONS_W + index * lo.SESSION_WORDS + lo.N_LEASE]:
+            return False
         store.forget_session(session)
+        return True
 
     def pause(self, queue: str, *, paused: bool, now_ms: int) -> None:
         """Stop or resume handing out jobs of a queue. Raises `Full` for a new name."""
@@ -255,7 +264,7 @@ class ArrayCore:
             known = admit_queue(self._store, queue)
         if self._record:
             self._record(records.Paused(queue, paused))
-        self._words[known.at + lo.Q_PAUSED] = paused
+        self._queues.set_paused(known, paused=paused)
         if not paused:
             self._fates.wake((known,))
             self._queues.forget_unused(known)
@@ -315,7 +324,7 @@ class ArrayCore:
         return self._store.view(slot) if slot else None
 
     def stats(self, now_ms: int) -> CoreStats:
-        """Totals over all queues. O(queues)."""
+        """Totals over all queues. O(1) amortised."""
         self.advance(now_ms)
         return core_stats(self._store, now_ms)
 
@@ -325,11 +334,18 @@ class ArrayCore:
         known = self._queues.by_name.get(queue)
         return QueueStats(queue) if known is None else self._queues.stats(known, now_ms)
 
-    def queues(self, now_ms: int) -> list[QueueStats]:
-        """Counts of every known queue, by name. O(queues)."""
+    def queues(
+        self,
+        now_ms: int,
+        count: int | None = None,
+        after: str | None = None,
+        prefix: str = "",
+    ) -> list[QueueStats]:
+        """Counts of known queues, by name; see the contract. O(log q + count)."""
         self.advance(now_ms)
-        known = sorted(self._queues.by_name.items())
-        return [self._queues.stats(queue, now_ms) for _, queue in known]
+        queues = self._queues
+        names = queues.names.page(count, after, prefix)
+        return [queues.stats(queues.by_name[name], now_ms) for name in names]
 
     def export(self, ids: Sequence[int]) -> records.Moved:
         """Tell the whole state of those of `ids` that are here. O(1) a job."""

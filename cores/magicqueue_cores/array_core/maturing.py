@@ -8,6 +8,7 @@ they go one after the other.
 
 from typing import Any, Final
 
+from magicqueue_cores.array_core.queues import Queue
 from magicqueue_cores.array_core.store import Store
 from magicqueue_cores.kernels import layout as lo
 
@@ -28,11 +29,19 @@ def mature_due(store: Store, now_ms: int) -> tuple[list[int], list[int]]:
 
     O(log n) a job, O(1) but for sorting where very many are due.
     """
+    if store.options.step_jobs:
+        return _one_by_one(store, now_ms, store.step_jobs)
     ids, queues = _one_by_one(store, now_ms, ONE_BY_ONE_MAX)
     if len(ids) < ONE_BY_ONE_MAX:
         return ids, queues
     more_ids, more_queues = _mature_more(store, now_ms)
     return ids + more_ids, queues + more_queues
+
+
+def more_are_due(store: Store, queue: Queue, now_ms: int) -> bool:
+    """Whether jobs are due that the last step left, and the queue may have some of them."""
+    words = store.memory.words
+    return words[queue.at + lo.Q_DELAYED] != 0 and words[lo.DELAY_HEAP_W] <= now_ms
 
 
 def _one_by_one(store: Store, now_ms: int, most: int) -> tuple[list[int], list[int]]:

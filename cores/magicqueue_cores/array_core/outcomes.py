@@ -71,7 +71,7 @@ def release(store: Store, ids: Sequence[int], run_at_ms: int) -> None:
     """Active jobs are back at their old place, or (if not 0) delayed until `run_at_ms`."""
     for job_id in ids:
         store.count_from_now(job_id)
-        store.queue_of(store.find(job_id)).released += 1
+        store.queues.count_released(store.queue_of(store.find(job_id)))
     store.write_ids(ids)
     store.act(lo.V_RELEASE_MANY, len(ids), run_at_ms)
 
@@ -107,7 +107,8 @@ def remove_dead(store: Store, ids: Sequence[int], *, dropped: bool) -> None:
     """Dead jobs are gone."""
     for job_id, queue, _ in _changed(store, lo.V_REMOVE_MANY, ids):
         queue.dead.remove(job_id)
-        queue.dropped += dropped
+        if dropped:
+            store.queues.count_dropped(queue)
 
 
 def _changed(

@@ -1,7 +1,7 @@
 """The queues by name: what Python knows of each, and forgetting the idle ones.
 
 Counts live in the core's memory, where kernels keep them; names, dead letters and the
-totals of forgotten queues live here.
+totals of all queues that are no business of kernels live here.
 """
 
 from typing import Final
@@ -11,6 +11,7 @@ from magicqueue_cores.contract import CoreOptions, QueueStats
 from magicqueue_cores.dead_letters import DeadLetters
 from magicqueue_cores.kernels import layout as lo
 from magicqueue_cores.kernels.entry import act
+from magicqueue_cores.name_order import NameOrder
 
 _TEXT_HEAD: Final = b',"queue":"%b","data":'
 _ESCAPED: Final = frozenset((*range(32), *b'"\\'))
@@ -41,8 +42,11 @@ class Queues:
         "_options",
         "by_name",
         "by_number",
-        "forgotten",
+        "dropped",
         "name_bytes",
+        "names",
+        "paused",
+        "released",
         "watched",
     )
 
@@ -52,8 +56,12 @@ class Queues:
         self._options = options
         self._free: list[int] = []
         self.by_name: dict[str, Queue] = {}
+        self.names = NameOrder()
         self.by_number: list[Queue | None] = [None]
-        self.forgotten = QueueStats("")
+        self.paused = 0
+        """How many are paused now."""
+        self.released = self.dropped = 0
+        """Totals over all queues, forgotten ones included."""
         self.name_bytes = 0
         self.watched: set[str] = set()
 
@@ -69,6 +77,7 @@ class Queues:
         else:
             self.by_number[number] = queue
         self.by_name[name] = queue
+        self.names.add(name)
         self.name_bytes += len(name.encode(errors="surrogatepass"))
         self._write_names(queue)
         act(self._memory.flat, lo.V_ADD_QUEUE, number, 0, 0)
@@ -93,6 +102,22 @@ class Queues:
             self._memory.words[queue.at + lo.Q_WATCHED] = watching
         return queue
 
+    def set_paused(self, queue: Queue, *, paused: bool) -> None:
+        """Stop or resume handing out jobs of a queue."""
+        at = queue.at + lo.Q_PAUSED
+        self.paused += paused - int(self._memory.words[at])
+        self._memory.words[at] = paused
+
+    def count_released(self, queue: Queue) -> None:
+        """Count a job that was given back."""
+        queue.released += 1
+        self.released += 1
+
+    def count_dropped(self, queue: Queue) -> None:
+        """Count a dead letter that had to go."""
+        queue.dropped += 1
+        self.dropped += 1
+
     def forget_idle(self) -> None:
         """Forget queues that hold nothing and that nobody watches; totals stay."""
         for queue in list(self.by_name.values()):
@@ -111,22 +136,18 @@ class Queues:
         return not (any(self._memory.words[at : at + 4]) or queue.dead)
 
     def _forget(self, queue: Queue) -> None:
-        words, total, at = self._memory.words, self.forgotten, queue.at
-        total.pushed += words[at + lo.Q_PUSHED]
-        total.completed += words[at + lo.Q_COMPLETED]
-        total.failed += words[at + lo.Q_FAILED]
-        total.lost += words[at + lo.Q_LOST]
-        total.released += queue.released
-        total.dropped += queue.dropped
         act(self._memory.flat, lo.V_DROP_QUEUE, queue.number, 0, 0)
         self.name_bytes -= len(queue.name.encode(errors="surrogatepass"))
         del self.by_name[queue.name]
+        self.names.remove(queue.name)
         self.by_number[queue.number] = None
         self._free.append(queue.number)
 
     def count_from_here(self) -> None:
         """Set all totals to zero; queues that hold nothing have nothing left to tell."""
-        self.forgotten = QueueStats("")
+        self.released = self.dropped = 0
+        for total in (lo.S_PUSHED, lo.S_COMPLETED, lo.S_FAILED, lo.S_LOST):
+            self._memory.state[total] = 0
         for queue in self.by_name.values():
             queue.dropped = queue.released = 0
             for total in (lo.Q_PUSHED, lo.Q_COMPLETED, lo.Q_FAILED, lo.Q_LOST):

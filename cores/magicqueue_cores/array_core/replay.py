@@ -49,7 +49,7 @@ def replay_record(  # noqa: C901, PLR0912 - one flat case a record
             outcomes.revive(store, ids, at_ms)
         case records.Paused(queue, paused):
             known = store.queues.of(queue)
-            store.memory.words[known.at + lo.Q_PAUSED] = paused
+            store.queues.set_paused(known, paused=paused)
             if not paused:
                 store.queues.forget_unused(known)
         case records.Moved():

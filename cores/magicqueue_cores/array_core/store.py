@@ -65,6 +65,7 @@ class Store:
         self.max_attempts: dict[int, int] = {}
         self.counts: dict[int, Counts] = {}
         self.large_bytes = 0
+        self.step_jobs = options.step_jobs or NEVER_MS
         self._error_chars_max = wire.error_chars_max
         self._free_sessions: list[int] = []
         self._sweep_at = _SESSIONS_SPARE

@@ -111,7 +111,10 @@ def _push(w: Words, h: Words, b: Words, rows: int, count: int, o: int) -> int:
     total = 0
     for k in range(count):
         total += w[rows + k * lo.ROW_WORDS + lo.X_DATA_BYTES]
-    watched = w[lo.QUEUES_W + queue * lo.QUEUE_WORDS + lo.Q_WATCHED]
+    at = lo.QUEUES_W + queue * lo.QUEUE_WORDS
+    if w[at + lo.Q_DELAYED] != 0 and w[lo.DELAY_HEAP_W] <= w[lo.R_NOW]:
+        return -1  # more are due than one step takes: it may have to wait behind them
+    watched = w[at + lo.Q_WATCHED]
     if watched != 0 or not has_room(w, count, total):
         return -1
     if o - lo.OUTPUT_B + count * _ID_TEXT_BYTES > lo.OUTPUT_BYTES_MAX:

@@ -167,6 +167,7 @@ def add_jobs(
             w[at + lo.Q_DELAYED] += 1
     w[at + lo.Q_PAYLOAD_MAX] = largest
     w[at + lo.Q_PUSHED] += count
+    w[lo.S_PUSHED] += count
     w[lo.S_NEXT_ID] = first_id + count
     w[lo.S_LIVE] += count
     w[lo.S_PAYLOAD_BYTES] += total
@@ -181,6 +182,7 @@ def lend_one(w: Words, h: Words, slot: int, lease: int) -> None:
     h[at] = min(half(h, at), lo.COUNT_MAX - 1) + 1
     set_state(h, slot, lo.ACTIVE)
     w[lo.QUEUES_W + queue_of(h, slot) * lo.QUEUE_WORDS + lo.Q_PROCESSING] += 1
+    w[lo.S_PROCESSING] += 1
 
 
 @inlined
@@ -237,7 +239,9 @@ def finish(w: Words, h: Words, slot: int) -> None:
     at = lo.QUEUES_W + queue_of(h, slot) * lo.QUEUE_WORDS
     let_go(w, h, slot)
     w[at + lo.Q_PROCESSING] -= 1
+    w[lo.S_PROCESSING] -= 1
     w[at + lo.Q_COMPLETED] += 1
+    w[lo.S_COMPLETED] += 1
     w[lo.S_LIVE] -= 1
     _empty(w, h, slot)
     free_slot(w, h, slot)
@@ -249,6 +253,7 @@ def finish_returned(w: Words, h: Words, slot: int) -> None:
     queue = queue_of(h, slot)
     at = lo.QUEUES_W + queue * lo.QUEUE_WORDS
     w[at + lo.Q_COMPLETED] += 1
+    w[lo.S_COMPLETED] += 1
     w[lo.S_LIVE] -= 1
     _empty(w, h, slot)
     set_state(h, slot, lo.GHOST)
@@ -294,7 +299,9 @@ def retry(w: Words, h: Words, slot: int, run_at: int, now: int) -> None:
     at = lo.QUEUES_W + queue * lo.QUEUE_WORDS
     let_go(w, h, slot)
     w[at + lo.Q_PROCESSING] -= 1
+    w[lo.S_PROCESSING] -= 1
     w[at + lo.Q_FAILED] += 1
+    w[lo.S_FAILED] += 1
     note_if_heavy(w, h, slot, lo.NOTE_FAILED)
     w[lo.JOBS_W + slot * lo.JOB_WORDS + lo.J_RUN_AT] = run_at
     if run_at <= now:
@@ -314,7 +321,9 @@ def lose(w: Words, h: Words, slot: int, dies: bool) -> None:
     at = lo.QUEUES_W + queue * lo.QUEUE_WORDS
     let_go(w, h, slot)
     w[at + lo.Q_PROCESSING] -= 1
+    w[lo.S_PROCESSING] -= 1
     w[at + lo.Q_LOST] += 1
+    w[lo.S_LOST] += 1
     if lost_of(w, h, slot) < lo.LOST_MAX:
         h[lo.ARENA_H + 2 * block_of(w, slot) + lo.B_SIZES] += 1 << lo.B_LOST_SHIFT
     note_if_heavy(w, h, slot, lo.NOTE_LOST)
@@ -332,6 +341,7 @@ def release(w: Words, h: Words, slot: int, run_at: int) -> None:
     at = lo.QUEUES_W + queue * lo.QUEUE_WORDS
     let_go(w, h, slot)
     w[at + lo.Q_PROCESSING] -= 1
+    w[lo.S_PROCESSING] -= 1
     if run_at == 0:
         set_state(h, slot, lo.READY | lo.META_RETURNED)
         give_back(w, h, queue, slot)
@@ -358,7 +368,9 @@ def fail_for_good(w: Words, h: Words, slot: int) -> None:
     at = lo.QUEUES_W + queue_of(h, slot) * lo.QUEUE_WORDS
     let_go(w, h, slot)
     w[at + lo.Q_PROCESSING] -= 1
+    w[lo.S_PROCESSING] -= 1
     w[at + lo.Q_FAILED] += 1
+    w[lo.S_FAILED] += 1
     note_if_heavy(w, h, slot, lo.NOTE_FAILED)
     bury(w, h, slot)
 

@@ -149,6 +149,14 @@ S_EVENTS: Final = 28
 S_RECORDING: Final = 29
 S_SEGMENTS_FREE: Final = 30
 S_SLOTS_USED: Final = 31
+# Totals over all queues, forgotten ones included; active jobs are those that are here.
+S_PROCESSING: Final = 41
+S_PUSHED: Final = 42
+S_COMPLETED: Final = 43
+S_FAILED: Final = 44
+S_LOST: Final = 45
+S_OLDEST_QUEUE: Final = 63
+"""The top of the heap of queues in `oldest_queue`."""
 S_POLLED: Final = 46
 S_POLLED_AT: Final = 47
 """Events of the last poll, and how many of them have been received."""
@@ -218,6 +226,11 @@ Q_PAYLOAD_MAX: Final = 14
 Q_TOP: Final = 15
 Q_LAST_LEVEL: Final = 16
 Q_OLDEST: Final = 17
+Q_BOUND: Final = 18
+Q_BOUND_LEFT: Final = 19
+Q_BOUND_RIGHT: Final = 20
+Q_BOUND_PARENT: Final = 21
+"""A bound on the queue's earliest run_at, and its links (see `oldest_queue`)."""
 Q_NAME_AT: Final = 256
 Q_TEXT_AT: Final = 512
 
@@ -435,6 +448,7 @@ V_ADD_QUEUE: Final = 30
 V_DROP_QUEUE: Final = 31
 V_FIRST: Final = 32
 V_MEMORY_BYTES: Final = 33
+V_OLDEST_OF_ALL: Final = 34
 
 ABSENT: Final = -(1 << 62)
 """An integer that was not given, or given as null."""

@@ -14,6 +14,7 @@ NEVER_MS.
 
 from magicqueue_cores.kernels import layout as lo
 from magicqueue_cores.kernels.jit import Words, inlined, part
+from magicqueue_cores.kernels.oldest_queue import set_bound
 from magicqueue_cores.kernels.tables import half
 
 
@@ -92,8 +93,11 @@ def _put_first(w: Words, h: Words, queue: int, level: int) -> None:
 @inlined
 def may_be_oldest(w: Words, h: Words, queue: int, level: int, slot: int) -> None:
     """A job is first in a level that was empty, or came back to one."""
-    if w[lo.JOBS_W + slot * lo.JOB_WORDS + lo.J_RUN_AT] < _bound(w, level):
+    run_at = w[lo.JOBS_W + slot * lo.JOB_WORDS + lo.J_RUN_AT]
+    if run_at < _bound(w, level):
         _put_first(w, h, queue, level)
+    if run_at < w[lo.QUEUES_W + queue * lo.QUEUE_WORDS + lo.Q_BOUND]:
+        set_bound(w, queue, run_at)
 
 
 @part

@@ -39,6 +39,7 @@ from magicqueue_cores.kernels.many import (
 )
 from magicqueue_cores.kernels.names import hash_name
 from magicqueue_cores.kernels.oldest import correct_oldest
+from magicqueue_cores.kernels.oldest_queue import forget_bound, set_bound
 from magicqueue_cores.kernels.ready import (
     drop_all_levels,
     drop_ready,
@@ -152,15 +153,18 @@ def _list_lease(w: Words, h: Words, lease: int, count: int) -> int:
 
 
 @part
-def _due_leases(w: Words, h: Words, now: int) -> int:
-    """List the jobs whose lease has ended; the heap is looked at from its top."""
+def _due_leases(w: Words, h: Words, now: int, most: int) -> int:
+    """List the jobs of leases that ended, looked for from the top of their heap.
+
+    No lease is begun once there are `most` jobs.
+    """
     count = 0
     stack = lo.EVENTS_W
     depth = 0
     if w[lo.S_LEASES] != 0 and w[lo.LEASE_HEAP_W] <= now:
         w[stack] = 0
         depth = 1
-    while depth > 0:
+    while depth > 0 and count < most:
         depth -= 1
         place = w[stack + depth]
         count = _list_lease(w, h, w[lo.LEASE_HEAP_W + 2 * place + 1], count)
@@ -172,11 +176,11 @@ def _due_leases(w: Words, h: Words, now: int) -> int:
 
 
 @part
-def _session_jobs(w: Words, h: Words, session: int) -> int:
-    """List the jobs that a session holds."""
+def _session_jobs(w: Words, h: Words, session: int, most: int) -> int:
+    """List the jobs that a session holds; no lease is begun once there are `most`."""
     count = 0
     lease = w[lo.SESSIONS_W + session * lo.SESSION_WORDS + lo.N_LEASE]
-    while lease != 0:
+    while lease != 0 and count < most:
         count = _list_lease(w, h, lease, count)
         lease = w[lo.LEASES_W + lease * lo.LEASE_WORDS + lo.G_NEXT]
     return count
@@ -247,12 +251,29 @@ def _oldest(w: Words, h: Words, queue: int) -> int:
 
 
 @part
+def _oldest_of_all(w: Words, h: Words) -> int:
+    """The earliest run_at of all ready jobs, or NEVER_MS. O(log q) amortised."""
+    while True:
+        queue = w[lo.S_OLDEST_QUEUE]
+        if queue == 0:
+            return lo.NEVER_MS
+        at = lo.QUEUES_W + queue * lo.QUEUE_WORDS
+        run_at = lo.NEVER_MS
+        if w[at + lo.Q_QUEUED] != 0:
+            run_at = _oldest(w, h, queue)
+        if run_at <= w[at + lo.Q_BOUND]:
+            return run_at
+        set_bound(w, queue, run_at)
+
+
+@part
 def _add_queue(w: Words, h: Words, b: Words, queue: int) -> int:
     """Make a queue, whose name is written, known to requests; without a name it is not.
 
     All queues without one would have the same number, and make one long chain.
     """
     at = lo.QUEUES_W + queue * lo.QUEUE_WORDS
+    w[at + lo.Q_BOUND] = lo.NEVER_MS
     if w[at + lo.Q_NAME_BYTES] == 0:
         return 0
     name = lo.QUEUES_B + 8 * queue * lo.QUEUE_WORDS + lo.Q_NAME_AT
@@ -266,6 +287,7 @@ def _add_queue(w: Words, h: Words, b: Words, queue: int) -> int:
 def _drop_queue(w: Words, h: Words, queue: int) -> int:
     """Forget a queue that has no jobs."""
     drop_all_levels(w, h, queue)
+    forget_bound(w, queue)
     table, buckets = lo.S_QUEUE_HASH, lo.QUEUE_BUCKETS_H
     if w[lo.QUEUES_W + queue * lo.QUEUE_WORDS + lo.Q_NAME_BYTES] != 0:
         chain_remove(w, h, table, buckets, lo.QUEUES_W, lo.QUEUE_WORDS, queue)
@@ -331,6 +353,8 @@ def act(memory: Memory, verb: int, one: int, two: int, three: int) -> int:
         return judge(w, h, one, two)
     if verb == lo.V_MEMORY_BYTES:
         return taken_bytes(w)
+    if verb == lo.V_OLDEST_OF_ALL:
+        return _oldest_of_all(w, h)
     if verb >= lo.V_DRAIN:
         result = _act_on_queue(w, h, b, verb, one)
     elif verb >= lo.V_MATURE_MANY:
@@ -356,9 +380,9 @@ def act(memory: Memory, verb: int, one: int, two: int, three: int) -> int:
     elif verb == lo.V_MATURE_DUE:
         result = _mature_due(w, h, one, two)
     elif verb == lo.V_DUE_LEASES:
-        result = _due_leases(w, h, one)
+        result = _due_leases(w, h, one, two)
     elif verb == lo.V_SESSION_JOBS:
-        result = _session_jobs(w, h, one)
+        result = _session_jobs(w, h, one, two)
     else:
         result = open_lease(w, one, two)
     set_deadline(w)
