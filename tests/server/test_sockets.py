@@ -8,7 +8,7 @@ import pytest
 
 from magicqueue_server.app import App
 from magicqueue_server.listener import BACKLOG_BYTES_MAX, WRITE_BYTES_HIGH
-from server.running import Peer, alone, until
+from server.running import Peer, alone, told, until
 
 Run: TypeAlias = Callable[..., None]
 READ_BYTES_MAX = 256 * 1024
@@ -225,8 +225,8 @@ def test_unfinished_lines_of_all_connections_are_bounded(
         assert "1000 bytes" in refused["error"]
         assert await peers[3].line() == b""
         assert engine.sessions.input_bytes == kept
-        (told,) = caplog.messages
-        assert told.startswith("refused with FULL")
+        (refusal,) = told(caplog)
+        assert refusal.startswith("refused with FULL")
         caplog.clear()
         for number, peer in enumerate(peers[:3], 1):
             assert (await peer.ask(b'"}'))["id"] == number
@@ -309,8 +309,8 @@ def test_of_those_that_do_not_read_the_slowest_is_closed(
         assert stats["output_bytes"] == 0
         assert stats["connections"] == 2
         assert (stats["queued"], stats["processing"]) == (pulls, pulls)
-        (told,) = caplog.messages
-        assert told.startswith("closed a client that reads no replies")
+        (refusal,) = told(caplog)
+        assert refusal.startswith("closed a client that reads no replies")
         caplog.clear()
         for peer in (slowest, slow, other):
             await peer.close()
