@@ -1,19 +1,17 @@
-"""Tasks that run an async handler, a job a task, and coroutines of handlers' threads.
+"""Tasks that run an async handler, a job a task.
 
 What a handler raises is its job's failure, whatever it is: `sys.exit()` and
 KeyboardInterrupt too, which would end the event loop if they left the task.
 """
 
 import asyncio
-import concurrent.futures
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 from magicqueue.job import Job
 from magicqueue.job_log import set_current
 from magicqueue.runner import Runner
-from magicqueue.tasks import outcome_of, start_task, within
+from magicqueue.tasks import start_task, within
 
 
 class HandlerTasks:
@@ -59,7 +57,11 @@ class HandlerTasks:
                 tasks[job] = task
         self._starting = False
 
-    def forget(self, job: Job) -> None:
+    def announce(self, _jobs: int) -> None:
+        """Jobs may wait for their turn: start those that may run."""
+        self.start_some()
+
+    def replace(self, job: Job) -> None:
         """Let another run in place of a job whose handler does not end."""
         self._tasks.pop(job, None)
         self.start_some()
@@ -88,32 +90,3 @@ class HandlerTasks:
         self._tasks.pop(job, None)
         self._runner.returned(job)
         self._on_outcome()
-
-
-class LoopOfWorker:
-    """Runs, in the worker's event loop, what handlers in threads return to be awaited."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, limit_s: float | None) -> None:
-        self._loop = loop
-        self._limit_s = limit_s
-        self._under_way: set[concurrent.futures.Future[BaseException | None]] = set()
-
-    def run(self, awaitable: Awaitable[Any]) -> None:
-        """Run it to its end; called from a handler's thread."""
-        coroutine = outcome_of(self._limit_s, awaitable)
-        future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
-        self._under_way.add(future)
-        try:
-            error = future.result()
-        finally:
-            self._under_way.discard(future)
-        if error is not None:
-            raise error
-
-    def cut_off(self) -> None:
-        """Cancel all that is under way."""
-        for future in self._under_way.copy():
-            future.cancel()
-
-    def close(self) -> None:
-        """Do nothing: the loop is the worker's, and serves other threads."""

@@ -7,19 +7,35 @@ job's failure.
 """
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import import_module
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from magicqueue import commands
 from magicqueue.errors import HandlerNotFound
 from magicqueue.job import Job
+
+if TYPE_CHECKING:
+    import asyncio
 
 Handler: TypeAlias = Callable[[Job], Any]
 """Plain or async; its result is ignored."""
 
 OnError: TypeAlias = Callable[[Job, BaseException], object]
 """Called with a job that failed, besides the log."""
+
+
+class RunsHandler(Protocol):
+    """What runs a handler for a worker in an event loop: tasks, threads, or the loop."""
+
+    def announce(self, jobs: int, /) -> None:
+        """So many more jobs wait for their turn; with 0 there may be some, or a place."""
+
+    def replace(self, job: Job, /) -> None:
+        """The handler of a job does not end: let another run in its place."""
+
+    def cut_off(self) -> Sequence["asyncio.Task[None]"]:
+        """End: what is under way is neither done nor failed. Gives what is to end yet."""
 
 
 def load_handler(path: str) -> Handler:

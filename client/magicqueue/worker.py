@@ -20,29 +20,27 @@ back by RELEASE, so that it counts neither as lost nor as failed.
 import asyncio
 import contextlib
 import logging
-from collections import deque
-from collections.abc import Awaitable, Callable
 from functools import partial
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from magicqueue import commands
 from magicqueue.backoff import next_wait_s
 from magicqueue.channel import Channel
 from magicqueue.durations import Duration
 from magicqueue.errors import PASSING_REFUSALS
-from magicqueue.handler_tasks import HandlerTasks, LoopOfWorker
-from magicqueue.handler_threads import HandlerThreads
-from magicqueue.handlers import Handler, OnError, is_async, wraps_async
+from magicqueue.handler_tasks import HandlerTasks
+from magicqueue.handlers import Handler, OnError, RunsHandler, is_async, wraps_async
 from magicqueue.heartbeats import Heartbeats
+from magicqueue.inline_handlers import InlineHandlers
 from magicqueue.job import Job
 from magicqueue.loop_signals import signals_in_loop
+from magicqueue.loop_threads import LoopThreads, call_in
 from magicqueue.protocol import Call
 from magicqueue.room import Room
 from magicqueue.runner import Runner, Verdict
 from magicqueue.stalls import Stalls
 from magicqueue.stop_signals import StopSignal
-from magicqueue.tasks import outcome_of
 from magicqueue.worker_counts import WorkerCounts
 from magicqueue.worker_options import (
     BATCH_SIZE,
@@ -112,22 +110,16 @@ class Worker(WorkerCounts):
             prefetch = 0  # tasks begin all at once: there is no turn to wait for
         room = Room(1 if inline else concurrency, batch_size, prefetch)
         self._runner = Runner(handler, on_error, room)
-        self._outcomes: deque[tuple[Job, BaseException | None]] = deque()
-        self._collecting = False
         self._sending = False
         self._verdicts_under_way = 0
         self._progress: asyncio.Event | None = None
         self._stop_asked: asyncio.Event | None = None
         self._stop_asked_early = False
         self._stopping = False
-        self._cut_off = False
         self._pull_call: Call[list[Job]] | None = None
         self._error: BaseException | None = None
         self._pump: asyncio.Task[None] | None = None
-        self._inline_task: asyncio.Task[None] | None = None
-        self._tasks: HandlerTasks | None = None
-        self._threads: HandlerThreads | None = None
-        self._loop_of_worker: LoopOfWorker | None = None
+        self._handlers: RunsHandler | None = None
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -165,7 +157,7 @@ class Worker(WorkerCounts):
         if self._pump is not None:
             return
         options = self._options
-        self._stopping = self._cut_off = False
+        self._stopping = False
         self._error = None
         self._progress = asyncio.Event()
         self._stop_asked = asyncio.Event()
@@ -197,9 +189,9 @@ class Worker(WorkerCounts):
         assert self._stop_asked is not None
         self._stop_asked.set()
         self._stopping = True
+        self._runner.give_back(self._runner.take_unstarted())
         pump.cancel()
         await asyncio.wait([pump])
-        self._runner.give_back(self._runner.take_unstarted())
         self._send_verdicts()
         try:
             async with asyncio.timeout(self._options.grace_s):
@@ -227,7 +219,7 @@ class Worker(WorkerCounts):
     def _begin_handlers(self, loop: asyncio.AbstractEventLoop) -> None:
         options, runner = self._options, self._runner
         limit_s = options.time_limit_s
-        call = partial(_call_in, loop)
+        call = partial(call_in, loop)
         stalls = Stalls(
             runner,
             limit_s,
@@ -243,20 +235,15 @@ class Worker(WorkerCounts):
             stalls=stalls,
         )
         self._heartbeats.start()
+        count = options.concurrency
         if self._inline:
-            self._inline_task = asyncio.create_task(self._run_inline())
-            self._inline_task.add_done_callback(self._ended)
+            inline = InlineHandlers(runner, limit_s, self._send_verdicts)
+            inline.task.add_done_callback(self._ended)
+            self._handlers = inline
         elif self._is_async:
-            count = options.concurrency
-            self._tasks = HandlerTasks(runner, count, limit_s, self._send_soon)
+            self._handlers = HandlerTasks(runner, count, limit_s, self._send_soon)
         else:
-            in_loop = self._loop_of_worker = LoopOfWorker(loop, limit_s)
-            self._threads = HandlerThreads(
-                runner,
-                options.concurrency,
-                partial(self._outcome, loop),
-                lambda: in_loop,
-            )
+            self._handlers = LoopThreads(runner, count, limit_s, self._send_verdicts)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
@@ -314,19 +301,13 @@ class Worker(WorkerCounts):
 
     def _begin(self, count: int) -> None:
         """So many jobs wait for their turn."""
-        if self._threads is not None:
-            self._threads.announce(count)
-        elif self._tasks is not None:
-            self._tasks.start_some()
-        else:
-            self._made_progress()
+        if self._handlers is not None:
+            self._handlers.announce(count)
 
     def _replace(self, job: Job) -> None:
         """A job has failed whose handler does not end: let another run."""
-        if self._threads is not None:
-            self._threads.replace_one()
-        elif self._tasks is not None:
-            self._tasks.forget(job)
+        if self._handlers is not None:
+            self._handlers.replace(job)
         self._made_progress()
 
     def _send_soon(self) -> None:
@@ -334,48 +315,12 @@ class Worker(WorkerCounts):
             self._sending = True
             asyncio.get_running_loop().call_soon(self._send_verdicts)
 
-    async def _run_inline(self) -> None:
-        while True:
-            while self._runner.unstarted and not self._stopping:
-                for returned in self._runner.run_in_turn():
-                    if returned is not None:
-                        await self._finish_inline(*returned)
-                    self._send_verdicts()
-                    await asyncio.sleep(0)
-                self._send_verdicts()
-            await self._next_progress()
-
-    async def _finish_inline(self, job: Job, awaitable: Awaitable[Any]) -> None:
-        loop = asyncio.get_running_loop()
-        started_at = loop.time()
-        error = await outcome_of(self._options.time_limit_s, awaitable)
-        if isinstance(error, asyncio.CancelledError) and self._cut_off:
-            raise error
-        self._runner.judge(job, error, loop.time() - started_at)
-
-    def _outcome(
-        self, loop: asyncio.AbstractEventLoop, job: Job, error: BaseException | None
-    ) -> None:
-        """Take an outcome in a handler's thread; wake the loop once for many."""
-        self._outcomes.append((job, error))
-        if not self._collecting:
-            self._collecting = True
-            _call_in(loop, self._collect)
-
-    def _collect(self) -> None:
-        self._collecting = False
-        while self._outcomes:
-            job, error = self._outcomes.popleft()
-            if not self._cut_off:
-                self._runner.finish(job, error, job._took_s)  # noqa: SLF001 - a worker's note on it
-        self._send_verdicts()
-
     def _send_verdicts(self) -> None:
         self._sending = False
         for verdict in self._runner.take_verdicts():
             self._send(verdict)
-        if self._tasks is not None:
-            self._tasks.start_some()
+        if self._handlers is not None:
+            self._handlers.announce(0)
         self._made_progress()
 
     def _send(self, verdict: Verdict) -> None:
@@ -412,17 +357,7 @@ class Worker(WorkerCounts):
 
     async def _end(self) -> None:
         """Cut off what still runs, give it back, and close."""
-        self._collect()
-        self._cut_off = True
-        inline, self._inline_task = self._inline_task, None
-        tasks = [*(self._tasks.cut_off() if self._tasks is not None else ())]
-        if inline is not None:
-            inline.cancel()
-            tasks.append(inline)
-        if self._loop_of_worker is not None:
-            self._loop_of_worker.cut_off()
-        if self._threads is not None:
-            self._threads.close()
+        tasks = self._handlers.cut_off() if self._handlers is not None else ()
         if tasks:
             await asyncio.wait(tasks, timeout=1)
         gives_back = self._runner.give_back_rest()
@@ -436,17 +371,8 @@ class Worker(WorkerCounts):
                         break
                     await asyncio.sleep(LATE_S)
                 await self._finished()
-        self._tasks = self._threads = self._loop_of_worker = None
+        self._handlers = None
         self._heartbeats.stop()
         await self._pulls.close()
         await self._verdicts.close()
         self._runner.clear()
-
-
-def _call_in(
-    loop: asyncio.AbstractEventLoop, function: Callable[..., object], *args: Any
-) -> None:
-    """Call a function in a loop; one that has ended needs it no more."""
-    # a handler may outlive its loop, when the grace was over
-    with contextlib.suppress(RuntimeError):
-        loop.call_soon_threadsafe(function, *args)

@@ -1,0 +1,60 @@
+"""A plain handler that runs in an event loop, on one job after the other."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from magicqueue.job import Job
+from magicqueue.runner import Runner
+from magicqueue.tasks import outcome_of
+
+
+class InlineHandlers:
+    """Runs the handler as long as jobs wait for their turn, a breath at a time.
+
+    on_verdicts: called between breaths, when verdicts may have been noted. `task` ends by
+    `cut_off` only, or by an exception that is a fault of ours.
+    """
+
+    def __init__(
+        self, runner: Runner, limit_s: float | None, on_verdicts: Callable[[], None]
+    ) -> None:
+        self._runner = runner
+        self._limit_s = limit_s
+        self._on_verdicts = on_verdicts
+        self._announced = asyncio.Event()
+        self._is_cut_off = False
+        self.task = asyncio.create_task(self._run())
+
+    def announce(self, _jobs: int) -> None:
+        """Jobs may wait for their turn."""
+        self._announced.set()
+
+    def replace(self, _job: Job) -> None:
+        """Do nothing: the loop is where the handler hangs."""
+
+    def cut_off(self) -> Sequence[asyncio.Task[None]]:
+        """Cancel what is under way: its job is neither done nor failed."""
+        self._is_cut_off = True
+        self.task.cancel()
+        return (self.task,)
+
+    async def _run(self) -> None:
+        while True:
+            while self._runner.unstarted:
+                for returned in self._runner.run_in_turn():
+                    if returned is not None:
+                        await self._finish(*returned)
+                    self._on_verdicts()
+                    await asyncio.sleep(0)
+                self._on_verdicts()
+            self._announced.clear()
+            await self._announced.wait()
+
+    async def _finish(self, job: Job, awaitable: Awaitable[Any]) -> None:
+        loop = asyncio.get_running_loop()
+        started_at = loop.time()
+        error = await outcome_of(self._limit_s, awaitable)
+        if isinstance(error, asyncio.CancelledError) and self._is_cut_off:
+            raise error
+        self._runner.judge(job, error, loop.time() - started_at)
