@@ -7,13 +7,15 @@ are compiled, or loaded from their cache, in setup.
 import json
 
 from benchmarks.bench_wire import TIMING
-from benchmarks.dialects import ids_of
+from benchmarks.dialects import FORMS, ids_of
 from benchmarks.in_process import NOW_MS, QUEUE, new_core, new_jobs, pull_line, push_lines
 from benchmarks.workloads import sized
 
 JOBS = sized(100_000, 50_000, 1_000)
 BATCH = 1_000
 DEPTH = sized(100_000, 100_000, 1_000)
+WARM_JOBS = sized(50_000, 50_000, 1_000)
+WARM_BATCH = sized(5_000, 5_000, 1_000)
 SESSION = 1
 
 SHAPES = {
@@ -62,6 +64,29 @@ class Scan:
     def time_pushb(self, shape):
         for _ in range(JOBS // BATCH):
             run(self.core, self.line)
+
+
+class Forms:
+    """PUSHB 5,000 in the forms that clients send, into memory that was used before."""
+
+    params = [list(FORMS)]
+    param_names = ["form"]
+    jobs = WARM_JOBS
+    locals().update(TIMING)
+
+    def setup(self, form):
+        self.core = filled(DEPTH)
+        self.lines = push_lines(WARM_JOBS, WARM_BATCH, form=form)
+        self.time_pushb(form)
+        self.teardown(form)
+
+    def teardown(self, form):
+        self.core.drain(QUEUE, NOW_MS)
+        self.core.push(QUEUE, new_jobs(0, DEPTH), NOW_MS)
+
+    def time_pushb(self, form):
+        for line in self.lines:
+            run(self.core, line)
 
 
 class Order:

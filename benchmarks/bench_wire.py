@@ -4,6 +4,7 @@ The wire path: request lines in, reply lines out, through the engine, without a 
 `depth` jobs stay queued underneath all the while.
 """
 
+from benchmarks.dialects import FORMS
 from benchmarks.in_process import CORES, Desk, ids_in, pull_line, push_lines
 from benchmarks.workloads import QUICK, sized
 
@@ -46,6 +47,28 @@ class Batches:
 class Push(Batches):
     def time_pushb(self, *params):
         self.feed_all(self.pushes)
+
+
+class Forms:
+    """PUSHB in the forms that clients send."""
+
+    params = [CORES, list(FORMS)]
+    param_names = ["core", "form"]
+    jobs = JOBS
+    locals().update(TIMING)
+
+    def setup(self, core, form):
+        self.desk = Desk(core)
+        self.desk.fill(DEPTH)
+        self.lines = push_lines(JOBS, BATCH, form=form)
+
+    def teardown(self, *params):
+        self.desk.take()
+        self.desk = None
+
+    def time_pushb(self, *params):
+        for line in self.lines:
+            self.desk.feed(line)
 
 
 class Pull(Batches):

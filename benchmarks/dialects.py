@@ -20,10 +20,25 @@ class Refused(Exception):
     """A server answered with an error."""
 
 
+FORMS = {
+    "bare": (b"", b""),
+    "original": (b"", b',"priority":%d'),
+    "client": (b',"backoff":1000,"jitter":true', b""),
+    "client_repeated": (b"", b',"backoff":1000,"jitter":true'),
+}
+"""What clients say of jobs beside the list, and in each job behind its data.
+
+The original's client gives each job a priority. Ours says once what jobs share, or in each
+job to a server that has not told that it heeds it beside them.
+"""
+
+
 class Dialect:
     """What is common: one line a reply."""
 
     pull_lines = 1
+    form = "bare"
+    """One of FORMS; other servers get what they need in any case."""
 
     def prepare(self, sock):
         """Do what a new connection needs."""
@@ -62,16 +77,18 @@ class MagicQueue(Dialect):
 
     def push(self, datas, ranks):
         """Make a PUSH, or a PUSHB for more than one job."""
+        beside, each = FORMS[self.form]
+        if b"%d" not in each:
+            each = b"%b" + each
+            says = any(ranks)
+            ranks = [b',"priority":%d' % rank if says else b"" for rank in ranks]
         if len(datas) == 1:
-            item = b'"data":%s' % datas[0]
-            rank = b',"priority":%d' % ranks[0] if ranks[0] else b""
-            return b'{"cmd":"PUSH","queue":"%s",%s%s}\n' % (QUEUE, item, rank)
-        if any(ranks):
-            pairs = zip(datas, ranks, strict=True)
-            items = [b'{"data":%s,"priority":%d}' % pair for pair in pairs]
-        else:
-            items = [b'{"data":%s}' % data for data in datas]
-        return b'{"cmd":"PUSHB","queue":"%s","jobs":[%s]}\n' % (QUEUE, b",".join(items))
+            item = b'"data":%s' % datas[0] + each % ranks[0] + beside
+            return b'{"cmd":"PUSH","queue":"%s",%s}\n' % (QUEUE, item)
+        pairs = zip(datas, ranks, strict=True)
+        items = [b'{"data":%s%b}' % (data, each % rank) for data, rank in pairs]
+        jobs = b",".join(items)
+        return b'{"cmd":"PUSHB","queue":"%s"%b,"jobs":[%s]}\n' % (QUEUE, beside, jobs)
 
     def check(self, data):
         """Raise for a refusal."""

@@ -43,12 +43,14 @@ def new_jobs(first, count, payload_bytes=0, distinct=1):
     return NewJobs(payloads=datas, run_ats_ms=NOW_MS, priorities=ranks)
 
 
-def push_lines(jobs, batch, payload_bytes=0, distinct=1):
+def push_lines(jobs, batch, payload_bytes=0, distinct=1, form="bare"):
     """Make the PUSHB lines for some jobs, `batch` jobs a line."""
+    dialect = MagicQueue()
+    dialect.form = form
     datas = payloads(0, jobs, payload_bytes)
     ranks = priorities(jobs, distinct)
     return [
-        _DIALECT.push(datas[at : at + batch], ranks[at : at + batch])
+        dialect.push(datas[at : at + batch], ranks[at : at + batch])
         for at in range(0, jobs, batch)
     ]
 

@@ -75,6 +75,7 @@ class Run:
     def __init__(self, workload, dialect, port, server_pid):
         self.workload = workload
         self.dialect = dialect
+        dialect.form = workload.form
         self._port = port
         self._server_pid = server_pid
         self._sockets = []

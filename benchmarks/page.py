@@ -70,7 +70,9 @@ def peers_part(stored):
     medians = stored["medians"]
     head = ["", "jobs/s", "CPU a job", "p50", "p99", "speed ratio", "CPU ratio"]
     for workload, about in FULL.items():
-        ours = medians[f"{workload}|{stored['servers'][0]}"]
+        ours = medians.get(f"{workload}|{stored['servers'][0]}")
+        if ours is None:
+            continue  # the workload is newer than the figures
         lines = [
             [name, *_figures(medians.get(f"{workload}|{name}"), ours)]
             for name in stored["servers"]

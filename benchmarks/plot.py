@@ -25,7 +25,16 @@ PEER_COLOURS = {
     "Redis scripts": "#009E73",
     "beanstalkd": "#CC79A7",
 }
-SHOWN = ["push", "push_150", "drain", "drain_priorities", "mixed", "singles"]
+SHOWN = [
+    "push",
+    "push_client",
+    "push_original",
+    "push_150",
+    "drain",
+    "drain_priorities",
+    "mixed",
+    "singles",
+]
 
 
 def new_figure(width, height, rows=1, columns=1):

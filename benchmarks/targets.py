@@ -30,6 +30,17 @@ def check_targets(rows):
     outcomes = [
         _at_least(found, "push", 5 * MILLION),
         _at_most(f"{FULL['push'].title}, CPU", found.cpu("push"), 150, "ns/job"),
+        _beside_bare(found, "push_client"),
+        _beside_bare(found, "push_original"),
+        *(
+            _at_most(
+                f"{FULL[workload].title}, kernels on warm memory",
+                found.get("bench_kernels.Forms.time_pushb", form=FULL[workload].form),
+                75,
+                "ns/job",
+            )
+            for workload in ("push_client", "push_original")
+        ),
         _at_least(found, "push_150", 2.5 * MILLION),
         _at_least(found, "drain", 3 * MILLION),
         _at_least(found, "drain_priorities", 1.5 * MILLION),
@@ -95,6 +106,14 @@ def _at_most(what, value, limit, unit):
         value,
         met=(value or 0) <= limit,
     )
+
+
+def _beside_bare(found, workload):
+    bare, other = found.cpu("push"), found.cpu(workload)
+    ratio = other / bare if bare and other else None
+    measured = f"{ratio:.2f}x" if ratio else "-"
+    what = f"{FULL[workload].title}, CPU beside bare jobs"
+    return _outcome(what, "at most 1.3x", measured, ratio, met=(ratio or 0) <= 1.3)
 
 
 def _beside_python(found, measure, what, slack):

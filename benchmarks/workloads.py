@@ -30,6 +30,8 @@ class Workload:
     payload_bytes: int = 0
     priorities: int = 1
     connections: int = 1
+    form: str = "bare"
+    """What is said of jobs beside their data and priority: see `dialects.FORMS`."""
     awake: bool = False
     """Run with spinners: it waits for each reply."""
 
@@ -40,6 +42,20 @@ class Workload:
 
 FULL = {
     "push": Workload(title="PUSHB 5,000 x {i:n}", mode="push", jobs=1_000_000, batch=5000),
+    "push_client": Workload(
+        title="PUSHB 5,000 as our client sends it",
+        mode="push",
+        jobs=1_000_000,
+        batch=5000,
+        form="client",
+    ),
+    "push_original": Workload(
+        title="PUSHB 5,000 as the original's sends it",
+        mode="push",
+        jobs=1_000_000,
+        batch=5000,
+        form="original",
+    ),
     "push_150": Workload(
         title="PUSHB 5,000 x 150 bytes",
         mode="push",

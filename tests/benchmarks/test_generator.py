@@ -63,6 +63,29 @@ def test_payloads_are_json_of_about_the_size_asked(load: Load) -> None:
             assert size == 0 or abs(len(data) - size) <= 1
 
 
+@pytest.mark.parametrize("count", [1, 2])
+def test_each_form_says_the_same_jobs(load: Load, count: int) -> None:
+    forms = {
+        "bare": {},
+        "original": {"priority": 0},
+        "client": {"backoff": 1000, "jitter": True},
+        "client_repeated": {"backoff": 1000, "jitter": True},
+    }
+    dialects = load("dialects")
+    assert dialects.FORMS.keys() == forms.keys()
+    for form, options in forms.items():
+        dialect = dialects.MagicQueue()
+        dialect.form = form
+        line = json.loads(dialect.push([b'{"i":1}', b"2"][:count], [0, 0][:count]))
+        jobs = line.pop("jobs", [line])
+        said = [line | job for job in jobs]
+        assert [job["data"] for job in said] == [{"i": 1}, 2][:count]
+        assert all(job.items() >= options.items() for job in said)
+        assert ("priority" in said[0]) == ("priority" in options)
+        ranked = json.loads(dialect.push([b"1", b"2"], [0, 3]))["jobs"]
+        assert [job["priority"] for job in ranked] == [0, 3]
+
+
 def test_percentiles_count_requests(load: Load) -> None:
     percentile = load("loadgen").percentile
     latencies = [(10, 98), (500, 1), (900, 1)]

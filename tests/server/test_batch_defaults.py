@@ -1,6 +1,6 @@
 """What a PUSHB says beside `jobs` holds for each that does not say its own.
 
-For every core and path there is a control: the same batch with all written out.
+For every core and path there is a control: the same jobs, pushed one by one.
 """
 
 import itertools
@@ -44,16 +44,26 @@ class Engine:
         reply: Options = json.loads(self._side.replies()[0])
         return reply
 
-    def pushed(self, *, push_batch: Options) -> list[Options]:
+    def pushed(self, push_batch: Options) -> list[Options]:
         """Push a batch, and give all that is known of its jobs but their ids."""
         self.ask(WARM)
-        reply = self.ask(push_batch)
+        return self._described(self.ask(push_batch)["ids"])
+
+    def pushed_singly(self, jobs: list[Options]) -> list[Options]:
+        """Push jobs one by one, and give what is known of them."""
+        self.ask(WARM)
+        known = []
+        for job in jobs:
+            known += self._described([self.ask(WARM | job)["id"]])
+        return known
+
+    def _described(self, ids: list[int]) -> list[Options]:
         made = self._side.records[-1]
-        jobs = [self.ask({"cmd": "GETJOB", "id": n})["job"] for n in reply["ids"]]
+        jobs = [self.ask({"cmd": "GETJOB", "id": n})["job"] for n in ids]
         assert self._side.core is not None
         self._side.core.check()
         for k, job in enumerate(jobs):
-            job["id"] -= reply["ids"][0]
+            del job["id"]
             for column in ("backoffs_ms", "jitters"):
                 of_jobs = getattr(made, column)
                 job[column] = int(of_jobs if isinstance(of_jobs, int) else of_jobs[k])
@@ -88,8 +98,8 @@ def test_each_option_and_what_a_job_says_of_it(
         items: list[Options] = [{"data": 1}]
         items += [{"data": 2, key: own} for own in _VALUES[key]] * 2
         batch = {key: shared}
-        told = engine.pushed(push_batch=push_batch(items, batch, behind=behind))
-        expected = control.pushed(push_batch=push_batch(written_out(batch, items), {}))
+        told = engine.pushed(push_batch(items, batch, behind=behind))
+        expected = control.pushed_singly(written_out(batch, items))
         assert told == expected
 
 
@@ -101,8 +111,29 @@ def test_a_job_that_says_when_heeds_neither_of_the_batch(core_name: str) -> None
             {"data": 2},
             {"data": 3, "run_at": None},
         ]
-        told = engine.pushed(push_batch=push_batch(items, shared))
-        assert told == control.pushed(push_batch=push_batch(written_out(shared, items), {}))
+        told = engine.pushed(push_batch(items, shared))
+        assert told == control.pushed_singly(written_out(shared, items))
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ({"priority": 1}, {"priority": 2}),
+        ({"priority": 123456}, {"priority": 223456}),
+        ({"backoff": 10, "max_attempts": 3}, {"backoff": 20, "max_attempts": 3}),
+        ({"max_attempts": 3, "backoff": 10}, {"max_attempts": 4, "backoff": 10}),
+        ({"delay": 70, "jitter": True}, {"delay": 71, "jitter": True}),
+        ({"jitter": None, "backoff": 5}, {"jitter": True, "backoff": 5}),
+        ({"x": "}", "priority": 8}, {"x": "]", "priority": 8}),
+    ],
+)
+def test_neighbours_that_say_nearly_the_same(
+    core_name: str, first: Options, second: Options
+) -> None:
+    engine, control = Engine(core_name), Engine(core_name)
+    says = [first, first, second, first, {}, second, second]
+    items = [{"data": {"i": k}} | one for k, one in enumerate(says)]
+    assert engine.pushed(push_batch(items, {})) == control.pushed_singly(items)
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -125,8 +156,8 @@ def test_any_mixture(core_name: str, seed: int) -> None:
         ]
         batch = options(0.5)
         line = push_batch(items, batch, behind=rng.random() < 0.5)
-        told = engine.pushed(push_batch=line)
-        assert told == control.pushed(push_batch=push_batch(written_out(batch, items), {}))
+        told = engine.pushed(line)
+        assert told == control.pushed_singly(written_out(batch, items))
 
 
 @pytest.mark.parametrize(
@@ -169,13 +200,13 @@ def test_data_beside_jobs_is_nobody_s(core_name: str) -> None:
     engine, control = Engine(core_name), Engine(core_name)
     items = [{"data": 1}, {"data": 2, "jitter": False}]
     batch = {"priority": 5, "backoff": 7, "jitter": True}
-    expected = control.pushed(push_batch=push_batch(written_out(batch, items), {}))
+    expected = control.pushed_singly(written_out(batch, items))
     for odd in (
         {"data": [9], **push_batch(items, batch, behind=True)},
         {"data": [9], **push_batch(items, batch)},
         {"jobs": items, "data": 9, **batch, "cmd": "PUSHB", "queue": "q"},
     ):
-        assert engine.pushed(push_batch=odd) == expected
+        assert engine.pushed(odd) == expected
 
 
 def test_a_batch_of_none_and_other_keys_beside_it(core_name: str) -> None:
