@@ -7,6 +7,7 @@ prints p50, p99, p99.9 and the worst, in milliseconds, for each core.
 """
 
 import argparse
+import contextlib
 import json
 import multiprocessing
 import socket
@@ -20,6 +21,7 @@ PING = b'{"cmd":"PING"}\n'
 PING_EVERY_S = 0.002
 FLOOD_BYTES = 10_000_000
 FLOOD_S = 5.0
+QUIET_S = 5.0
 PINGS_MIN = 20
 FLOODS = {
     "empty lines": b"\n",
@@ -36,6 +38,7 @@ class Line:
     """A connection that asks one thing at a time."""
 
     def __init__(self, port):
+        self.port = port
         self.sock = socket.create_connection(("127.0.0.1", port))
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._file = self.sock.makefile("rb")
@@ -71,6 +74,9 @@ class Line:
         return ids
 
     def close(self):
+        """Close, also where a forked process has the same socket."""
+        with contextlib.suppress(OSError):
+            self.sock.shutdown(socket.SHUT_RDWR)
         self._file.close()
         self.sock.close()
 
@@ -95,53 +101,50 @@ def flood(port, line, size_bytes):
 def floods(port, line):
     """Flood for some seconds, again and again."""
     until = time.monotonic() + FLOOD_S
-    while time.monotonic() < until:
+    while True:
         flood(port, line, FLOOD_BYTES)
+        if time.monotonic() >= until:
+            return
 
 
-def drain(port, jobs):
+def drain(line, jobs):
     """Push jobs; gives the DRAIN that empties the queue."""
-    line = Line(port)
     line.push("drain", jobs)
     return lambda: line.ask(cmd="DRAIN", queue="drain")
 
 
-def close_session(port, jobs):
+def close_session(line, jobs):
     """Lease jobs; gives what closes their session, and waits until all are back."""
-    line = Line(port)
     line.push("close", jobs)
     line.pull("close", jobs, lease=3_600_000)
 
     def close():
         line.close()
-        wait_for(port, queue="close", queued=jobs)
+        wait_for(line.port, queue="close", queued=jobs)
 
     return close
 
 
-def leases_end(port, jobs):
+def leases_end(line, jobs):
     """Lease jobs that nobody acknowledges; gives the wait until all are back."""
-    line = Line(port)
     line.push("lost", jobs)
     started = time.monotonic()
     ends_ms = 20_000
     line.pull("lost", jobs, lease=ends_ms)
     time.sleep(max(0, ends_ms / 1000 - 1 - (time.monotonic() - started)))
-    return lambda: wait_for(port, queue="lost", queued=jobs)
+    return lambda: wait_for(line.port, queue="lost", queued=jobs)
 
 
-def come_due(port, jobs):
+def come_due(line, jobs):
     """Push jobs for one and the same moment; gives the wait for it."""
-    line = Line(port)
     at = int(time.time() * 1000) + 15_000
     line.push("due", jobs, run_at=at)
     time.sleep(max(0, at / 1000 - 1 - time.time()))
-    return lambda: wait_for(port, queue="due", queued=jobs)
+    return lambda: wait_for(line.port, queue="due", queued=jobs)
 
 
-def retry_dead(port, jobs):
+def retry_dead(line, jobs):
     """Let jobs die; gives their RETRYDEAD."""
-    line = Line(port)
     line.push("dead", jobs, max_attempts=1)
     for at in range(0, jobs, 10_000):
         ids = line.pull("dead", min(10_000, jobs - at))
@@ -149,32 +152,29 @@ def retry_dead(port, jobs):
     return lambda: line.ask(cmd="RETRYDEAD", queue="dead")
 
 
-def purge_dead(port, jobs):
+def purge_dead(line, jobs):
     """Let jobs die; gives their PURGEDEAD."""
-    retry_dead(port, jobs)
-    line = Line(port)
+    retry_dead(line, jobs)
     return lambda: line.ask(cmd="PURGEDEAD", queue="dead")
 
 
-def many_queues(port, jobs):
+def many_queues(line, jobs):
     """Push a job to each of so many queues."""
-    line = Line(port)
     for at in range(0, jobs, 1000):
         names = [f"q{number}" for number in range(at, at + 1000)]
         line.ask_all([{"cmd": "PUSH", "queue": name, "data": 1} for name in names])
-    return line
 
 
-def queues(port, jobs):
+def queues(line, jobs):
     """Make queues; gives a QUEUES that lists them."""
-    line = many_queues(port, jobs)
+    many_queues(line, jobs)
     return lambda: line.ask(cmd="QUEUES")
 
 
-def stats_over_queues(port, jobs):
+def stats_over_queues(line, jobs):
     """Make queues; gives 5,000 STATS over all of them, in one piece."""
-    many_queues(port, jobs)
-    return lambda: flood(port, FLOODS["STATS"], 5_000 * len(FLOODS["STATS"]))
+    many_queues(line, jobs)
+    return lambda: flood(line.port, FLOODS["STATS"], 5_000 * len(FLOODS["STATS"]))
 
 
 def wait_for(port, queue, **counts):
@@ -240,14 +240,16 @@ def measure(core, options, divisor):
     heads = "".join(f"{name:>10}" for name, _ in COLUMNS)
     print(f"\n{f'{core} core {options}':36}{heads}{'PINGs':>9}")
     with server(core, "--log-level=error", *options.split()) as (_, port):
-        row("nothing beside", beside(port, lambda: time.sleep(5)))
+        row("nothing beside", beside(port, lambda: time.sleep(QUIET_S)))
         for name, line in FLOODS.items():
             row(f"10 MB of {name}", beside(port, lambda line=line: floods(port, line)))
     for name, (prepare, jobs) in COMMANDS.items():
         more = ["--max-dead=1000000"] if "DEAD" in name else []
-        with server(core, "--log-level=error", *more, *options.split()) as (_, port):
-            work = prepare(port, jobs // divisor)
-            row(name, beside(port, work))
+        with (
+            server(core, "--log-level=error", *more, *options.split()) as (_, port),
+            contextlib.closing(Line(port)) as line,
+        ):
+            row(name, beside(port, prepare(line, jobs // divisor)))
 
 
 def main():
