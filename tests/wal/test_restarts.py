@@ -194,13 +194,13 @@ def run(names: tuple[str, ...], examples: int, steps: int = 60) -> None:
 
 @pytest.mark.timeout(600)
 def test_restarts_change_nothing(core_name: str) -> None:
-    run((core_name,), 30)
+    run((core_name,), 50)
 
 
 @pytest.mark.timeout(600)
 def test_restarts_with_another_core_change_nothing() -> None:
     names = tuple(require_core(name) for name in CORES)
-    run(names, 40)
+    run(names, 60)
 
 
 @pytest.mark.slow

@@ -56,7 +56,7 @@ TABLE: Final[dict[str, dict[str, Kind]]] = {
     "HEARTBEAT": {"ids": "ids", "id": "id", "attempt": POSITIVE, "lease": POSITIVE},
     "RELEASE": {"ids": "ids", "id": "id", "attempt": POSITIVE, "delay": TIME},
     "STATS": {"queue": "string"},
-    "QUEUES": {},
+    "QUEUES": {"count": POSITIVE, "after": "string", "prefix": "string", "sort": "by name"},
     "GETJOB": {"id!": "id"},
     "PAUSE": _QUEUE,
     "RESUME": _QUEUE,
