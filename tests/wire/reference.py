@@ -137,6 +137,10 @@ def _field(line: bytes, value: Value, kind: Kind) -> Any:
         if value.kind != kind:
             raise RefusedError("BAD_REQUEST")
         return value.text == "true" if kind == "bool" else value.text
+    if kind == "by name":
+        if value.kind != "string" or value.text != "name":
+            raise RefusedError("BAD_REQUEST")
+        return value.text
     if kind == "id":
         return _job_id(value)
     if value.kind != "array":
