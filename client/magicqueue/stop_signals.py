@@ -17,9 +17,11 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from types import FrameType
 from typing import Any, Final
+
+from magicqueue.forks import after_fork
 
 STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
@@ -78,10 +80,11 @@ def watched_signals(stop: StopSignal) -> Iterator[None]:
     fd_before = signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
     before: dict[signal.Signals, Any] = {}
     try:
-        for number in STOP_SIGNALS:
-            before[number] = signal.signal(number, ignore)
-        yield
-        time.sleep(stop.repeat_left_s())
+        with parents_only(before):
+            for number in STOP_SIGNALS:
+                before[number] = signal.signal(number, ignore)
+            yield
+            time.sleep(stop.repeat_left_s())
     finally:
         for number, handler in before.items():
             if handler is not None:  # one that was not installed from Python
@@ -90,6 +93,38 @@ def watched_signals(stop: StopSignal) -> Iterator[None]:
         os.close(wake)
         thread.join()
         os.close(woken)
+
+
+class _Caught:
+    """Signals that this process catches, and what they did before."""
+
+    def __init__(self, before: Mapping[signal.Signals, Any]) -> None:
+        self._before = before
+        self.is_over = False
+
+    def forked(self) -> None:
+        """Catch them no more; called in a child process."""
+        if self.is_over:
+            return
+        signal.set_wakeup_fd(-1)
+        for number, handler in self._before.items():
+            if handler is not None:
+                signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def parents_only(before: Mapping[signal.Signals, Any]) -> Iterator[None]:
+    """Let signals that are caught meanwhile do in child processes what they did before.
+
+    A child that is forked shares the descriptor that signals are written to: a signal to
+    the child would stop its parent, and leave the child alone.
+    """
+    caught = _Caught(before)
+    after_fork(caught)
+    try:
+        yield
+    finally:
+        caught.is_over = True
 
 
 def ignore(_number: int, _frame: FrameType | None) -> None:
