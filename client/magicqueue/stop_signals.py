@@ -19,9 +19,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from types import FrameType
-from typing import Any, Final
-
-from magicqueue.forks import after_fork
+from typing import Any, ClassVar, Final
 
 STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
@@ -95,21 +93,46 @@ def watched_signals(stop: StopSignal) -> Iterator[None]:
         os.close(woken)
 
 
-class _Caught:
-    """Signals that this process catches, and what they did before."""
+class _Forks(threading.local):
+    """Forks, while signals are caught: `before` says what those did before.
 
-    def __init__(self, before: Mapping[signal.Signals, Any]) -> None:
-        self._before = before
-        self.is_over = False
+    Signals are held up in the thread that forks, so that one to the child, as soon as it
+    is there, comes when the child catches none any more.
+    """
 
-    def forked(self) -> None:
-        """Catch them no more; called in a child process."""
-        if self.is_over:
-            return
-        signal.set_wakeup_fd(-1)
-        for number, handler in self._before.items():
-            if handler is not None:
-                signal.signal(number, handler)
+    before: ClassVar[list[Mapping[signal.Signals, Any]]] = []
+    """Of the whole process; the innermost is the last."""
+    mask: set[signal.Signals | int] | None = None
+
+    def begin(self) -> None:
+        """Called before a fork."""
+        if self.before:
+            self.mask = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+
+    def end(self) -> None:
+        """Called in the parent, or in the child when it catches nothing any more."""
+        mask, self.mask = self.mask, None
+        if mask is not None:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+    def end_in_child(self) -> None:
+        """Called in the child."""
+        if self.before:
+            signal.set_wakeup_fd(-1)
+            for before in reversed(self.before):
+                for number, handler in before.items():
+                    if handler is not None:
+                        signal.signal(number, handler)
+            self.before.clear()
+        self.end()
+
+
+_forks: Final = _Forks()
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_forks.begin, after_in_parent=_forks.end, after_in_child=_forks.end_in_child
+    )
 
 
 @contextlib.contextmanager
@@ -119,12 +142,12 @@ def parents_only(before: Mapping[signal.Signals, Any]) -> Iterator[None]:
     A child that is forked shares the descriptor that signals are written to: a signal to
     the child would stop its parent, and leave the child alone.
     """
-    caught = _Caught(before)
-    after_fork(caught)
+    _Forks.before.append(before)
     try:
         yield
     finally:
-        caught.is_over = True
+        with contextlib.suppress(ValueError):  # a child has none
+            _Forks.before.remove(before)
 
 
 def ignore(_number: int, _frame: FrameType | None) -> None:
