@@ -82,11 +82,13 @@ class HandlerTasks:
             else:
                 await within(self._limit_s, self._handler(job))
         except BaseException as raised:  # noqa: BLE001 - a handler may raise anything
+            self._runner.end_if_forked()
             self._tasks.pop(job, None)
             if not self._is_cut_off:  # else it is the cancellation's doing
                 self._runner.judge(job, raised, time.monotonic() - job._started_at)  # noqa: SLF001
                 self._on_outcome()
             return
+        self._runner.end_if_forked()
         self._tasks.pop(job, None)
         self._runner.returned(job)
         self._on_outcome()

@@ -11,11 +11,11 @@ starts jobs and the one that gives them back (see `stalls`) cannot take the same
 
 import inspect
 import logging
+import os
 import threading
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from magicqueue import commands
@@ -28,30 +28,23 @@ from magicqueue.failures import (
     failure_of,
     users_part,
 )
+from magicqueue.forks import after_fork
 from magicqueue.handlers import Handler, OnError
 from magicqueue.job import Job
 from magicqueue.job_log import JobLog, Slot, fields_of, set_current, span
 from magicqueue.plain_text import plain
-from magicqueue.protocol import Command
 from magicqueue.room import Room
+from magicqueue.verdicts import Verdict, by_needs
 
 BREATH_S: Final = 0.02
 """Inline jobs run for this long between looks at anything else."""
 
+EXIT_CAME_BACK: Final = 1
+"""What a child process ends with that came back from the handler it was forked in."""
+
 V = TypeVar("V")
 
 logger = logging.getLogger("magicqueue")
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """One request that settles jobs, or gives them back."""
-
-    jobs: Sequence[Job]
-    command: Command[list[int]]
-    failures: Sequence[Failure] = ()
-    """What it says, where it says that jobs have failed."""
-    gives_back: bool = False
 
 
 class Runner:
@@ -78,6 +71,32 @@ class Runner:
         self._given_back: list[Job] = []
         self._busy_s = 0.0
         self._taking = threading.Lock()
+        self._is_parents = False
+        after_fork(self)
+
+    def forked(self) -> None:
+        """Have none of the parent's jobs; called in a child process."""
+        self._is_parents = True
+        self._taking = threading.Lock()
+        self.unstarted.clear()
+        self.held.clear()
+        self.unanswered.clear()
+        for notes in (self._done, self._failures, self._given_back):
+            notes.clear()
+
+    def end_if_forked(self) -> None:
+        """End a child process that came back from the handler it was forked in.
+
+        It would go on as a second worker, with the parent's jobs, signals and event loop.
+        """
+        if self._is_parents:
+            logger.error(
+                "a handler forked, and the child process %d came back from it: it ends"
+                " here, since the worker goes on in its parent. End such a child by"
+                " os._exit(), or use multiprocessing",
+                os.getpid(),
+            )
+            os._exit(EXIT_CAME_BACK)
 
     def hold(self, jobs: Sequence[Job], beat: Callable[[], None]) -> None:
         """Jobs have come: they are held, and wait for their turn."""
@@ -111,6 +130,7 @@ class Runner:
                 finish(result)
         except BaseException as raised:  # noqa: BLE001 - even sys.exit() ends only the job
             error = raised
+        self.end_if_forked()
         job._took_s = time.monotonic() - job._started_at  # noqa: SLF001
         return error
 
@@ -147,12 +167,14 @@ class Runner:
                 job._took_s = clock() - now  # noqa: SLF001 - a worker's note on it
             now = clock()
             if now >= pause_at:
+                self.end_if_forked()
                 self._busy_s += now - since
                 in_turn.job = None  # none runs while verdicts are sent
                 yield None
                 is_timed = self.log.wanted
                 now = since = clock()
                 pause_at = now + BREATH_S
+        self.end_if_forked()
         in_turn.job = None
         self._busy_s += now - since
 
@@ -187,6 +209,7 @@ class Runner:
 
     def fail(self, job: Job, error: BaseException) -> None:
         """Note that a job failed, log it, and tell `on_error`."""
+        self.end_if_forked()
         failure = failure_of(job, error)
         self._failures.append(failure)
         message = plain(commands.message_of(error))
@@ -268,6 +291,7 @@ class Runner:
 
         learn: tell `room` how long these handlers took.
         """
+        self.end_if_forked()
         taken: list[Verdict] = []
         with self._taking:
             done, failures = _emptied(self._done), _emptied(self._failures)
@@ -278,7 +302,7 @@ class Runner:
                 taken.append(Verdict(done, commands.ack(done, repeat=True)))
             if failures:
                 self.failed += len(failures)
-                for some in _by_needs(failures):
+                for some in by_needs(failures):
                     failed = [failure.job for failure in some]
                     self._send_off(failed)
                     command = commands.fail(some, repeat=True)
@@ -365,13 +389,3 @@ def _emptied(notes: list[V]) -> list[V]:
     taken = notes[:]
     del notes[: len(taken)]
     return taken
-
-
-def _by_needs(failures: Sequence[Failure]) -> Iterator[Sequence[Failure]]:
-    """Part those that an older server could not take from the others."""
-    special = [told for told in failures if told.is_special]
-    plain = [told for told in failures if not told.is_special]
-    if plain:
-        yield plain
-    if special:
-        yield special

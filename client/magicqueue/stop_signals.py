@@ -17,9 +17,9 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from types import FrameType
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
@@ -78,10 +78,11 @@ def watched_signals(stop: StopSignal) -> Iterator[None]:
     fd_before = signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
     before: dict[signal.Signals, Any] = {}
     try:
-        for number in STOP_SIGNALS:
-            before[number] = signal.signal(number, ignore)
-        yield
-        time.sleep(stop.repeat_left_s())
+        with parents_only(before):
+            for number in STOP_SIGNALS:
+                before[number] = signal.signal(number, ignore)
+            yield
+            time.sleep(stop.repeat_left_s())
     finally:
         for number, handler in before.items():
             if handler is not None:  # one that was not installed from Python
@@ -90,6 +91,63 @@ def watched_signals(stop: StopSignal) -> Iterator[None]:
         os.close(wake)
         thread.join()
         os.close(woken)
+
+
+class _Forks(threading.local):
+    """Forks, while signals are caught: `before` says what those did before.
+
+    Signals are held up in the thread that forks, so that one to the child, as soon as it
+    is there, comes when the child catches none any more.
+    """
+
+    before: ClassVar[list[Mapping[signal.Signals, Any]]] = []
+    """Of the whole process; the innermost is the last."""
+    mask: set[signal.Signals | int] | None = None
+
+    def begin(self) -> None:
+        """Called before a fork."""
+        if self.before:
+            self.mask = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+
+    def end(self) -> None:
+        """Called in the parent, or in the child when it catches nothing any more."""
+        mask, self.mask = self.mask, None
+        if mask is not None:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+    def end_in_child(self) -> None:
+        """Called in the child."""
+        if self.before:
+            signal.set_wakeup_fd(-1)
+            for before in reversed(self.before):
+                for number, handler in before.items():
+                    if handler is not None:
+                        signal.signal(number, handler)
+            self.before.clear()
+        self.end()
+
+
+_forks: Final = _Forks()
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_forks.begin, after_in_parent=_forks.end, after_in_child=_forks.end_in_child
+    )
+
+
+@contextlib.contextmanager
+def parents_only(before: Mapping[signal.Signals, Any]) -> Iterator[None]:
+    """Let signals that are caught meanwhile do in child processes what they did before.
+
+    A child that is forked shares the descriptor that signals are written to: a signal to
+    the child would stop its parent, and leave the child alone.
+    """
+    _Forks.before.append(before)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(ValueError):  # a child has none
+            _Forks.before.remove(before)
 
 
 def ignore(_number: int, _frame: FrameType | None) -> None:

@@ -20,6 +20,7 @@ from magicqueue import commands
 from magicqueue.backoff import next_wait_s
 from magicqueue.durations import Duration
 from magicqueue.errors import PASSING_REFUSALS
+from magicqueue.forks import after_fork
 from magicqueue.handler_threads import HandlerThreads
 from magicqueue.handlers import Handler, OnError, is_async
 from magicqueue.heartbeats import Heartbeats
@@ -89,7 +90,22 @@ class SyncWorker(WorkerCounts):
             grace=grace,
             timeout=timeout,
         )
-        self._runner = Runner(handler, on_error, Room(concurrency, batch_size, prefetch))
+
+        def new_runner() -> Runner:
+            return Runner(handler, on_error, Room(concurrency, batch_size, prefetch))
+
+        self._new_runner = new_runner
+        self.on_hung: Callable[[Job], object] | None = None
+        """Called, in a thread, when the handler that runs inline does not end within its
+        time limit; its job has failed. A process may end itself then: nothing else can."""
+        self.on_cut_off: Callable[[], object] | None = None
+        """The same where it does not end within the grace; its job was given back."""
+        self._set_up()
+        after_fork(self)
+
+    def _set_up(self) -> None:
+        """Begin with no job, no thread and no count."""
+        self._runner = self._new_runner()
         self._changed = threading.Condition()
         """Its lock is reentrant, so that a signal's handler may notify too."""
         self._stop_at: float | None = None
@@ -97,11 +113,6 @@ class SyncWorker(WorkerCounts):
         self._error: BaseException | None = None
         self._threads: HandlerThreads | None = None
         self._wake: tuple[int, int] | None = None
-        self.on_hung: Callable[[Job], object] | None = None
-        """Called, in a thread, when the handler that runs inline does not end within its
-        time limit; its job has failed. A process may end itself then: nothing else can."""
-        self.on_cut_off: Callable[[], object] | None = None
-        """The same where it does not end within the grace; its job was given back."""
         self._stalls = Stalls(
             self._runner,
             self._options.time_limit_s,
@@ -110,6 +121,13 @@ class SyncWorker(WorkerCounts):
             on_room=self._has_changed,
             on_cut_off=self._tell_cut_off,
         )
+
+    def forked(self) -> None:
+        """Be as new: the parent's worker stays the parent's; called in a child process."""
+        wake = self._wake
+        self._set_up()
+        for descriptor in wake or ():
+            os.close(descriptor)
 
     def __enter__(self) -> Self:
         self.start()
@@ -285,14 +303,11 @@ class SyncWorker(WorkerCounts):
         """Pull up to `count` jobs, and hold them; gives how many have come."""
         options = self._options
         count = min(count, options.batch_size)
+        pull = commands.pull(options.queue, count, commands.PULL_SLICE_MS, options.lease_ms)
         refusals = 0
         while True:
             try:
-                jobs = pulls.request(
-                    commands.pull(
-                        options.queue, count, commands.PULL_SLICE_MS, options.lease_ms
-                    )
-                )
+                jobs = pulls.request(pull)
             except PASSING_REFUSALS as error:
                 if not refusals:
                     logger.warning("the server hands out no jobs: %s", error)

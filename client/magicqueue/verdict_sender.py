@@ -11,9 +11,10 @@ from typing import Final, TypeAlias
 
 from magicqueue.errors import MagicQueueError
 from magicqueue.job import Job
-from magicqueue.runner import Runner, Verdict
+from magicqueue.runner import Runner
 from magicqueue.sync_channel import SyncChannel
 from magicqueue.sync_connection import Interrupted
+from magicqueue.verdicts import Verdict
 
 _Outcome: TypeAlias = tuple[Job | None, BaseException | None]
 _LOOK: Final[_Outcome] = (None, None)

@@ -29,6 +29,7 @@ from magicqueue.backoff import next_wait_s
 from magicqueue.channel import Channel
 from magicqueue.durations import Duration
 from magicqueue.errors import PASSING_REFUSALS
+from magicqueue.forks import after_fork, keep
 from magicqueue.handler_tasks import HandlerTasks
 from magicqueue.handlers import Handler, OnError, RunsHandler, is_async, wraps_async
 from magicqueue.heartbeats import Heartbeats
@@ -38,9 +39,10 @@ from magicqueue.loop_signals import signals_in_loop
 from magicqueue.loop_threads import LoopThreads, call_in
 from magicqueue.protocol import Call
 from magicqueue.room import Room
-from magicqueue.runner import Runner, Verdict
+from magicqueue.runner import Runner
 from magicqueue.stalls import Stalls
 from magicqueue.stop_signals import StopSignal
+from magicqueue.verdicts import Verdict
 from magicqueue.worker_counts import WorkerCounts
 from magicqueue.worker_options import (
     BATCH_SIZE,
@@ -108,8 +110,18 @@ class Worker(WorkerCounts):
         )
         if prefetch is None and self._is_async:
             prefetch = 0  # tasks begin all at once: there is no turn to wait for
-        room = Room(1 if inline else concurrency, batch_size, prefetch)
-        self._runner = Runner(handler, on_error, room)
+        at_once = 1 if inline else concurrency
+
+        def new_runner() -> Runner:
+            return Runner(handler, on_error, Room(at_once, batch_size, prefetch))
+
+        self._new_runner = new_runner
+        self._set_up()
+        after_fork(self)
+
+    def _set_up(self) -> None:
+        """Begin with no job, no task and no count."""
+        self._runner = self._new_runner()
         self._sending = False
         self._verdicts_under_way = 0
         self._progress: asyncio.Event | None = None
@@ -120,6 +132,11 @@ class Worker(WorkerCounts):
         self._error: BaseException | None = None
         self._pump: asyncio.Task[None] | None = None
         self._handlers: RunsHandler | None = None
+
+    def forked(self) -> None:
+        """Be as new: the parent's worker stays the parent's; called in a child process."""
+        keep((self._pump, self._handlers, self._progress, self._stop_asked))
+        self._set_up()
 
     async def __aenter__(self) -> Self:
         await self.start()

@@ -18,7 +18,7 @@ from cli.terminal import (
 )
 
 _TASKS = """
-import asyncio, os, pathlib, signal
+import asyncio, multiprocessing, os, pathlib, signal, time
 
 def plain(job):
     os.write(1, b"plain %s\\n" % job.raw.strip(b'"'))
@@ -46,6 +46,27 @@ def dies_once(job):
         first.touch()
         os.kill(os.getpid(), signal.SIGKILL)
     print("survived", job.data, flush=True)
+
+def hangs(job):
+    if job.data == "hangs":
+        print("hangs on", job.data, flush=True)
+        time.sleep(3600)
+    print("ran", job.data, flush=True)
+
+def forks(job):
+    child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(3600,))
+    child.start()
+    child.terminate()
+    child.join()
+    print("child ended by", -child.exitcode, flush=True)
+
+async def forks_in_loop(job):
+    forks(job)
+
+def slow(job):
+    if not pathlib.Path("quick").exists():
+        print("begins", flush=True)
+        time.sleep(3600)
 """
 
 
@@ -263,3 +284,98 @@ def test_its_log_can_be_json(terminal: Terminal, queue: str) -> None:
     (failure,) = (line for line in lines if "failed (attempt" in line["message"])
     assert failure["level"] == "warning"
     assert "ValueError" in failure["traceback"]
+
+
+@pytest.mark.parametrize("options", [["--inline"], ["--inline", "-p", "2"]])
+def test_an_inline_handler_that_hangs_is_replaced_with_its_process(
+    terminal: Terminal, queue: str, options: list[str]
+) -> None:
+    terminal.ok("push", queue, '"hangs"', "--max-attempts", "1")
+    worker = terminal.start(
+        *("worker", "tasks:hangs", "-q", queue, "--time-limit", "1s", *options)
+    )
+    worker.wait_for("was ended with a handler that hangs: another is started in")
+    terminal.ok("push", queue, '"next"')
+    worker.wait_for("ran next")
+    assert _stop(worker).code == 0
+    (letter,) = terminal.ok("dead", "list", queue, "--json").lines()
+    assert (letter["data"], letter["reason"], letter["failures"]) == ("hangs", "failed", 1)
+    counts = terminal.ok("stats", queue, "--json").json()
+    assert (counts["failed"], counts["lost"]) == (1, 0)
+
+
+@pytest.mark.parametrize("options", [["--inline"], ["--inline", "-p", "2"]])
+def test_an_inline_handler_that_is_cut_off_gives_its_job_back(
+    terminal: Terminal, queue: str, options: list[str]
+) -> None:
+    terminal.ok("push", queue, '"hangs"')
+    worker = terminal.start("worker", "tasks:hangs", "-q", queue, "--grace", "0s", *options)
+    worker.wait_for("hangs on hangs")
+    ended = _stop(worker)
+    assert ended.code == 0
+    assert "1 given back" in ended.err
+    counts = terminal.ok("stats", queue, "--json").json()
+    assert (counts["queued"], counts["lost"], counts["failed"]) == (1, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("-q", "other"), ("-c", "3"), ("--time-limit", "1s")]
+)
+def test_an_option_given_twice_is_refused(
+    terminal: Terminal, option: str, value: str
+) -> None:
+    refused = terminal.run("worker", "tasks:plain", "-q", "a", *[option, value] * 2)
+    assert refused.code == 2
+    assert ("start one worker for each" in refused.err) == (option == "-q")
+
+
+@pytest.mark.parametrize("how", ["text", "json"])
+def test_a_line_says_job_queue_attempt_process_and_time(
+    terminal: Terminal, queue: str, how: str
+) -> None:
+    (job_id,) = terminal.ok("push", queue, "1", "--json").json()["ids"]
+    worker = terminal.start("worker", "tasks:plain", "-q", queue, "--log-format", how)
+    worker.wait_for(f"job {job_id} of {queue} done in ")
+    pid = worker.process.pid
+    (line,) = (one for one in _stop(worker).err.splitlines() if " done in " in one)
+    if how == "text":
+        assert f"[{pid}] job {job_id} of {queue} done in " in line
+        assert line.endswith("s (attempt 1)")
+        return
+    told = orjson.loads(line)
+    assert (told["job"], told["queue"], told["attempt"]) == (job_id, queue, 1)
+    assert told["pid"] == pid
+    assert told["duration_ms"] >= 0
+
+
+@pytest.mark.parametrize("options", [["--inline"], ["-c", "2"]])
+@pytest.mark.parametrize("handler", ["forks", "forks_in_loop"])
+def test_a_signal_to_a_forked_child_does_not_stop_the_worker(
+    terminal: Terminal, queue: str, handler: str, options: list[str]
+) -> None:
+    if handler == "forks_in_loop" and options == ["--inline"]:
+        pytest.skip("inline is for plain handlers")
+    terminal.ok("push", queue, '"first"')
+    worker = terminal.start("worker", f"tasks:{handler}", "-q", queue, *options)
+    worker.wait_for("child ended by 15")
+    terminal.ok("push", queue, '"second"')
+    worker.wait_for("child ended by 15", times=2)
+    assert "finishing what is held" not in worker.err
+    assert _stop(worker).code == 0
+
+
+def test_deploys_lose_and_bury_no_job(terminal: Terminal, queue: str) -> None:
+    """Each deploy cuts handlers off; a job that is cut off four times is none the worse."""
+    terminal.ok("push", queue, *map(str, range(45)), "--max-attempts", "1")
+    for _ in range(4):
+        worker = terminal.start("worker", "tasks:slow", "-q", queue, "--grace", "0s")
+        worker.wait_for("begins", times=8)
+        ended = _stop(worker)
+        assert ended.code == 0
+        assert "given back" in ended.err
+    (terminal.folder / "quick").touch()
+    worker = terminal.start("worker", "tasks:slow", "-q", queue)
+    eventually(lambda: terminal.ok("stats", queue, "--json").json()["completed"] == 45)
+    assert _stop(worker).code == 0
+    counts = terminal.ok("stats", queue, "--json").json()
+    assert (counts["dead"], counts["lost"], counts["failed"]) == (0, 0, 0)
