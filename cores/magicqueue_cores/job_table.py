@@ -136,7 +136,7 @@ class JobTable:
         self.last_id = first_id + count - 1
         self.tally.payload_bytes += sum(map(len, batch.payloads))
         queue.pushed += count
-        self.totals.push(count)
+        self.totals.pushed += count
         if isinstance(run_ats_ms, int):
             if run_ats_ms > at_ms:
                 self._delay(queue, ids)
@@ -171,7 +171,7 @@ class JobTable:
         self.last_id = job_id
         self.tally.payload_bytes += len(payload)
         queue.pushed += 1
-        self.totals.push(1)
+        self.totals.pushed += 1
         if run_at_ms > at_ms:
             self._delay(queue, (job_id,))
             return False
@@ -182,7 +182,7 @@ class JobTable:
     def put_in(self, job_id: int, job: Job) -> None:
         """Let a job that was made whole be here; its place is the caller's business."""
         self.jobs[job_id] = job
-        self.totals.came += 1
+        self.totals.carried += 1
         self.tally.payload_bytes += len(job.payload)
         if job.history is not None:
             count_in(job.history, self.tally)

@@ -11,7 +11,7 @@ class Totals:
     """Counts over all queues, forgotten ones included; `paused` counts queues now."""
 
     __slots__ = (
-        "came",
+        "carried",
         "dropped",
         "failed",
         "late",
@@ -25,17 +25,14 @@ class Totals:
 
     def __init__(self) -> None:
         """Start with nothing."""
-        self.paused = self.lent = self.came = 0
+        self.paused = self.lent = 0
+        self.carried = 0
+        """Came otherwise than by a push: from before the start, or put back from a log."""
         self._zero()
-
-    def push(self, count: int) -> None:
-        """Count jobs that were pushed."""
-        self.pushed += count
-        self.came += count
 
     def completed(self, *, here: int) -> int:
         """How many jobs are done, with so many `here` now."""
-        return self.came - self.removed - here
+        return self.pushed + self.carried - self.removed - here
 
     def processing(self, *, here: int) -> int:
         """How many jobs are active, with so many `here` now."""
@@ -45,7 +42,7 @@ class Totals:
     def count_from_here(self, *, here: int) -> None:
         """Set all totals to zero; what is `here` and active stays."""
         self.lent = self.processing(here=here)
-        self.came = here
+        self.carried = here
         self._zero()
 
     def _zero(self) -> None:

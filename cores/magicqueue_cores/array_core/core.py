@@ -142,11 +142,13 @@ class ArrayCore:
 
     def push(self, queue: str, jobs: NewJobs, now_ms: int) -> int:
         """Store a batch; gives the first of its ids. Raises `Full`. O(1) a ready job."""
-        self.advance(now_ms)
+        time_moves = now_ms >= self._state[lo.S_DEADLINE]
+        if time_moves:
+            self.advance(now_ms)
         if not jobs.payloads:
             return self._state[lo.S_NEXT_ID]
         target = admit(self._store, queue, jobs.payloads)
-        if more_are_due(self._store, target, now_ms):
+        if time_moves and more_are_due(self._store, target, now_ms):
             jobs = behind_due(jobs, now_ms)
         run_ats_ms = jobs.run_ats_ms
         if not isinstance(run_ats_ms, int):
