@@ -16,15 +16,10 @@ from magicqueue_cores.leases import Leases
 from magicqueue_cores.memory_tally import Tally
 from magicqueue_cores.name_order import NameOrder
 from magicqueue_cores.oldest_ready import OldestReady
-from magicqueue_cores.python_job import (
-    PLAIN,
-    WAITING,
-    Job,
-    Queue,
-    RetryPolicy,
-)
+from magicqueue_cores.python_job import PLAIN, WAITING, Job, Queue, RetryPolicy
 from magicqueue_cores.python_totals import Totals
 from magicqueue_cores.records import Pushed
+from magicqueue_cores.retry_policies import policies_of
 
 
 class JobTable:
@@ -126,7 +121,7 @@ class JobTable:
                 repeat(priorities) if isinstance(priorities, int) else priorities,
                 repeat(at_ms),
                 repeat(run_ats_ms) if isinstance(run_ats_ms, int) else run_ats_ms,
-                self._policies(batch, first_id),
+                policies_of(batch, self.sequence + 1 - first_id, self.shared_policy),
                 repeat(queue),
             )
         )
@@ -166,7 +161,9 @@ class JobTable:
             priority = priority[0]
         if not isinstance(run_at_ms, int):
             run_at_ms = run_at_ms[0]
-        policy = next(iter(self._policies(batch, job_id)))
+        policy = next(
+            iter(policies_of(batch, self.sequence + 1 - job_id, self.shared_policy))
+        )
         self.jobs[job_id] = Job(payload, priority, at_ms, run_at_ms, policy, queue)
         self.last_id = job_id
         self.tally.payload_bytes += len(payload)
@@ -399,16 +396,3 @@ class JobTable:
         if job.history is not None:
             drop_history(job, self.tally)
         del self.jobs[job_id]
-
-    def _policies(self, batch: NewJobs | Pushed, first_id: int) -> Iterable[RetryPolicy]:
-        most, backoff, jitter = batch.max_attempts, batch.backoffs_ms, batch.jitters
-        ahead = self.sequence + 1 - first_id
-        if isinstance(most, int) and isinstance(backoff, int) and isinstance(jitter, int):
-            return repeat(self.shared_policy((most, backoff, jitter, ahead)))
-        count = len(batch.payloads)
-        columns = [
-            [column] * count if isinstance(column, int) else column
-            for column in (most, backoff, jitter, ahead)
-        ]
-        shared: dict[RetryPolicy, RetryPolicy] = {}
-        return [shared.setdefault(policy, policy) for policy in zip(*columns, strict=True)]

@@ -344,9 +344,7 @@ class Engine:
                 out.append(reply)
                 out_bytes += len(reply)
                 if self._became_ready:
-                    if (
-                        session.parked and out
-                    ):  # it may be served now: earlier replies go first
+                    if session.parked and out:  # served now: earlier replies go first
                         session.write(b"".join(out))
                         out, out_bytes = [], 0
                     self._pulls.serve(self._now_ms)
