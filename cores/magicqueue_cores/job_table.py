@@ -161,9 +161,11 @@ class JobTable:
             priority = priority[0]
         if not isinstance(run_at_ms, int):
             run_at_ms = run_at_ms[0]
-        policy = next(
-            iter(policies_of(batch, self.sequence + 1 - job_id, self.shared_policy))
-        )
+        most, backoff, jitter = batch.max_attempts, batch.backoffs_ms, batch.jitters
+        if isinstance(most, int) and isinstance(backoff, int) and isinstance(jitter, int):
+            policy = self.shared_policy((most, backoff, jitter, self.sequence + 1 - job_id))
+        else:
+            (policy,) = policies_of(batch, self.sequence + 1 - job_id, self.shared_policy)
         self.jobs[job_id] = Job(payload, priority, at_ms, run_at_ms, policy, queue)
         self.last_id = job_id
         self.tally.payload_bytes += len(payload)

@@ -36,7 +36,9 @@ def new_job(
     payload = payload_of(job.data, limits)
     return NewJobs(
         payloads=(payload,),
-        run_ats_ms=_run_at_ms(job, "PUSH", now_ms, ahead_ms),
+        run_ats_ms=now_ms
+        if job.delay is None and job.run_at is None
+        else _run_at_ms(job, "PUSH", now_ms, ahead_ms),
         priorities=job.priority or 0,
         max_attempts=defaults.max_attempts
         if job.max_attempts is None
