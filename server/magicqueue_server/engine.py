@@ -92,7 +92,8 @@ class Engine:
     @property
     def next_deadline_ms(self) -> int:
         """When `advance` has something to do, at the earliest; NEVER_MS if not. O(1)."""
-        return min(self.core.next_deadline_ms, self._pulls.next_deadline_ms)
+        core_ms, pulls_ms = self.core.next_deadline_ms, self._pulls.next_deadline_ms
+        return core_ms if core_ms < pulls_ms else pulls_ms  # noqa: FURB136 - asked after each command
 
     @property
     def stopping(self) -> bool:
