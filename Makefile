@@ -21,7 +21,7 @@ $(STAMP): pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable ".[array]" --group test --group lint
 	@touch $@
 
-demo: ## Start a server and run real work through it, in under a minute
+demo: ## Start a server and run real work through it, in under a minute (in .venv-demo)
 	@test -d $(VENV)-demo || $(PYTHON) -m venv $(VENV)-demo
 	@$(VENV)-demo/bin/python -m pip install --quiet --disable-pip-version-check .
 	@$(VENV)-demo/bin/python -m magicqueue.demo $(ARGS)
