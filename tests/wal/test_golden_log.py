@@ -108,7 +108,7 @@ def test_a_full_disk_brings_no_new_records_into_an_older_segment(
 ) -> None:
     """A server of that version would open it, and not know what they are."""
     before = golden_log.segments(killed(version / "crc32"))
-    refused = started = 0
+    refused, started, folder = 0, 0, MemoryFolder()
     for first in count(1):
         folder = killed(version / "crc32")
         folder.fault = full_from(first, failing)
