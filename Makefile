@@ -94,7 +94,7 @@ wheel: $(DIST_STAMP) ## Build the wheel with compiled kernels alone, into dist/ 
 	$(DIST)/bin/python packaging/dist.py --wheel-only
 
 SOCKET_TESTS := $(addprefix tests/server/test_,process.py sockets.py listening.py) \
-  $(addprefix tests/client/test_,queue.py sync_queue.py)
+  $(addprefix tests/client/test_,queue.py queue_pulls.py sync_queue.py)
 
 test-dist: $(STAMP) ## Test what is in dist/, where no Python can be reached (3 minutes)
 	@ls dist/magicqueue-*-linux-*/magicqueue >/dev/null 2>&1 || { echo "nothing in dist/: run make dist first"; exit 1; }
