@@ -95,10 +95,13 @@ class SyncConnection:
             except MagicQueueError as error:
                 self.close(error)
 
-    def check(self) -> None:
-        """Take what has come, without waiting; `closed` if the server has closed it."""
+    def check(self, *, look: bool = True) -> None:
+        """Take what has come, without waiting; `closed` if the server has closed it.
+
+        look: at the socket; False: see only whether the server has said that it hangs up.
+        """
         try:
-            if not self.closed and self._poll_now():
+            if look and not self.closed and self._poll_now():
                 self._read()
             if self._protocol.ending:
                 self.close()
@@ -172,7 +175,9 @@ class SyncConnection:
         self._protocol.receive(piece)
         if self._protocol.answers != answers:
             self._due_from = time.monotonic()
-        self._write_or_keep(self._protocol.take_unwritten())
+        unwritten = self._protocol.take_unwritten()
+        if unwritten:
+            self._write_or_keep(unwritten)
 
 
 def _connect(address: Address, timeout_s: float) -> socket.socket:
