@@ -8,7 +8,7 @@ STAMP := $(VENV)/.made-from-pyproject
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint fmt unit soak bench bench-quick bench-peers bench-durable bench-pauses dist wheel test-dist bench-dist clean
+.PHONY: help demo test test-all lint fmt unit soak bench bench-quick bench-users bench-peers bench-durable bench-pauses dist wheel test-dist bench-dist clean
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -66,11 +66,14 @@ $(BENCH_STAMP): pyproject.toml
 	$(BENCH)/bin/python -m pip install --quiet --editable ".[array]" --group bench
 	@touch $@
 
-bench: $(BENCH_STAMP) ## Compare the cores: all benchmarks, a table, the plots (10 minutes)
+bench: $(BENCH_STAMP) ## Compare the cores, then what users see: tables, targets, plots (30 minutes)
 	$(BENCH)/bin/python -m benchmarks.run $(ARGS)
 
-bench-quick: $(BENCH_STAMP) ## The same with small sizes, to see that all runs (3 minutes)
+bench-quick: $(BENCH_STAMP) ## The same with small sizes, to see that all runs (4 minutes)
 	$(BENCH)/bin/python -m benchmarks.run --quick $(ARGS)
+
+bench-users: $(BENCH_STAMP) ## What users see, with its targets: single commands, logs, clients (20 minutes)
+	$(BENCH)/bin/python -m benchmarks.users $(ARGS)
 
 bench-peers: $(BENCH_STAMP) ## Compare with beanstalkd and Redis, in turn (5 minutes)
 	$(BENCH)/bin/python -m benchmarks.peers $(ARGS)

@@ -14,13 +14,15 @@ from benchmarks.processes import ROOT
 from benchmarks.results import find_results, machine_of, read_rows
 from benchmarks.table import RESULTS, SECTIONS, in_order, label, module_of, number, times
 from benchmarks.targets import check_targets
+from benchmarks.user_cases import CASES
+from benchmarks.users import USERS_FILE, cells, head_of
 from benchmarks.workloads import FULL
 
 PAGE = ROOT / "docs" / "benchmark-figures.md"
 _HEAD = """# Figures
 
-Made by `make bench` and `make bench-peers`; don't edit. What is measured and how to read it
-stands in [benchmarks.md](benchmarks.md).
+Made by `make bench`, `make bench-users` and `make bench-peers`; don't edit. What is
+measured and how to read it stands in [benchmarks.md](benchmarks.md).
 """
 
 
@@ -28,6 +30,27 @@ def as_table(head, lines):
     """Write a Markdown table; all columns but the first are flush right."""
     rule = ["---", *["--:"] * (len(head) - 1)]
     return "\n".join("| " + " | ".join(line) + " |" for line in [head, rule, *lines])
+
+
+def users_part(stored):
+    """Write what users see: the targets, then the figures of each case."""
+    marks = {True: "yes", False: "**no**", None: "not measured"}
+    keys = "what", "target", "measured"
+    lines = [[row[key] for key in keys] + [marks[row["met"]]] for row in stored["targets"]]
+    about = (
+        f"{stored['machine']}; medians of {stored['rounds']} rounds in turn, of ratios too"
+        " (their spread in brackets). The floor is an epoll server in C that sends the same"
+        " bytes and does nothing else."
+    )
+    parts = [
+        f"## What users see\n\n{about}",
+        as_table(["", "target", "measured", "met"], lines),
+    ]
+    for key, servers in stored["figures"].items():
+        case = CASES[key]
+        lines = [[name, *cells(case, found)] for name, found in servers.items()]
+        parts.append(f"### {case.title}\n\n{as_table(['', *head_of(case)], lines)}")
+    return "\n\n".join(parts)
 
 
 def targets_part(rows):
@@ -98,6 +121,8 @@ def main():
     parts = [_HEAD.rstrip()]
     path = find_results(ROOT / RESULTS)
     rows = read_rows(path) if path else []
+    if USERS_FILE.exists():
+        parts.append(users_part(json.loads(USERS_FILE.read_text())))
     if rows:
         parts += [f"Cores: {machine_of(path)}.", targets_part(rows)]
     if PEERS.exists():

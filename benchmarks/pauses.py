@@ -228,28 +228,35 @@ def beside(port, work):
 
 
 def row(name, took):
-    """Say the quantiles, in milliseconds."""
+    """Say the quantiles, in milliseconds; gives them by name."""
     took = sorted(took)
-    cells = [took[min(len(took) - 1, int(len(took) * part))] * 1000 for _, part in COLUMNS]
-    figures = "".join(f"{cell:10.2f}" for cell in cells)
+    cells = {
+        column: took[min(len(took) - 1, int(len(took) * part))] * 1000
+        for column, part in COLUMNS
+    }
+    figures = "".join(f"{cell:10.2f}" for cell in cells.values())
     print(f"{name:36}{figures}{len(took):9}", flush=True)
+    return cells
 
 
 def measure(core, options, divisor):
-    """Print the rows of one core."""
+    """Print the rows of one core; gives {what is beside: quantiles in milliseconds}."""
+    found = {}
     heads = "".join(f"{name:>10}" for name, _ in COLUMNS)
     print(f"\n{f'{core} core {options}':36}{heads}{'PINGs':>9}")
     with server(core, "--log-level=error", *options.split()) as (_, port):
         row("nothing beside", beside(port, lambda: time.sleep(QUIET_S)))
         for name, line in FLOODS.items():
-            row(f"10 MB of {name}", beside(port, lambda line=line: floods(port, line)))
+            took = beside(port, lambda line=line: floods(port, line))
+            found[f"10 MB of {name}"] = row(f"10 MB of {name}", took)
     for name, (prepare, jobs) in COMMANDS.items():
         more = ["--max-dead=1000000"] if "DEAD" in name else []
         with (
             server(core, "--log-level=error", *more, *options.split()) as (_, port),
             contextlib.closing(Line(port)) as line,
         ):
-            row(name, beside(port, prepare(line, jobs // divisor)))
+            found[name] = row(name, beside(port, prepare(line, jobs // divisor)))
+    return found
 
 
 def main():

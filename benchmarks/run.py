@@ -58,6 +58,17 @@ def run_asv(*, quick, names):
         sys.exit(f"asv ended with {done.returncode}: see above for what failed")
 
 
+def run_users(*, quick):
+    """Run the user rows, whose sizes are chosen as theirs are here."""
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.users",
+        *(["--no-pauses"] if quick else []),
+    ]
+    subprocess.run(command, cwd=ROOT, check=True)
+
+
 def main(arguments=None):
     """Run, then show."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.run")
@@ -73,6 +84,8 @@ def main(arguments=None):
 
     results = newest_results(ROOT / ".asv" / ("quick" if options.quick else "results"))
     table.main([str(results.relative_to(Path.cwd()) if Path.cwd() == ROOT else results)])
+    if not options.bench:
+        run_users(quick=options.quick)
     if options.quick:
         print(_QUICK_NOTE)
     else:
