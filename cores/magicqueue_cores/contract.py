@@ -20,6 +20,13 @@ Rules that hold for every verb:
   it is delayed by a millisecond. `end_leases` and `close_session` take whole leases until
   they have so many jobs, in an order of their own, and say whether that was all; jobs that
   are lost in one step die in order of id.
+- **Very many jobs.** `drain`, `retry_dead` and `purge_dead` do `CoreOptions.step_jobs` at
+  most (the array core's `drain` first takes out all delayed ones) and give a `Step`: who
+  called goes on with its `upto` until that is None. They are about what is there at the
+  first call, for which `upto` stands: what is pushed or dies meanwhile stays. Delayed jobs
+  mature no more from the first call on. A ready job is its worker's if it is pulled before
+  its step comes, and what comes back to its old place meanwhile is drained, too. One such
+  verb at a time on a queue: a second one would share what there is with the first.
 - **Leases end when that is said.** A lease is over by `end_leases` and by nothing else, so
   that whoever keeps the time can first read what had arrived: a heartbeat counts even if
   it was read late. Until then the job is its worker's, whatever its lease says.
@@ -123,6 +130,15 @@ class Failed(Settled):
     """As `Settled`, with each job's new state (None where it is missing), as asked."""
 
     states: list[JobState | None]
+
+
+class Step(msgspec.Struct, frozen=True):
+    """What one call of a verb on very many jobs did, and what to go on with."""
+
+    count: int
+    """Jobs that it did."""
+    upto: int | None = None
+    """To be given to the next call: the last sequence number that the verb is about."""
 
 
 class JobView(msgspec.Struct):
@@ -322,8 +338,8 @@ class Core(Protocol):
         """Stop or resume handing out jobs of a queue. O(1)."""
         ...
 
-    def drain(self, queue: str, now_ms: int) -> Answer[int]:
-        """Remove the ready and delayed jobs of a queue; gives how many."""
+    def drain(self, queue: str, now_ms: int, upto: int | None = None) -> Answer[Step]:
+        """Remove the ready and delayed jobs of a queue, a step of them."""
         ...
 
     def dead(
@@ -337,15 +353,19 @@ class Core(Protocol):
         """List dead letters behind `after_id`; raises `NotFound` for a lost cursor."""
         ...
 
-    def retry_dead(self, queue: str | None, job_id: int | None, now_ms: int) -> Answer[int]:
-        """Make one dead job, or all of a queue, ready anew: attempts start over.
+    def retry_dead(
+        self, queue: str | None, job_id: int | None, now_ms: int, upto: int | None = None
+    ) -> Answer[Step]:
+        """Make one dead job, or a step of a queue's, ready anew: attempts start over.
 
         Raises `NotFound` when `job_id` is given and is no dead letter (of `queue`).
         """
         ...
 
-    def purge_dead(self, queue: str | None, job_id: int | None, now_ms: int) -> Answer[int]:
-        """Remove one dead job, or all of a queue; raises as `retry_dead`."""
+    def purge_dead(
+        self, queue: str | None, job_id: int | None, now_ms: int, upto: int | None = None
+    ) -> Answer[Step]:
+        """Remove one dead job, or a step of a queue's; raises as `retry_dead`."""
         ...
 
     def job(self, job_id: int, now_ms: int) -> Answer[JobView | None]:

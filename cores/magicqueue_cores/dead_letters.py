@@ -8,6 +8,7 @@ a page, retries each of its jobs and lists on behind the last one finds the plac
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
 from typing import Final, TypeAlias
 
 from magicqueue_cores.contract import JobView, NotFound
@@ -100,6 +101,10 @@ class DeadLetters:
             count -= 1
             size -= self._sizes[job_id]
         return excess
+
+    def first(self, most: int) -> list[int]:
+        """The oldest letters, `most` at most, oldest first."""
+        return list(islice(self, most))
 
     def after(self, after_id: int | None) -> Iterator[int]:
         """The letters behind `after_id` (None: all), oldest first.

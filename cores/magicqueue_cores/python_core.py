@@ -6,6 +6,7 @@ invariant. What is where:
 
 - `python_job`, `job_table`: a job, a queue, and every change of state;
 - `python_fates`: retries, losses, deaths, wake-ups;
+- `python_clearing`: the verbs about all jobs of a queue;
 - `admission`, `python_views`: what may come in, and what is told;
 - `ready_order`, `delayed_order`, `leases`, `dead_letters`: one structure each.
 """
@@ -33,17 +34,18 @@ from magicqueue_cores.contract import (
     QueueStats,
     RecordSink,
     Settled,
+    Step,
 )
 from magicqueue_cores.dead_letters import OnDeath
 from magicqueue_cores.job_table import JobTable
 from magicqueue_cores.memory_tally import JOB_OVERHEAD_BYTES
 from magicqueue_cores.python_check import check_table
+from magicqueue_cores.python_clearing import Clearing
 from magicqueue_cores.python_fates import Fates
 from magicqueue_cores.python_moves import export_jobs
 from magicqueue_cores.python_replay import replay_record
 from magicqueue_cores.python_views import (
     core_stats,
-    dead_ids,
     dead_page,
     delivery,
     job_view,
@@ -74,6 +76,7 @@ class PythonCore:
         self._fates = Fates(self._table, on_ready, record, on_death)
         self._due_ms = NEVER_MS
         self._step_jobs = options.step_jobs or NEVER_MS
+        self._clearing = Clearing(self._table, self._fates, record, self._step_jobs)
         self._bounded = bool(options.jobs_max or options.memory_bytes_max)
 
     @property
@@ -126,7 +129,7 @@ class PythonCore:
         table = self._table
         if now_ms >= self._due_ms:
             self.advance(now_ms)
-            if now_ms >= self._due_ms and table.delayed.count(queue):
+            if now_ms >= self._due_ms and table.delayed.has_any(queue):
                 jobs = behind_due(jobs, now_ms)
         first_id = table.last_id + 1
         if not jobs.payloads:
@@ -307,17 +310,11 @@ class PythonCore:
             self._fates.wake((known,))
             self._table.forget_unused(known)
 
-    def drain(self, queue: str, now_ms: int) -> int:
-        """Remove the ready and delayed jobs of a queue; gives how many."""
+    def drain(self, queue: str, now_ms: int, upto: int | None = None) -> Step:
+        """Remove the ready and delayed jobs of a queue, a step of them."""
         if now_ms >= self._due_ms:
             self.advance(now_ms)
-        known = self._table.queues.get(queue)
-        ids = self._table.drain(known) if known is not None else []
-        if self._record and ids:
-            self._record(records.Removed(ids, "drained"))
-        if known is not None and ids:
-            self._table.forget_unused(known)
-        return len(ids)
+        return self._clearing.drain(queue, upto)
 
     def dead(
         self,
@@ -332,28 +329,21 @@ class PythonCore:
             self.advance(now_ms)
         return dead_page(self._table, queue, count, payload_bytes_max, after_id)
 
-    def retry_dead(self, queue: str | None, job_id: int | None, now_ms: int) -> int:
-        """Make one dead job, or all of a queue, ready anew: attempts start over."""
+    def retry_dead(
+        self, queue: str | None, job_id: int | None, now_ms: int, upto: int | None = None
+    ) -> Step:
+        """Make one dead job, or a step of a queue's, ready anew: attempts start over."""
         if now_ms >= self._due_ms:
             self.advance(now_ms)
-        ids = dead_ids(self._table, queue, job_id)
-        if ids:
-            if self._record:
-                self._record(records.Revived(ids, now_ms))
-            self._table.revive(ids, now_ms)
-            self._fates.wake((self._table.jobs[ids[0]].queue,))
-        return len(ids)
+        return self._clearing.retry_dead(queue, job_id, now_ms, upto)
 
-    def purge_dead(self, queue: str | None, job_id: int | None, now_ms: int) -> int:
-        """Remove one dead job, or all of a queue; raises as `retry_dead`."""
+    def purge_dead(
+        self, queue: str | None, job_id: int | None, now_ms: int, upto: int | None = None
+    ) -> Step:
+        """Remove one dead job, or a step of a queue's; raises as `retry_dead`."""
         if now_ms >= self._due_ms:
             self.advance(now_ms)
-        ids = dead_ids(self._table, queue, job_id)
-        if ids:
-            if self._record:
-                self._record(records.Removed(ids, "purged"))
-            self._table.remove_dead(ids, dropped=False)
-        return len(ids)
+        return self._clearing.purge_dead(queue, job_id, upto)
 
     def job(self, job_id: int, now_ms: int) -> JobView | None:
         """Look one job up. O(1)."""

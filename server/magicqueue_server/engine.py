@@ -81,6 +81,7 @@ class Engine:
         self._now_ms = 0
         self._started_ms: int | None = None
         self._commands.server_counts = self._server_counts
+        self._commands.long.later = self._go_on_later
         self._before_feeds = 0, 0
         """What the log had counted before the last round of feeds."""
         self._log = None if self.core.capabilities.durable else log
@@ -146,6 +147,8 @@ class Engine:
             if session.held and not session.closed:
                 session.read_on()
         self._turns.take_step()
+        if self._became_ready:
+            self._pulls.serve(self._now_ms)
         self._run_others()
 
     def run_feeds(self, feeds: Feeds, now_ms: int) -> bool:
@@ -398,6 +401,9 @@ class Engine:
 
     def _release_later(self, session: Session) -> None:
         self._turns.go_on_later(lambda: self._release(session))
+
+    def _go_on_later(self, step: Callable[[int], None]) -> None:
+        self._turns.go_on_later(lambda: step(self._now_ms))
 
     def _server_counts(self) -> dict[str, int]:
         return {

@@ -10,20 +10,19 @@ from magicqueue_cores import records
 from magicqueue_cores.admission import behind_due
 from magicqueue_cores.array_core.admitting import admit, admit_queue
 from magicqueue_cores.array_core.check import check_store
+from magicqueue_cores.array_core.clearing import Clearing
 from magicqueue_cores.array_core.fates import Fates
 from magicqueue_cores.array_core.feeds import Feeds
 from magicqueue_cores.array_core.lines import recorded
 from magicqueue_cores.array_core.maturing import mature_due, more_are_due
 from magicqueue_cores.array_core.memory import refuse_options
 from magicqueue_cores.array_core.moves import export_jobs
-from magicqueue_cores.array_core.outcomes import remove_dead, revive
 from magicqueue_cores.array_core.pulling import take
 from magicqueue_cores.array_core.replay import replay_record
 from magicqueue_cores.array_core.rows import push
 from magicqueue_cores.array_core.store import JOB_OVERHEAD_BYTES, Store
 from magicqueue_cores.array_core.views import (
     core_stats,
-    dead_ids,
     dead_page,
     delivery,
     miss,
@@ -44,6 +43,7 @@ from magicqueue_cores.contract import (
     QueueStats,
     RecordSink,
     Settled,
+    Step,
 )
 from magicqueue_cores.dead_letters import OnDeath
 from magicqueue_cores.kernels import layout as lo
@@ -84,6 +84,7 @@ class ArrayCore:
         self._record = record
         self._store = store = Store(options, wire or WireDefaults())
         self._fates = Fates(store, on_ready, record, on_death)
+        self._clearing = Clearing(store, self._fates, record)
         self._queues = store.queues
         self._flat, self._words = store.memory.flat, store.memory.words
         self._state = store.memory.state
@@ -271,20 +272,10 @@ class ArrayCore:
             self._fates.wake((known,))
             self._queues.forget_unused(known)
 
-    def drain(self, queue: str, now_ms: int) -> int:
-        """Remove the ready and delayed jobs of a queue; gives how many. O(delayed)."""
+    def drain(self, queue: str, now_ms: int, upto: int | None = None) -> Step:
+        """Remove the ready and delayed jobs of a queue, a step of them. O(delayed)."""
         self.advance(now_ms)
-        known = self._queues.by_name.get(queue)
-        if known is None:
-            return 0
-        count = self._store.act(lo.V_DRAIN, known.number)
-        if self._record and count:
-            ids = sorted(self._store.scratch_list(count))
-            self._record(records.Removed(ids, "drained"))
-        self._store.memory.trim_scratch(count)
-        if count:
-            self._queues.forget_unused(known)
-        return count
+        return self._clearing.drain(queue, upto)
 
     def dead(
         self,
@@ -298,26 +289,19 @@ class ArrayCore:
         self.advance(now_ms)
         return dead_page(self._store, queue, count, payload_bytes_max, after_id)
 
-    def retry_dead(self, queue: str | None, job_id: int | None, now_ms: int) -> int:
-        """Make one dead job, or all of a queue, ready anew: attempts start over."""
+    def retry_dead(
+        self, queue: str | None, job_id: int | None, now_ms: int, upto: int | None = None
+    ) -> Step:
+        """Make one dead job, or a step of a queue's, ready anew: attempts start over."""
         self.advance(now_ms)
-        ids = dead_ids(self._store, queue, job_id)
-        if ids:
-            if self._record:
-                self._record(records.Revived(ids, now_ms))
-            revive(self._store, ids, now_ms)
-            self._fates.wake((self._store.queue_of(self._store.find(ids[0])),))
-        return len(ids)
+        return self._clearing.retry_dead(queue, job_id, now_ms, upto)
 
-    def purge_dead(self, queue: str | None, job_id: int | None, now_ms: int) -> int:
-        """Remove one dead job, or all of a queue; raises as `retry_dead`."""
+    def purge_dead(
+        self, queue: str | None, job_id: int | None, now_ms: int, upto: int | None = None
+    ) -> Step:
+        """Remove one dead job, or a step of a queue's; raises as `retry_dead`."""
         self.advance(now_ms)
-        ids = dead_ids(self._store, queue, job_id)
-        if ids:
-            if self._record:
-                self._record(records.Removed(ids, "purged"))
-            remove_dead(self._store, ids, dropped=False)
-        return len(ids)
+        return self._clearing.purge_dead(queue, job_id, upto)
 
     def job(self, job_id: int, now_ms: int) -> JobView | None:
         """Look one job up. O(1)."""

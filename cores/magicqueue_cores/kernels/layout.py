@@ -449,6 +449,10 @@ V_DROP_QUEUE: Final = 31
 V_FIRST: Final = 32
 V_MEMORY_BYTES: Final = 33
 V_OLDEST_OF_ALL: Final = 34
+V_TAKE_WAITING_MANY: Final = 35
+
+ALL_NOW: Final = -1
+"""For V_DRAIN, in the place of a sequence number: all that wait now, delayed ones too."""
 
 ABSENT: Final = -(1 << 62)
 """An integer that was not given, or given as null."""
