@@ -189,6 +189,13 @@ class LaterCore:
     ) -> Answer[list[QueueStats]]:
         return self._ask(lambda: self.inner.queues(now_ms, count, after, prefix))
 
+    @property
+    def spare_bytes(self) -> int:
+        return self.inner.spare_bytes
+
+    def trim(self) -> bool:
+        return self.inner.trim()
+
     def export(self, ids: Sequence[int]) -> Moved:
         return self.inner.export(ids)
 

@@ -50,6 +50,8 @@ from typing import Final, Protocol, TypeAlias, TypeVar
 
 import msgspec
 
+from magicqueue_cores.counts import CoreStats as CoreStats  # noqa: PLC0414 - part of it
+from magicqueue_cores.counts import QueueStats as QueueStats  # noqa: PLC0414
 from magicqueue_cores.options import CoreOptions as CoreOptions  # noqa: PLC0414 - part of it
 from magicqueue_cores.pending import Answer
 from magicqueue_cores.records import Moved, Record
@@ -166,51 +168,6 @@ class DeadPage(msgspec.Struct):
 
     jobs: list[JobView]
     next_id: int | None
-
-
-class QueueStats(msgspec.Struct):
-    """Counts of one queue now, and totals since the core's start."""
-
-    name: str
-    queued: int = 0
-    processing: int = 0
-    delayed: int = 0
-    dead: int = 0
-    paused: bool = False
-    pushed: int = 0
-    completed: int = 0
-    failed: int = 0
-    lost: int = 0
-    released: int = 0
-    expired: int = 0
-    dropped: int = 0
-    oldest_ready_ms: int = 0
-
-
-class CoreStats(msgspec.Struct):
-    """The same over all queues, forgotten ones included; `paused` counts queues.
-
-    content_bytes: the bytes of payloads and error texts (in UTF-8) of all jobs.
-    memory_bytes: what the jobs and queues that are here take, within a tenth or so, texts
-    and all; memory kept for later use is not in it.
-    """
-
-    queued: int
-    processing: int
-    delayed: int
-    dead: int
-    paused: int
-    pushed: int
-    completed: int
-    failed: int
-    lost: int
-    released: int
-    expired: int
-    dropped: int
-    oldest_ready_ms: int
-    queues: int
-    content_bytes: int
-    memory_bytes: int
 
 
 class CoreError(Exception):
@@ -391,6 +348,18 @@ class Core(Protocol):
 
         All, or the first `count`, of those whose name comes behind `after`, which need not
         be one. O(log q + count).
+        """
+        ...
+
+    @property
+    def spare_bytes(self) -> int:
+        """What of the memory kept for later use `trim` would give back, roughly. O(1)."""
+        ...
+
+    def trim(self) -> bool:
+        """Give back to the system a part of the memory that is kept for later use.
+
+        Nothing that is here changes. False: there is more, so call it again.
         """
         ...
 

@@ -7,6 +7,7 @@ invariant. What is where:
 - `python_job`, `job_table`: a job, a queue, and every change of state;
 - `python_fates`: retries, losses, deaths, wake-ups;
 - `python_clearing`: the verbs about all jobs of a queue;
+- `python_reading`: the verbs that only look;
 - `admission`, `python_views`: what may come in, and what is told;
 - `ready_order`, `delayed_order`, `leases`, `dead_letters`: one structure each.
 """
@@ -23,15 +24,11 @@ from magicqueue_cores.contract import (
     TIME_MAX_MS,
     Capabilities,
     CoreOptions,
-    CoreStats,
-    DeadPage,
     Delivery,
     Failed,
     JobState,
-    JobView,
     NewJobs,
     OnReady,
-    QueueStats,
     RecordSink,
     Settled,
     Step,
@@ -42,20 +39,17 @@ from magicqueue_cores.memory_tally import JOB_OVERHEAD_BYTES
 from magicqueue_cores.python_check import check_table
 from magicqueue_cores.python_clearing import Clearing
 from magicqueue_cores.python_fates import Fates
-from magicqueue_cores.python_moves import export_jobs
+from magicqueue_cores.python_reading import Reading
 from magicqueue_cores.python_replay import replay_record
+from magicqueue_cores.python_trimming import spare_bytes, trim
 from magicqueue_cores.python_views import (
-    core_stats,
-    dead_page,
     delivery,
-    job_view,
     miss,
     pushed_record,
-    queue_stats,
 )
 
 
-class PythonCore:
+class PythonCore(Reading):
     """`contract.Core` in plain Python; the arguments are those of `make_core`."""
 
     name = "python"
@@ -316,19 +310,6 @@ class PythonCore:
             self.advance(now_ms)
         return self._clearing.drain(queue, upto)
 
-    def dead(
-        self,
-        queue: str,
-        count: int,
-        payload_bytes_max: int,
-        after_id: int | None,
-        now_ms: int,
-    ) -> DeadPage:
-        """List dead letters behind `after_id`; raises `NotFound` for a lost cursor."""
-        if now_ms >= self._due_ms:
-            self.advance(now_ms)
-        return dead_page(self._table, queue, count, payload_bytes_max, after_id)
-
     def retry_dead(
         self, queue: str | None, job_id: int | None, now_ms: int, upto: int | None = None
     ) -> Step:
@@ -345,45 +326,15 @@ class PythonCore:
             self.advance(now_ms)
         return self._clearing.purge_dead(queue, job_id, upto)
 
-    def job(self, job_id: int, now_ms: int) -> JobView | None:
-        """Look one job up. O(1)."""
-        if now_ms >= self._due_ms:
-            self.advance(now_ms)
-        job = self._table.jobs.get(job_id)
-        return None if job is None else job_view(job_id, job)
+    @property
+    def spare_bytes(self) -> int:
+        """What `trim` would give back, roughly. O(1)."""
+        return spare_bytes(self._table.jobs)
 
-    def stats(self, now_ms: int) -> CoreStats:
-        """Totals over all queues. O(1) amortised."""
-        if now_ms >= self._due_ms:
-            self.advance(now_ms)
-        return core_stats(self._table, now_ms)
-
-    def queue_stats(self, queue: str, now_ms: int) -> QueueStats:
-        """Counts of one queue, zeros if it is unknown. O(1) amortised."""
-        if now_ms >= self._due_ms:
-            self.advance(now_ms)
-        known = self._table.queues.get(queue)
-        return (
-            QueueStats(queue) if known is None else queue_stats(self._table, known, now_ms)
-        )
-
-    def queues(
-        self,
-        now_ms: int,
-        count: int | None = None,
-        after: str | None = None,
-        prefix: str = "",
-    ) -> list[QueueStats]:
-        """Counts of known queues, by name; see the contract. O(log q + count)."""
-        if now_ms >= self._due_ms:
-            self.advance(now_ms)
-        table = self._table
-        names = table.names.page(count, after, prefix)
-        return [queue_stats(table, table.queues[name], now_ms) for name in names]
-
-    def export(self, ids: Sequence[int]) -> records.Moved:
-        """Tell the whole state of those of `ids` that are here. O(1) a job."""
-        return export_jobs(self._table, ids)
+    def trim(self) -> bool:
+        """Give back memory that is kept for later use. O(jobs), where these are few."""
+        trim(self._table.jobs)
+        return True
 
     def replay(self, record: records.Record) -> None:
         """Apply what happened once before. Raises CoreError if it cannot have."""

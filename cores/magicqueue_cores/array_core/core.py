@@ -16,14 +16,13 @@ from magicqueue_cores.array_core.feeds import Feeds
 from magicqueue_cores.array_core.lines import recorded
 from magicqueue_cores.array_core.maturing import mature_due, more_are_due
 from magicqueue_cores.array_core.memory import refuse_options
-from magicqueue_cores.array_core.moves import export_jobs
 from magicqueue_cores.array_core.pulling import take
+from magicqueue_cores.array_core.reading import Reading
 from magicqueue_cores.array_core.replay import replay_record
 from magicqueue_cores.array_core.rows import push
 from magicqueue_cores.array_core.store import JOB_OVERHEAD_BYTES, Store
+from magicqueue_cores.array_core.trimming import spare_bytes, trim
 from magicqueue_cores.array_core.views import (
-    core_stats,
-    dead_page,
     delivery,
     miss,
     pushed_record,
@@ -33,14 +32,10 @@ from magicqueue_cores.contract import (
     TIME_MAX_MS,
     Capabilities,
     CoreOptions,
-    CoreStats,
-    DeadPage,
     Delivery,
     Failed,
-    JobView,
     NewJobs,
     OnReady,
-    QueueStats,
     RecordSink,
     Settled,
     Step,
@@ -55,7 +50,7 @@ _NO_LINES: Final = b"\n"
 """Run once by a new core: whatever is loaded at first use is loaded then."""
 
 
-class ArrayCore:
+class ArrayCore(Reading):
     """`contract.LineCore` on kernels over flat memory.
 
     options: the bounds. on_ready: called for watched queues. record: gets each change.
@@ -277,18 +272,6 @@ class ArrayCore:
         self.advance(now_ms)
         return self._clearing.drain(queue, upto)
 
-    def dead(
-        self,
-        queue: str,
-        count: int,
-        payload_bytes_max: int,
-        after_id: int | None,
-        now_ms: int,
-    ) -> DeadPage:
-        """List dead letters behind `after_id`; raises `NotFound` for a lost cursor."""
-        self.advance(now_ms)
-        return dead_page(self._store, queue, count, payload_bytes_max, after_id)
-
     def retry_dead(
         self, queue: str | None, job_id: int | None, now_ms: int, upto: int | None = None
     ) -> Step:
@@ -303,39 +286,14 @@ class ArrayCore:
         self.advance(now_ms)
         return self._clearing.purge_dead(queue, job_id, upto)
 
-    def job(self, job_id: int, now_ms: int) -> JobView | None:
-        """Look one job up. O(1)."""
-        self.advance(now_ms)
-        slot = self._store.find(job_id)
-        return self._store.view(slot) if slot else None
+    @property
+    def spare_bytes(self) -> int:
+        """What `trim` would give back, roughly. O(1)."""
+        return spare_bytes(self._store.memory)
 
-    def stats(self, now_ms: int) -> CoreStats:
-        """Totals over all queues. O(1) amortised."""
-        self.advance(now_ms)
-        return core_stats(self._store, now_ms)
-
-    def queue_stats(self, queue: str, now_ms: int) -> QueueStats:
-        """Counts of one queue, zeros if it is unknown. O(1) amortised."""
-        self.advance(now_ms)
-        known = self._queues.by_name.get(queue)
-        return QueueStats(queue) if known is None else self._queues.stats(known, now_ms)
-
-    def queues(
-        self,
-        now_ms: int,
-        count: int | None = None,
-        after: str | None = None,
-        prefix: str = "",
-    ) -> list[QueueStats]:
-        """Counts of known queues, by name; see the contract. O(log q + count)."""
-        self.advance(now_ms)
-        queues = self._queues
-        names = queues.names.page(count, after, prefix)
-        return [queues.stats(queues.by_name[name], now_ms) for name in names]
-
-    def export(self, ids: Sequence[int]) -> records.Moved:
-        """Tell the whole state of those of `ids` that are here. O(1) a job."""
-        return export_jobs(self._store, ids)
+    def trim(self) -> bool:
+        """Give back a part of the memory that is kept for later use."""
+        return trim(self._store.memory)
 
     def replay(self, record: records.Record) -> None:
         """Apply what happened once before. Raises CoreError if it cannot have."""

@@ -181,6 +181,10 @@ S_OUTPUT_SOFT_MAX: Final = 59
 S_CLOCK_AHEAD: Final = 62
 S_HASH_SEED: Final = 60
 S_KEPT_BYTES: Final = 61
+S_SEGMENTS_BARE: Final = 120
+"""Of the free segments, those whose pages the system has."""
+S_SLOTS_LEFT: Final = 121
+"""The last record whose page was ever written, as of when the last job left."""
 """What Python keeps takes this; error texts that a line brings are added at once."""
 # The request being read, and where it is answered.
 R_COMMAND: Final = 64
@@ -336,6 +340,9 @@ A_LIVE_BYTES: Final = 0
 A_FILL: Final = 1
 A_NEXT: Final = 2
 A_FREE: Final = 3
+FREE_AND_KEPT: Final = 1
+FREE_AND_BARE: Final = 2
+"""What A_FREE is of a free segment: with the pages it had, or without."""
 
 # A row of a push in the scratch region: words.
 ROW_WORDS: Final = 6
