@@ -343,6 +343,8 @@ class ArrayCore(Reading):
                 self._record(record)
         if state[lo.S_NOTES]:
             self._store.take_notes()
+        if state[lo.S_WOKEN]:
+            self._fates.wake((self._queues.numbered(state[lo.S_WOKEN]),))
 
     def check(self) -> None:
         """Verify every invariant: AssertionError names the first broken. O(n)."""

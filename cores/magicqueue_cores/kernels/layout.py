@@ -183,6 +183,8 @@ S_HASH_SEED: Final = 60
 S_KEPT_BYTES: Final = 61
 S_SEGMENTS_BARE: Final = 120
 """Of the free segments, those whose pages the system has."""
+S_WOKEN: Final = 122
+"""A watched queue that a line just pushed to: no other line runs before Python has seen."""
 S_SLOTS_LEFT: Final = 121
 """The last record whose page was ever written, as of when the last job left."""
 """What Python keeps takes this; error texts that a line brings are added at once."""
