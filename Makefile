@@ -21,7 +21,7 @@ $(STAMP): pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable ".[array]" --group test --group lint
 	@touch $@
 
-demo: ## Start a server and run real work through it, in under a minute
+demo: ## Start a server and run real work through it, in under a minute (in .venv-demo)
 	@test -d $(VENV)-demo || $(PYTHON) -m venv $(VENV)-demo
 	@$(VENV)-demo/bin/python -m pip install --quiet --disable-pip-version-check .
 	@$(VENV)-demo/bin/python -m magicqueue.demo $(ARGS)
@@ -94,7 +94,7 @@ wheel: $(DIST_STAMP) ## Build the wheel with compiled kernels alone, into dist/ 
 	$(DIST)/bin/python packaging/dist.py --wheel-only
 
 SOCKET_TESTS := $(addprefix tests/server/test_,process.py sockets.py listening.py) \
-  $(addprefix tests/client/test_,queue.py sync_queue.py)
+  $(addprefix tests/client/test_,queue.py queue_pulls.py sync_queue.py)
 
 test-dist: $(STAMP) ## Test what is in dist/, where no Python can be reached (3 minutes)
 	@ls dist/magicqueue-*-linux-*/magicqueue >/dev/null 2>&1 || { echo "nothing in dist/: run make dist first"; exit 1; }

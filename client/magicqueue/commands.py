@@ -8,6 +8,7 @@ ones show by what is in them whose they are: see `readers`.
 
 import itertools
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
@@ -85,6 +86,7 @@ def _push_batch(line: bytes, count: int) -> Command[list[int]]:
     return Command(line, readers.pushed_batch(count), reply_bytes=_ID_BYTES * count)
 
 
+@lru_cache(maxsize=64)  # a worker asks for the same again and again
 def pull(
     queue: str, count: int, timeout_ms: int, lease_ms: int | None
 ) -> Command[list[Job]]:

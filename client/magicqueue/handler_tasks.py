@@ -44,7 +44,8 @@ class HandlerTasks:
         loop = asyncio.get_running_loop()
         take, tasks, now = self._runner.unstarted.popleft, self._tasks, time.monotonic()
         is_told = self._runner.log.tells_starts
-        while len(tasks) < self._count and not self._is_cut_off:
+        room = 0 if self._is_cut_off else self._count
+        while len(tasks) < room:
             try:
                 job = take()
             except IndexError:
@@ -88,7 +89,6 @@ class HandlerTasks:
                 self._runner.judge(job, raised, time.monotonic() - job._started_at)  # noqa: SLF001
                 self._on_outcome()
             return
-        self._runner.end_if_forked()
         self._tasks.pop(job, None)
         self._runner.returned(job)
         self._on_outcome()

@@ -54,53 +54,28 @@ REPLY_BYTES_MAX: Final = 2**30
 _OK: Final = b'{"ok":true'
 
 
-class Command(Generic[R]):
-    """A request and how to read its reply.
+class Command(msgspec.Struct, Generic[R], frozen=True, eq=False):
+    """A request and how to read its reply."""
 
-    read: makes the answer of the line of a reply that is ok; raises ValueError for one
-    that cannot be true. repeat: it may be sent again when the connection was lost after
-    sending it. patience_s: how long the server may take by design, beyond the time-out
-    for every request. needs: what the server must have told in HELLO's `capabilities` for
-    this to be sent. instead: makes a command that says the same and needs nothing, to be
-    sent where the server has not told (yet). reply_bytes: room for what is asked for,
-    beyond that of a small reply. holds_data: jobs' data comes on top. rid: what the reply
-    echoes, if it echoes any.
-    """
-
-    __slots__ = (
-        "holds_data",
-        "instead",
-        "line",
-        "needs",
-        "patience_s",
-        "read",
-        "repeat",
-        "reply_bytes",
-        "rid",
-    )
-
-    def __init__(  # noqa: PLR0913 - keywords, each with a default
-        self,
-        line: bytes,
-        read: Callable[[Line], R],
-        *,
-        repeat: bool = False,
-        patience_s: float = 0.0,
-        needs: str | None = None,
-        instead: Callable[[], "Command[R]"] | None = None,
-        reply_bytes: int = 0,
-        holds_data: bool = False,
-        rid: bytes = b"",
-    ) -> None:
-        self.line = line
-        self.read = read
-        self.repeat = repeat
-        self.patience_s = patience_s
-        self.needs = needs
-        self.instead = instead
-        self.reply_bytes = reply_bytes
-        self.holds_data = holds_data
-        self.rid = rid
+    line: bytes
+    read: Callable[[Line], R]
+    """Makes the answer of the line of a reply that is ok; raises ValueError for one that
+    cannot be true."""
+    repeat: bool = False
+    """It may be sent again when the connection was lost after sending it."""
+    patience_s: float = 0.0
+    """How long the server may take by design, beyond the time-out for every request."""
+    needs: str | None = None
+    """What the server must have told in HELLO's `capabilities` for this to be sent."""
+    instead: Callable[[], "Command[R]"] | None = None
+    """Makes a command that says the same and needs nothing, to be sent where the server
+    has not told (yet)."""
+    reply_bytes: int = 0
+    """Room for what is asked for, beyond that of a small reply."""
+    holds_data: bool = False
+    """Jobs' data comes on top."""
+    rid: bytes = b""
+    """What the reply echoes, if it echoes any."""
 
     @property
     def name(self) -> str:
@@ -109,24 +84,19 @@ class Command(Generic[R]):
         return self.line[start : self.line.find(b'"', start)].decode()
 
 
-class Call(Generic[R]):
+class Call(msgspec.Struct, Generic[R], eq=False):
     """A command under way; once `done`, it has a `value` or an `error`.
 
     on_done: called with the call once, when it is done.
     """
 
-    __slots__ = ("command", "done", "error", "on_done", "sent", "tries", "value")
-
-    def __init__(
-        self, command: Command[R], on_done: Callable[["Call[R]"], None] | None = None
-    ) -> None:
-        self.command = command
-        self.on_done = on_done
-        self.sent = False
-        self.done = False
-        self.tries = 0
-        self.value: R | None = None
-        self.error: Exception | None = None
+    command: Command[R]
+    on_done: Callable[["Call[R]"], None] | None = None
+    sent: bool = False
+    done: bool = False
+    tries: int = 0
+    value: R | None = None
+    error: Exception | None = None
 
     def succeed(self, value: R) -> None:
         """Give the call its answer."""

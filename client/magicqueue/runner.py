@@ -185,7 +185,8 @@ class Runner:
 
     def returned(self, job: Job) -> None:
         """Note that an async handler returned; its time is taken when it is logged."""
-        if job in self.forfeited:
+        if self.forfeited or self._is_parents:  # of each job: rare things in one look
+            self.end_if_forked()
             self.judge(job, None, time.monotonic() - job._started_at)  # noqa: SLF001
         else:
             self._done.append(job)
@@ -386,6 +387,8 @@ class Runner:
 
 def _emptied(notes: list[V]) -> list[V]:
     """Take what is in a list now; others may append to it meanwhile."""
+    if not notes:
+        return []
     taken = notes[:]
     del notes[: len(taken)]
     return taken

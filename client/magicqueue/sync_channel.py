@@ -84,7 +84,8 @@ class SyncChannel:
                 call = Call(command)
                 connection: SyncConnection | None = None
                 try:
-                    connection = self._connected()
+                    # what may be sent again need not look first: a call to the system less
+                    connection = self._connected(look=not command.repeat)
                     connection.send(call)
                     connection.wait(call)
                     return call.result()
@@ -194,11 +195,11 @@ class SyncChannel:
             if self._on_lost is not None and not self._closed:
                 self._on_lost()
 
-    def _connected(self) -> SyncConnection:
+    def _connected(self, *, look: bool = True) -> SyncConnection:
         if self._closed:
             raise Closed("it has been closed: make a new one")
         if self._connection is not None:
-            self._connection.check()
+            self._connection.check(look=look)
             if not self._connection.closed:
                 return self._connection
             self._drop()

@@ -95,10 +95,13 @@ class SyncConnection:
             except MagicQueueError as error:
                 self.close(error)
 
-    def check(self) -> None:
-        """Take what has come, without waiting; `closed` if the server has closed it."""
+    def check(self, *, look: bool = True) -> None:
+        """Take what has come, without waiting; `closed` if the server has closed it.
+
+        look: at the socket; False: see only whether the server has said that it hangs up.
+        """
         try:
-            if not self.closed and self._poll_now():
+            if look and not self.closed and self._poll_now():
                 self._read()
             if self._protocol.ending:
                 self.close()
@@ -128,8 +131,9 @@ class SyncConnection:
         oldest = self._protocol.oldest
         patience_s = oldest.command.patience_s if oldest is not None else 0.0
         allowed_s = self._timeout_s + patience_s
-        due_at = self._due_from + allowed_s + self._protocol.transfer_s
-        left_s = due_at - time.monotonic()
+        left_s = self._due_from + allowed_s - time.monotonic()
+        if left_s <= 0:  # what a long line may take beyond that is looked at only then
+            left_s += self._protocol.transfer_s
         if left_s <= 0:
             raise late_reply(self._address, allowed_s)
         return left_s
@@ -171,7 +175,9 @@ class SyncConnection:
         self._protocol.receive(piece)
         if self._protocol.answers != answers:
             self._due_from = time.monotonic()
-        self._write_or_keep(self._protocol.take_unwritten())
+        unwritten = self._protocol.take_unwritten()
+        if unwritten:
+            self._write_or_keep(unwritten)
 
 
 def _connect(address: Address, timeout_s: float) -> socket.socket:

@@ -1,15 +1,15 @@
 """What a worker tells the server of jobs: that they are done, have failed, or go back."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from magicqueue.failures import Failure
 from magicqueue.job import Job
 from magicqueue.protocol import Command
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(msgspec.Struct, frozen=True, eq=False):
     """One request that settles jobs, or gives them back."""
 
     jobs: Sequence[Job]

@@ -277,7 +277,7 @@ class Worker(WorkerCounts):
                 await self._next_progress()
                 continue
             try:
-                count = await self._pull(min(room, options.batch_size))
+                await self._pull(min(room, options.batch_size))
             except PASSING_REFUSALS as error:
                 if not refusals:
                     logger.warning("the server hands out no jobs: %s", error)
@@ -285,17 +285,15 @@ class Worker(WorkerCounts):
                 refusals += 1
                 continue
             refusals = 0
-            if count:
-                self._begin(count)
 
-    async def _pull(self, count: int) -> int:
-        """Pull up to `count` jobs, and hold them; gives how many have come.
+    async def _pull(self, count: int) -> None:
+        """Pull up to `count` jobs and begin them, without a turn of the loop between.
 
         A pull that is cancelled goes on at the server for as long as it waits there: jobs
         that still come go back at once.
         """
         options = self._options
-        future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
         def arrived(call: Call[list[Job]]) -> None:
             jobs = call.value
@@ -306,15 +304,17 @@ class Worker(WorkerCounts):
                 if call.error is not None:
                     future.set_exception(call.error)
                 else:
-                    future.set_result(len(jobs or ()))
+                    future.set_result(None)
             if self._stopping and jobs:
                 self._runner.give_back(self._runner.take_unstarted())
                 self._send_verdicts()
+            elif jobs:
+                self._begin(len(jobs))
 
         pull = commands.pull(options.queue, count, commands.PULL_SLICE_MS, options.lease_ms)
         self._pull_call = Call(pull, arrived)
         self._pulls.post(self._pull_call)
-        return await future
+        await future
 
     def _begin(self, count: int) -> None:
         """So many jobs wait for their turn."""

@@ -23,21 +23,19 @@ from magicqueue import errors
 from magicqueue.wire import replies
 from magicqueue.wire.limits import Limits
 from magicqueue_cores.contract import Core
-from magicqueue_cores.line_contract import Feeds, LineCore
+from magicqueue_cores.line_contract import Feeds
 from magicqueue_server.answers import Answers
 from magicqueue_server.columns import JobDefaults
 from magicqueue_server.commands import Commands, ServerFacts
-from magicqueue_server.executing import execute
+from magicqueue_server.executing import OwnLines, execute
 from magicqueue_server.pulls import Host, Pulls
 from magicqueue_server.session import Session
 from magicqueue_server.sessions import Sessions
-from magicqueue_server.turns import TURN_BYTES, TURN_NS, Turns
+from magicqueue_server.turns import REPLY_BYTES_A_TURN, TURN_BYTES, TURN_NS, Turns
 from magicqueue_server.wal.guard import Guard
 from magicqueue_server.wal.log import Log
 
 _BRACE: Final = ord("{")
-REPLY_BYTES_A_TURN: Final = 256 * 1024
-"""A session with more replies than this gives way until they have been read."""
 
 
 class Engine:
@@ -68,9 +66,7 @@ class Engine:
         self.sessions = Sessions(self.core)
         self.sessions.on_more = self._release_later
         self._count = self.sessions.count
-        self._line_core: LineCore | None = None
-        if self.core.capabilities.executes_lines:
-            self._line_core = self.core  # type: ignore[assignment]  # it says it is one
+        self._own_lines = OwnLines(self.core)
         self._wake = wake
         self._commands = Commands(self.core, limits, defaults, facts)
         handlers = self._commands.handlers
@@ -93,7 +89,8 @@ class Engine:
     @property
     def next_deadline_ms(self) -> int:
         """When `advance` has something to do, at the earliest; NEVER_MS if not. O(1)."""
-        return min(self.core.next_deadline_ms, self._pulls.next_deadline_ms)
+        core_ms, pulls_ms = self.core.next_deadline_ms, self._pulls.next_deadline_ms
+        return core_ms if core_ms < pulls_ms else pulls_ms  # noqa: FURB136 - asked after each command
 
     @property
     def stopping(self) -> bool:
@@ -160,7 +157,7 @@ class Engine:
         log = self._log
         if log is not None:
             self._before_feeds = log.count, log.binding
-        if self._line_core is None or (log is not None and log.crowded):
+        if self._own_lines.core is None or (log is not None and log.crowded):
             feeds.skip()
         else:
             feeds.run(self._now_ms)
@@ -211,9 +208,7 @@ class Engine:
     def clock_ahead(self, ahead_ms: int) -> None:
         """Be told by how much time is ahead of the wall clock, which requests are about."""
         self._commands.ahead_ms = self._pulls.ahead_ms = ahead_ms
-        if self.core.capabilities.executes_lines:
-            line_core: LineCore = self.core  # type: ignore[assignment]  # it says it is one
-            line_core.clock_ahead_ms = ahead_ms
+        self._own_lines.clock_ahead(ahead_ms)
 
     def close(self, session: Session, now_ms: int) -> None:
         """End a session: its pull is forgotten and its jobs come back."""
@@ -229,7 +224,7 @@ class Engine:
         """Begin to shut down: no more jobs in or out, blocked pulls are answered."""
         self._tick(now_ms)
         self._commands.stopping = True
-        self._line_core = None
+        self._own_lines.end()
         self._pulls.stop()
         self._run_others()
 
@@ -274,12 +269,11 @@ class Engine:
         """The log has another opinion of what may run."""
         assert self._log is not None
         if self._log.failure is not None:
-            self._line_core = None
+            self._own_lines.end()
             self._pulls.stop()
             self._run_others()
-        elif not self.stopping and self.core.capabilities.executes_lines:
-            refused = self._log.refusal(push=True) is not None
-            self._line_core = None if refused else self.core  # type: ignore[assignment]
+        else:
+            self._own_lines.follow(self._log)
 
     def _on_ready(self, queue: str) -> None:
         self._became_ready.append(queue)
@@ -302,7 +296,7 @@ class Engine:
         out_bytes = 0
         now_ns, left = self._turns.now_ns, TURN_BYTES
         until_ns = now_ns() + TURN_NS
-        guard = self._guard
+        guard, own_lines = self._guard, self._own_lines
         if guard is not None:
             guard.mark(session)
         while not (
@@ -328,10 +322,10 @@ class Engine:
                 self._turns.wait(session, spent=True)
                 break
             start = session.at
-            if self._line_core is not None and (
+            if own_lines.core is not None and (
                 session.greeted or session.lines[start] == _BRACE
             ):
-                reply = execute(self._line_core, session, left, self._now_ms)
+                reply = execute(own_lines.core, session, left, self._now_ms)
                 left -= session.at - start
                 if session.at > start or not session.lines:
                     session.greeted = True  # it began with a line that ran
@@ -406,10 +400,5 @@ class Engine:
         self._turns.go_on_later(lambda: step(self._now_ms))
 
     def _server_counts(self) -> dict[str, int]:
-        return {
-            "connections": len(self.sessions),
-            "waiting": len(self._pulls),
-            "input_bytes": self.sessions.input_bytes,
-            "output_bytes": self.sessions.output_bytes,
-            "uptime_ms": self._now_ms - (self._started_ms or self._now_ms),
-        }
+        uptime_ms = self._now_ms - (self._started_ms or self._now_ms)
+        return {**self.sessions.counts(waiting=len(self._pulls)), "uptime_ms": uptime_ms}

@@ -1,13 +1,42 @@
-"""Lines that a core runs by itself, as far as it can."""
+"""Lines that a core runs by itself, as far as it can and while it may.
+
+It may not while the server stops or the log takes no pushes: then all lines go through the
+commands, where what has to be refused is refused.
+"""
 
 import logging
 
 from magicqueue.wire import replies
+from magicqueue_cores.contract import Core
 from magicqueue_cores.line_contract import LineCore
 from magicqueue_server.answers import refusal_of
 from magicqueue_server.session import Session
+from magicqueue_server.wal.log import Log
 
 _log = logging.getLogger("magicqueue.engine")
+
+
+class OwnLines:
+    """Has a core run lines. `core` is the one that may, or None: not now, or never."""
+
+    def __init__(self, core: Core) -> None:
+        self.core: LineCore | None = None
+        if core.capabilities.executes_lines:
+            self.core = core  # type: ignore[assignment]  # it says it is one
+        self._able = self.core
+
+    def end(self) -> None:
+        """Let the core run no more lines."""
+        self.core = self._able = None
+
+    def follow(self, log: Log) -> None:
+        """Let the core run lines, or not, as the log takes pushes."""
+        self.core = None if log.refusal(push=True) is not None else self._able
+
+    def clock_ahead(self, ahead_ms: int) -> None:
+        """Be told by how much time is ahead of the wall clock."""
+        if self._able is not None:
+            self._able.clock_ahead_ms = ahead_ms
 
 
 def execute(core: LineCore, session: Session, size: int, now_ms: int) -> bytes:

@@ -7,6 +7,7 @@ them. A core that answers later may find nothing after all: the waiter then keep
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Final, NamedTuple
 
 from magicqueue.errors import ShuttingDown
@@ -80,7 +81,9 @@ class Pulls:
         if waiter.queue in self._waiting:
             return self._wait(waiter)
         answer = self._take(waiter)
-        return map_answer(answer, lambda jobs: self._deliver_or_wait(waiter, jobs))
+        if not isinstance(answer, Pending):  # as `map_answer` would, without its calls
+            return self._deliver_or_wait(waiter, answer)
+        return map_answer(answer, partial(self._deliver_or_wait, waiter))
 
     def serve(self, now_ms: int) -> None:
         """Give jobs to those who wait for the queues that became ready."""

@@ -34,6 +34,15 @@ class Sessions:
     def __len__(self) -> int:
         return len(self._open)
 
+    def counts(self, *, waiting: int) -> dict[str, int]:
+        """Give what STATS tells of sessions, `waiting` of which have a pull that waits."""
+        return {
+            "connections": len(self),
+            "waiting": waiting,
+            "input_bytes": self.input_bytes,
+            "output_bytes": self.output_bytes,
+        }
+
     def begin_after(self, session_id: int) -> None:
         """Give new sessions higher numbers than this: leases of older ones are alive."""
         self._last_id = max(self._last_id, session_id)

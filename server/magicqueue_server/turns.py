@@ -30,6 +30,8 @@ TURN_BYTES: Final = 64 * 1024
 """A turn ends after a line that makes it this long,"""
 TURN_NS: Final = 2_000_000
 """or with the first line that ends after this time."""
+REPLY_BYTES_A_TURN: Final = 256 * 1024
+"""A session with more replies than this gives way until they have been read."""
 ROUND_NS: Final = 4_000_000
 """A round ends with the first turn that ends after this time."""
 READS_MS: Final = 4

@@ -183,7 +183,7 @@ async def _push_twenty() -> list[bool]:
         return list(await asyncio.gather(*pushes))
 
 
-def _push_on_a_loop(_: int) -> list[bool]:
+def _push_on_a_loop() -> list[bool]:
     return asyncio.run(_push_twenty())
 
 
@@ -196,10 +196,14 @@ def test_asyncio_in_a_child_has_a_loop_and_a_connection_of_its_own(
             assert await right(queue, "before")
             pulled = await queue.pull(timeout=0)
             assert pulled is not None
-            with multiprocessing.get_context("fork").Pool(2) as pool:
-                result = pool.map_async(_push_on_a_loop, range(2))
+            fork = multiprocessing.get_context("fork")
+            # one task each: it closes its process's queue
+            with fork.Pool(1) as one, fork.Pool(1) as two:
+                results = [pool.apply_async(_push_on_a_loop) for pool in (one, two)]
                 mine = [await right(queue, ["parent", n]) for n in range(50)]
-                theirs = await asyncio.to_thread(result.get, TIMEOUT_S * 2)
+                theirs = [
+                    await asyncio.to_thread(result.get, TIMEOUT_S * 2) for result in results
+                ]
             assert mine == [True] * 50
             assert theirs == [[True] * 20] * 2
             await queue.ack(pulled)

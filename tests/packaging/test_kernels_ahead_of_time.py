@@ -1,5 +1,6 @@
 """The kernels as a C extension: it is built here, and does what the jitted kernels do."""
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -40,13 +41,21 @@ def _run(folder: Path, level: str, *arguments: str) -> subprocess.CompletedProce
 
 @pytest.fixture(scope="module")
 def kernels(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of an extension that was built just now."""
+    """The folder of an extension that was built just now, once for all of pytest-xdist."""
     if sysconfig.get_platform() != "linux-x86_64":
         pytest.skip("kernels are compiled ahead of time for linux-x86_64 only")
     require_core("array")
-    folder = tmp_path_factory.mktemp("kernels")
-    built = _run(folder, "", "packaging/aot.py", "--output", str(folder))
-    assert built.returncode == 0, built.stderr
+    base = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent  # that of this run, which its workers share
+    folder, unfinished = base / "kernels", base / "kernels-unfinished"
+    with (base / "kernels.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            unfinished.mkdir(exist_ok=True)
+            built = _run(unfinished, "", "packaging/aot.py", "--output", str(unfinished))
+            assert built.returncode == 0, built.stderr
+            unfinished.rename(folder)
     return folder
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from magicqueue.errors import TooLarge
 from magicqueue.wire.framing import LineBuffer
-from magicqueue_server.engine import REPLY_BYTES_A_TURN
+from magicqueue_server.turns import REPLY_BYTES_A_TURN
 from server.desk import Caller, Desk, code_of, job, one
 
 PING = b'{"cmd":"PING"}'

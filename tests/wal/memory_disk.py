@@ -3,7 +3,8 @@
 Each operation is counted, and `fault` may make any of them fail: it is given the number
 and the name of the operation. `after_kill` is the folder as a process finds it that was
 killed (all writes are there); `after_power_cut` has what was synced and any part, sector
-by sector, of what was not, and names as of some moment since they were synced.
+by sector, of what was not, and names as of some moment since they were synced. A length
+that was cut may be on the disk before what was written ahead of the cut, or not at all.
 """
 
 import errno
@@ -11,6 +12,8 @@ import random
 from collections.abc import Callable
 
 SECTOR = 512
+_CUT_EARLY = 0.5
+"""How often a cut that was not synced is on the disk after the power was cut."""
 
 
 class Killed(BaseException):
@@ -25,6 +28,8 @@ class MemoryFile:
         self.cache = bytearray()
         self.disk = bytearray()
         self.dirty: set[int] = set()
+        self.cut_to: int | None = None
+        """The least length that it was cut to since the last sync."""
 
     def write(self, parts: list[bytes], at: int) -> None:
         data = b"".join(parts)
@@ -53,12 +58,15 @@ class MemoryFile:
 
     def truncate(self, size: int) -> None:
         self.folder.step("truncate")
+        if size < len(self.cache):
+            self.cut_to = size if self.cut_to is None else min(size, self.cut_to)
         del self.cache[size:]
 
     def sync(self) -> None:
         self.folder.step("sync")
         self.disk[:] = self.cache
         self.dirty.clear()
+        self.cut_to = None
 
     def forget_cached(self) -> None:
         pass
@@ -162,6 +170,7 @@ class MemoryFolder:
             copy.cache[:] = file.cache
             copy.disk[:] = file.disk
             copy.dirty |= file.dirty
+            copy.cut_to = file.cut_to
         other.on_disk = {
             name: other.files[name] for name in self.on_disk if name in other.files
         }
@@ -177,15 +186,22 @@ class MemoryFolder:
         for name, file in names.items():
             chance = rng.random() if keep is None else keep
             sectors = {s for s in file.dirty if rng.random() < chance}
-            other.put(name, file_with(file, sectors))
+            is_cut = file.cut_to is not None and rng.random() < _CUT_EARLY
+            other.put(name, file_with(file, sectors, is_cut=is_cut))
         return other
 
 
-def file_with(file: MemoryFile, sectors: set[int]) -> bytes:
-    """The bytes of a file on the disk when only these unsynced sectors got there."""
+def file_with(file: MemoryFile, sectors: set[int], *, is_cut: bool = False) -> bytes:
+    """The bytes of a file on the disk when only these unsynced sectors got there.
+
+    is_cut: and the length that it was cut to since the last sync.
+    """
     data = bytearray(file.disk)
+    if is_cut:
+        del data[file.cut_to :]
     data.extend(bytes(max(0, len(file.cache) - len(data))))
     for sector in sectors:
-        start, end = sector * SECTOR, (sector + 1) * SECTOR
-        data[start:end] = file.cache[start:end]
+        start = sector * SECTOR
+        written = file.cache[start : start + SECTOR]
+        data[start : start + len(written)] = written
     return bytes(data)

@@ -3,10 +3,12 @@
 How to go on when the format changes: see `golden_log`.
 """
 
+import errno
 import json
+import os
 from array import array
 from collections.abc import Callable, Iterable
-from itertools import accumulate
+from itertools import accumulate, count
 from pathlib import Path
 
 import msgspec
@@ -16,10 +18,12 @@ from magicqueue_cores import records
 from magicqueue_server.wal import checksum
 from magicqueue_server.wal import encode as enc
 from magicqueue_server.wal import format as fmt
-from magicqueue_server.wal.scan import Scan
+from magicqueue_server.wal.scan import Refused, Scan
 from wal import golden_log
 from wal.golden_log import ALGORITHMS, DAYS, GOLDEN
+from wal.memory_disk import MemoryFolder
 from wal.sample_logs import plain, read_log
+from wal.simulated import Server
 
 VERSIONS = sorted(GOLDEN.iterdir())
 CURRENT = GOLDEN / f"version-{fmt.VERSION}"
@@ -56,6 +60,75 @@ def test_the_same_records_are_the_same_bytes(name: str) -> None:
         "the format has changed: does format.py say how?"
     )
     assert sorted(kept) == [*map(fmt.segment_name, (2, 3, 4)), "manifest"]
+
+
+OLDER = [version for version in VERSIONS if version != CURRENT]
+FULL = ({"write", "allocate", "rename"}, {"allocate"})
+"""What fails where there is no room at all, and where files still have some."""
+
+
+def full_from(first: int, failing: set[str]) -> Callable[[int, str], object]:
+    """Plan that the disk has no room from the operation `first` on."""
+
+    def plan(number: int, name: str) -> object:
+        full = number >= first and name in failing
+        return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) if full else None
+
+    return plan
+
+
+def killed(version: Path) -> MemoryFolder:
+    """A golden log as a kill leaves one, with room behind its end."""
+    folder = golden_log.read(version)
+    last = max(name for name in folder.names() if name.endswith(fmt.SUFFIX))
+    folder.put(last, folder.data(last) + bytes(64 * 1024))
+    return folder
+
+
+def served(folder: MemoryFolder) -> Server | None:
+    """Start on a log and have records of every version written; None if it is refused."""
+    try:
+        server = Server(folder, now=golden_log.T)
+    except (Refused, OSError):
+        return None
+    client = server.client()
+    pushed = client.ask(cmd="PUSH", queue="q", data=1) or {}
+    client.ask(cmd="PULL", queue="q")
+    client.ask(cmd="RELEASE", id=pushed.get("id", 1))
+    client.ask(cmd="PULL", queue="q")
+    server.engine.postpone(10, server.now)
+    server.tick(600)
+    return server
+
+
+@pytest.mark.parametrize("failing", FULL, ids=["no room", "room in its files"])
+@pytest.mark.parametrize("version", OLDER, ids=lambda path: path.name)
+def test_a_full_disk_brings_no_new_records_into_an_older_segment(
+    version: Path, failing: set[str]
+) -> None:
+    """A server of that version would open it, and not know what they are."""
+    before = golden_log.segments(killed(version / "crc32"))
+    refused, started, folder = 0, 0, MemoryFolder()
+    for first in count(1):
+        folder = killed(version / "crc32")
+        folder.fault = full_from(first, failing)
+        server = served(folder)
+        refused += server is None
+        started += server is not None
+        for file in before.keys() & folder.names():
+            data, now = before[file], folder.data(file)
+            assert data.startswith(now), f"{file} was written to, with no room from {first}"
+            assert now.rstrip(b"\0") == data.rstrip(b"\0"), f"{file} was cut short"
+        if server is not None and folder.operations < first:
+            break
+    assert refused > 3
+    assert started > 3
+    assert {records.Released, records.Postponed} <= kinds_in(folder), "nothing new came"
+
+
+def kinds_in(folder: MemoryFolder) -> set[type[records.Record]]:
+    _, frames = read_log(folder)
+    return {type(record) for frame in frames for record in frame}
 
 
 def joined(record: records.Record) -> records.Record:

@@ -134,9 +134,9 @@ def cut_loop(
 
 
 def test_power_cuts_lose_nothing_that_was_answered(disk: LoopDisk) -> None:
-    seen = cut_loop(disk, "always", 60, seed=1)
-    assert seen["verdicts"] > 600, seen
-    assert seen["jobs handed out again"] > 60, seen
+    seen = cut_loop(disk, "always", 36, seed=1)
+    assert seen["verdicts"] > 360, seen
+    assert seen["jobs handed out again"] > 36, seen
 
 
 @pytest.mark.slow

@@ -210,7 +210,7 @@ def damage_many(path: Path, mode: str, end: str, seeds: range) -> set[str]:
 @pytest.mark.parametrize("end", ENDS)
 @pytest.mark.parametrize("mode", MODES)
 def test_all_agree_on_every_damage(tmp_path: Path, mode: str, end: str) -> None:
-    states = damage_many(tmp_path / "log", mode, end, range(48))
+    states = damage_many(tmp_path / "log", mode, end, range(36))
     assert {"ok", "corrupt"} <= states
 
 

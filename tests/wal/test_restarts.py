@@ -186,21 +186,21 @@ def run(names: tuple[str, ...], examples: int, steps: int = 60) -> None:
         ),
     )
     for how in ("clean", "kill", "power"):
-        assert RestartMachine.seen[how] > examples // 2
-    assert (RestartMachine.seen["another core"] > examples) == (len(names) > 1)
+        assert RestartMachine.seen[how] > examples // 5
+    assert (RestartMachine.seen["another core"] > examples // 2) == (len(names) > 1)
     assert RestartMachine.seen["freed"] > examples
     assert RestartMachine.seen["moved"] > examples
 
 
 @pytest.mark.timeout(600)
 def test_restarts_change_nothing(core_name: str) -> None:
-    run((core_name,), 50)
+    run((core_name,), 40)
 
 
 @pytest.mark.timeout(600)
 def test_restarts_with_another_core_change_nothing() -> None:
     names = tuple(require_core(name) for name in CORES)
-    run(names, 60)
+    run(names, 40)
 
 
 @pytest.mark.slow

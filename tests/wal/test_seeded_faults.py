@@ -117,21 +117,6 @@ def order() -> None:
         assert [job["data"] for job in found] == list(range(8, 30))
 
 
-def old_leases() -> None:
-    """A worker's late word on a job that another one has by now is refused."""
-    server = Server(MemoryFolder())
-    one, two = server.client(), server.client()
-    one.ask(cmd="PUSH", queue="q", data=1)
-    one.ask(cmd="PULL", queue="q", lease=100)
-    server.tick(150)
-    assert ((two.ask(cmd="PULL", queue="q") or {})["job"] or {}).get("attempts") == 2
-    server = Server(server.folder.after_kill())
-    reply = server.client().ask(cmd="ACK", id=1, attempt=1)
-    assert reply is not None
-    assert reply.get("code") == "STALE", reply
-    assert (server.client().ask(cmd="ACK", id=1, attempt=2) or {})["ok"]
-
-
 def bytes_changed() -> None:
     test_torn_or_corrupt.test_after_a_clean_stop_no_flipped_bit_loses_anything()
     test_torn_or_corrupt.test_damage_in_an_earlier_segment_is_refused()
@@ -145,7 +130,6 @@ def later_replies() -> None:
 
 
 DETECTORS: tuple[Callable[[], None], ...] = (
-    old_leases,
     later_replies,
     test_faults.test_what_was_done_before_is_answered_when_it_is_safe,
     order,
@@ -288,11 +272,6 @@ def some_kind_is_forgotten(kind: type[Any]) -> Callable[[Patch], None]:
     return fault
 
 
-def attempts_are_not_looked_at(patch: Patch) -> None:
-    real = PythonCore.ack
-    patch.setattr(PythonCore, "ack", lambda core, ids, _, now: real(core, ids, None, now))
-
-
 def moved_jobs_change(**change: Any) -> Callable[[Patch], None]:
     def fault(patch: Patch) -> None:
         real = PythonCore.export
@@ -331,29 +310,6 @@ def what_was_done_before_is_answered_at_once(patch: Patch) -> None:
     patch.setattr(Log, "depend", lambda _log: None)
 
 
-def leases_end_with_the_server(patch: Patch) -> None:
-    real = PythonCore.replay
-
-    def replay(core: PythonCore, record: records.Record) -> None:
-        if isinstance(record, records.Leased):
-            record = msgspec.structs.replace(record, until_ms=0)
-        real(core, record)
-
-    patch.setattr(PythonCore, "replay", replay)
-
-
-def attempts_are_not_replayed(patch: Patch) -> None:
-    real = PythonCore.replay
-
-    def replay(core: PythonCore, record: records.Record) -> None:
-        real(core, record)
-        if isinstance(record, records.Leased):
-            for job_id in record.ids:
-                core._table.jobs[job_id].attempts -= 1
-
-    patch.setattr(PythonCore, "replay", replay)
-
-
 FAULTS: tuple[Callable[[Patch], None], ...] = (
     ack_before_the_sync,
     ack_before_the_write,
@@ -372,7 +328,6 @@ FAULTS: tuple[Callable[[Patch], None], ...] = (
     some_kind_is_forgotten(records.Acked),
     some_kind_is_forgotten(records.Leased),
     some_kind_is_forgotten(records.Paused),
-    attempts_are_not_looked_at,
     places_of_moved_jobs_are_lost,
     moved_jobs_change(attempts=0),
     moved_jobs_change(states=int(JobState.READY), sequences=1),
@@ -380,8 +335,6 @@ FAULTS: tuple[Callable[[Patch], None], ...] = (
     pauses_are_left_behind,
     later_replies_are_written,
     what_was_done_before_is_answered_at_once,
-    leases_end_with_the_server,
-    attempts_are_not_replayed,
 )
 
 

@@ -3,11 +3,14 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import msgspec
 import pytest
 
+from magicqueue_cores import records
 from magicqueue_cores.contract import CoreOptions
 from magicqueue_cores.job_table import JobTable
 from magicqueue_cores.leases import Leases
+from magicqueue_cores.python_core import PythonCore
 from magicqueue_cores.python_fates import Fates
 from magicqueue_server.turns import Turns
 from magicqueue_server.wal.scan import Refused
@@ -53,6 +56,21 @@ def restarts_after_a_step() -> None:
         assert (one.client().ask(cmd="GETJOB", id=1) or {})["job"]["state"] == "ready"
 
 
+def old_leases() -> None:
+    """A worker's late word on a job that another one has by now is refused."""
+    server = Server(MemoryFolder())
+    one, two = server.client(), server.client()
+    one.ask(cmd="PUSH", queue="q", data=1)
+    one.ask(cmd="PULL", queue="q", lease=100)
+    server.tick(150)
+    assert ((two.ask(cmd="PULL", queue="q") or {})["job"] or {}).get("attempts") == 2
+    server = Server(server.folder.after_kill())
+    reply = server.client().ask(cmd="ACK", id=1, attempt=1)
+    assert reply is not None
+    assert reply.get("code") == "STALE", reply
+    assert (server.client().ask(cmd="ACK", id=1, attempt=2) or {})["ok"]
+
+
 def unread_heartbeats() -> None:
     test_timekeeper.heartbeats_that_lie_in_sockets_are_read_first("python")
 
@@ -60,6 +78,7 @@ def unread_heartbeats() -> None:
 DETECTORS: tuple[Callable[[], None], ...] = (
     releases,
     restarts_after_a_step,
+    old_leases,
     unread_heartbeats,
 )
 
@@ -87,12 +106,43 @@ def leases_end_before_what_arrived_is_read(patch: Patch) -> None:
     patch.setattr(Turns, "when_all_had_a_turn", lambda _turns, call: call())
 
 
+def attempts_are_not_looked_at(patch: Patch) -> None:
+    real = PythonCore.ack
+    patch.setattr(PythonCore, "ack", lambda core, ids, _, now: real(core, ids, None, now))
+
+
+def leases_end_with_the_server(patch: Patch) -> None:
+    real = PythonCore.replay
+
+    def replay(core: PythonCore, record: records.Record) -> None:
+        if isinstance(record, records.Leased):
+            record = msgspec.structs.replace(record, until_ms=0)
+        real(core, record)
+
+    patch.setattr(PythonCore, "replay", replay)
+
+
+def attempts_are_not_replayed(patch: Patch) -> None:
+    real = PythonCore.replay
+
+    def replay(core: PythonCore, record: records.Record) -> None:
+        real(core, record)
+        if isinstance(record, records.Leased):
+            for job_id in record.ids:
+                core._table.jobs[job_id].attempts -= 1
+
+    patch.setattr(PythonCore, "replay", replay)
+
+
 FAULTS: tuple[Callable[[Patch], None], ...] = (
     a_release_counts_as_a_loss,
     a_release_loses_its_place,
     a_release_is_not_recorded,
     leases_are_not_postponed,
     leases_end_before_what_arrived_is_read,
+    attempts_are_not_looked_at,
+    leases_end_with_the_server,
+    attempts_are_not_replayed,
 )
 
 

@@ -57,7 +57,7 @@ def test_leases_survive_a_restart(tmp_path: Path) -> None:
         with closing(Connection(server)) as connection:
             assert connection.ask(cmd="ACK", id=ids[0], attempt=1)["ok"]
             assert connection.ask(cmd="PULL", queue="q")["job"]["id"] == ids[1]
-        server.close()
+            server.close()  # killed before the connection ends, which would give it back
     with serving(tmp_path) as server, closing(Connection(server)) as connection:
         assert connection.ask(cmd="GETJOB", id=ids[1])["job"]["state"] == "active"
         assert connection.ask(cmd="GETJOB", id=ids[0])["code"] == "NOT_FOUND"

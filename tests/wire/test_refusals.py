@@ -18,8 +18,27 @@ from magicqueue.wire.requests import (
     PushItem,
 )
 
+ID_MAX: Final = 2**53 - 1
 PUSH: Final = '"cmd":"PUSH","queue":"q","data":1'
 JOBS: Final = '"cmd":"PUSHB","queue":"q","jobs":'
+AN_ID: Final = f"must be an integer or a string of its digits, of at most {ID_MAX}"
+WITH_IDS: Final = {
+    '"cmd":"ACK","id":{}': "ACK: id",
+    '"cmd":"ACKB","ids":[1,{}]': "ACKB: ids[1]",
+    '"cmd":"ACKB","ids":[{{"id":{}}}]': "ACKB: ids[0].id",
+    '"cmd":"FAIL","id":{}': "FAIL: id",
+    '"cmd":"FAILB","jobs":[{{"id":{}}}]': "FAILB: jobs[0].id",
+    '"cmd":"HEARTBEAT","id":{}': "HEARTBEAT: id",
+    '"cmd":"HEARTBEAT","ids":[{}]': "HEARTBEAT: ids[0]",
+    '"cmd":"HEARTBEAT","ids":[{{"id":{}}}]': "HEARTBEAT: ids[0].id",
+    '"cmd":"RELEASE","id":{}': "RELEASE: id",
+    '"cmd":"RELEASE","ids":[{}]': "RELEASE: ids[0]",
+    '"cmd":"RELEASE","ids":[{{"id":{}}}]': "RELEASE: ids[0].id",
+    '"cmd":"GETJOB","id":{}': "GETJOB: id",
+    '"cmd":"DEAD","queue":"q","after":{}': "DEAD: after",
+    '"cmd":"RETRYDEAD","id":{}': "RETRYDEAD: id",
+    '"cmd":"PURGEDEAD","id":{}': "PURGEDEAD: id",
+}
 
 SENTENCES: Final = [
     ("", 'cmd is missing: name the command, as in {"cmd":"PING"}'),
@@ -115,11 +134,11 @@ SENTENCES: Final = [
         '"cmd":"ACK","id":true',
         "ACK: id must be an integer or a string, not true or false",
     ),
-    ('"cmd":"ACK","id":"x"', "ACK: id must be an integer, or a string of its digits"),
+    ('"cmd":"ACK","id":"x"', f"ACK: id {AN_ID}"),
     ('"cmd":"ACK","id":1,"attempt":0', "ACK: attempt must be an integer >= 1"),
     (
         '"cmd":"ACKB","ids":[1,2,"3x"]',
-        "ACKB: ids[2] must be an integer, or a string of its digits",
+        f"ACKB: ids[2] {AN_ID}",
     ),
     (
         '"cmd":"ACKB","ids":[1,null]',
@@ -163,6 +182,18 @@ def test_the_sentence_names_command_field_and_index(members: str, sentence: str)
     assert caught.value.sentence == sentence
 
 
+@pytest.mark.parametrize(("members", "where"), WITH_IDS.items(), ids=WITH_IDS.values())
+@pytest.mark.parametrize("number", [ID_MAX + 1, 2**63, 10**30])
+def test_every_id_that_is_too_large_is_told_its_bound(
+    members: str, where: str, number: int
+) -> None:
+    bound = f"{where} must be an integer <= {ID_MAX}"
+    for written, sentence in ((number, bound), (f'"{number}"', f"{where} {AN_ID}")):
+        with pytest.raises(BadRequest) as caught:
+            decode_request(f"{{{members.format(written)}}}".encode())
+        assert caught.value.sentence == sentence
+
+
 def test_bad_json_says_what_is_wrong() -> None:
     for line, sentence in (
         ("[]", "the line is not a JSON object: send one object a line"),
@@ -174,9 +205,6 @@ def test_bad_json_says_what_is_wrong() -> None:
         with pytest.raises(BadJson) as caught:
             decode_request(line.encode())
         assert caught.value.sentence.endswith(sentence)
-
-
-ID_MAX: Final = 2**53 - 1
 
 
 @pytest.mark.parametrize(

@@ -162,7 +162,7 @@ def _field_sentence(message: str) -> str:
     if "out of range" in message:
         return f"{path} must be an integer of at most {ID_MAX}"
     if "matching regex" in message:
-        return f"{path} must be an integer, or a string of its digits"
+        return f"{path} must be an integer or a string of its digits, of at most {ID_MAX}"
     return f"{path}: {message}"
 
 
