@@ -25,6 +25,7 @@ from magicqueue_cores.contract import (
     NewJobs,
     QueueStats,
     Settled,
+    Step,
 )
 from magicqueue_cores.pending import Answer, Pending
 from magicqueue_cores.records import Moved, Record
@@ -145,8 +146,8 @@ class LaterCore:
     def pause(self, queue: str, *, paused: bool, now_ms: int) -> Answer[None]:
         return self._ask(lambda: self.inner.pause(queue, paused=paused, now_ms=now_ms))
 
-    def drain(self, queue: str, now_ms: int) -> Answer[int]:
-        return self._ask(lambda: self.inner.drain(queue, now_ms))
+    def drain(self, queue: str, now_ms: int, upto: int | None = None) -> Answer[Step]:
+        return self._ask(lambda: self.inner.drain(queue, now_ms, upto))
 
     def dead(
         self,
@@ -160,11 +161,15 @@ class LaterCore:
             lambda: self.inner.dead(queue, count, payload_bytes_max, after_id, now_ms)
         )
 
-    def retry_dead(self, queue: str | None, job_id: int | None, now_ms: int) -> Answer[int]:
-        return self._ask(lambda: self.inner.retry_dead(queue, job_id, now_ms))
+    def retry_dead(
+        self, queue: str | None, job_id: int | None, now_ms: int, upto: int | None = None
+    ) -> Answer[Step]:
+        return self._ask(lambda: self.inner.retry_dead(queue, job_id, now_ms, upto))
 
-    def purge_dead(self, queue: str | None, job_id: int | None, now_ms: int) -> Answer[int]:
-        return self._ask(lambda: self.inner.purge_dead(queue, job_id, now_ms))
+    def purge_dead(
+        self, queue: str | None, job_id: int | None, now_ms: int, upto: int | None = None
+    ) -> Answer[Step]:
+        return self._ask(lambda: self.inner.purge_dead(queue, job_id, now_ms, upto))
 
     def job(self, job_id: int, now_ms: int) -> Answer[JobView | None]:
         return self._ask(lambda: self.inner.job(job_id, now_ms))
@@ -183,6 +188,13 @@ class LaterCore:
         prefix: str = "",
     ) -> Answer[list[QueueStats]]:
         return self._ask(lambda: self.inner.queues(now_ms, count, after, prefix))
+
+    @property
+    def spare_bytes(self) -> int:
+        return self.inner.spare_bytes
+
+    def trim(self) -> bool:
+        return self.inner.trim()
 
     def export(self, ids: Sequence[int]) -> Moved:
         return self.inner.export(ids)

@@ -17,9 +17,16 @@ Rules that hold for every verb:
 - **Steps.** If more than `CoreOptions.step_jobs` are due, each verb lets the first so many
   mature, by (run_at, id), and the next verb goes on. What is pushed meanwhile to a queue
   with delayed jobs comes behind those that are due, as it would if all had matured at once:
-  it is delayed by a millisecond. `end_leases` and `close_session` take whole leases until
-  they have so many jobs, in an order of their own, and say whether that was all; jobs that
-  are lost in one step die in order of id.
+  it is delayed by a millisecond. `end_leases` and `close_session` take leases until they
+  have so many jobs, in an order of their own, the last one whole or a part, and say whether
+  that was all; jobs that are lost in one step die in order of id.
+- **Very many jobs.** `drain`, `retry_dead` and `purge_dead` do `CoreOptions.step_jobs` at
+  most (the array core's `drain` first takes out all delayed ones) and give a `Step`: who
+  called goes on with its `upto` until that is None. They are about what is there at the
+  first call, for which `upto` stands: what is pushed or dies meanwhile stays. Delayed jobs
+  mature no more from the first call on. A ready job is its worker's if it is pulled before
+  its step comes, and what comes back to its old place meanwhile is drained, too. One such
+  verb at a time on a queue: a second one would share what there is with the first.
 - **Leases end when that is said.** A lease is over by `end_leases` and by nothing else, so
   that whoever keeps the time can first read what had arrived: a heartbeat counts even if
   it was read late. Until then the job is its worker's, whatever its lease says.
@@ -43,6 +50,8 @@ from typing import Final, Protocol, TypeAlias, TypeVar
 
 import msgspec
 
+from magicqueue_cores.counts import CoreStats as CoreStats  # noqa: PLC0414 - part of it
+from magicqueue_cores.counts import QueueStats as QueueStats  # noqa: PLC0414
 from magicqueue_cores.options import CoreOptions as CoreOptions  # noqa: PLC0414 - part of it
 from magicqueue_cores.pending import Answer
 from magicqueue_cores.records import Moved, Record
@@ -125,6 +134,15 @@ class Failed(Settled):
     states: list[JobState | None]
 
 
+class Step(msgspec.Struct, frozen=True):
+    """What one call of a verb on very many jobs did, and what to go on with."""
+
+    count: int
+    """Jobs that it did."""
+    upto: int | None = None
+    """To be given to the next call: the last sequence number that the verb is about."""
+
+
 class JobView(msgspec.Struct):
     """All that can be said of one job."""
 
@@ -150,51 +168,6 @@ class DeadPage(msgspec.Struct):
 
     jobs: list[JobView]
     next_id: int | None
-
-
-class QueueStats(msgspec.Struct):
-    """Counts of one queue now, and totals since the core's start."""
-
-    name: str
-    queued: int = 0
-    processing: int = 0
-    delayed: int = 0
-    dead: int = 0
-    paused: bool = False
-    pushed: int = 0
-    completed: int = 0
-    failed: int = 0
-    lost: int = 0
-    released: int = 0
-    expired: int = 0
-    dropped: int = 0
-    oldest_ready_ms: int = 0
-
-
-class CoreStats(msgspec.Struct):
-    """The same over all queues, forgotten ones included; `paused` counts queues.
-
-    content_bytes: the bytes of payloads and error texts (in UTF-8) of all jobs.
-    memory_bytes: what the jobs and queues that are here take, within a tenth or so, texts
-    and all; memory kept for later use is not in it.
-    """
-
-    queued: int
-    processing: int
-    delayed: int
-    dead: int
-    paused: int
-    pushed: int
-    completed: int
-    failed: int
-    lost: int
-    released: int
-    expired: int
-    dropped: int
-    oldest_ready_ms: int
-    queues: int
-    content_bytes: int
-    memory_bytes: int
 
 
 class CoreError(Exception):
@@ -322,8 +295,8 @@ class Core(Protocol):
         """Stop or resume handing out jobs of a queue. O(1)."""
         ...
 
-    def drain(self, queue: str, now_ms: int) -> Answer[int]:
-        """Remove the ready and delayed jobs of a queue; gives how many."""
+    def drain(self, queue: str, now_ms: int, upto: int | None = None) -> Answer[Step]:
+        """Remove the ready and delayed jobs of a queue, a step of them."""
         ...
 
     def dead(
@@ -337,15 +310,19 @@ class Core(Protocol):
         """List dead letters behind `after_id`; raises `NotFound` for a lost cursor."""
         ...
 
-    def retry_dead(self, queue: str | None, job_id: int | None, now_ms: int) -> Answer[int]:
-        """Make one dead job, or all of a queue, ready anew: attempts start over.
+    def retry_dead(
+        self, queue: str | None, job_id: int | None, now_ms: int, upto: int | None = None
+    ) -> Answer[Step]:
+        """Make one dead job, or a step of a queue's, ready anew: attempts start over.
 
         Raises `NotFound` when `job_id` is given and is no dead letter (of `queue`).
         """
         ...
 
-    def purge_dead(self, queue: str | None, job_id: int | None, now_ms: int) -> Answer[int]:
-        """Remove one dead job, or all of a queue; raises as `retry_dead`."""
+    def purge_dead(
+        self, queue: str | None, job_id: int | None, now_ms: int, upto: int | None = None
+    ) -> Answer[Step]:
+        """Remove one dead job, or a step of a queue's; raises as `retry_dead`."""
         ...
 
     def job(self, job_id: int, now_ms: int) -> Answer[JobView | None]:
@@ -371,6 +348,18 @@ class Core(Protocol):
 
         All, or the first `count`, of those whose name comes behind `after`, which need not
         be one. O(log q + count).
+        """
+        ...
+
+    @property
+    def spare_bytes(self) -> int:
+        """What of the memory kept for later use `trim` would give back, roughly. O(1)."""
+        ...
+
+    def trim(self) -> bool:
+        """Give back to the system a part of the memory that is kept for later use.
+
+        Nothing that is here changes. False: there is more, so call it again.
         """
         ...
 

@@ -8,6 +8,7 @@ a page, retries each of its jobs and lists on behind the last one finds the plac
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
 from typing import Final, TypeAlias
 
 from magicqueue_cores.contract import JobView, NotFound
@@ -101,6 +102,10 @@ class DeadLetters:
             size -= self._sizes[job_id]
         return excess
 
+    def first(self, most: int) -> list[int]:
+        """The oldest letters, `most` at most, oldest first."""
+        return list(islice(self, most))
+
     def after(self, after_id: int | None) -> Iterator[int]:
         """The letters behind `after_id` (None: all), oldest first.
 
@@ -140,7 +145,12 @@ class DeadLetters:
     def _compact(self) -> None:
         order: list[int] = []
         tombstone: int | None = None
-        for index, job_id in enumerate(self._order):
+        # Of the tombstones before the first letter, most of all as a rule, one stays.
+        begin = max(self._first - 1, 0)
+        while begin and self._place[self._order[begin]] != begin:
+            begin -= 1
+        for index in range(begin, len(self._order)):
+            job_id = self._order[index]
             if self._place[job_id] != index:
                 continue  # it came back to life and died again: its later place counts
             if job_id not in self._sizes:

@@ -343,13 +343,11 @@ class JobTable:
             self.dead_count -= 1
             self._delete(job_id, job)
 
-    def drain(self, queue: Queue) -> list[int]:
-        """Remove the ready and delayed jobs of a queue; gives their ids, sorted."""
-        ids = sorted(queue.ready.drain() + self.delayed.drain(queue.name))
+    def remove_waiting(self, ids: Iterable[int]) -> None:
+        """Jobs that were taken from the ready and the delayed order are gone."""
         for job_id in ids:
             self._delete(job_id, self.jobs[job_id])
-        self.totals.removed += len(ids)
-        return ids
+            self.totals.removed += 1
 
     def shared_policy(self, policy: RetryPolicy) -> RetryPolicy:
         """Give an equal object, the one given last if that is equal."""

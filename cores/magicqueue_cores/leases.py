@@ -7,6 +7,7 @@ most of it is of that kind.
 """
 
 from heapq import heapify, heappop, heappush
+from itertools import islice
 from typing import Final
 
 import msgspec
@@ -75,14 +76,17 @@ class Leases:
             heapify(self._deadlines)
 
     def due(self, now_ms: int, most: int) -> list[int]:
-        """The jobs of leases that ended, by id; no more leases once it has `most` jobs.
+        """Jobs of leases that ended, `most` at most, by id; of the last lease a part.
 
         The caller takes each off its lease.
         """
         deadlines = self._deadlines
         ids: list[int] = []
         while deadlines and deadlines[0][0] <= now_ms and len(ids) < most:
-            ids.extend(heappop(deadlines)[2].ids)
+            held, room = deadlines[0][2].ids, most - len(ids)
+            ids.extend(islice(held, room))
+            if len(held) <= room:
+                heappop(deadlines)
         ids.sort()
         return ids
 
@@ -93,10 +97,10 @@ class Leases:
         self._deadlines = [(at_ms + by_ms, n, lease) for at_ms, n, lease in self._deadlines]
 
     def of_session(self, session: int, most: int) -> list[int]:
-        """The jobs a session holds, by id; no more leases once it has `most` jobs."""
+        """Jobs that a session holds, `most` at most, by id; of the last lease a part."""
         ids: list[int] = []
         for lease in self.by_session.get(session, {}).values():
-            ids.extend(lease.ids)
+            ids.extend(islice(lease.ids, most - len(ids)))
             if len(ids) >= most:
                 break
         ids.sort()

@@ -22,8 +22,9 @@ class CoreOptions(msgspec.Struct, frozen=True, kw_only=True):
     dead_bytes_max: int = 256 * 2**20
     """The same, for the bytes of a queue's dead payloads and their error texts."""
     step_jobs: int = 0
-    """Where time moves more jobs than this, or a session that ends holds more, one call
-    moves so many and leaves the rest to the next: see the rules of `contract`."""
+    """Where time moves more jobs than this, a session that ends holds more, or a verb is
+    about more, one call does so many and leaves the rest to the next: see the rules of
+    `contract`."""
     hash_seed: int = 0
     """Secret of 63 bits, a new one at each start, for tables whose keys clients choose.
     Nothing that a core answers, records or replays depends on it."""

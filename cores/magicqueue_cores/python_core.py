@@ -6,6 +6,8 @@ invariant. What is where:
 
 - `python_job`, `job_table`: a job, a queue, and every change of state;
 - `python_fates`: retries, losses, deaths, wake-ups;
+- `python_clearing`: the verbs about all jobs of a queue;
+- `python_reading`: the verbs that only look;
 - `admission`, `python_views`: what may come in, and what is told;
 - `ready_order`, `delayed_order`, `leases`, `dead_letters`: one structure each.
 """
@@ -22,38 +24,32 @@ from magicqueue_cores.contract import (
     TIME_MAX_MS,
     Capabilities,
     CoreOptions,
-    CoreStats,
-    DeadPage,
     Delivery,
     Failed,
     JobState,
-    JobView,
     NewJobs,
     OnReady,
-    QueueStats,
     RecordSink,
     Settled,
+    Step,
 )
 from magicqueue_cores.dead_letters import OnDeath
 from magicqueue_cores.job_table import JobTable
 from magicqueue_cores.memory_tally import JOB_OVERHEAD_BYTES
 from magicqueue_cores.python_check import check_table
+from magicqueue_cores.python_clearing import Clearing
 from magicqueue_cores.python_fates import Fates
-from magicqueue_cores.python_moves import export_jobs
+from magicqueue_cores.python_reading import Reading
 from magicqueue_cores.python_replay import replay_record
+from magicqueue_cores.python_trimming import spare_bytes, trim
 from magicqueue_cores.python_views import (
-    core_stats,
-    dead_ids,
-    dead_page,
     delivery,
-    job_view,
     miss,
     pushed_record,
-    queue_stats,
 )
 
 
-class PythonCore:
+class PythonCore(Reading):
     """`contract.Core` in plain Python; the arguments are those of `make_core`."""
 
     name = "python"
@@ -79,6 +75,7 @@ class PythonCore:
         Kept and not worked out, since it is asked for twice a command; a lease that is
         settled leaves it as it is, until time gets there and `advance` looks again."""
         self._step_jobs = options.step_jobs or NEVER_MS
+        self._clearing = Clearing(self._table, self._fates, record, self._step_jobs)
         self._bounded = bool(options.jobs_max or options.memory_bytes_max)
 
     def advance(self, now_ms: int) -> None:
@@ -126,7 +123,7 @@ class PythonCore:
         table = self._table
         if now_ms >= self._due_ms:
             self.advance(now_ms)
-            if now_ms >= self._due_ms and table.delayed.count(queue):
+            if now_ms >= self._due_ms and table.delayed.has_any(queue):
                 jobs = behind_due(jobs, now_ms)
         first_id = table.last_id + 1
         if not jobs.payloads:
@@ -310,93 +307,37 @@ class PythonCore:
             self._fates.wake((known,))
             self._table.forget_unused(known)
 
-    def drain(self, queue: str, now_ms: int) -> int:
-        """Remove the ready and delayed jobs of a queue; gives how many."""
+    def drain(self, queue: str, now_ms: int, upto: int | None = None) -> Step:
+        """Remove the ready and delayed jobs of a queue, a step of them."""
         if now_ms >= self._due_ms:
             self.advance(now_ms)
-        known = self._table.queues.get(queue)
-        ids = self._table.drain(known) if known is not None else []
-        if self._record and ids:
-            self._record(records.Removed(ids, "drained"))
-        if known is not None and ids:
-            self._table.forget_unused(known)
-        return len(ids)
+        return self._clearing.drain(queue, upto)
 
-    def dead(
-        self,
-        queue: str,
-        count: int,
-        payload_bytes_max: int,
-        after_id: int | None,
-        now_ms: int,
-    ) -> DeadPage:
-        """List dead letters behind `after_id`; raises `NotFound` for a lost cursor."""
+    def retry_dead(
+        self, queue: str | None, job_id: int | None, now_ms: int, upto: int | None = None
+    ) -> Step:
+        """Make one dead job, or a step of a queue's, ready anew: attempts start over."""
         if now_ms >= self._due_ms:
             self.advance(now_ms)
-        return dead_page(self._table, queue, count, payload_bytes_max, after_id)
+        return self._clearing.retry_dead(queue, job_id, now_ms, upto)
 
-    def retry_dead(self, queue: str | None, job_id: int | None, now_ms: int) -> int:
-        """Make one dead job, or all of a queue, ready anew: attempts start over."""
+    def purge_dead(
+        self, queue: str | None, job_id: int | None, now_ms: int, upto: int | None = None
+    ) -> Step:
+        """Remove one dead job, or a step of a queue's; raises as `retry_dead`."""
         if now_ms >= self._due_ms:
             self.advance(now_ms)
-        ids = dead_ids(self._table, queue, job_id)
-        if ids:
-            if self._record:
-                self._record(records.Revived(ids, now_ms))
-            self._table.revive(ids, now_ms)
-            self._fates.wake((self._table.jobs[ids[0]].queue,))
-        return len(ids)
+        return self._clearing.purge_dead(queue, job_id, upto)
 
-    def purge_dead(self, queue: str | None, job_id: int | None, now_ms: int) -> int:
-        """Remove one dead job, or all of a queue; raises as `retry_dead`."""
-        if now_ms >= self._due_ms:
-            self.advance(now_ms)
-        ids = dead_ids(self._table, queue, job_id)
-        if ids:
-            if self._record:
-                self._record(records.Removed(ids, "purged"))
-            self._table.remove_dead(ids, dropped=False)
-        return len(ids)
+    @property
+    def spare_bytes(self) -> int:
+        """What `trim` would give back, roughly. O(1)."""
+        return spare_bytes(self._table.jobs)
 
-    def job(self, job_id: int, now_ms: int) -> JobView | None:
-        """Look one job up. O(1)."""
-        if now_ms >= self._due_ms:
-            self.advance(now_ms)
-        job = self._table.jobs.get(job_id)
-        return None if job is None else job_view(job_id, job)
-
-    def stats(self, now_ms: int) -> CoreStats:
-        """Totals over all queues. O(1) amortised."""
-        if now_ms >= self._due_ms:
-            self.advance(now_ms)
-        return core_stats(self._table, now_ms)
-
-    def queue_stats(self, queue: str, now_ms: int) -> QueueStats:
-        """Counts of one queue, zeros if it is unknown. O(1) amortised."""
-        if now_ms >= self._due_ms:
-            self.advance(now_ms)
-        known = self._table.queues.get(queue)
-        return (
-            QueueStats(queue) if known is None else queue_stats(self._table, known, now_ms)
-        )
-
-    def queues(
-        self,
-        now_ms: int,
-        count: int | None = None,
-        after: str | None = None,
-        prefix: str = "",
-    ) -> list[QueueStats]:
-        """Counts of known queues, by name; see the contract. O(log q + count)."""
-        if now_ms >= self._due_ms:
-            self.advance(now_ms)
-        table = self._table
-        names = table.names.page(count, after, prefix)
-        return [queue_stats(table, table.queues[name], now_ms) for name in names]
-
-    def export(self, ids: Sequence[int]) -> records.Moved:
-        """Tell the whole state of those of `ids` that are here. O(1) a job."""
-        return export_jobs(self._table, ids)
+    def trim(self) -> bool:
+        """Give back memory that is kept for later use. O(jobs), where these are few."""
+        trim(self._table.jobs)
+        return True
 
     def replay(self, record: records.Record) -> None:
         """Apply what happened once before. Raises CoreError if it cannot have."""

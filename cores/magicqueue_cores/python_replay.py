@@ -7,6 +7,7 @@ import msgspec
 from magicqueue_cores import records
 from magicqueue_cores.contract import CoreError, JobState
 from magicqueue_cores.job_table import JobTable
+from magicqueue_cores.python_clearing import remove_drained
 from magicqueue_cores.python_job import Job
 from magicqueue_cores.python_moves import replay_moved
 
@@ -104,15 +105,11 @@ def _remove(table: JobTable, record: records.Removed) -> None:
         table.remove_dead(record.ids, dropped=record.cause == "dropped")
         return
     jobs = _jobs(table, record, JobState.READY, JobState.DELAYED)
-    counts: dict[str, int] = {}
-    for _, job in jobs:
-        counts[job.queue.name] = counts.get(job.queue.name, 0) + 1
-    for name, count in counts.items():
-        held = table.queues[name].ready.count + table.delayed.count(name)
-        if held != count:
-            raise CoreError(f"a record drains {count} jobs of {name!r}, which holds {held}")
-    for name in counts:
-        table.drain(table.queues[name])
+    drained: dict[str, list[int]] = {}
+    for job_id, job in jobs:
+        drained.setdefault(job.queue.name, []).append(job_id)
+    for name, ids in drained.items():
+        remove_drained(table, table.queues[name], ids)
         table.forget_unused(table.queues[name])
 
 

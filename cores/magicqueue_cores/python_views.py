@@ -5,7 +5,6 @@ from magicqueue_cores.contract import (
     CoreStats,
     DeadPage,
     Delivery,
-    JobState,
     JobView,
     NewJobs,
     NotFound,
@@ -80,23 +79,6 @@ def dead_page(
             return DeadPage(page, page[-1].id)
         page.append(job_view(job_id, job))
     return DeadPage(page, None)
-
-
-def dead_ids(table: JobTable, queue: str | None, job_id: int | None) -> list[int]:
-    """One dead letter, which must be there, or all of a queue in order of death."""
-    if job_id is None:
-        if queue is None:
-            raise ValueError("name a job or a queue")
-        known = table.queues.get(queue)
-        return [] if known is None else list(known.dead)
-    job = table.jobs.get(job_id)
-    if job is None or job.state is not JobState.DEAD:
-        raise NotFound(f"job {job_id} is not a dead letter")
-    if queue is not None and job.queue.name != queue:
-        raise NotFound(
-            f"job {job_id} is a dead letter of {job.queue.name!r}, not {queue!r}"
-        )
-    return [job_id]
 
 
 def miss(table: JobTable, answer: Settled, job_id: int, attempt: int) -> None:

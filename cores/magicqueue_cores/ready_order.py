@@ -74,6 +74,13 @@ class Run:
         pop = arrivals.popleft
         return [pop() for _ in range(count)]
 
+    def take_until(self, upto: int, count: int, table: Mapping[int, ReadyJob]) -> list[int]:
+        """Take up to `count` arrivals, if none came back and all have such a ready key."""
+        if self.returned_keys or not self.arrivals:
+            return []
+        last = self.arrivals[-1]
+        return self.take_arrivals(count) if table[last].ready_key(last) <= upto else []
+
     def remove(self, job_id: int) -> bool:
         """Take one job out: O(1) if it is first or came back, else O(n).
 
@@ -213,6 +220,31 @@ class ReadyOrder:
         self._priorities.clear()
         self._oldest.clear()
         self.count = 0
+        return ids
+
+    def drain_some(self, upto: int, most: int, table: Mapping[int, ReadyJob]) -> list[int]:
+        """Take out up to `most` jobs with a ready key of `upto` at most, run by run.
+
+        What came later stays, and as it stands behind the others in each run, only the
+        first of a run is looked at: O(1) a job, and O(1) a run that only has later ones.
+        """
+        ids: list[int] = []
+        ended: list[int] = []
+        for priority, run in self.runs.items():
+            if len(ids) >= most:
+                break
+            ids += run.take_until(upto, most - len(ids), table)
+            while run and len(ids) < most:
+                job_id = run.first(table)
+                if table[job_id].ready_key(job_id) > upto:
+                    break
+                self._tally.returned -= run.remove(job_id)
+                ids.append(job_id)
+            if not run:
+                ended.append(priority)
+        self.count -= len(ids)
+        for priority in ended:
+            self._end(priority)
         return ids
 
     def oldest_run_at_ms(self, table: Mapping[int, ReadyJob]) -> int | None:

@@ -164,7 +164,10 @@ class Died(msgspec.Struct, tag="died", frozen=True):
 
 
 class Removed(msgspec.Struct, tag="removed", frozen=True):
-    """Jobs were drained, purged, or dropped from the dead letters (`cause`)."""
+    """Jobs were drained, purged, or dropped from the dead letters (`cause`).
+
+    Drained ones are ready or delayed; their order is the one they are taken out in.
+    """
 
     ids: Sequence[int]
     cause: str

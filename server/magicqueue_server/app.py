@@ -31,11 +31,13 @@ from magicqueue_server.incidents import Incidents
 from magicqueue_server.listener import Listener
 from magicqueue_server.listening import Address, Doors, StartError
 from magicqueue_server.logs import event
+from magicqueue_server.memory import trim_heap
 from magicqueue_server.randomness import hash_seed
 from magicqueue_server.safekeeping import CannotOpen, Safekeeping
 from magicqueue_server.session import Session
 from magicqueue_server.timekeeper import Timekeeper
 from magicqueue_server.trace import TracingEngine
+from magicqueue_server.trimming import Trimmer
 from magicqueue_server.turns import Turns
 
 _FLUSH_S: Final = 1.0
@@ -90,6 +92,8 @@ class App:
         )
         self._doors = Doors(self._listener, places)
         self._time = Timekeeper(self._loop, self._clock, self.engine, self.turns)
+        self._trimmer = Trimmer(self._loop, self.engine.core, self.turns, trim_heap)
+        self._time.on_pulse = self._trimmer.look
         self._listener.on_deadline_change = self._time.follow_deadline
         self.turns.after_round = self._time.follow_deadline
         if self.engine.core.capabilities.takes_feeds and not tracing:
@@ -214,6 +218,7 @@ class App:
             connection.abort()
         await asyncio.sleep(0)
         self._time.close()
+        self._trimmer.close()
         if self._listener.exchange is not None:
             self._listener.exchange.close()
         await self._safekeeping.close()

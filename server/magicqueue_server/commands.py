@@ -2,7 +2,8 @@
 
 Every method takes a decoded request and the time, and gives the reply, or a `Pending` one
 when the core answers later. Refusals are raised as `RequestError`. PULL and PULLB are not
-here, because they may have to wait: see `engine`.
+here, because they may have to wait: see `engine`. Those on very many jobs or queues, which
+take many turns, are in `whole_queues`.
 """
 
 from collections.abc import Callable, Sequence
@@ -54,6 +55,8 @@ from magicqueue_server.columns import (
     new_jobs,
     retry_delays_ms,
 )
+from magicqueue_server.long_commands import LongCommands
+from magicqueue_server.whole_queues import WholeQueues
 
 Reply: TypeAlias = Answer[bytes]
 Handler: TypeAlias = Callable[[Any, int], Reply]
@@ -96,6 +99,8 @@ class Commands:
         self._facts = facts
         self.stopping = False
         """Set when the server shuts down: jobs are no longer taken in."""
+        self.long = LongCommands()
+        self._whole = WholeQueues(core, self.long, self.queue)
         self.ahead_ms = 0
         """By how much time is ahead of the wall clock, which requests and replies tell."""
         self.server_counts: Callable[[], dict[str, int]] = dict
@@ -114,10 +119,10 @@ class Commands:
             GetJob: self.job,
             Pause: self.pause,
             Resume: self.resume,
-            Drain: self.drain,
+            Drain: self._whole.drain,
             Dead: self.dead,
-            RetryDead: self.retry_dead,
-            PurgeDead: self.purge_dead,
+            RetryDead: self._whole.retry_dead,
+            PurgeDead: self._whole.purge_dead,
             Ping: self.ping,
             Hello: self.hello,
         }
@@ -234,10 +239,7 @@ class Commands:
         if request.count is None:
             if (after, prefix, request.sort) != (None, None, None):
                 raise BadRequest("QUEUES: after, prefix and sort are of pages: give count")
-            return map_answer(
-                self._core.queues(now_ms),
-                lambda every: replies.counted(request.rid, queues=every),
-            )
+            return self._whole.queues(request, now_ms)
         count = min(request.count, _QUEUES_PAGE_MAX)
 
         def reply(found: list[QueueStats]) -> bytes:
@@ -271,11 +273,6 @@ class Commands:
         answer = self._core.pause(self.queue(request.queue), paused=False, now_ms=now_ms)
         return map_answer(answer, lambda _: replies.ok(request.rid))
 
-    def drain(self, request: Drain, now_ms: int) -> Reply:
-        """DRAIN."""
-        answer = self._core.drain(self.queue(request.queue), now_ms)
-        return map_answer(answer, lambda n: replies.counted(request.rid, removed=n))
-
     def dead(self, request: Dead, now_ms: int) -> Reply:
         """DEAD."""
         count = min(request.count or _DEAD_PAGE, self._limits.pull_jobs_max)
@@ -293,18 +290,6 @@ class Commands:
         )
         return map_answer(answer, reply)
 
-    def retry_dead(self, request: RetryDead, now_ms: int) -> Reply:
-        """RETRYDEAD."""
-        queue, job_id = self._dead_target("RETRYDEAD", request)
-        answer = self._core.retry_dead(queue, job_id, now_ms)
-        return map_answer(answer, lambda n: replies.counted(request.rid, retried=n))
-
-    def purge_dead(self, request: PurgeDead, now_ms: int) -> Reply:
-        """PURGEDEAD."""
-        queue, job_id = self._dead_target("PURGEDEAD", request)
-        answer = self._core.purge_dead(queue, job_id, now_ms)
-        return map_answer(answer, lambda n: replies.counted(request.rid, removed=n))
-
     def ping(self, request: Ping, _now_ms: int) -> Reply:
         """PING."""
         return replies.counted(request.rid, pong=True)
@@ -321,14 +306,6 @@ class Commands:
             capabilities=_CAPABILITIES,
         )
         return replies.described(info, request.rid)
-
-    def _dead_target(
-        self, name: str, request: RetryDead | PurgeDead
-    ) -> tuple[str | None, int | None]:
-        if request.queue is None and request.id is None:
-            raise BadRequest(f"{name}: give id (one job), queue (all of its dead), or both")
-        queue = None if request.queue is None else self.queue(request.queue)
-        return queue, None if request.id is None else int(request.id)
 
     def _refuse_if_stopping(self) -> None:
         if self.stopping:

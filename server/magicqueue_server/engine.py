@@ -64,7 +64,7 @@ class Engine:
         self._became_ready = became_ready = list[str]()
         self.core = make_core(self._on_ready)
         self.sessions = Sessions(self.core)
-        self.sessions.on_more = self._release_later
+        self.sessions.on_more = lambda who: turns.go_on_later(lambda: self._release(who))
         self._count = self.sessions.count
         self._own_lines = OwnLines(self.core)
         self._wake = wake
@@ -77,6 +77,7 @@ class Engine:
         self._now_ms = 0
         self._started_ms: int | None = None
         self._commands.server_counts = self._server_counts
+        self._commands.long.later = lambda go: turns.go_on_later(lambda: go(self._now_ms))
         self._before_feeds = 0, 0
         """What the log had counted before the last round of feeds."""
         self._log = None if self.core.capabilities.durable else log
@@ -143,6 +144,8 @@ class Engine:
             if session.held and not session.closed:
                 session.read_on()
         self._turns.take_step()
+        if self._became_ready:
+            self._pulls.serve(self._now_ms)
         self._run_others()
 
     def run_feeds(self, feeds: Feeds, now_ms: int) -> bool:
@@ -389,9 +392,6 @@ class Engine:
         self.sessions.release(session, self._now_ms)
         if self._became_ready:
             self._pulls.serve(self._now_ms)
-
-    def _release_later(self, session: Session) -> None:
-        self._turns.go_on_later(lambda: self._release(session))
 
     def _server_counts(self) -> dict[str, int]:
         uptime_ms = self._now_ms - (self._started_ms or self._now_ms)

@@ -3,6 +3,7 @@
 A busy server frees and allocates megabytes a second, and glibc's default is to hand the
 top of its heap back to the kernel whenever enough is free: page faults then cost as much
 as the work. Large blocks likewise are mapped and unmapped singly unless told otherwise.
+When very much is free and stays so, `trim_heap` gives it back (see `trimming`).
 """
 
 import ctypes
@@ -30,6 +31,16 @@ def tune_heap() -> bool:
     )
     results = [mallopt(option, value) for option, value in settings]
     return all(results)
+
+
+def trim_heap() -> bool:
+    """Give back what is free of glibc's heap, but for some; False where it is not glibc."""
+    try:
+        malloc_trim = ctypes.CDLL(None).malloc_trim
+    except (AttributeError, OSError):
+        return False
+    malloc_trim(_TOP_PAD_BYTES)
+    return True
 
 
 def tune_collector() -> None:

@@ -14,6 +14,7 @@ postponed before they are ended. A command costs nothing for that.
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import Final
 
 from magicqueue_cores.contract import NEVER_MS
@@ -45,6 +46,8 @@ class Timekeeper:
         self._pulse_due_s = 0.0
         self._ending = False
         self._closed = False
+        self.on_pulse: Callable[[], None] = lambda: None
+        """Called once a second."""
 
     def start(self) -> None:
         """Let what is due by now happen, and keep the time from here on."""
@@ -117,6 +120,7 @@ class Timekeeper:
         if stall_ms >= STALL_MS:
             self._engine.postpone(stall_ms, self._clock.now_ms())
         self._beat_again()
+        self.on_pulse()
         if not self._ending:
             self._set_timer(self._engine.next_deadline_ms)
 

@@ -1,6 +1,6 @@
 """Drives one core by hand: a clock to turn, short verbs, and what the core reported."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import msgspec
@@ -19,6 +19,7 @@ from magicqueue_cores.contract import (
     NewJobs,
     QueueStats,
     Settled,
+    Step,
 )
 from magicqueue_cores.pending import Answer, Pending
 from magicqueue_cores.records import Record
@@ -169,9 +170,7 @@ class Driver:
 
     def drain(self, queue: str = "q") -> int:
         """Drain a queue."""
-        count = answered(self.core.drain(queue, self.now))
-        self.core.check()
-        return count
+        return self.all_steps(lambda upto: self.core.drain(queue, self.now, upto))
 
     def dead(
         self,
@@ -185,13 +184,24 @@ class Driver:
 
     def retry_dead(self, job_id: int | None = None, queue: str | None = "q") -> int:
         """Revive dead letters."""
-        count = answered(self.core.retry_dead(queue, job_id, self.now))
-        self.core.check()
-        return count
+        return self.all_steps(
+            lambda upto: self.core.retry_dead(queue, job_id, self.now, upto)
+        )
 
     def purge_dead(self, job_id: int | None = None, queue: str | None = "q") -> int:
         """Remove dead letters."""
-        count = answered(self.core.purge_dead(queue, job_id, self.now))
+        return self.all_steps(
+            lambda upto: self.core.purge_dead(queue, job_id, self.now, upto)
+        )
+
+    def all_steps(self, step: Callable[[int | None], Answer[Step]]) -> int:
+        """Go on with a verb until it is done; gives how many jobs it was about."""
+        done = answered(step(None))
+        count = done.count
+        while done.upto is not None:
+            self.core.check()
+            done = answered(step(done.upto))
+            count += done.count
         self.core.check()
         return count
 

@@ -182,7 +182,7 @@ def test_ids_may_skip_but_not_return(core: Driver) -> None:
         records.Released([2, 2], START_MS + 9),
         records.Died([1], "failed", [None], START_MS),
         records.Removed([1], "purged"),
-        records.Removed([1], "drained"),
+        records.Removed([2], "drained"),
         records.Revived([1], START_MS),
     ],
 )

@@ -213,7 +213,6 @@ def test_pulls_that_wait_and_queues_that_are_watched_are_left(core: ArrayCore) -
     assert run(core, empty) == [b'{"ok":true,"job":null}']
     core.watch("q", watching=True)
     for line in (
-        b'{"cmd":"PUSH","queue":"q","data":1}\n',
         b'{"cmd":"FAIL","id":2}\n',
         b'{"cmd":"FAILB","jobs":[{"id":2}]}\n',
         b'{"cmd":"PULL","queue":"q","timeout":0}\n',
@@ -221,6 +220,26 @@ def test_pulls_that_wait_and_queues_that_are_watched_are_left(core: ArrayCore) -
         assert core.execute(line, 5, START_MS)[0] == 0
     core.watch("q", watching=False)
     assert run(core, b'{"cmd":"PUSH","queue":"q","data":1}') == [b'{"ok":true,"id":3}']
+
+
+def test_behind_a_push_to_a_watched_queue_no_line_runs() -> None:
+    """Who waits is told, and served before anything else; a delayed job wakes nobody."""
+    woken: list[str] = []
+    core = ArrayCore(CoreOptions(), on_ready=woken.append)
+    push, later = (
+        b'{"cmd":"PUSH","queue":"q","data":1%b}\n' % more for more in (b"", b',"delay":5')
+    )
+    core.push("q", NewJobs(payloads=[b"1"], run_ats_ms=START_MS + 9), START_MS)
+    core.watch("q", watching=True)
+    assert core.execute(later + later, 5, START_MS)[0] == 2 * len(later)
+    assert woken == []
+    assert core.execute(later + push + push, 5, START_MS)[0] == len(later + push)
+    assert woken == ["q"]
+    assert core.execute(push, 5, START_MS)[0] == len(push)
+    assert woken == ["q", "q"]
+    core.watch("q", watching=False)
+    assert core.execute(push + push, 5, START_MS)[0] == 2 * len(push)
+    core.check()
 
 
 def test_a_paused_queue_gives_nothing(core: ArrayCore) -> None:

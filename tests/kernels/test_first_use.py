@@ -33,7 +33,7 @@ text = b"".join(line + b"\\n" for line in lines)
 consumed, replies = core.execute(text, 1, 5)
 print(consumed == len(text), replies.count(b'"ok":true'))
 core.advance(20)
-print(core.drain("q", 20), sorted(set(sys.modules) - loaded))
+print(core.drain("q", 20).count, sorted(set(sys.modules) - loaded))
 """
 
 

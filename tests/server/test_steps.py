@@ -1,6 +1,7 @@
 """What moves very many jobs leaves others their turn: counted in their requests."""
 
 import itertools
+import json
 
 import pytest
 
@@ -72,3 +73,83 @@ def test_a_pushed_job_waits_behind_those_that_are_due(desk: Desk) -> None:
     for _ in range(JOBS):
         assert b'"data":1,' in pusher.ask(b'{"cmd":"PULL","queue":"q"}')[-1]
     assert b'"data":"last"' in pusher.ask(b'{"cmd":"PULL","queue":"q"}')[-1]
+
+
+def go_on(desk: Desk, other: Caller) -> int:
+    """Let the loop go round with a PING in each; gives how many rounds there were."""
+    count = 0
+    while desk.soon:
+        desk.soon.popleft()()
+        other.send(b'{"cmd":"PING"}', settle=False)
+        assert len(other.heard()) == 1
+        count += 1
+    return count
+
+
+def test_a_drain_of_many_jobs_is_one_reply_and_lets_others_in(desk: Desk) -> None:
+    asking, other = push(desk, b'{"data":1}'), Caller(desk)
+    asking.send(b'{"cmd":"DRAIN","queue":"q","rid":7}', b'{"cmd":"PING"}', settle=False)
+    other.send(PUSHB % b'{"data":2}', settle=False)
+    assert len(other.heard()) == 1
+    assert go_on(desk, other) >= JOBS / STEP - 1
+    drained, pong = asking.heard()
+    assert drained == b'{"ok":true,"removed":%d,"rid":7}' % JOBS
+    assert b"pong" in pong
+    assert b'"queued":1,' in other.ask(b'{"cmd":"STATS","queue":"q"}')[0]
+
+
+def test_a_second_drain_waits_for_the_first_and_finds_what_came_between(
+    desk: Desk,
+) -> None:
+    first, other, second = push(desk, b'{"data":1}'), Caller(desk), Caller(desk)
+    first.send(b'{"cmd":"DRAIN","queue":"q"}', settle=False)
+    other.send(PUSHB % b'{"data":2}', settle=False)
+    assert len(other.heard()) == 1
+    second.send(b'{"cmd":"DRAIN","queue":"q"}', settle=False)
+    go_on(desk, other)
+    assert first.heard() == [b'{"ok":true,"removed":%d}' % JOBS]
+    assert second.heard() == [b'{"ok":true,"removed":1}']
+
+
+def test_a_drain_goes_on_when_its_connection_closes(desk: Desk) -> None:
+    asking, other = push(desk, b'{"data":1}'), Caller(desk)
+    asking.send(b'{"cmd":"DRAIN","queue":"q"}', settle=False)
+    asking.close()
+    go_on(desk, other)
+    assert b'"queued":0,' in other.ask(b'{"cmd":"STATS","queue":"q"}')[0]
+
+
+def fail_all(worker: Caller) -> None:
+    """Pull all jobs and fail them."""
+    for _ in range(JOBS // 10):
+        (reply,) = worker.ask(PULLB)
+        ids = [b'{"id":%d}' % job["id"] for job in json.loads(reply)["jobs"]]
+        worker.ask(b'{"cmd":"FAILB","jobs":[%s]}' % b",".join(ids))
+
+
+def test_dead_letters_are_revived_and_purged_in_turns(desk: Desk) -> None:
+    worker = push(desk, b'{"data":1,"max_attempts":1}')
+    waiting, other = Caller(desk), Caller(desk)
+    fail_all(worker)
+    waiting.send(b'{"cmd":"PULL","queue":"q"}', settle=False)
+    worker.send(b'{"cmd":"RETRYDEAD","queue":"q"}', settle=False)
+    assert len(waiting.heard()) == 1, "the first step serves who waits"
+    assert go_on(desk, other) >= JOBS / STEP - 1
+    assert worker.heard() == [b'{"ok":true,"retried":%d}' % JOBS]
+    fail_all(worker)
+    worker.send(b'{"cmd":"PURGEDEAD","queue":"q"}', settle=False)
+    assert go_on(desk, other) >= (JOBS - 1) / STEP - 1
+    assert worker.heard() == [b'{"ok":true,"removed":%d}' % (JOBS - 1)]
+
+
+def test_all_queues_are_listed_in_turns(desk: Desk) -> None:
+    """The list is the same, byte for byte, as that of pages joined."""
+    asking, other = Caller(desk), Caller(desk)
+    for number in range(700):
+        asking.ask(b'{"cmd":"PUSH","queue":"n%d","data":1}' % number)
+    asking.send(b'{"cmd":"QUEUES","rid":"x"}', settle=False)
+    assert go_on(desk, other) >= 2
+    (whole,) = asking.heard()
+    (page,) = asking.ask(b'{"cmd":"QUEUES","count":1000,"rid":"x"}')
+    assert whole == page.replace(b',"next":null', b"")
+    assert len(json.loads(whole)["queues"]) == 700

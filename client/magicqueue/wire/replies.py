@@ -197,6 +197,19 @@ def counted(rid: Raw = NO_RID, **fields: Any) -> bytes:
     return finish(b'{"ok":true,' + body[1:-1], rid)
 
 
+def listed(rows: Sequence[msgspec.Struct]) -> bytes:
+    """Write rows of a list, without its brackets."""
+    return _ENCODER.encode(rows)[1:-1]
+
+
+def queues_of(parts: list[bytes], rid: Raw = NO_RID) -> bytes:
+    """Write the reply to QUEUES of what `listed` made, which may be nothing."""
+    rows = list(filter(None, parts)) or [b""]
+    rows[0] = b'{"ok":true,"queues":[' + rows[0]
+    rows[-1] += finish(b"]", rid)
+    return b",".join(rows)  # the only copy of what may be 25 MB
+
+
 def described(reply: msgspec.Struct, rid: Raw = NO_RID) -> bytes:
     """Write a reply whose fields are those of a struct."""
     return finish(b'{"ok":true,' + _ENCODER.encode(reply)[1:-1], rid)

@@ -172,6 +172,10 @@ def _check_arena(store: Store, jobs: dict[int, int]) -> None:
         assert is_free is empty, f"segment {segment} is kept empty, or free and used"
     assert state[lo.S_BLOCK_BYTES] == sum(live.values()), "bytes of blocks miscounted"
     assert state[lo.S_SEGMENTS_FREE] == free, "free segments miscounted"
+    mark_at = lo.SEGMENTS_W + lo.A_FREE
+    marks = [int(words[mark_at + each * lo.SEGMENT_WORDS]) for each in live]
+    bare = marks.count(lo.FREE_AND_BARE)
+    assert state[lo.S_SEGMENTS_BARE] == bare, "segments that were given back miscounted"
     assert state[lo.S_SEGMENTS_USED] == len(live) - free, "used segments miscounted"
 
 

@@ -10,21 +10,19 @@ from magicqueue_cores import records
 from magicqueue_cores.admission import behind_due
 from magicqueue_cores.array_core.admitting import admit, admit_queue
 from magicqueue_cores.array_core.check import check_store
+from magicqueue_cores.array_core.clearing import Clearing
 from magicqueue_cores.array_core.fates import Fates
 from magicqueue_cores.array_core.feeds import Feeds
 from magicqueue_cores.array_core.lines import recorded
 from magicqueue_cores.array_core.maturing import mature_due, more_are_due
 from magicqueue_cores.array_core.memory import refuse_options
-from magicqueue_cores.array_core.moves import export_jobs
-from magicqueue_cores.array_core.outcomes import remove_dead, revive
 from magicqueue_cores.array_core.pulling import take
+from magicqueue_cores.array_core.reading import Reading
 from magicqueue_cores.array_core.replay import replay_record
 from magicqueue_cores.array_core.rows import push
 from magicqueue_cores.array_core.store import JOB_OVERHEAD_BYTES, Store
+from magicqueue_cores.array_core.trimming import spare_bytes, trim
 from magicqueue_cores.array_core.views import (
-    core_stats,
-    dead_ids,
-    dead_page,
     delivery,
     miss,
     pushed_record,
@@ -34,16 +32,13 @@ from magicqueue_cores.contract import (
     TIME_MAX_MS,
     Capabilities,
     CoreOptions,
-    CoreStats,
-    DeadPage,
     Delivery,
     Failed,
-    JobView,
     NewJobs,
     OnReady,
-    QueueStats,
     RecordSink,
     Settled,
+    Step,
 )
 from magicqueue_cores.dead_letters import OnDeath
 from magicqueue_cores.kernels import layout as lo
@@ -55,7 +50,7 @@ _NO_LINES: Final = b"\n"
 """Run once by a new core: whatever is loaded at first use is loaded then."""
 
 
-class ArrayCore:
+class ArrayCore(Reading):
     """`contract.LineCore` on kernels over flat memory.
 
     options: the bounds. on_ready: called for watched queues. record: gets each change.
@@ -84,6 +79,7 @@ class ArrayCore:
         self._record = record
         self._store = store = Store(options, wire or WireDefaults())
         self._fates = Fates(store, on_ready, record, on_death)
+        self._clearing = Clearing(store, self._fates, record)
         self._queues = store.queues
         self._flat, self._words = store.memory.flat, store.memory.words
         self._state = store.memory.state
@@ -271,87 +267,33 @@ class ArrayCore:
             self._fates.wake((known,))
             self._queues.forget_unused(known)
 
-    def drain(self, queue: str, now_ms: int) -> int:
-        """Remove the ready and delayed jobs of a queue; gives how many. O(delayed)."""
+    def drain(self, queue: str, now_ms: int, upto: int | None = None) -> Step:
+        """Remove the ready and delayed jobs of a queue, a step of them. O(delayed)."""
         self.advance(now_ms)
-        known = self._queues.by_name.get(queue)
-        if known is None:
-            return 0
-        count = self._store.act(lo.V_DRAIN, known.number)
-        if self._record and count:
-            ids = sorted(self._store.scratch_list(count))
-            self._record(records.Removed(ids, "drained"))
-        self._store.memory.trim_scratch(count)
-        if count:
-            self._queues.forget_unused(known)
-        return count
+        return self._clearing.drain(queue, upto)
 
-    def dead(
-        self,
-        queue: str,
-        count: int,
-        payload_bytes_max: int,
-        after_id: int | None,
-        now_ms: int,
-    ) -> DeadPage:
-        """List dead letters behind `after_id`; raises `NotFound` for a lost cursor."""
+    def retry_dead(
+        self, queue: str | None, job_id: int | None, now_ms: int, upto: int | None = None
+    ) -> Step:
+        """Make one dead job, or a step of a queue's, ready anew: attempts start over."""
         self.advance(now_ms)
-        return dead_page(self._store, queue, count, payload_bytes_max, after_id)
+        return self._clearing.retry_dead(queue, job_id, now_ms, upto)
 
-    def retry_dead(self, queue: str | None, job_id: int | None, now_ms: int) -> int:
-        """Make one dead job, or all of a queue, ready anew: attempts start over."""
+    def purge_dead(
+        self, queue: str | None, job_id: int | None, now_ms: int, upto: int | None = None
+    ) -> Step:
+        """Remove one dead job, or a step of a queue's; raises as `retry_dead`."""
         self.advance(now_ms)
-        ids = dead_ids(self._store, queue, job_id)
-        if ids:
-            if self._record:
-                self._record(records.Revived(ids, now_ms))
-            revive(self._store, ids, now_ms)
-            self._fates.wake((self._store.queue_of(self._store.find(ids[0])),))
-        return len(ids)
+        return self._clearing.purge_dead(queue, job_id, upto)
 
-    def purge_dead(self, queue: str | None, job_id: int | None, now_ms: int) -> int:
-        """Remove one dead job, or all of a queue; raises as `retry_dead`."""
-        self.advance(now_ms)
-        ids = dead_ids(self._store, queue, job_id)
-        if ids:
-            if self._record:
-                self._record(records.Removed(ids, "purged"))
-            remove_dead(self._store, ids, dropped=False)
-        return len(ids)
+    @property
+    def spare_bytes(self) -> int:
+        """What `trim` would give back, roughly. O(1)."""
+        return spare_bytes(self._store.memory)
 
-    def job(self, job_id: int, now_ms: int) -> JobView | None:
-        """Look one job up. O(1)."""
-        self.advance(now_ms)
-        slot = self._store.find(job_id)
-        return self._store.view(slot) if slot else None
-
-    def stats(self, now_ms: int) -> CoreStats:
-        """Totals over all queues. O(1) amortised."""
-        self.advance(now_ms)
-        return core_stats(self._store, now_ms)
-
-    def queue_stats(self, queue: str, now_ms: int) -> QueueStats:
-        """Counts of one queue, zeros if it is unknown. O(1) amortised."""
-        self.advance(now_ms)
-        known = self._queues.by_name.get(queue)
-        return QueueStats(queue) if known is None else self._queues.stats(known, now_ms)
-
-    def queues(
-        self,
-        now_ms: int,
-        count: int | None = None,
-        after: str | None = None,
-        prefix: str = "",
-    ) -> list[QueueStats]:
-        """Counts of known queues, by name; see the contract. O(log q + count)."""
-        self.advance(now_ms)
-        queues = self._queues
-        names = queues.names.page(count, after, prefix)
-        return [queues.stats(queues.by_name[name], now_ms) for name in names]
-
-    def export(self, ids: Sequence[int]) -> records.Moved:
-        """Tell the whole state of those of `ids` that are here. O(1) a job."""
-        return export_jobs(self._store, ids)
+    def trim(self) -> bool:
+        """Give back a part of the memory that is kept for later use."""
+        return trim(self._store.memory)
 
     def replay(self, record: records.Record) -> None:
         """Apply what happened once before. Raises CoreError if it cannot have."""
@@ -401,6 +343,8 @@ class ArrayCore:
                 self._record(record)
         if state[lo.S_NOTES]:
             self._store.take_notes()
+        if state[lo.S_WOKEN]:
+            self._fates.wake((self._queues.numbered(state[lo.S_WOKEN]),))
 
     def check(self) -> None:
         """Verify every invariant: AssertionError names the first broken. O(n)."""

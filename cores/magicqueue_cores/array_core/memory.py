@@ -93,7 +93,11 @@ class Memory:
     def trim_scratch(self, words: int) -> None:
         """Give the system back what a verb on very many jobs took in scratch."""
         if 8 * words > _SCRATCH_KEPT_BYTES:
-            self._reserved.madvise(mmap.MADV_DONTNEED, 8 * lo.SCRATCH_W, 8 * words)
+            self.give_back(8 * lo.SCRATCH_W, 8 * words)
+
+    def give_back(self, start: int, size: int) -> None:
+        """Let the system have the pages of a part of it, which then reads as zeros."""
+        self._reserved.madvise(mmap.MADV_DONTNEED, start, size)
 
     def write_column(
         self, field: int, width: int, count: int, values: int | Sequence[int]

@@ -97,20 +97,12 @@ def _remove(store: Store, record: records.Removed) -> None:
         _expect(store, record, JobState.DEAD)
         outcomes.remove_dead(store, record.ids, dropped=record.cause == "dropped")
         return
-    counts: dict[str, int] = {}
     _expect(store, record, JobState.READY, JobState.DELAYED)
-    for slot in store.scratch_list(len(record.ids)):
-        name = store.queue_of(slot).name
-        counts[name] = counts.get(name, 0) + 1
-    words = store.memory.words
-    for name, count in counts.items():
-        at = store.queues.by_name[name].at
-        held = int(words[at + lo.Q_QUEUED] + words[at + lo.Q_DELAYED])
-        if held != count:
-            raise CoreError(f"a record drains {count} jobs of {name!r}, which holds {held}")
-    for name in counts:
-        known = store.queues.by_name[name]
-        store.act(lo.V_DRAIN, known.number)
+    slots = store.scratch_list(len(record.ids))
+    queues = {known.name: known for known in map(store.queue_of, slots)}
+    store.write_ids(slots)
+    store.act(lo.V_TAKE_WAITING_MANY, len(slots))
+    for known in queues.values():
         store.queues.forget_unused(known)
 
 

@@ -6,6 +6,7 @@ numbers too large for its block. A job with any of these is marked, and the kern
 note when it is settled.
 """
 
+from array import array
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
@@ -33,6 +34,7 @@ MAX_ATTEMPTS_KEPT: Final = 2**31 - 1
 """What a block has bits for; Python keeps what is larger."""
 _OF_HEAVY: Final = frozenset((lo.NOTE_LOST, lo.NOTE_FAILED))
 _SESSIONS_SPARE: Final = 1024
+_LIST_MAX: Final = 65_536
 
 
 class Death(msgspec.Struct, frozen=True, gc=False):
@@ -244,6 +246,12 @@ class Store:
         listed = self.memory.words[lo.SCRATCH_W : lo.SCRATCH_W + count].tolist()
         self.memory.trim_scratch(count)
         return listed
+
+    def scratch_column(self, count: int) -> Sequence[int]:
+        """The first words of scratch: a list, or if they are very many, what costs less."""
+        if count <= _LIST_MAX:
+            return self.scratch_list(count)
+        return array("q", self.memory.words[lo.SCRATCH_W : lo.SCRATCH_W + count])
 
     def view(self, slot: int) -> JobView:
         """All that can be said of one job."""

@@ -8,7 +8,6 @@ from magicqueue_cores.contract import (
     CoreStats,
     DeadPage,
     Delivery,
-    JobState,
     JobView,
     NewJobs,
     NotFound,
@@ -75,22 +74,6 @@ def dead_page(
             return DeadPage(page, page[-1].id)
         page.append(view)
     return DeadPage(page, None)
-
-
-def dead_ids(store: Store, queue: str | None, job_id: int | None) -> list[int]:
-    """One dead letter, which must be there, or all of a queue in order of death."""
-    if job_id is None:
-        if queue is None:
-            raise ValueError("name a job or a queue")
-        known = store.queues.by_name.get(queue)
-        return [] if known is None else list(known.dead)
-    slot = store.find(job_id)
-    if not slot or store.state_of(slot) is not JobState.DEAD:
-        raise NotFound(f"job {job_id} is not a dead letter")
-    name = store.queue_of(slot).name
-    if queue is not None and name != queue:
-        raise NotFound(f"job {job_id} is a dead letter of {name!r}, not {queue!r}")
-    return [job_id]
 
 
 def memory_bytes(store: Store) -> int:

@@ -46,6 +46,8 @@ def _open_segment(w: Words) -> None:
     if segment != 0:
         w[lo.S_SEGMENT_FREE] = w[lo.SEGMENTS_W + segment * lo.SEGMENT_WORDS + lo.A_NEXT]
         w[lo.S_SEGMENTS_FREE] -= 1
+        bare = w[lo.SEGMENTS_W + segment * lo.SEGMENT_WORDS + lo.A_FREE] - lo.FREE_AND_KEPT
+        w[lo.S_SEGMENTS_BARE] -= bare
     else:
         segment = w[lo.S_SEGMENT_HIGH] + 1
         w[lo.S_SEGMENT_HIGH] = segment
@@ -64,7 +66,7 @@ def _open_segment(w: Words) -> None:
 def _free_segment(w: Words, segment: int) -> None:
     at = lo.SEGMENTS_W + segment * lo.SEGMENT_WORDS
     w[at + lo.A_NEXT] = w[lo.S_SEGMENT_FREE]
-    w[at + lo.A_FREE] = 1
+    w[at + lo.A_FREE] = lo.FREE_AND_KEPT
     w[lo.S_SEGMENT_FREE] = segment
     w[lo.S_SEGMENTS_FREE] += 1
     w[lo.S_SEGMENTS_USED] -= 1

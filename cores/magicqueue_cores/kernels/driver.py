@@ -114,12 +114,13 @@ def _push(w: Words, h: Words, b: Words, rows: int, count: int, o: int) -> int:
     at = lo.QUEUES_W + queue * lo.QUEUE_WORDS
     if w[at + lo.Q_DELAYED] != 0 and w[lo.DELAY_HEAP_W] <= w[lo.R_NOW]:
         return -1  # more are due than one step takes: it may have to wait behind them
-    watched = w[at + lo.Q_WATCHED]
-    if watched != 0 or not has_room(w, count, total):
+    if not has_room(w, count, total):
         return -1
     if o - lo.OUTPUT_B + count * _ID_TEXT_BYTES > lo.OUTPUT_BYTES_MAX:
         return -1
     first_id = add_jobs(w, h, b, queue, rows, count, w[lo.R_NOW])
+    if w[at + lo.Q_WATCHED] != 0 and w[at + lo.Q_QUEUED] != 0:
+        w[lo.S_WOKEN] = queue
     if w[lo.S_RECORDING] != 0 and count == 1:
         _record_pushed_one(w, queue, first_id, rows)
     elif w[lo.S_RECORDING] != 0:
@@ -218,10 +219,11 @@ def _run(w: Words, h: Words, b: Words, o: int) -> int:
 def _run_lines(w: Words, h: Words, b: Words, i: int, end: int, o: int) -> int:
     """Run lines from `i` on while there is room for replies; gives where these end.
 
-    R_STOPPED is where the next line starts.
+    R_STOPPED is where the next line starts. Behind a push to a queue that somebody waits
+    for none runs: who waits is served first.
     """
     most = lo.OUTPUT_B + w[lo.S_OUTPUT_SOFT_MAX]
-    while i < end and o < most:
+    while i < end and o < most and w[lo.S_WOKEN] == 0:
         if b[i] == 10:
             i += 1
             continue
@@ -245,6 +247,7 @@ def _begin(w: Words, now: int) -> None:
     w[lo.R_NOW] = now
     w[lo.S_NOTES] = 0
     w[lo.S_EVENTS] = 0
+    w[lo.S_WOKEN] = 0
 
 
 @part

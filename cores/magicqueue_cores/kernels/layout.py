@@ -181,6 +181,12 @@ S_OUTPUT_SOFT_MAX: Final = 59
 S_CLOCK_AHEAD: Final = 62
 S_HASH_SEED: Final = 60
 S_KEPT_BYTES: Final = 61
+S_SEGMENTS_BARE: Final = 120
+"""Of the free segments, those whose pages the system has."""
+S_WOKEN: Final = 122
+"""A watched queue that a line just pushed to: no other line runs before Python has seen."""
+S_SLOTS_LEFT: Final = 121
+"""The last record whose page was ever written, as of when the last job left."""
 """What Python keeps takes this; error texts that a line brings are added at once."""
 # The request being read, and where it is answered.
 R_COMMAND: Final = 64
@@ -336,6 +342,9 @@ A_LIVE_BYTES: Final = 0
 A_FILL: Final = 1
 A_NEXT: Final = 2
 A_FREE: Final = 3
+FREE_AND_KEPT: Final = 1
+FREE_AND_BARE: Final = 2
+"""What A_FREE is of a free segment: with the pages it had, or without."""
 
 # A row of a push in the scratch region: words.
 ROW_WORDS: Final = 6
@@ -449,6 +458,10 @@ V_DROP_QUEUE: Final = 31
 V_FIRST: Final = 32
 V_MEMORY_BYTES: Final = 33
 V_OLDEST_OF_ALL: Final = 34
+V_TAKE_WAITING_MANY: Final = 35
+
+ALL_NOW: Final = -1
+"""For V_DRAIN, in the place of a sequence number: all that wait now, delayed ones too."""
 
 ABSENT: Final = -(1 << 62)
 """An integer that was not given, or given as null."""

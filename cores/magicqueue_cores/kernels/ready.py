@@ -33,6 +33,7 @@ def free_slot(w: Words, h: Words, slot: int) -> None:
     w[lo.S_SLOT_FREE] = slot
     if used == 0:
         w[lo.S_SLOT_FREE] = 0
+        w[lo.S_SLOTS_LEFT] = max(w[lo.S_SLOTS_LEFT], w[lo.S_SLOT_HIGH])
         w[lo.S_SLOT_HIGH] = 0
 
 

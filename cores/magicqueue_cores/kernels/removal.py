@@ -5,6 +5,7 @@ record may come from elsewhere, though.
 """
 
 from magicqueue_cores.kernels import layout as lo
+from magicqueue_cores.kernels.index import find_job
 from magicqueue_cores.kernels.jit import Words, part
 from magicqueue_cores.kernels.jobs import mature, queue_of
 from magicqueue_cores.kernels.tables import half, skew_add, skew_rest
@@ -65,4 +66,18 @@ def take_delayed(w: Words, h: Words, slot: int) -> int:
         w[lo.DELAY_HEAP_W + 2 * place + 1] = w[lo.DELAY_HEAP_W + 2 * last + 1]
         rebuild_delayed(w, last)
     mature(w, h, slot)
+    return 0
+
+
+@part
+def forget_delayed(w: Words, h: Words) -> int:
+    """Take the entries of jobs that are gone out of the heap of delayed ones. O(n)."""
+    kept = 0
+    for place in range(w[lo.S_DELAYED]):
+        entry = lo.DELAY_HEAP_W + 2 * place
+        if find_job(w, h, w[entry + 1]) != 0:
+            w[lo.DELAY_HEAP_W + 2 * kept] = w[entry]
+            w[lo.DELAY_HEAP_W + 2 * kept + 1] = w[entry + 1]
+            kept += 1
+    rebuild_delayed(w, kept)
     return 0

@@ -10,11 +10,17 @@ from typing import Final
 from magicqueue_cores.kernels import layout as lo
 from magicqueue_cores.kernels.index import find_job
 from magicqueue_cores.kernels.jit import Words, part, prefetch
-from magicqueue_cores.kernels.jobs import lend_one, queue_of, state_of, sweep
+from magicqueue_cores.kernels.jobs import (
+    lend_one,
+    queue_of,
+    remove,
+    state_of,
+    sweep,
+)
 from magicqueue_cores.kernels.ready import find_level
-from magicqueue_cores.kernels.removal import take_delayed, take_ready
+from magicqueue_cores.kernels.removal import forget_delayed, take_delayed, take_ready
 from magicqueue_cores.kernels.tables import half
-from magicqueue_cores.kernels.timers import open_lease
+from magicqueue_cores.kernels.timers import drop_first_delayed, open_lease
 from magicqueue_cores.kernels.verdicts import settle
 
 _LOOK_AHEAD: Final = 16
@@ -107,4 +113,31 @@ def take_delayed_many(w: Words, h: Words, count: int) -> int:
     """Let the delayed jobs whose records are in scratch become ready, in this order."""
     for k in range(count):
         take_delayed(w, h, w[lo.SCRATCH_W + k])
+    return 0
+
+
+@part
+def take_waiting_many(w: Words, h: Words, count: int) -> int:
+    """Remove the ready and delayed jobs whose records are in scratch.
+
+    O(1) a ready job that is first of its priority, O(log n) a delayed one that is first of
+    all; if others are delayed, the heap is gone through once, at the end.
+    """
+    hidden = 0
+    for k in range(count):
+        slot = w[lo.SCRATCH_W + k]
+        queue = queue_of(h, slot)
+        if state_of(h, slot) == lo.READY:
+            priority = half(h, lo.JOBS_H + slot * lo.JOB_HALVES + lo.JH_PRIORITY)
+            take_ready(w, h, find_level(w, h, queue, priority), slot)
+        else:
+            w[lo.QUEUES_W + queue * lo.QUEUE_WORDS + lo.Q_DELAYED] -= 1
+            if w[lo.DELAY_HEAP_W + 1] == w[lo.JOBS_W + slot * lo.JOB_WORDS + lo.J_ID]:
+                drop_first_delayed(w)
+            else:
+                hidden += 1
+        remove(w, h, slot)
+        sweep(w, h, queue)
+    if hidden != 0:
+        forget_delayed(w, h)
     return 0

@@ -10,6 +10,7 @@ from magicqueue_cores.kernels import layout as lo
 from magicqueue_cores.kernels.arena import compact, sprawls
 from magicqueue_cores.kernels.bounds import has_room, taken_bytes
 from magicqueue_cores.kernels.columns import turn
+from magicqueue_cores.kernels.draining import drain
 from magicqueue_cores.kernels.index import find_job
 from magicqueue_cores.kernels.jit import (
     Memory,
@@ -27,7 +28,6 @@ from magicqueue_cores.kernels.jobs import (
     lend_one,
     mature,
     queue_of,
-    remove,
     sweep,
 )
 from magicqueue_cores.kernels.many import (
@@ -42,7 +42,6 @@ from magicqueue_cores.kernels.oldest import correct_oldest
 from magicqueue_cores.kernels.oldest_queue import forget_bound, set_bound
 from magicqueue_cores.kernels.ready import (
     drop_all_levels,
-    drop_ready,
     first_ready,
     first_returned,
 )
@@ -51,6 +50,7 @@ from magicqueue_cores.kernels.replayed import (
     lease_many,
     settle_many,
     take_delayed_many,
+    take_waiting_many,
 )
 from magicqueue_cores.kernels.restore import find_many, restore_many
 from magicqueue_cores.kernels.tables import (
@@ -187,38 +187,6 @@ def _session_jobs(w: Words, h: Words, session: int, most: int) -> int:
 
 
 @part
-def _drain(w: Words, h: Words, queue: int) -> int:
-    """Remove a queue's ready and delayed jobs; ids in scratch, gives how many."""
-    count = 0
-    at = lo.QUEUES_W + queue * lo.QUEUE_WORDS
-    while True:
-        slot = first_ready(w, h, queue)
-        if slot == 0:
-            break
-        w[lo.SCRATCH_W + count] = w[lo.JOBS_W + slot * lo.JOB_WORDS + lo.J_ID]
-        count += 1
-        drop_ready(w, h, queue, slot)
-        remove(w, h, slot)
-    if w[at + lo.Q_DELAYED] != 0:
-        kept = 0
-        for place in range(w[lo.S_DELAYED]):
-            entry = lo.DELAY_HEAP_W + 2 * place
-            slot = find_job(w, h, w[entry + 1])
-            if queue_of(h, slot) == queue:
-                w[lo.SCRATCH_W + count] = w[entry + 1]
-                count += 1
-                remove(w, h, slot)
-                continue
-            w[lo.DELAY_HEAP_W + 2 * kept] = w[entry]
-            w[lo.DELAY_HEAP_W + 2 * kept + 1] = w[entry + 1]
-            kept += 1
-        w[at + lo.Q_DELAYED] = 0
-        rebuild_delayed(w, kept)
-    sweep(w, h, queue)
-    return count
-
-
-@part
 def _level_oldest(w: Words, h: Words, level: int) -> int:
     """The earliest run_at in a level, or NEVER_MS. Returned jobs are in ready order."""
     oldest = lo.NEVER_MS
@@ -329,8 +297,6 @@ def _act_on_many(w: Words, h: Words, verb: int, count: int, two: int, three: int
 @part
 def _act_on_queue(w: Words, h: Words, b: Words, verb: int, queue: int) -> int:
     """Verbs on one queue."""
-    if verb == lo.V_DRAIN:
-        return _drain(w, h, queue)
     if verb == lo.V_OLDEST:
         return _oldest(w, h, queue)
     if verb == lo.V_ADD_QUEUE:
@@ -355,7 +321,11 @@ def act(memory: Memory, verb: int, one: int, two: int, three: int) -> int:
         return taken_bytes(w)
     if verb == lo.V_OLDEST_OF_ALL:
         return _oldest_of_all(w, h)
-    if verb >= lo.V_DRAIN:
+    if verb == lo.V_TAKE_WAITING_MANY:
+        result = take_waiting_many(w, h, one)
+    elif verb == lo.V_DRAIN:
+        result = drain(w, h, one, two, three)
+    elif verb > lo.V_DRAIN:
         result = _act_on_queue(w, h, b, verb, one)
     elif verb >= lo.V_MATURE_MANY:
         result = change_many(w, h, verb, one, two)

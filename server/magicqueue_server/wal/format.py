@@ -58,7 +58,9 @@ the newest: `tests/wal/golden_log.py` says how to add it. A reader refuses a new
 and touches nothing. New record kinds are a new version too, since an old reader would not
 know them.
 
-Version 2 has two more kinds of records than version 1, `Released` and `Postponed`.
+Version 2 has two more kinds of records than version 1, `Released` and `Postponed`; and a
+`Removed` of drained jobs, which in version 1 named all that its queue held, ready or
+delayed, may name a part of them there.
 """
 
 import struct
