@@ -222,11 +222,15 @@ def test_localhost_is_found_on_ipv6_too(run: Run) -> None:
         async with Queue("q", url) as queue:
             assert await queue.push(1) == 1
 
+    refusing = socket.socket()  # bound and deaf: nobody else listens at this port on IPv4
+    refusing.bind(("127.0.0.1", 0))
     try:
-        listener = socket.create_server(("::1", 0), family=socket.AF_INET6)
+        listener = socket.create_server(
+            ("::1", refusing.getsockname()[1]), family=socket.AF_INET6
+        )
     except OSError:
         pytest.skip("this machine has no IPv6")
-    with FakeServer(listener=listener) as fake:
+    with refusing, FakeServer(listener=listener) as fake:
         run(main(fake.url))
         with SyncQueue("q", fake.url) as queue:
             assert queue.push(2) == 2

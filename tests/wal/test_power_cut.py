@@ -26,7 +26,10 @@ from wal.server_process import Server, cores_here
 CLIENTS = 6
 RELEASE_TRIES = 600
 SHUTDOWN = 0x8004587D
-LOSSES = r"is lost|is back|is forgotten|given twice|there twice|is missing|is damaged"
+LOSSES = (
+    r"is lost|is back|is forgotten|given twice|there twice|leased twice"
+    r"|is missing|is damaged"
+)
 NO_LOG_FLUSH = (2).to_bytes(4, "little")
 OPTIONS = ("--segment-size=256KiB", "--log-level=error", "--max-lost=0")
 

@@ -8,7 +8,7 @@ import gc
 import random
 from collections import Counter
 from collections.abc import Iterator
-from itertools import count
+from itertools import count, cycle
 from typing import Any, ClassVar
 
 import pytest
@@ -29,6 +29,7 @@ from wal.memory_disk import MemoryFolder
 from wal.simulated import HeldTasks
 
 SEGMENT_BYTES = 500
+RESTARTS = ("clean", "kill", "power")
 OPENED_A_COLLECTION = 8
 """An array core reserves so much of the address space that only so many fit in it."""
 
@@ -130,7 +131,7 @@ class RestartMachine(CoreMachine):
 
     @rule(
         data=st.data(),
-        how=st.sampled_from(["clean", "kill", "power"]),
+        how=st.sampled_from(RESTARTS),
         seed=st.integers(0, 2**32),
     )
     def restart(self, data: st.DataObject, how: str, seed: int) -> None:
@@ -160,7 +161,8 @@ class RestartMachine(CoreMachine):
 
     def teardown(self) -> None:
         self.both("advance", self.driver.now)
-        self.reopen(self.name, "power", 1)
+        for how, name in zip(RESTARTS, cycle(self.names[::-1]), strict=False):
+            self.reopen(name, how, 1)
         self.seen.update(self.logged.restarts)
         self.seen["freed"] += self.logged.freed
         self.seen["moved"] += self.logged.moved
@@ -185,9 +187,9 @@ def run(names: tuple[str, ...], examples: int, steps: int = 60) -> None:
             suppress_health_check=list(HealthCheck),
         ),
     )
-    for how in ("clean", "kill", "power"):
-        assert RestartMachine.seen[how] > examples // 5
-    assert (RestartMachine.seen["another core"] > examples // 2) == (len(names) > 1)
+    for how in RESTARTS:
+        assert RestartMachine.seen[how] >= examples
+    assert (RestartMachine.seen["another core"] >= examples) == (len(names) > 1)
     assert RestartMachine.seen["freed"] > examples
     assert RestartMachine.seen["moved"] > examples
 
