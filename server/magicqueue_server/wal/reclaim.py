@@ -109,7 +109,7 @@ class Reclaimer:
         used = journal.used_bytes
         small = used < len(segments) * self._segment_bytes / 2
         pays = (
-            (self._log.full and segments[0].used_bytes < 2 * journal.room)
+            (self._log.room.full and segments[0].used_bytes < 2 * journal.room)
             or (len(segments) > SEGMENTS_MAX and small)
             or used > SPREAD_MAX * self._live_bytes() + self._segment_bytes
         )
@@ -156,7 +156,7 @@ class Reclaimer:
             self.moved_jobs += len(moved.ids)
         few = 8 * len(moved.ids) < self._step_ids
         self._step_ids = min(2 * self._step_ids, IDS_A_STEP_MAX) if few else IDS_A_STEP_MIN
-        if self._log.crowded:
+        if self._log.behind:
             self._tasks.later(1, self._step)
         else:
             self._tasks.soon(self._step)
