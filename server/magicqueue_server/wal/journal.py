@@ -108,6 +108,11 @@ class Journal:
         return bool(self._spares)
 
     @property
+    def needs_spare(self) -> bool:
+        """Whether the next segment is not ready although most of this one is used."""
+        return not self._spares and 2 * self.room < self.current.file_bytes
+
+    @property
     def names_unsynced(self) -> bool:
         """Whether a segment was begun whose name may not be on the disk."""
         return self._names_unsynced

@@ -82,10 +82,11 @@ class Log:
             tasks,
             self._lacking,
             lambda: self.on_change(),  # noqa: PLW0108 - it is set later
-            self.flush,
+            self._prepared,
             self.fail,
         )
-        self._mode = mode
+        self.mode = mode
+        """When records are brought to the disk."""
         self._now_ms = now_ms
         self._open = Group(1, 0, 0)
         self._closed: list[Group] = []
@@ -120,13 +121,9 @@ class Log:
 
     @property
     def crowded(self) -> bool:
-        """Whether so much waits to be written that no more commands should run."""
-        return self._pending_bytes + self.gate.held_bytes > PENDING_BYTES_MAX
-
-    @property
-    def mode(self) -> str:
-        """When records are brought to the disk."""
-        return self._mode
+        """Whether no more commands should run: too much waits, or there may be no room."""
+        waiting = self._pending_bytes + self.gate.held_bytes > PENDING_BYTES_MAX
+        return waiting or (self._room.preparing and self.journal.needs_spare)
 
     def refusal(self, *, push: bool) -> RequestError | None:
         """Why a command that changes something cannot run now, or None."""
@@ -190,7 +187,7 @@ class Log:
         elif not new and not session.replies_held:
             session.write_now(reply)
         else:
-            binds = self._mode == "always" or session.seen_binding != self.binding
+            binds = self.mode == "always" or session.seen_binding != self.binding
             self.gate.send(session, reply, self.group, binding=binds)
             self.mark(session)
 
@@ -203,10 +200,10 @@ class Log:
             self._close_group()
         if not self._closed or self._retrying or self._committing:
             return
-        if self.last_id > self.journal.reserved_id and self._mode != "always":
+        if self.last_id > self.journal.reserved_id and self.mode != "always":
             self._room.prepare()  # nobody may hear of an id that could be given again
             return
-        if self._mode == "always":
+        if self.mode == "always":
             groups, self._closed = self._closed, []
             self._committing = True
             self._tasks.run(
@@ -225,13 +222,19 @@ class Log:
         """Call once all that was recorded so far is on the disk, in every mode."""
         self.flush()
         self._wanted.append((self.group, call))
-        if self._mode != "always":
+        if self.mode != "always":
             self._sync()
         self._tell(self._durable)
 
     def prepare(self) -> None:
         """Make the next segment and ids ready, if they are not."""
         self._room.prepare()
+
+    def _prepared(self) -> None:
+        """The next segment is there, or has no room."""
+        self.flush()
+        if not self.crowded:
+            self.on_room()
 
     def _lacking(self) -> Callable[[], None] | None:
         journal, last_id = self.journal, self.last_id
@@ -285,17 +288,17 @@ class Log:
         except OSError as failure:
             self.fail(failure)
             return
-        late = self._mode == "everysec" and self._late()
+        late = self.mode == "everysec" and self._late()
         self._settle(groups, safe=not late)
         if error is not None:
             self._closed = [group for group in groups if not group.segment] + self._closed
             self._retry(error)
-        if self._mode == "everysec" and not self._sync_due and not self._syncing:
+        if self.mode == "everysec" and not self._sync_due and not self._syncing:
             self._sync_due = True
             self._tasks.later(SYNC_EVERY_MS, self._sync)
         if not self._room.full:
             self._room.prepare()  # before the sync, which may take long
-        if self._mode == "never" and self.journal.names_unsynced:
+        if self.mode == "never" and self.journal.names_unsynced:
             self._sync()
 
     def _late(self) -> bool:
@@ -338,10 +341,10 @@ class Log:
         self.gate.release(self._written, self._safe)
         if not self.crowded:
             self.on_room()
-        if self._unsafe_since_ms is not None and self._mode == "everysec":
+        if self._unsafe_since_ms is not None and self.mode == "everysec":
             self._sync_due = True
             self._tasks.later(0 if self._late() else SYNC_EVERY_MS, self._sync)
-        elif self._mode == "everysec":
+        elif self.mode == "everysec":
             self._mark_if_idle()
         self._tell(written)
         if self._wanted:
@@ -360,7 +363,7 @@ class Log:
                 self.fail(error)
                 return
             self.flush()
-            if self._wanted and self._mode != "always":
+            if self._wanted and self.mode != "always":
                 self._sync()
 
         self._tasks.run(self._mark, done)
