@@ -120,7 +120,13 @@ MEMBERS: Final = tuple(
             '"c\\u006dd":"stats",',
         ),
         *('"ttl":5,', '"ttl":0,', '"unique_key":"k",', '"unique_key":7,', '"req_key":"",'),
-        *('"unique":"done",', '"unique":"x",', '"result":[1],', '"wait":1,', '"percent":101,'),
+        *(
+            '"unique":"done",',
+            '"unique":"x",',
+            '"result":[1],',
+            '"wait":1,',
+            '"percent":101,',
+        ),
         *('"queue":"z",', '"queue":5,', '"queue":"\\u0085",', '"queue":"",', '"data":[0],'),
         *(
             '"id":1,',

@@ -108,7 +108,10 @@ SENTENCES: Final = [
         f'{JOBS}[{{"data":1}},{{"data":1,"unique":"x"}}]',
         "PUSHB: jobs[1].unique must be done or start",
     ),
-    ('"cmd":"PROGRESS","id":1,"percent":101', "PROGRESS: percent must be an integer <= 100"),
+    (
+        '"cmd":"PROGRESS","id":1,"percent":101',
+        "PROGRESS: percent must be an integer <= 100",
+    ),
     ('"cmd":"QUEUES","count":1,"sort":"x"', "QUEUES: sort must be name"),
     ('"cmd":"PUSHB","queue":"q"', "PUSHB: jobs is missing"),
     (

@@ -236,9 +236,7 @@ def _plain(full: Any) -> Any:
 
 
 def _defaults(full: Any) -> dict[str, Any]:
-    return {
-        field.name: field.default for field in msgspec.structs.fields(type(full))
-    }
+    return {field.name: field.default for field in msgspec.structs.fields(type(full))}
 
 
 def _same(one: Any, other: Any) -> bool:

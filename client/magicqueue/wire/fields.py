@@ -14,7 +14,14 @@ from msgspec import Raw
 from magicqueue.errors import BadRequest, TooLarge
 from magicqueue.wire.limits import KEY_BYTES_MAX, NOTE_BYTES_MAX, Limits
 from magicqueue.wire.payload import check_payloads
-from magicqueue.wire.requests import PlainItem, Verdict
+from magicqueue.wire.requests import (
+    Cancel,
+    Heartbeat,
+    PlainItem,
+    Promote,
+    Release,
+    Verdict,
+)
 
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f]")
 _NOTHING: Final = (b"", b"null")
@@ -111,6 +118,18 @@ def ids_of(
             ids.append(int(item))
             attempts.append(0)
     return ids, attempts if any(attempts) else None
+
+
+def ids_or_id(
+    name: str, request: Heartbeat | Release | Cancel | Promote
+) -> tuple[list[int], list[int] | None]:
+    """Give the ids and attempts of a request that has `ids`, or `id`; else BadRequest."""
+    if (request.ids is None) == (request.id is None):
+        raise BadRequest(f"{name}: give ids (a list) or id (one job)")
+    if request.ids is not None:
+        return ids_of(request.ids)
+    attempt = request.attempt if isinstance(request, Heartbeat | Release) else None
+    return [int(request.id or 0)], None if attempt is None else [attempt]
 
 
 def _job_too_large(where: str, payload: bytes, limits: Limits) -> TooLarge:
