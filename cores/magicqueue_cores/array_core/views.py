@@ -100,6 +100,8 @@ def core_stats(store: Store, now_ms: int) -> CoreStats:
         lost=state[lo.S_LOST],
         released=queues.released,
         expired=0,
+        cancelled=0,
+        duplicates=0,
         dropped=queues.dropped,
         oldest_ready_ms=now_ms - oldest_ms,
         queues=len(queues.by_name),
