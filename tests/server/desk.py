@@ -17,8 +17,8 @@ from magicqueue_cores.array_core import ArrayCore
 from magicqueue_cores.contract import Core, CoreOptions
 from magicqueue_cores.python_core import PythonCore
 from magicqueue_server.columns import JobDefaults
-from magicqueue_server.commands import ServerFacts
 from magicqueue_server.engine import Engine
+from magicqueue_server.looks import ServerFacts
 from magicqueue_server.session import Session
 from magicqueue_server.turns import Turns
 

@@ -17,7 +17,7 @@ from magicqueue.wire.limits import Limits
 from magicqueue_cores import make_core
 from magicqueue_cores.contract import CoreOptions
 from magicqueue_server.columns import JobDefaults
-from magicqueue_server.commands import ServerFacts
+from magicqueue_server.looks import ServerFacts
 from magicqueue_server.engine import Engine
 from magicqueue_server.session import Session
 from magicqueue_server.turns import Turns

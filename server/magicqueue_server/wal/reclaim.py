@@ -37,8 +37,8 @@ from magicqueue_cores import records
 from magicqueue_cores.contract import Core
 from magicqueue_cores.pending import Pending
 from magicqueue_server.logs import event
-from magicqueue_server.wal.journal import DiskFull, Segment
 from magicqueue_server.wal.groups import Group
+from magicqueue_server.wal.journal import DiskFull, Segment
 from magicqueue_server.wal.log import Log
 from magicqueue_server.wal.passes import Passes
 from magicqueue_server.wal.recovery import Recovered
