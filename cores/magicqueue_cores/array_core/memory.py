@@ -15,6 +15,7 @@ Python looks at it through memoryviews, which the standard library has and which
 quicker than arrays for single elements; so numpy is only needed where numba is.
 """
 
+import gc
 import mmap
 from array import array
 from collections.abc import Sequence
@@ -29,6 +30,11 @@ _WINDOW_WORDS: Final = 1024
 _SCRATCH_KEPT_BYTES: Final = 1 << 26
 _LOADED_BYTES_MAX: Final = 1 << 20
 _UINT32_MAX: Final = 2**32 - 1
+
+
+def _reserve() -> mmap.mmap:
+    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _MAP_NORESERVE
+    return mmap.mmap(-1, lo.MEMORY_BYTES, flags=flags)
 
 
 class Memory:
@@ -53,9 +59,12 @@ class Memory:
 
     def __init__(self) -> None:
         """Reserve it."""
-        flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _MAP_NORESERVE
         try:
-            reserved = mmap.mmap(-1, lo.MEMORY_BYTES, flags=flags)
+            try:
+                reserved = _reserve()
+            except OSError:  # cores that were dropped hold theirs until they are collected
+                gc.collect()
+                reserved = _reserve()
         except (OSError, ValueError, OverflowError) as error:
             raise MemoryError(
                 f"the array core reserves {lo.MEMORY_BYTES >> 30} GiB of virtual memory "

@@ -78,14 +78,15 @@ class Log:
         self.on_room: Callable[[], None] = lambda: None
         self.on_written: Callable[[Group], None] = lambda _: None
         self._tasks = tasks
-        self._room = Room(
+        self.room = Room(
             tasks,
             self._lacking,
             lambda: self.on_change(),  # noqa: PLW0108 - it is set later
-            self.flush,
+            self._prepared,
             self.fail,
         )
-        self._mode = mode
+        self.mode = mode
+        """When records are brought to the disk."""
         self._now_ms = now_ms
         self._open = Group(1, 0, 0)
         self._closed: list[Group] = []
@@ -103,7 +104,7 @@ class Log:
         self._wanted: deque[tuple[int, Callable[[], None]]] = deque()
 
     def begin(self, journal: Journal, last_id: int, sequence: int) -> None:
-        """Write to this journal, after what was given out before."""
+        """Write to this journal, behind what was given out before."""
         self.journal = journal
         self.last_id, self.sequence = last_id, sequence
         self._open = Group(1, last_id, sequence)
@@ -114,25 +115,22 @@ class Log:
         return self._open.number if self._open.body_bytes else self._open.number - 1
 
     @property
-    def full(self) -> bool:
-        """Whether pushes are refused, since there is no room for more."""
-        return self._room.full
-
-    @property
     def crowded(self) -> bool:
-        """Whether so much waits to be written that no more commands should run."""
-        return self._pending_bytes + self.gate.held_bytes > PENDING_BYTES_MAX
+        """Whether no more commands should run: too much waits, or there may be no room."""
+        tight = 2 * self.journal.room < self.journal.current.file_bytes
+        unsure = self.room.preparing and not self.journal.has_spare
+        return self.behind or (unsure and tight)
 
     @property
-    def mode(self) -> str:
-        """When records are brought to the disk."""
-        return self._mode
+    def behind(self) -> bool:
+        """Whether too much waits to be written."""
+        return self._pending_bytes + self.gate.held_bytes > PENDING_BYTES_MAX
 
     def refusal(self, *, push: bool) -> RequestError | None:
         """Why a command that changes something cannot run now, or None."""
         if self.failure is not None:
             return read_only(self.failure)
-        return self._room.refusal if push else None
+        return self.room.refusal if push else None
 
     def record(self, record: records.Record) -> None:
         """Take what a core reports."""
@@ -190,7 +188,7 @@ class Log:
         elif not new and not session.replies_held:
             session.write_now(reply)
         else:
-            binds = self._mode == "always" or session.seen_binding != self.binding
+            binds = self.mode == "always" or session.seen_binding != self.binding
             self.gate.send(session, reply, self.group, binding=binds)
             self.mark(session)
 
@@ -203,10 +201,10 @@ class Log:
             self._close_group()
         if not self._closed or self._retrying or self._committing:
             return
-        if self.last_id > self.journal.reserved_id and self._mode != "always":
-            self._room.prepare()  # nobody may hear of an id that could be given again
+        if self.last_id > self.journal.reserved_id and self.mode != "always":
+            self.room.prepare()  # nobody may hear of an id that could be given again
             return
-        if self._mode == "always":
+        if self.mode == "always":
             groups, self._closed = self._closed, []
             self._committing = True
             self._tasks.run(
@@ -225,20 +223,26 @@ class Log:
         """Call once all that was recorded so far is on the disk, in every mode."""
         self.flush()
         self._wanted.append((self.group, call))
-        if self._mode != "always":
+        if self.mode != "always":
             self._sync()
         self._tell(self._durable)
 
     def prepare(self) -> None:
         """Make the next segment and ids ready, if they are not."""
-        self._room.prepare()
+        self.room.prepare()
+
+    def _prepared(self) -> None:
+        """The next segment is there, or has no room."""
+        self.flush()
+        if not self.crowded:
+            self.on_room()
 
     def _lacking(self) -> Callable[[], None] | None:
         journal, last_id = self.journal, self.last_id
         ready = journal.has_spare and not journal.wants_ids(last_id)
-        if self.failure is not None or (ready and not self._room.full):
+        if self.failure is not None or (ready and not self.room.full):
             return None
-        small = self._room.full
+        small = self.room.full
         return lambda: journal.prepare(last_id, small=small)
 
     def _close_group(self) -> None:
@@ -270,8 +274,8 @@ class Log:
         else:
             self._tasks.later(IDLE_MS, self._mark_if_idle)
         self._tell(self._safe)
-        if not self._room.full:
-            self._room.prepare()
+        if not self.room.full:
+            self.room.prepare()
 
     def _write_here(self) -> None:
         groups, self._closed = self._closed, []
@@ -285,17 +289,17 @@ class Log:
         except OSError as failure:
             self.fail(failure)
             return
-        late = self._mode == "everysec" and self._late()
+        late = self.mode == "everysec" and self._late()
         self._settle(groups, safe=not late)
         if error is not None:
             self._closed = [group for group in groups if not group.segment] + self._closed
             self._retry(error)
-        if self._mode == "everysec" and not self._sync_due and not self._syncing:
+        if self.mode == "everysec" and not self._sync_due and not self._syncing:
             self._sync_due = True
             self._tasks.later(SYNC_EVERY_MS, self._sync)
-        if not self._room.full:
-            self._room.prepare()  # before the sync, which may take long
-        if self._mode == "never" and self.journal.names_unsynced:
+        if not self.room.full:
+            self.room.prepare()  # before the sync, which may take long
+        if self.mode == "never" and self.journal.names_unsynced:
             self._sync()
 
     def _late(self) -> bool:
@@ -338,10 +342,10 @@ class Log:
         self.gate.release(self._written, self._safe)
         if not self.crowded:
             self.on_room()
-        if self._unsafe_since_ms is not None and self._mode == "everysec":
+        if self._unsafe_since_ms is not None and self.mode == "everysec":
             self._sync_due = True
             self._tasks.later(0 if self._late() else SYNC_EVERY_MS, self._sync)
-        elif self._mode == "everysec":
+        elif self.mode == "everysec":
             self._mark_if_idle()
         self._tell(written)
         if self._wanted:
@@ -360,19 +364,15 @@ class Log:
                 self.fail(error)
                 return
             self.flush()
-            if self._wanted and self._mode != "always":
+            if self._wanted and self.mode != "always":
                 self._sync()
 
-        self._tasks.run(self._mark, done)
-
-    def _mark(self) -> None:
-        self.journal.mark()
-        self.journal.sync()
+        self._tasks.run(self.journal.mark_safe, done)
 
     def _retry(self, error: DiskFull) -> None:
         """Try to write what could not be written when there may be room."""
         self._retrying = True
-        self._room.lacks(error)
+        self.room.lacks(error)
 
         def again() -> None:
             self._retrying = False

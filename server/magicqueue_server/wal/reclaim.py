@@ -166,7 +166,7 @@ class Reclaimer:
         used = journal.used_bytes
         small = used < len(segments) * self._segment_bytes / 2
         pays = (
-            (self._log.full and segments[0].used_bytes < 2 * journal.room)
+            (self._log.room.full and segments[0].used_bytes < 2 * journal.room)
             or (len(segments) > SEGMENTS_MAX and small)
             or used > SPREAD_MAX * self._live_bytes() + self._segment_bytes
         )
@@ -200,7 +200,7 @@ class Reclaimer:
         if self._log.failure is not None:
             return
         for _ in self._work:
-            if self._log.crowded:
+            if self._log.behind:
                 self._tasks.later(1, self._step)
             else:
                 self._tasks.soon(self._step)
