@@ -238,7 +238,7 @@ class Reclaimer:
         return jobs
 
     def _move_facts(self, space: str, keys: Sequence[bytes], number: int) -> None:
-        keys = self._facts.still_in(space, keys, number)
+        keys = [key for key in keys if self._facts.segment(space, key) == number]
         kept = self._source.export_facts(space, keys) if keys else None
         if kept is not None and kept.keys:
             self._log.record_again((kept,))
