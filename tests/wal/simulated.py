@@ -28,6 +28,7 @@ from magicqueue_server.wal.reclaim import Reclaimer
 from magicqueue_server.wal.recovery import Recovered, recover
 from server.desk import StillClock
 from wal.memory_disk import Killed, MemoryFolder
+from wal.stub_policies import StubPolicies
 
 IDS_AHEAD = 8
 START_MS = 1_700_000_000_000
@@ -118,7 +119,10 @@ class Client:
 
 
 class Server:
-    """A running server. Making one opens the log in the folder, as a start does."""
+    """A running server. Making one opens the log in the folder, as a start does.
+
+    with_policies: whether something stands above the core that marks jobs and keeps facts.
+    """
 
     def __init__(
         self,
@@ -129,6 +133,7 @@ class Server:
         now: int = START_MS,
         segment_bytes: int = 4096,
         options: CoreOptions | None = None,
+        with_policies: bool = False,
     ) -> None:
         self.folder = folder
         self.now = now
@@ -137,9 +142,11 @@ class Server:
         self.failures: list[BaseException] = []
         self.log = Log(self.tasks, mode, lambda: self.now)
         self.log.on_failure = self.failures.append
+        self.policies = StubPolicies(self.log.record)
+        record = self.policies.see if with_policies else self.log.record
         self.engine = Engine(
             lambda on_ready: make_core(
-                core, options or CoreOptions(), on_ready=on_ready, record=self.log.record
+                core, options or CoreOptions(), on_ready=on_ready, record=record
             ),
             Limits(),
             JobDefaults(),
@@ -148,7 +155,10 @@ class Server:
             Turns(self.tasks.soon, StillClock(lambda: self.now)),
             self.log,
         )
-        self.found: Recovered = recover(folder, self.engine.core)
+        self.policies.core = core_here = self.engine.core
+        self.found: Recovered = recover(
+            folder, self.policies if with_policies else core_here
+        )
         self.now = max(now, self.found.last_ms)
         self.engine.sessions.begin_after(self.found.session)
         journal: Journal = begin_journal(
@@ -167,6 +177,7 @@ class Server:
             self.found,
             segment_bytes=segment_bytes,
             now_ms=lambda: self.now,
+            source=self.policies if with_policies else None,
         )
         self.log.prepare()
         self.reclaimer.start()
