@@ -15,6 +15,7 @@ Python looks at it through memoryviews, which the standard library has and which
 quicker than arrays for single elements; so numpy is only needed where numba is.
 """
 
+import gc
 import mmap
 from array import array
 from collections.abc import Sequence
@@ -55,9 +56,12 @@ class Memory:
 
     def __init__(self) -> None:
         """Reserve it."""
-        flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _MAP_NORESERVE
         try:
-            reserved = mmap.mmap(-1, lo.MEMORY_BYTES, flags=flags)
+            try:
+                reserved = _reserve()
+            except OSError:
+                gc.collect()  # cores that are gone but for a circle with their observer
+                reserved = _reserve()
         except (OSError, ValueError, OverflowError) as error:
             raise MemoryError(
                 f"the array core reserves {lo.MEMORY_BYTES >> 30} GiB of virtual memory "
@@ -123,6 +127,11 @@ class Memory:
         else:
             column = array("q", values)
         self.words[start : start + count * width : width] = column
+
+
+def _reserve() -> mmap.mmap:
+    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _MAP_NORESERVE
+    return mmap.mmap(-1, lo.MEMORY_BYTES, flags=flags)
 
 
 def refuse_options(options: CoreOptions) -> None:
