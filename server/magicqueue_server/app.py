@@ -82,6 +82,7 @@ class App:
             self._wake,
             self.turns,
             self._safekeeping.log,
+            config.policy_options,
         )
         self.engine.tell_refusals(self._incidents.refused)
         self._listener = Listener(self.engine, self._clock, config.bounds, self.turns)
@@ -134,7 +135,7 @@ class App:
 
     def _recover(self) -> None:
         try:
-            session_id = self._safekeeping.recover(self.engine.core)
+            session_id = self._safekeeping.recover(self.engine.core, self.engine.policies)
         except CannotOpen as error:
             raise _start_error(error) from None
         self.engine.sessions.begin_after(session_id)
