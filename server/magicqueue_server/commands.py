@@ -33,7 +33,7 @@ from magicqueue.wire.requests import (
     RetryDead,
 )
 from magicqueue_cores.contract import Core, Failed, Settled
-from magicqueue_cores.pending import map_answer
+from magicqueue_cores.pending import Pending, map_answer
 from magicqueue_cores.policies import Failures, Policies
 from magicqueue_server.columns import (
     JobDefaults,
@@ -102,6 +102,8 @@ class Commands:
         queue = self.queue(request.queue)
         jobs = new_job(request, self._limits, self._defaults, now_ms, self.ahead_ms)
         answer = self._core.push(queue, jobs, now_ms)
+        if not isinstance(answer, Pending):  # as `map_answer` would, without its calls
+            return replies.pushed(answer, request.rid)
         return map_answer(answer, lambda first: replies.pushed(first, request.rid))
 
     def push_batch(self, request: PlainPushBatch | PushBatch, now_ms: int) -> Reply:
