@@ -78,7 +78,7 @@ class ById(Reading):
         if more_are_due(store, store.queue_of(slot), now_ms):
             run_at_ms = max(run_at_ms, now_ms + 1)
         if self._sinks.record:
-            columns = (job_id,), (payload,), (priority,), (run_at_ms,)
+            columns = [job_id], [payload], [priority], [run_at_ms]
             self._sinks.record(records.Replaced(*columns, now_ms))
         replace(store, job_id, payload, priority, run_at_ms, now_ms)
         if run_at_ms <= now_ms:
