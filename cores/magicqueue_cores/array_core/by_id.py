@@ -32,7 +32,7 @@ class ById(Reading):
     def remove(
         self, ids: Sequence[int], states: frozenset[JobState], cause: str, now_ms: int
     ) -> Settled:
-        """Remove those of the jobs that are in one of `states`. O(log n) amortised a job."""
+        """Remove those of the jobs that are in one of `states`. O(log n) amortised."""
         self.advance(now_ms)
         chosen, answer = self._chosen(ids, states)
         if chosen:
