@@ -19,7 +19,7 @@ follows for jobs that policies know is settled then, too (see `aftermath`).
 
 from collections import deque
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from magicqueue import errors
 from magicqueue.wire import replies
@@ -393,6 +393,7 @@ class Engine:
         self.sessions.release(session, self._now_ms)
         self._after.see_to(self._now_ms)
 
-    def _server_counts(self) -> dict[str, int]:
+    def _server_counts(self) -> dict[str, Any]:
         uptime_ms = self._now_ms - (self._started_ms or self._now_ms)
-        return {**self.sessions.counts(waiting=len(self._blocked)), "uptime_ms": uptime_ms}
+        counts = self.sessions.counts(waiting=len(self._blocked))
+        return {**counts, "uptime_ms": uptime_ms, **self._own_lines.counts()}

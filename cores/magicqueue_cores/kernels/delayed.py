@@ -28,7 +28,7 @@ def _waiting(w: Words, h: Words, entry: int) -> int:
 
 
 @part
-def forget_delayed(w: Words, h: Words, slot: int) -> None:
+def forget_delayed(w: Words, slot: int) -> None:
     """A job that is still delayed will not be: take out its entry, or count it as stale.
 
     The caller changes the job, and then calls `tidy_delayed`, once for any number.
