@@ -48,11 +48,14 @@ COUNTS: Final[dict[str, int]] = {
     "lost": 8,
     "released": 0,
     "expired": 0,
+    "cancelled": 0,
+    "duplicates": 0,
     "dropped": 9,
     "oldest_ready_ms": 10,
 }
 COUNTS_TEXT: Final = (
-    '"pushed":5,"completed":6,"failed":7,"lost":8,"released":0,"expired":0,"dropped":9,'
+    '"pushed":5,"completed":6,"failed":7,"lost":8,"released":0,"expired":0,'
+    '"cancelled":0,"duplicates":0,"dropped":9,'
     '"oldest_ready_ms":10'
 )
 DETAIL: Final = JobDetail(

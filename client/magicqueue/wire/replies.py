@@ -67,6 +67,8 @@ class Counts(msgspec.Struct, kw_only=True):
     lost: Count
     released: Count = 0  # 0 of a server that does not know RELEASE
     expired: Count
+    cancelled: Count = 0  # 0 of a server that does not know CANCEL
+    duplicates: Count = 0  # 0 of a server that does not know unique keys
     dropped: Count
     oldest_ready_ms: Count
 
