@@ -149,7 +149,7 @@ def pieces_of_lines() -> list[bytes]:
 def test_what_lines_did_in_one_turn_is_one_frame(core: str) -> None:
     """Kernels run many lines a call; what they did is never split."""
     folder = MemoryFolder()
-    server = Server(folder, mode="everysec", core=require_core(core))
+    server = Server(folder, mode="everysec", core=require_core(core), with_policies=True)
     seen: list[list[records.Record]] = []
     real, session = server.log.record, server.client().session
 
@@ -157,8 +157,7 @@ def test_what_lines_did_in_one_turn_is_one_frame(core: str) -> None:
         seen[-1].append(one)
         real(one)
 
-    server.engine.core._record = record  # type: ignore[attr-defined]  # of both cores
-    server.engine.core._fates._record = record  # type: ignore[attr-defined]  # of both
+    server.policies._record = record
     for lines in pieces_of_lines():
         seen.append([])
         server.engine.feed(session, lines, server.now)
