@@ -10,6 +10,8 @@ What concerns no policy goes to the core itself, even if there are policies abov
 `observe` what they have to know of it.
 """
 
+from functools import partial
+
 from magicqueue.errors import ShuttingDown
 from magicqueue.wire import replies
 from magicqueue.wire.fields import check_queue, ids_of, ids_or_id
@@ -104,7 +106,7 @@ class Commands:
         answer = self._core.push(queue, jobs, now_ms)
         if not isinstance(answer, Pending):  # as `map_answer` would, without its calls
             return replies.pushed(answer, request.rid)
-        return map_answer(answer, lambda first: replies.pushed(first, request.rid))
+        return map_answer(answer, partial(replies.pushed, rid=request.rid))
 
     def push_batch(self, request: PlainPushBatch | PushBatch, now_ms: int) -> Reply:
         """PUSHB."""

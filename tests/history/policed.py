@@ -93,15 +93,28 @@ class Story:
 
 def broken(history: History) -> list[str]:
     """Say which promises are broken, in a sentence each."""
-    found: list[str] = []
-    stories: dict[int, Story] = {}
     operations = sorted(history.operations, key=lambda one: one.start)
     pushes = [one for one in operations if isinstance(one, KeyedPush) and one.answered]
+    owners = [push for push in pushes if not push.duplicate]
+    stories = {push.id: Story(push) for push in owners}
+    found = [
+        f"job {push.id} was the answer to two pushes"
+        for push in owners
+        if stories[push.id].push is not push
+    ]
+    _tell(stories, operations)
+    found += _keys(stories)
     for push in pushes:
-        if not push.duplicate:
-            if push.id in stories:
-                found.append(f"job {push.id} was the answer to two pushes")
-            stories[push.id] = Story(push)
+        found += _duplicate(push, stories)
+    for job_id, story in stories.items():
+        found += _done(job_id, story)
+        found += _cancelled(job_id, story)
+        found += _looked_at(job_id, story)
+    return found
+
+
+def _tell(stories: dict[int, Story], operations: list[Operation]) -> None:
+    """Put each operation into the stories of the jobs that it is about."""
     for one in operations:
         match one:
             case Taken():
@@ -116,14 +129,6 @@ def broken(history: History) -> list[str]:
                 for job_id, row in one.rows.items():
                     if job_id in stories:
                         stories[job_id].looks.append((one, row))
-    found += _keys(stories)
-    for push in pushes:
-        found += _duplicate(push, stories)
-    for job_id, story in stories.items():
-        found += _done(job_id, story)
-        found += _cancelled(job_id, story)
-        found += _looked_at(job_id, story)
-    return found
 
 
 def _keys(stories: dict[int, Story]) -> Iterator[str]:
@@ -168,7 +173,9 @@ def _cancelled(job_id: int, story: Story) -> Iterator[str]:
             continue
         if any(pull.start > one.end for pull in story.taken):
             yield f"job {job_id} was handed out after it was cancelled"
-        right = {"cancelled"} if one.word == "cancelled" else {"cancelled", "active", "done"}
+        right = (
+            {"cancelled"} if one.word == "cancelled" else {"cancelled", "active", "done"}
+        )
         for look, row in story.looks:
             if look.start > one.end and (row is None or row[0] not in right):
                 yield f"job {job_id} was {one.word}, and is {row}"

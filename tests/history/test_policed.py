@@ -1,4 +1,4 @@
-"""The checker of keys, results and cancels finds each broken promise, and blames no other."""
+"""The checker of keys, results and cancels finds what is wrong, and blames nothing else."""
 
 from typing import Any
 

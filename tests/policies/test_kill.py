@@ -23,7 +23,7 @@ from wal.server_process import Connection, Server, cores_here, serving
 CLIENTS: Final = 6
 FOREVER_MS: Final = 10**9
 OPTIONS: Final = ("--segment-size=64KiB", "--log-level=error", "--max-lost=0")
-UNTIL: Final[tuple[dict[str, Any], ...]] = ({}, {"ttl": FOREVER_MS}, {"timeout": FOREVER_MS})
+MORE: Final[list[dict[str, Any]]] = [{}, {"ttl": FOREVER_MS}, {"timeout": FOREVER_MS}]
 
 
 class Client:
@@ -76,7 +76,7 @@ class Client:
                 "keep_result": FOREVER_MS,
                 "max_attempts": 0,
                 "delay": rng.choice((0, 0, 0, 5)),
-                **rng.choice(UNTIL),
+                **rng.choice(MORE),
             }
             if key is not None:
                 request["unique_key"] = key
@@ -111,9 +111,7 @@ class Client:
         items, asked = [], []
         for job_id in some:
             result = f"{self.number} says {next(self.serial)}"
-            items.append(
-                {"id": job_id, "attempt": self.held.pop(job_id), "result": result}
-            )
+            items.append({"id": job_id, "attempt": self.held.pop(job_id), "result": result})
             asked.append(history.begin(Done(id=job_id, result=result)))
         missing = connection.ask(cmd="ACKB", ids=items)["missing"]
         for one in asked:
