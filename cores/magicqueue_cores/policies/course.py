@@ -21,7 +21,6 @@ class Course:
         self._ways: dict[type, Callable[[Any], None]] = {
             records.Leased: self._leased,
             records.Extended: self._extended,
-            records.Postponed: self._postponed,
             records.Acked: self._acked,
             records.Failed: self._came_back,
             records.Lost: self._came_back,
@@ -50,16 +49,11 @@ class Course:
             for job_id in record.ids:
                 doomed.moved(int(job_id))
 
-    def _postponed(self, _: records.Postponed) -> None:
-        self._marks.doomed.all_moved()
-
     def _acked(self, record: records.Acked) -> None:
         for job_id, mark in self._marks.among(record.ids):
             self._marks.leave(job_id, mark, "done")
 
-    def _came_back(
-        self, record: records.Failed | records.Lost | records.Released
-    ) -> None:
+    def _came_back(self, record: records.Failed | records.Lost | records.Released) -> None:
         for job_id, mark in self._marks.among(record.ids):
             self._marks.come_back(job_id, mark)
 
