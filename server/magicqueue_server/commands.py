@@ -103,7 +103,7 @@ class Commands:
         self._whole = WholeQueues(core, self.long, self.queue)
         self.ahead_ms = 0
         """By how much time is ahead of the wall clock, which requests and replies tell."""
-        self.server_counts: Callable[[], dict[str, int]] = dict
+        self.server_counts: Callable[[], dict[str, Any]] = dict
         """Gives what STATS adds to the core's counts."""
         self.handlers: dict[type[Request], Handler] = {
             Push: self.push,

@@ -17,7 +17,7 @@ waiters are served before anything else runs: first come, first served.
 
 from collections import deque
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from magicqueue import errors
 from magicqueue.wire import replies
@@ -393,6 +393,7 @@ class Engine:
         if self._became_ready:
             self._pulls.serve(self._now_ms)
 
-    def _server_counts(self) -> dict[str, int]:
+    def _server_counts(self) -> dict[str, Any]:
         uptime_ms = self._now_ms - (self._started_ms or self._now_ms)
-        return {**self.sessions.counts(waiting=len(self._pulls)), "uptime_ms": uptime_ms}
+        counts = self.sessions.counts(waiting=len(self._pulls))
+        return {**counts, "uptime_ms": uptime_ms, **self._own_lines.counts()}

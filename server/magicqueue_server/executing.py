@@ -5,6 +5,7 @@ commands, where what has to be refused is refused.
 """
 
 import logging
+from typing import Any
 
 from magicqueue.wire import replies
 from magicqueue_cores.contract import Core
@@ -23,7 +24,7 @@ class OwnLines:
         self.core: LineCore | None = None
         if core.capabilities.executes_lines:
             self.core = core  # type: ignore[assignment]  # it says it is one
-        self._able = self.core
+        self._able = self._counted = self.core
 
     def end(self) -> None:
         """Let the core run no more lines."""
@@ -32,6 +33,13 @@ class OwnLines:
     def follow(self, log: Log) -> None:
         """Let the core run lines, or not, as the log takes pushes."""
         self.core = None if log.refusal(push=True) is not None else self._able
+
+    def counts(self) -> dict[str, Any]:
+        """Give what STATS tells: the lines that were left to the commands, by reason."""
+        if self._counted is None:
+            return {}
+        declined = self._counted.declined
+        return {"declined": {why: count for why, count in declined.items() if count}}
 
     def clock_ahead(self, ahead_ms: int) -> None:
         """Be told by how much time is ahead of the wall clock."""

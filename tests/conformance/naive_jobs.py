@@ -99,6 +99,11 @@ class NaiveJobs:
     def count(self, job: Job, what: str) -> None:
         self.by_name[job.view.queue].counts[what] += 1
 
+    def duplicates(self) -> int:
+        return sum(
+            known.counts["duplicates"] for known in (*self.by_name.values(), self.forgotten)
+        )
+
     def due_ms(self) -> int:
         return min([NEVER_MS, *(job.view.run_at_ms for job in self.some(DELAYED))])
 

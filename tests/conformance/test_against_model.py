@@ -294,9 +294,12 @@ class CoreMachine(ByIdRules):
                 view = answered(again.core.job(job_id, again.now))
                 assert view == self.model.job(job_id, again.now)
             if self.options is ROOMY:  # else it may have forgotten queues at other times
+                again.core.count_duplicates("not in records", self.model.duplicates())
                 told = [without_memory(each.stats()) for each in (again, self.driver)]
                 assert told[0] == told[1]
-                assert_same(self.driver.replayed(self.name, **self.options), again, ids)
+                first = self.driver.replayed(self.name, **self.options)
+                first.core.count_duplicates("not in records", self.model.duplicates())
+                assert_same(first, again, ids)
         expected = {
             queue: [job.view.id for job in self.model.in_order(queue)]
             for queue in sorted(self.model.by_name)

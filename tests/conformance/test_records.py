@@ -211,7 +211,7 @@ def test_ids_may_skip_but_not_return(core: Driver) -> None:
         records.Released([1], 0),
         records.Released([2, 2], START_MS + 9),
         records.Died([1], "failed", [None], START_MS),
-        records.Removed([1], "purged"),
+        records.Removed([1], "dropped"),
         records.Removed([2], "drained"),
         records.Revived([1], START_MS),
         records.Died([99], "expired", [None], START_MS),

@@ -14,6 +14,7 @@ from magicqueue.wire.limits import ID_MAX
 
 Priority: TypeAlias = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]
 Milliseconds: TypeAlias = Annotated[int, Meta(ge=0, le=ID_MAX)]
+Attempts: TypeAlias = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 Positive: TypeAlias = Annotated[int, Meta(ge=1, le=ID_MAX)]
 Number: TypeAlias = Annotated[int, Meta(ge=-ID_MAX, le=ID_MAX)]
 _UP_TO_ID_MAX: Final = (
@@ -37,7 +38,7 @@ class PushItem(msgspec.Struct, gc=False, kw_only=True, omit_defaults=True):
     priority: Priority | None = None
     delay: Milliseconds | None = None
     run_at: Milliseconds | None = None
-    max_attempts: Milliseconds | None = None
+    max_attempts: Attempts | None = None
     backoff: Milliseconds | None = None
     jitter: bool | None = None
 
@@ -74,7 +75,7 @@ class Push(Request, kw_only=True, omit_defaults=True, tag="PUSH"):
     priority: Priority | None = None
     delay: Milliseconds | None = None
     run_at: Milliseconds | None = None
-    max_attempts: Milliseconds | None = None
+    max_attempts: Attempts | None = None
     backoff: Milliseconds | None = None
     jitter: bool | None = None
 
@@ -91,7 +92,7 @@ class PushBatch(Request, kw_only=True, omit_defaults=True, tag="PUSHB"):
     priority: Priority | None = None
     delay: Milliseconds | None = None
     run_at: Milliseconds | None = None
-    max_attempts: Milliseconds | None = None
+    max_attempts: Attempts | None = None
     backoff: Milliseconds | None = None
     jitter: bool | None = None
     jobs: list[PushItem]
