@@ -116,10 +116,7 @@ class ById(Reading):
         """Those of the jobs that are in one of the states, and the others as missing."""
         if not ids:
             return [], Settled([], [])
-        store, fit = self._store, sum(1 << state for state in states)
-        store.write_ids(ids)
-        store.act(lo.V_CHOOSE_MANY, len(ids), fit)
-        found = store.scratch_list(len(ids))
+        found = self._store.states_of(ids, states)
         if lo.MISSING_STATE not in found:
             return list(ids), Settled([], [])
         chosen, missing = list[int](), list[int]()
