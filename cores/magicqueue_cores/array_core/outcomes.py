@@ -13,7 +13,6 @@ from magicqueue_cores.kernels import layout as lo
 from magicqueue_cores.records import FAILURES, WORKER_LOST
 from magicqueue_cores.retry import retry_delay_ms
 
-
 COUNTED_CAUSES: Final = frozenset(("dropped", "cancelled", "expired"))
 """The causes of removals that queues count, each by its own name."""
 VERB_OF_REASON: Final = dict.fromkeys(FAILURES, lo.V_FAIL_FOR_GOOD_MANY) | {

@@ -31,14 +31,14 @@ enough jobs have left.
 import logging
 from array import array
 from collections.abc import Callable, Iterator, Sequence
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from magicqueue_cores import records
 from magicqueue_cores.contract import Core
 from magicqueue_cores.pending import Pending
 from magicqueue_server.logs import event
-from magicqueue_server.wal.journal import DiskFull, Segment
 from magicqueue_server.wal.groups import Group
+from magicqueue_server.wal.journal import DiskFull, Segment
 from magicqueue_server.wal.log import Log
 from magicqueue_server.wal.passes import Passes
 from magicqueue_server.wal.recovery import Recovered
@@ -60,12 +60,12 @@ _log = logging.getLogger("magicqueue.wal")
 
 
 class Source(Protocol):
-    """What is asked for all that is alive: policies, or a core by itself (`OfCore`).
+    """What is asked for all that is alive: policies, or a core by itself (`OfCore`)."""
 
-    fact_bytes: of the facts and marks that are alive, their keys included.
-    """
-
-    fact_bytes: int
+    @property
+    def fact_bytes(self) -> int:
+        """What facts and marks that are alive take, with their keys. O(1)."""
+        ...
 
     def export(self, ids: Sequence[int]) -> Sequence[records.Record]:
         """Tell all about those of `ids` that are here: `Moved`, then `Marked`."""
@@ -86,8 +86,7 @@ class OfCore:
 
     def export(self, ids: Sequence[int]) -> Sequence[records.Record]:
         """Tell all about those of `ids` that are here."""
-        moved = self._core.export(ids)
-        return [moved] if moved.ids else []
+        return [self._core.export(ids)]
 
     def export_facts(self, space: str, keys: Sequence[bytes]) -> records.Kept:
         """Tell that none holds."""
@@ -231,10 +230,11 @@ class Reclaimer:
 
     def _move_jobs(self, ids: Sequence[int]) -> int:
         """Write those that are here again, with their marks in the same frame."""
-        moved = self._source.export(ids)
-        self._log.record_again(moved)
-        jobs = sum(len(one.ids) for one in moved if isinstance(one, records.Moved))
-        self.moved_jobs += jobs
+        told: Sequence[Any] = self._source.export(ids)
+        jobs = sum(len(one.ids) for one in told if isinstance(one, records.Moved))
+        if jobs:
+            self._log.record_again(told)
+            self.moved_jobs += jobs
         return jobs
 
     def _move_facts(self, space: str, keys: Sequence[bytes], number: int) -> None:
