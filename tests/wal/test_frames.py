@@ -28,6 +28,7 @@ def server_of_marked_jobs(folder: MemoryFolder, mode: str = "everysec") -> Serve
 
     def push(queue: str, jobs: NewJobs, now_ms: int) -> int:
         first_id = real(queue, jobs, now_ms)
+        assert isinstance(first_id, int)
         ids = range(first_id, first_id + len(jobs.payloads))
         policies.mark(queue, {job_id: b"mark %d" % job_id for job_id in ids})
         policies.keep("request", {b"key %d" % job_id: b"%d" % job_id for job_id in ids})

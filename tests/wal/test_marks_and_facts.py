@@ -170,6 +170,7 @@ def order() -> None:
     What is said of a job in the segments between its home, which is gone, and the one it
     was moved to, is said of a job that a restart does not know yet.
     """
+    moved = 0
     for rounds in range(1, 16):
         server = server_in(MemoryFolder())
         client, core = server.client(), server.engine.core
@@ -188,7 +189,8 @@ def order() -> None:
         assert plain(core.export(every)) == plain(other.engine.core.export(every))
         assert server.log.sequence == other.log.sequence
         other.engine.core.check()
-    assert server.reclaimer.moved_jobs > 24
+        moved += server.reclaimer.moved_jobs
+    assert moved > 100
 
 
 def test_marks_and_facts_survive() -> None:

@@ -56,14 +56,17 @@ class Made:
     def __init__(self, seed: int, mode: str, end: str) -> None:
         rng, folder, promises = random.Random(seed), MemoryFolder(), Promises(seed)
         self.old: Files = {}
-        for life in range(2):
-            server = Server(folder, mode=mode, segment_bytes=900, with_policies=True)
-            promises.meet(server)
-            for step in range(STEPS):
+        server = Server(folder, mode=mode, segment_bytes=900, with_policies=True)
+        promises.meet(server)
+        for half in range(4):
+            if half == 2:
+                server = Server(folder, mode=mode, segment_bytes=900, with_policies=True)
+                promises.meet(server)
+            for _ in range(STEPS // 2):
                 promises.step()
                 keep_something(rng, server)
-                if step == STEPS // 2 and life:
-                    self.old = files_of(folder)
+            if half == 2:
+                self.old = files_of(folder)
         if end == "clean":
             server.stop()
         self.mode, self.end = mode, end

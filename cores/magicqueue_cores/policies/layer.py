@@ -9,6 +9,7 @@ What is where:
 """
 
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from magicqueue_cores.contract import (
     Core,
@@ -63,6 +64,8 @@ class Policies:
         self._core = core
         self._ground = ground = Ground(core, options, record)
         self._marks = ground.marks
+        self.notes: Final = ground.marks.notes
+        """What is to be settled: `notes.pending` is the cheapest test of `pending`."""
         self._notes = ground.marks.notes
         self._clock = ground.clock
         self._outcomes = Outcomes(ground)
@@ -322,9 +325,12 @@ class Policies:
             self._passage.saw(getattr(record, "at_ms", 0))
         if not isinstance(record, Marked | Kept | Gone):
             self._core.replay(record)
+        known = bool(self._marks.by_id) or isinstance(record, Marked | Kept | Gone)
         self._notes.live = False
         self._ground.course.apply(record)
         self._notes.live = True
+        if known:
+            self._ground.weigh()
         if isinstance(record, Marked):
             self._core.mark(record.ids, marked=True)
 

@@ -31,7 +31,7 @@ enough jobs have left.
 import logging
 from array import array
 from collections.abc import Callable, Iterator, Sequence
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from magicqueue_cores import records
 from magicqueue_cores.contract import Core
@@ -91,8 +91,7 @@ class OfCore:
 
     def export(self, ids: Sequence[int]) -> Sequence[records.Record]:
         """Tell all about those of `ids` that are here."""
-        moved = self._core.export(ids)
-        return [moved] if moved.ids else []
+        return [self._core.export(ids)]
 
     def export_facts(self, space: str, keys: Sequence[bytes]) -> records.Kept:
         """Tell that none holds."""
@@ -237,10 +236,11 @@ class Reclaimer:
 
     def _move_jobs(self, ids: Sequence[int]) -> int:
         """Write those that are here again, with their marks in the same frame."""
-        moved = self._source.export(ids)
-        self._log.record_again(moved)
-        jobs = sum(len(one.ids) for one in moved if isinstance(one, records.Moved))
-        self.moved_jobs += jobs
+        told: Sequence[Any] = self._source.export(ids)
+        jobs = sum(len(one.ids) for one in told if isinstance(one, records.Moved))
+        if jobs:
+            self._log.record_again(told)
+            self.moved_jobs += jobs
         return jobs
 
     def _move_facts(self, space: str, keys: Sequence[bytes], number: int) -> None:
