@@ -5,7 +5,8 @@ What is where:
 - `wishes`, `marks`, `keys`, `moments`, `doomed`, `notebook`: what is known of jobs;
 - `shelf`: what outlives them; `course`: what records mean for all that;
 - `pushing`, `verdicts`, `retrying`: decisions; `passage`: what time brings;
-- `outcomes`: what follows from what befell jobs; `check`: all that has to be true.
+- `outcomes`: what follows from what befell jobs; `check`: all that has to be true;
+- `shown`: marks and facts of a log as plain values.
 """
 
 from collections.abc import Callable, Sequence

@@ -17,6 +17,13 @@ FACT_BYTES: Final = 260 + ENTRY_BYTES
 """What a fact takes beside its key and value: two objects and a place in order."""
 
 
+def parts_of(value: bytes) -> tuple[int, int, bytes]:
+    """Return when a fact ends, its number, and its body. Raises ValueError."""
+    if len(value) < _HEAD.size:
+        raise ValueError("it is too short for a fact")
+    return *_HEAD.unpack_from(value), value[_HEAD.size :]
+
+
 class Shelf:
     """The facts of one space, by key.
 

@@ -5,7 +5,7 @@ object; `Mark` is what is the job's own, and is kept small: a million unique key
 million of them.
 """
 
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -106,6 +106,11 @@ class _Text(msgspec.Struct, array_like=True, gc=False):
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(_Text).decode
+
+
+def told_in(text: bytes) -> dict[str, Any]:
+    """Return what the text of a `Marked` record says. Raises MsgspecError."""
+    return msgspec.structs.asdict(_decode(text))
 
 
 def text_of(mark: Mark) -> bytes:
