@@ -58,6 +58,7 @@ class Pulls:
         self._host = host
         self.finish = host.finish
         self._waiting = WaitingRoom()
+        self.deadlines = self._waiting.deadlines
         self._asking: dict[str, bool] = {}
         """Queues whose first waiter the core is looking for a job for, and whether the
         queue became ready meanwhile."""
@@ -68,11 +69,6 @@ class Pulls:
 
     def __len__(self) -> int:
         return len(self._waiting)
-
-    @property
-    def next_deadline_ms(self) -> int:
-        """When `time_out` has something to do, at the earliest. O(1)."""
-        return self._waiting.next_deadline_ms
 
     def pull(self, session: Session, request: Request, now_ms: int) -> Answer[bytes]:
         """Hand out jobs, or let the session wait for some: then the reply is b""."""

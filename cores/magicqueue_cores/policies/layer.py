@@ -68,6 +68,8 @@ class Policies:
         self.notes: Final = ground.marks.notes
         """What is to be settled: `notes.pending` is the cheapest test of `pending`."""
         self._notes = ground.marks.notes
+        self.clock: Final = ground.clock
+        """Nothing ends here before `clock.due_ms`: the cheapest test of that."""
         self._clock = ground.clock
         self._outcomes = Outcomes(ground)
         self._passage = Passage(ground, self._outcomes)
