@@ -132,11 +132,12 @@ class NaivePolicies:
                 if wished.state in WAITING and wished.expires_at_ms <= at_ms
             )
             dead = [i for i in due if self.jobs[i].wishes.on_expire == "dead"]
-            for job_id in [i for i in due if i not in dead]:
-                self.expire(job_id, at_ms)
-            if dead:
-                self.core.bury(dead, "expired", [None] * len(dead), at_ms)
-                self.look(at_ms)
+            # All at once: a look would let the others expire on the way.
+            self.core.remove(
+                [i for i in due if i not in dead], LIVE, "expired", at_ms
+            )
+            self.core.bury(dead, "expired", [None] * len(dead), at_ms)
+            self.look(at_ms, "expired")
             over = sorted(
                 job_id
                 for job_id, wished in self.jobs.items()

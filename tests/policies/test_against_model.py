@@ -262,7 +262,7 @@ class PolicyMachine(RuleBasedStateMachine):
             for each in (again, moved):
                 for queue in "ab":
                     expected = [job.view.id for job in self.model.core.in_order(queue)]
-                    assert each.pull(99, queue) == expected
+                    assert each.pull(99, queue) == expected, (each is again, queue)
             del again, moved, each
             gc.collect()  # array cores reserve address space until they are
 
