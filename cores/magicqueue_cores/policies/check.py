@@ -2,7 +2,6 @@
 
 from magicqueue_cores.contract import JobState
 from magicqueue_cores.policies.ground import Ground, at_once
-from magicqueue_cores.policies.marks import KEY_BYTES
 from magicqueue_cores.policies.wishes import ACTIVE, CANCELLED, DEAD, HOLDS, TIMED
 
 
@@ -58,8 +57,8 @@ def _check_sums(ground: Ground) -> None:
     """Verify what is counted along, what is at work, and the facts."""
     marks = ground.marks
     keys = [mark.key for mark in marks.by_id.values() if mark.key is not None]
-    key_bytes = sum(map(len, keys)) + KEY_BYTES * len(keys)
-    assert marks.key_bytes == key_bytes, "bytes of keys miscounted"
+    counted = (marks.keyed, marks.key_chars)
+    assert counted == (len(keys), sum(map(len, keys))), "keys miscounted"
     cancelled = {i for i, mark in marks.by_id.items() if mark.flags & CANCELLED}
     marks.doomed.check(cancelled)
     marks.notebook.check(set(marks.by_id))

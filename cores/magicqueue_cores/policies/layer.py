@@ -338,9 +338,9 @@ class Policies:
             self._core.mark(record.ids, marked=True)
 
     def export(self, ids: Sequence[int]) -> Sequence[Record]:
-        """Tell the whole state of those of `ids` that are here: `Moved`, then `Marked`."""
+        """Tell all of those of `ids` that are here: `Moved`, then `Marked`; or nothing."""
         moved = self._core.export(ids)
-        return [moved, *self._marked_of(moved)]
+        return [moved, *self._marked_of(moved)] if moved.ids else []
 
     def export_facts(self, space: str, keys: Sequence[bytes]) -> Kept:
         """Tell those of the facts that still hold, in the order given."""

@@ -69,7 +69,10 @@ class Marks:
         """Jobs that have an entry in `expiries`, by queue."""
         self.dead_keyed: dict[str, int] = {}
         """Dead letters that would take a key again, by queue."""
-        self.key_bytes = 0
+        self.key_chars = 0
+        """Of all keys, held or not."""
+        self.keyed = 0
+        """Marks that have a key."""
 
     @property
     def memory_bytes(self) -> int:
@@ -77,7 +80,8 @@ class Marks:
         moments = self.expiries.count + self.attempt_ends.count
         return (
             len(self.by_id) * MARK_BYTES
-            + self.key_bytes
+            + self.keyed * KEY_BYTES
+            + self.key_chars
             + moments * ENTRY_BYTES
             + len(self.notebook) * PROGRESS_BYTES
             + self.notebook.bytes
@@ -86,8 +90,7 @@ class Marks:
     @property
     def text_bytes(self) -> int:
         """About what the texts of all marks take."""
-        keyed_bytes = self.key_bytes - self.keys.count * KEY_BYTES
-        return len(self.by_id) * TEXT_BYTES + max(keyed_bytes, 0)
+        return len(self.by_id) * TEXT_BYTES + self.key_chars
 
     def put(self, job_id: int, mark: Mark) -> None:
         """Know this of a job, in place of what was known. O(log n)."""
@@ -96,7 +99,8 @@ class Marks:
         self.by_id[job_id] = mark
         flags = mark.flags
         if mark.key is not None:
-            self.key_bytes += KEY_BYTES + len(mark.key)
+            self.keyed += 1
+            self.key_chars += len(mark.key)
             if flags & HOLDS:
                 self.keys.take(mark.terms.queue, mark.key, job_id)
             elif flags & DEAD and mark.takes_key:
@@ -206,7 +210,8 @@ class Marks:
         """Let nothing lead to a mark but its id."""
         flags, queue = mark.flags, mark.terms.queue
         if mark.key is not None:
-            self.key_bytes -= KEY_BYTES + len(mark.key)
+            self.keyed -= 1
+            self.key_chars -= len(mark.key)
             if flags & HOLDS:
                 self.keys.release(queue, mark.key)
             elif flags & DEAD and mark.takes_key:
@@ -217,7 +222,7 @@ class Marks:
             _count(self.timed, queue, -1)
         if mark.attempt_until_ms:
             until_ms, mark.attempt_until_ms = mark.attempt_until_ms, 0
-            self.attempt_ends.lose()
+            self.attempt_ends.lose()  # which may look whether entries hold
             mark.attempt_until_ms = until_ms
         if flags & CANCELLED:
             self.doomed.discard(job_id)
