@@ -70,7 +70,9 @@ class Pulls:
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def pull(self, session: Session, request: Request, now_ms: int) -> Answer[bytes]:
+    def pull(
+        self, session: Session, request: Pull | PullBatch, now_ms: int
+    ) -> Answer[bytes]:
         """Hand out jobs, or let the session wait for some: then the reply is b""."""
         if self._stopping:
             raise ShuttingDown("the server is shutting down: pull again later")
@@ -118,8 +120,7 @@ class Pulls:
         for waiter in self._waiting.everyone():
             self._dismiss(waiter)
 
-    def _waiter(self, session: Session, request: Request) -> Waiter:
-        assert isinstance(request, Pull | PullBatch), "nothing else pulls"
+    def _waiter(self, session: Session, request: Pull | PullBatch) -> Waiter:
         count = request.count if isinstance(request, PullBatch) else 1
         timeout_ms = request.timeout
         return Waiter(
