@@ -232,7 +232,7 @@ class Layered:
         for record in self.records:
             other.policies.replay(record)
         other.records = list(self.records)
-        other.core.outside_bytes = other.policies._ground.memory_bytes
+        other.core.outside_bytes = other.policies._ground.tally.size
         other.check()
         return other
 

@@ -108,9 +108,7 @@ class NaivePolicies:
 
     def moments(self) -> list[int]:
         waiting = [
-            wished.expires_at_ms
-            for wished in self.jobs.values()
-            if wished.state in WAITING
+            wished.expires_at_ms for wished in self.jobs.values() if wished.state in WAITING
         ]
         ends = [wished.attempt_until_ms for wished in self.jobs.values()]
         facts = [*self.windows.values(), *self.requests.values()]
@@ -133,9 +131,7 @@ class NaivePolicies:
             )
             dead = [i for i in due if self.jobs[i].wishes.on_expire == "dead"]
             # All at once: a look would let the others expire on the way.
-            self.core.remove(
-                [i for i in due if i not in dead], LIVE, "expired", at_ms
-            )
+            self.core.remove([i for i in due if i not in dead], LIVE, "expired", at_ms)
             self.core.bury(dead, "expired", [None] * len(dead), at_ms)
             self.look(at_ms, "expired")
             over = sorted(
@@ -243,7 +239,9 @@ class NaivePolicies:
             while len(self.windows) > self.bounds.windows_max:
                 del self.windows[next(iter(self.windows))]
 
-    def pull(self, queue: str, count: int, lease_ms: int, session: int, now_ms: int) -> list[int]:
+    def pull(
+        self, queue: str, count: int, lease_ms: int, session: int, now_ms: int
+    ) -> list[int]:
         self.advance(now_ms)
         ids = self.core.pull(queue, count, 2**30, lease_ms, session, now_ms).ids
         self.look(now_ms)

@@ -107,7 +107,9 @@ class PolicyMachine(RuleBasedStateMachine):
         assert stats.req_keys == len(model.requests)
 
     @rule(
-        queue=QUEUES, items=ITEMS, req_key=st.sampled_from([None, None, None, "r", "s", "t"])
+        queue=QUEUES,
+        items=ITEMS,
+        req_key=st.sampled_from([None, None, None, "r", "s", "t"]),
     )
     def push(self, queue: str, items: list[dict[str, Any]], req_key: str | None) -> None:
         flat = []
@@ -123,7 +125,11 @@ class PolicyMachine(RuleBasedStateMachine):
             else None
             for item in flat
         ]
-        if req_key and (queue, req_key) in self.model.requests and len(fitting) != len(flat):
+        if (
+            req_key
+            and (queue, req_key) in self.model.requests
+            and len(fitting) != len(flat)
+        ):
             with pytest.raises(BadRepeat):
                 self.layer.push_items(*flat, queue=queue, req_key=req_key)
             return self.compare()
@@ -278,7 +284,7 @@ class PolicyMachine(RuleBasedStateMachine):
         for space, shelf in policies._ground.shelves.items():
             keys = [*shelf._facts, b"not here"]
             other.policies.replay(policies.export_facts(space, keys))
-        other.core.outside_bytes = other.policies._ground.memory_bytes
+        other.core.outside_bytes = other.policies._ground.tally.size
         other.check()
         return other
 

@@ -43,7 +43,9 @@ def prepared(name: str, jobs: list[dict[str, Any]], pulls: int) -> Layered:
 
 @settings(max_examples=60, deadline=None)
 @given(jobs=JOBS, pulls=st.integers(0, 3), leaps=st.lists(SPANS, max_size=3))
-def test_one_leap_is_as_many(jobs: list[dict[str, Any]], pulls: int, leaps: list[int]) -> None:
+def test_one_leap_is_as_many(
+    jobs: list[dict[str, Any]], pulls: int, leaps: list[int]
+) -> None:
     for name in ("python",):
         at_once, slowly, leaping = (prepared(name, jobs, pulls) for _ in range(3))
         at_once.policies.advance(at_once.now + 30)
