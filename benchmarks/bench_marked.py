@@ -42,6 +42,7 @@ def nothing(_):
 
 
 def new_policies(core):
+    """Make a layer above a core, with a log that keeps nothing."""
     return Policies(new_core(core), PolicyOptions(), nothing)
 
 

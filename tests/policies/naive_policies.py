@@ -149,8 +149,8 @@ class NaivePolicies:
             self.core.fail(failed, None, errors, at_ms, reason="timeout")
             self.look(at_ms)
             for facts in (self.windows, self.requests):
-                for key in [key for key, fact in facts.items() if fact[0] <= at_ms]:  # type: ignore[attr-defined]
-                    del facts[key]  # type: ignore[attr-defined]
+                for key in [key for key, fact in facts.items() if fact[0] <= at_ms]:
+                    del facts[key]
             for job_id in [i for i, end in self.ends.items() if end.until_ms <= at_ms]:
                 del self.ends[job_id]
         self.core.advance(now_ms)
@@ -176,7 +176,9 @@ class NaivePolicies:
             return PushAnswer(self.requests[queue, req_key][1], [], [], repeated=True)
         earlier: dict[str, int] = {}
         holders: dict[int, int] = {}
-        duplicates, replaced, new = [], [], []
+        duplicates: list[int] = []
+        replaced: list[int] = []
+        new: list[int] = []
         for index, wish in enumerate(wishes):
             key = None if wish is None else wish.unique_key
             held = None if key is None else self.holder(queue, key)

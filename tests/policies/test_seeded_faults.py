@@ -121,10 +121,10 @@ def a_retry_takes_a_start_key_again(patch: Patch) -> None:
 
     def come_back(marks: Marks, job_id: int, mark: Mark) -> None:
         real(marks, job_id, mark)
-        if mark.takes_key and mark.key is not None and not mark.flags & HOLDS:
-            if marks.keys.holder(mark.terms.queue, mark.key) is None:
-                marks.keys.take(mark.terms.queue, mark.key, job_id)
-                mark.flags |= HOLDS
+        queue, key = mark.terms.queue, mark.key
+        if key is not None and marks.keys.holder(queue, key) is None:
+            marks.keys.take(queue, key, job_id)
+            mark.flags |= HOLDS
 
     patch.setattr(Marks, "come_back", come_back)
 
