@@ -108,9 +108,7 @@ class NaivePolicies:
 
     def moments(self) -> list[int]:
         waiting = [
-            wished.expires_at_ms
-            for wished in self.jobs.values()
-            if wished.state in WAITING
+            wished.expires_at_ms for wished in self.jobs.values() if wished.state in WAITING
         ]
         ends = [wished.attempt_until_ms for wished in self.jobs.values()]
         facts = [*self.windows.values(), *self.requests.values()]
@@ -133,9 +131,7 @@ class NaivePolicies:
             )
             dead = [i for i in due if self.jobs[i].wishes.on_expire == "dead"]
             # All at once: a look would let the others expire on the way.
-            self.core.remove(
-                [i for i in due if i not in dead], LIVE, "expired", at_ms
-            )
+            self.core.remove([i for i in due if i not in dead], LIVE, "expired", at_ms)
             self.core.bury(dead, "expired", [None] * len(dead), at_ms)
             self.look(at_ms, "expired")
             over = sorted(
@@ -153,8 +149,8 @@ class NaivePolicies:
             self.core.fail(failed, None, errors, at_ms, reason="timeout")
             self.look(at_ms)
             for facts in (self.windows, self.requests):
-                for key in [key for key, fact in facts.items() if fact[0] <= at_ms]:  # type: ignore[attr-defined]
-                    del facts[key]  # type: ignore[attr-defined]
+                for key in [key for key, fact in facts.items() if fact[0] <= at_ms]:
+                    del facts[key]
             for job_id in [i for i, end in self.ends.items() if end.until_ms <= at_ms]:
                 del self.ends[job_id]
         self.core.advance(now_ms)
@@ -180,7 +176,9 @@ class NaivePolicies:
             return PushAnswer(self.requests[queue, req_key][1], [], [], repeated=True)
         earlier: dict[str, int] = {}
         holders: dict[int, int] = {}
-        duplicates, replaced, new = [], [], []
+        duplicates: list[int] = []
+        replaced: list[int] = []
+        new: list[int] = []
         for index, wish in enumerate(wishes):
             key = None if wish is None else wish.unique_key
             held = None if key is None else self.holder(queue, key)
@@ -243,7 +241,9 @@ class NaivePolicies:
             while len(self.windows) > self.bounds.windows_max:
                 del self.windows[next(iter(self.windows))]
 
-    def pull(self, queue: str, count: int, lease_ms: int, session: int, now_ms: int) -> list[int]:
+    def pull(
+        self, queue: str, count: int, lease_ms: int, session: int, now_ms: int
+    ) -> list[int]:
         self.advance(now_ms)
         ids = self.core.pull(queue, count, 2**30, lease_ms, session, now_ms).ids
         self.look(now_ms)

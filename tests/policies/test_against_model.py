@@ -15,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_a
 
 from conformance.driver import CORES, require_core
 from magicqueue_cores import make_core
-from magicqueue_cores.contract import CoreError, CoreOptions
+from magicqueue_cores.contract import CoreError, CoreOptions, NewJobs
 from magicqueue_cores.policies import BadRepeat, PolicyOptions, Wishes
 from magicqueue_cores.records import Origin, sequence_span
 from policies.layered import Layered
@@ -107,7 +107,9 @@ class PolicyMachine(RuleBasedStateMachine):
         assert stats.req_keys == len(model.requests)
 
     @rule(
-        queue=QUEUES, items=ITEMS, req_key=st.sampled_from([None, None, None, "r", "s", "t"])
+        queue=QUEUES,
+        items=ITEMS,
+        req_key=st.sampled_from([None, None, None, "r", "s", "t"]),
     )
     def push(self, queue: str, items: list[dict[str, Any]], req_key: str | None) -> None:
         flat = []
@@ -123,7 +125,11 @@ class PolicyMachine(RuleBasedStateMachine):
             else None
             for item in flat
         ]
-        if req_key and (queue, req_key) in self.model.requests and len(fitting) != len(flat):
+        if (
+            req_key
+            and (queue, req_key) in self.model.requests
+            and len(fitting) != len(flat)
+        ):
             with pytest.raises(BadRepeat):
                 self.layer.push_items(*flat, queue=queue, req_key=req_key)
             return self.compare()
@@ -278,14 +284,11 @@ class PolicyMachine(RuleBasedStateMachine):
         for space, shelf in policies._ground.shelves.items():
             keys = [*shelf._facts, b"not here"]
             other.policies.replay(policies.export_facts(space, keys))
-        other.core.outside_bytes = other.policies._ground.memory_bytes
         other.check()
         return other
 
 
-def _batch(items: list[dict[str, Any]], now_ms: int) -> Any:
-    from magicqueue_cores.contract import NewJobs
-
+def _batch(items: list[dict[str, Any]], now_ms: int) -> NewJobs:
     return NewJobs(
         payloads=[item["payload"] for item in items],
         run_ats_ms=[now_ms + item["delay_ms"] for item in items],

@@ -1,12 +1,13 @@
 """Every exit of a job from every state, with all fields set: nothing of it stays."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from policies.layered import Layered
 
-EVERYTHING = {
+EVERYTHING: dict[str, Any] = {
     "unique_key": "k",
     "ttl_ms": 100,
     "timeout_ms": 40,

@@ -34,6 +34,7 @@ def of_keys() -> None:
     keys.test_the_holder_answers_for_a_duplicate(Layered(NAME))
     for until in ("done", "start"):
         keys.test_a_key_is_held_through_retries_or_until_the_start(Layered(NAME), until)
+    keys.test_a_job_that_was_started_takes_its_key_no_more(Layered(NAME), "fail")
     keys.test_a_key_can_be_held_for_a_time_of_its_own(Layered(NAME))
     keys.test_windows_are_bounded_the_oldest_goes_first(NAME)
     keys.test_items_of_a_batch_come_in_turn(Layered(NAME))
@@ -104,9 +105,9 @@ def expired_jobs_that_come_back_run_again(patch: Patch) -> None:
     real = Marks.come_back
 
     def come_back(marks: Marks, job_id: int, mark: Mark) -> None:
-        expires_at_ms, mark.expires_at_ms = mark.expires_at_ms, 0
+        noted = list(marks.notes.back)
         real(marks, job_id, mark)
-        mark.expires_at_ms = expires_at_ms
+        marks.notes.back[:] = noted
 
     patch.setattr(Marks, "come_back", come_back)
 
@@ -120,10 +121,10 @@ def a_retry_takes_a_start_key_again(patch: Patch) -> None:
 
     def come_back(marks: Marks, job_id: int, mark: Mark) -> None:
         real(marks, job_id, mark)
-        if mark.takes_key and mark.key is not None and not mark.flags & HOLDS:
-            if marks.keys.holder(mark.terms.queue, mark.key) is None:
-                marks.keys.take(mark.terms.queue, mark.key, job_id)
-                mark.flags |= HOLDS
+        queue, key = mark.terms.queue, mark.key
+        if key is not None and marks.keys.holder(queue, key) is None:
+            marks.keys.take(queue, key, job_id)
+            mark.flags |= HOLDS
 
     patch.setattr(Marks, "come_back", come_back)
 

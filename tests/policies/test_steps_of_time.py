@@ -46,28 +46,27 @@ def prepared(name: str, jobs: list[dict[str, Any]], pulls: int) -> Layered:
 def test_one_leap_is_as_many(
     jobs: list[dict[str, Any]], pulls: int, leaps: list[int]
 ) -> None:
-    for name in ("python",):
-        at_once, slowly, leaping = (prepared(name, jobs, pulls) for _ in range(3))
-        at_once.policies.advance(at_once.now + 30)
-        for span_ms in range(31):
-            slowly.policies.advance(slowly.now + span_ms)
-        for span_ms in sorted(leaps):
-            leaping.policies.advance(leaping.now + span_ms)
-        leaping.policies.advance(leaping.now + 30)
-        for layer in (at_once, slowly, leaping):
-            layer.now += 30
-            layer.check()
-        assert at_once.image() == slowly.image() == leaping.image()
-        assert at_once.ended == slowly.ended == leaping.ended
-        for queue in "ab":
-            expected = at_once.pull(9, queue)
-            assert slowly.pull(9, queue) == leaping.pull(9, queue) == expected
+    at_once, slowly, leaping = (prepared("python", jobs, pulls) for _ in range(3))
+    at_once.policies.advance(at_once.now + 30)
+    for span_ms in range(31):
+        slowly.policies.advance(slowly.now + span_ms)
+    for span_ms in sorted(leaps):
+        leaping.policies.advance(leaping.now + span_ms)
+    leaping.policies.advance(leaping.now + 30)
+    for layer in (at_once, slowly, leaping):
+        layer.now += 30
+        layer.check()
+    assert at_once.image() == slowly.image() == leaping.image()
+    assert at_once.ended == slowly.ended == leaping.ended
+    for queue in "ab":
+        expected = at_once.pull(9, queue)
+        assert slowly.pull(9, queue) == leaping.pull(9, queue) == expected
 
 
 @pytest.mark.parametrize("step_jobs", [1, 3])
 def test_what_ends_at_once_goes_in_steps(core_name: str, step_jobs: int) -> None:
     layer = Layered(core_name, step_jobs=step_jobs)
-    wishes = {"keep_result_ms": 50, "unique_key": "x"}
+    wishes: dict[str, Any] = {"keep_result_ms": 50, "unique_key": "x"}
     for number in range(4):
         layer.push(ttl_ms=10, **{**wishes, "unique_key": f"{number}"})
         layer.push(queue="t", timeout_ms=10, req_key=f"{number}")
@@ -92,6 +91,6 @@ def test_what_ends_at_once_goes_in_steps(core_name: str, step_jobs: int) -> None
 
 def test_a_core_that_answers_later_is_refused() -> None:
     core = LaterCore(make_core(require_core("python"), CoreOptions()), 1)
-    assert not Policies.available(core)  # type: ignore[arg-type]
+    assert not Policies.available(core)
     with pytest.raises(ValueError, match="answers later"):
-        Policies(core, PolicyOptions())  # type: ignore[arg-type]
+        Policies(core, PolicyOptions())

@@ -336,6 +336,7 @@ class Policies:
             self._ground.weigh()
         if isinstance(record, Marked):
             self._core.mark(record.ids, marked=True)
+        self._ground.weigh()
 
     def export(self, ids: Sequence[int]) -> Sequence[Record]:
         """Tell all of those of `ids` that are here: `Moved`, then `Marked`; or nothing."""
