@@ -2,7 +2,7 @@
 
     MagicQueueError
     ├── RequestError           the server refused one request; `code` says why
-    │   ├── BadJson, BadRequest, UnknownCommand, NotFound, Stale, TooLarge, Full,
+    │   ├── BadJson, BadRequest, UnknownCommand, NotFound, Stale, Duplicate, TooLarge, Full,
     │   └── Paused, Unauthorized, ReadOnly, ShuttingDown, InternalError
     ├── ConnectionLost         the connection went away before the answer came
     ├── ConnectionRefused      no server answered where one was expected (also Python's
@@ -71,6 +71,15 @@ class Stale(RequestError):
     """The job has been handed out again since the attempt that was named."""
 
     code = "STALE"
+
+
+class Duplicate(RequestError):
+    """A job with the same unique key is there, and the push asked to be refused then."""
+
+    code = "DUPLICATE"
+
+    job_id: int | None = None
+    """Which job that is, if it was not one of the same request."""
 
 
 class TooLarge(RequestError):
@@ -181,6 +190,7 @@ _BY_CODE: dict[str, type[RequestError]] = {
         UnknownCommand,
         NotFound,
         Stale,
+        Duplicate,
         TooLarge,
         Full,
         Paused,
@@ -193,15 +203,19 @@ _BY_CODE: dict[str, type[RequestError]] = {
 ERROR_CODES = tuple(_BY_CODE)
 
 
-def error_from_reply(code: str, sentence: str) -> RequestError:
+def error_from_reply(code: str, sentence: str, job_id: int | None = None) -> RequestError:
     """Make the exception for an error reply; an unknown code gives a RequestError.
 
+    job_id: the job that stands in the way, if the reply names one.
     The sentence comes from elsewhere: it is made harmless for a terminal and a log.
     """
     kind = _BY_CODE.get(code)
     sentence = plain(sentence[:_SENTENCE_CHARS_MAX])
     if kind is not None:
-        return kind(sentence)
+        error = kind(sentence)
+        if isinstance(error, Duplicate):
+            error.job_id = job_id
+        return error
     error = RequestError(sentence)
     error.code = plain(code[:_CODE_CHARS_MAX])
     return error

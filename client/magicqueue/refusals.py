@@ -41,6 +41,7 @@ class _Reply(msgspec.Struct):
     ok: bool
     error: str | None = None
     code: str | None = None
+    id: int | None = None
     rid: Raw = requests.NO_RID
 
 
@@ -57,7 +58,7 @@ def refusal_in(line: Line, rid: bytes) -> Exception | None:
         return None
     if reply.error is None or not reply.code:
         raise ValueError("it is neither ok nor an error with its code")
-    return error_from_reply(reply.code, reply.error)
+    return error_from_reply(reply.code, reply.error, reply.id)
 
 
 def hangs_up(refusal: Exception) -> bool:

@@ -34,6 +34,9 @@ Rules that hold for every verb:
   on ids do what they can and say which ids they could not do.
 - **Records.** Each change is reported to the sink as a `records.Record`, in order, before
   the verb answers. Feeding these to `replay` of any other core gives the same state.
+- **Marked jobs.** What part of the server stands above the core (`policies`) knows more of
+  some jobs than the core does: it *marks* these, and `observe`s the records of what befalls
+  them. A mark changes nothing in what the core does with a job.
 - **Later answers.** A verb returns its answer, or a `pending.Pending` that will hold it: a
   core on a remote engine does the latter. Nothing outside this package may assume either.
 - **Wake-ups.** For a queue that is being watched, the core calls `on_ready(queue)` inside
@@ -65,7 +68,7 @@ NEVER_MS: Final = 2**63 - 1
 TIME_MAX_MS: Final = 2**53 - 1
 """The last point in time: a lease or a retry that would end later ends then."""
 COUNT_MAX: Final = 2**31 - 1
-"""What a job's attempts, failures and losses stop at."""
+"""What a job's attempts, failures and losses stop at, and the most it may be allowed."""
 
 
 class JobState(IntEnum):
@@ -94,7 +97,7 @@ class NewJobs(msgspec.Struct, kw_only=True):
     """A batch to push. `payloads` gives the length; other sequences have the same.
 
     run_ats_ms: when each job may run, at least the push's `now_ms`.
-    max_attempts: failures after which a job is dead; 0 is no limit.
+    max_attempts: failures after which a job is dead, up to COUNT_MAX; 0 is no limit.
     backoffs_ms: see `retry.retry_delay_ms`. jitters: spread those waits at random.
     """
 
@@ -126,6 +129,12 @@ class Settled(msgspec.Struct):
 
     missing: list[int]
     stale: list[int]
+
+
+WAITING: Final = frozenset((JobState.READY, JobState.DELAYED))
+"""The states of jobs that nobody works on and that may still run."""
+LIVE: Final = WAITING | {JobState.ACTIVE}
+"""Those of jobs that are not dead."""
 
 
 class Failed(Settled):
@@ -260,11 +269,13 @@ class Core(Protocol):
         errors: Sequence[str | None],
         now_ms: int,
         delays_ms: Sequence[int | None] | None = None,
+        reason: str = "failed",
     ) -> Answer[Failed]:
         """Settle active jobs as failed: each is retried after its backoff, or dead.
 
         delays_ms: how long each waits for its retry instead, None for its backoff, NEVER_MS
         for none: it is dead. A failure that was a job's last is its death all the same.
+        reason: what those die of for which it was the last.
         """
         ...
 
@@ -324,6 +335,69 @@ class Core(Protocol):
     ) -> Answer[Step]:
         """Remove one dead job, or a step of a queue's; raises as `retry_dead`."""
         ...
+
+    def remove(
+        self, ids: Sequence[int], states: frozenset[JobState], cause: str, now_ms: int
+    ) -> Answer[Settled]:
+        """Remove those of the jobs that are in one of `states`, wherever they stand.
+
+        cause: `cancelled` or `expired`, which are counted, or `purged`. An active job's
+        lease is over with it. O(log n) amortised a job.
+        """
+        ...
+
+    def bury(
+        self, ids: Sequence[int], reason: str, errors: Sequence[str | None], now_ms: int
+    ) -> Answer[Settled]:
+        """Make ready, delayed or active jobs dead, which counts as no failure and no loss.
+
+        errors: the last error of each, None to keep the one it has. O(log n) amortised.
+        """
+        ...
+
+    def promote(self, ids: Sequence[int], now_ms: int) -> Answer[Settled]:
+        """Make delayed jobs ready, behind those that are, in the order given.
+
+        Their `run_at_ms` is `now_ms` from then on. O(log n) amortised a job.
+        """
+        ...
+
+    def replace(
+        self, job_id: int, payload: bytes, priority: int, run_at_ms: int, now_ms: int
+    ) -> Answer[bool]:
+        """Give a ready or delayed job another payload, priority and time to run.
+
+        It enters its order anew, as if pushed now, and its attempts stay. False: it is in
+        no such state. Raises `Full` if it takes more memory than there may be.
+        """
+        ...
+
+    def revive(self, ids: Sequence[int], now_ms: int) -> Answer[Settled]:
+        """Make dead jobs ready anew, as `retry_dead` does, in the order given."""
+        ...
+
+    def mark(self, ids: Sequence[int], *, marked: bool) -> None:
+        """Say of which jobs (of `ids`, those that are here) `observe` tells, or no more.
+
+        No record is made of it, and `Moved` has nothing of it: who marks has to see to it.
+        """
+        ...
+
+    def observe(self, sink: RecordSink | None) -> None:
+        """Have every record that names a marked job told to `sink` too, None to end that.
+
+        It is told in order, before the verb answers, and perhaps of other records as well;
+        of jobs that are not marked it may be told less than all. What lines did is told
+        with the marked jobs alone. The sink must not call the core, nor keep a column.
+        """
+        ...
+
+    def count_duplicates(self, queue: str, count: int) -> None:
+        """Count pushes to a queue that made no job, in its statistics and the totals."""
+        ...
+
+    outside_bytes: int
+    """What is kept for jobs outside of the core: it counts as memory that they take."""
 
     def job(self, job_id: int, now_ms: int) -> Answer[JobView | None]:
         """Look one job up. O(1)."""

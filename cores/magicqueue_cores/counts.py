@@ -18,6 +18,8 @@ class QueueStats(msgspec.Struct):
     lost: int = 0
     released: int = 0
     expired: int = 0
+    cancelled: int = 0
+    duplicates: int = 0
     dropped: int = 0
     oldest_ready_ms: int = 0
 
@@ -41,6 +43,8 @@ class CoreStats(msgspec.Struct):
     lost: int
     released: int
     expired: int
+    cancelled: int
+    duplicates: int
     dropped: int
     oldest_ready_ms: int
     queues: int

@@ -7,13 +7,17 @@ for all jobs of the batch. Times are epoch milliseconds.
 
 Order of jobs among equals follows from the order of records. A core counts one *sequence*
 from 1: `Pushed` (ready ones), `Matured`, `Failed` (ready ones), `Revived` and `Died` give
-each job named the next number, in the order they are named (`sequence_span` counts along);
-`Lost` and `Released` keep
-the old one. Ready jobs of a priority go by it, and so do dead letters.
+each job named the next number, in the order they are named (`sequence_span` counts along),
+and so do `Promoted` and `Replaced` (ready ones); `Lost` and `Released` keep the old one.
+Ready jobs of a priority go by it, and so do dead letters.
 
 A log does not keep the past of settled jobs. `Origin` stands for what was left out before
 its first record, and `Moved` brings the whole state of jobs whose own records were left
 out; both carry sequence numbers, so the order is the same as if nothing had been left out.
+
+Cores report all but the last three kinds. `Marked`, `Kept` and `Gone` are of the policies
+above them, which know what the texts in them mean: the last record of a job, or of a key,
+is the one that holds, and a mark ends with its job.
 
 A column is any sequence of numbers: a list, a range, or whatever has the buffer protocol.
 A sink that keeps a record copies what is no `bytes`: the memory may be used again.
@@ -151,10 +155,17 @@ class Released(msgspec.Struct, tag="released", frozen=True):
     run_at_ms: int
 
 
-class Died(msgspec.Struct, tag="died", frozen=True):
-    """Active jobs became dead letters, for `reason`: `failed` or `worker_lost`.
+FAILURES: Final = frozenset(("failed", "timeout"))
+"""What an active job dies of that counts as its failure."""
+WORKER_LOST: Final = "worker_lost"
+"""What it dies of that counts as a loss."""
 
-    It counts as the failure, or the loss, that made them so.
+
+class Died(msgspec.Struct, tag="died", frozen=True):
+    """Live jobs became dead letters, for `reason`.
+
+    `FAILURES` count as one, and `WORKER_LOST` as a loss, of active jobs;
+    others (`expired`) count as neither, and the jobs may be ready or delayed.
     """
 
     ids: Sequence[int]
@@ -164,9 +175,10 @@ class Died(msgspec.Struct, tag="died", frozen=True):
 
 
 class Removed(msgspec.Struct, tag="removed", frozen=True):
-    """Jobs were drained, purged, or dropped from the dead letters (`cause`).
+    """Jobs are gone; `cause` says why, and which states they may have been in.
 
-    Drained ones are ready or delayed; their order is the one they are taken out in.
+    `drained`: ready or delayed ones, in the order in which they are taken out. `dropped`:
+    the oldest of too many dead letters. `purged`, `cancelled`, `expired`: any.
     """
 
     ids: Sequence[int]
@@ -177,6 +189,23 @@ class Revived(msgspec.Struct, tag="revived", frozen=True):
     """Dead jobs are ready anew, as if pushed at `at_ms`; the id and age stay."""
 
     ids: Sequence[int]
+    at_ms: int
+
+
+class Promoted(msgspec.Struct, tag="promoted", frozen=True):
+    """Delayed jobs are ready before their time; their run_at is `at_ms` from now on."""
+
+    ids: Sequence[int]
+    at_ms: int
+
+
+class Replaced(msgspec.Struct, tag="replaced", frozen=True):
+    """Ready or delayed jobs are others now, and enter the order anew, as if pushed."""
+
+    ids: Sequence[int]
+    payloads: Sequence[bytes]
+    priorities: Sequence[int]
+    run_ats_ms: Sequence[int]
     at_ms: int
 
 
@@ -228,6 +257,29 @@ class Restarted(msgspec.Struct, tag="restarted", frozen=True):
     """A server began anew with the state so far: totals count from here."""
 
 
+class Marked(msgspec.Struct, tag="marked", frozen=True):
+    """What policies know of jobs of a queue; an empty text is nothing any more."""
+
+    queue: str
+    ids: Sequence[int]
+    texts: Sequence[bytes]
+
+
+class Kept(msgspec.Struct, tag="kept", frozen=True):
+    """Small facts that outlive a job, or are of none; each replaces the key's last one."""
+
+    space: str
+    keys: Sequence[bytes]
+    values: Sequence[bytes]
+
+
+class Gone(msgspec.Struct, tag="gone", frozen=True):
+    """Facts that hold no more."""
+
+    space: str
+    keys: Sequence[bytes]
+
+
 Record: TypeAlias = (
     Pushed
     | Matured
@@ -241,13 +293,18 @@ Record: TypeAlias = (
     | Died
     | Removed
     | Revived
+    | Promoted
+    | Replaced
     | Paused
     | Moved
     | Origin
     | Restarted
+    | Marked
+    | Kept
+    | Gone
 )
 
-_ONE_EACH: Final = (Matured, Revived, Died)
+_ONE_EACH: Final = (Matured, Revived, Died, Promoted)
 
 
 def sequence_span(record: Record) -> int:
@@ -259,6 +316,6 @@ def sequence_span(record: Record) -> int:
         return sum(run_at_ms <= created_at_ms for run_at_ms in run_ats_ms)
     if isinstance(record, _ONE_EACH):
         return len(record.ids)
-    if isinstance(record, Failed):
+    if isinstance(record, Failed | Replaced):
         return sum(run_at_ms <= record.at_ms for run_at_ms in record.run_ats_ms)
     return 0

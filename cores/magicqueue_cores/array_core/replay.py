@@ -1,17 +1,27 @@
 """Records applied to the array core: checked, never re-decided."""
 
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, Final
 
 from magicqueue_cores import records
 from magicqueue_cores.array_core import outcomes
 from magicqueue_cores.array_core.moves import replay_moved
-from magicqueue_cores.array_core.rows import push
+from magicqueue_cores.array_core.rows import push, replace
 from magicqueue_cores.array_core.store import Store
-from magicqueue_cores.contract import CoreError, JobState
+from magicqueue_cores.contract import LIVE, WAITING, CoreError, JobState
 from magicqueue_cores.kernels import layout as lo
 
+_STATES: Final[dict[str, Iterable[JobState]]] = {
+    "drained": WAITING,
+    "dropped": (JobState.DEAD,),
+    "purged": JobState,
+    "cancelled": JobState,
+    "expired": JobState,
+}
+"""The states of jobs that may be removed, by the cause of it."""
 
-def replay_record(  # noqa: C901, PLR0912 - one flat case a record
+
+def replay_record(  # noqa: C901, PLR0912, PLR0915 - one flat case a record
     store: Store, record: records.Record
 ) -> None:
     """Apply one record. Raises `CoreError` if it cannot have happened here."""
@@ -40,13 +50,19 @@ def replay_record(  # noqa: C901, PLR0912 - one flat case a record
             _expect(store, record, JobState.ACTIVE)
             outcomes.release(store, ids, run_at_ms)
         case records.Died(ids, reason, errors, at_ms):
-            _expect(store, record, JobState.ACTIVE)
+            counts = reason in outcomes.VERB_OF_REASON
+            _expect(store, record, *((JobState.ACTIVE,) if counts else LIVE))
             outcomes.bury(store, ids, reason, errors, at_ms)
         case records.Removed():
             _remove(store, record)
         case records.Revived(ids, at_ms):
             _expect(store, record, JobState.DEAD)
             outcomes.revive(store, ids, at_ms)
+        case records.Promoted(ids, at_ms):
+            _expect(store, record, JobState.DELAYED)
+            outcomes.promote(store, ids, at_ms)
+        case records.Replaced():
+            _replace(store, record)
         case records.Paused(queue, paused):
             known = store.queues.of(queue)
             store.queues.set_paused(known, paused=paused)
@@ -60,6 +76,11 @@ def replay_record(  # noqa: C901, PLR0912 - one flat case a record
             state[lo.S_SEQUENCE] = max(state[lo.S_SEQUENCE], sequence)
         case records.Restarted():
             store.queues.count_from_here()
+        case records.Marked() | records.Kept() | records.Gone():
+            raise CoreError(
+                f"a record says {type(record).__name__}, which is for the policies above "
+                "the core: replay it there"
+            )
 
 
 def _push(store: Store, record: records.Pushed) -> None:
@@ -93,17 +114,28 @@ def _ack(store: Store, record: records.Acked) -> None:
 
 
 def _remove(store: Store, record: records.Removed) -> None:
+    states = _STATES.get(record.cause)
+    if states is None:
+        raise CoreError(f"a record says Removed for {record.cause!r}, which is no cause")
+    _expect(store, record, *states)
     if record.cause != "drained":
-        _expect(store, record, JobState.DEAD)
-        outcomes.remove_dead(store, record.ids, dropped=record.cause == "dropped")
+        outcomes.remove(store, record.ids, record.cause)
         return
-    _expect(store, record, JobState.READY, JobState.DELAYED)
     slots = store.scratch_list(len(record.ids))
     queues = {known.name: known for known in map(store.queue_of, slots)}
     store.write_ids(slots)
     store.act(lo.V_TAKE_WAITING_MANY, len(slots))
     for known in queues.values():
         store.queues.forget_unused(known)
+
+
+def _replace(store: Store, record: records.Replaced) -> None:
+    _expect(store, record, *WAITING)
+    rows = zip(
+        record.ids, record.payloads, record.priorities, record.run_ats_ms, strict=True
+    )
+    for job_id, payload, priority, run_at_ms in rows:
+        replace(store, job_id, payload, priority, run_at_ms, record.at_ms)
 
 
 def _expect(store: Store, record: Any, *states: JobState) -> None:

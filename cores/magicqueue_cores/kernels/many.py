@@ -13,15 +13,17 @@ from magicqueue_cores.kernels.index import find_job
 from magicqueue_cores.kernels.jit import Words, part, prefetch
 from magicqueue_cores.kernels.jobs import (
     dies_of_failure,
-    fail_for_good,
     find_for_verdict,
-    lose,
     lost_of,
     mature,
     payload_bytes_of,
     queue_of,
+)
+from magicqueue_cores.kernels.leaving import bury_any, promote, remove_any
+from magicqueue_cores.kernels.returning import (
+    fail_for_good,
+    lose,
     release,
-    remove,
     retry,
     revive,
 )
@@ -39,8 +41,12 @@ def _change(w: Words, h: Words, verb: int, slot: int, now: int) -> None:
         lose(w, h, slot, True)
     elif verb == lo.V_REVIVE_MANY:
         revive(w, h, slot, now)
+    elif verb == lo.V_BURY_MANY:
+        bury_any(w, h, slot)
+    elif verb == lo.V_PROMOTE_MANY:
+        promote(w, h, slot, now)
     else:
-        remove(w, h, slot)
+        remove_any(w, h, slot)
 
 
 @part

@@ -2,7 +2,10 @@
 
 Records collect in an open *group*, which becomes one frame. When all that could run has
 run, the group is closed and written; so commands that come together share a frame and a
-sync. What then happens depends on the mode:
+sync. Only `flush` closes one, which nothing calls while a command is under way; so of what
+belongs together (what a line asks for, with what policies make of it; what kernels did in
+one call; a step of time, of leases that end, of a session that closes) a crash leaves all
+records or none. What then happens depends on the mode:
 
 - `always`: one thread writes and syncs; meanwhile the next group fills. A reply goes out
   when its group is on the disk.
@@ -15,18 +18,16 @@ sync. What then happens depends on the mode:
 **Ids** that may be lost with their pushes in a power cut must not come again: what has an
 id beyond those reserved on the disk is not written, nor answered, before more are reserved.
 
-**Full disk**: see `room`. What could not be written at all stays here, unanswered, until it
-can.
+**Full disk**: see `room`. What could not be written stays here, unanswered, until it can.
 
-**Failing disk**: after any other error nothing is written any more, and nothing that was
-not safe is ever answered: whoever waits is hung up on. A sync is not tried again, since
-the kernel forgets what it could not write. `on_failure` ends the server or leaves it to
-answer questions only.
+**Failing disk**: after any other error nothing is written, and nothing that was not safe is
+ever answered: whoever waits is hung up on. A sync is not tried again: the kernel forgets
+what it could not write. `on_failure` ends the server or leaves it to answer questions.
 """
 
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from magicqueue.errors import RequestError
@@ -37,18 +38,18 @@ from magicqueue_server.session import Session
 from magicqueue_server.wal.encode import encode
 from magicqueue_server.wal.failing import read_only, reason
 from magicqueue_server.wal.gate import PROMISE_NOTHING, Gate
-from magicqueue_server.wal.journal import DiskFull, Group, Journal
+from magicqueue_server.wal.groups import NOTED, Group
+from magicqueue_server.wal.journal import DiskFull, Journal
 from magicqueue_server.wal.room import RETRY_MS, Room
 from magicqueue_server.wal.tasks import Tasks
 
 MODES: Final = ("always", "everysec", "never")
 GROUP_BYTES_MAX: Final = 4 * 2**20
+"""While the disk is busy, a group that has more is closed when all that could run has."""
 PENDING_BYTES_MAX: Final = 64 * 2**20
 SYNC_EVERY_MS: Final = 500
 LATE_MS: Final = 1000
 IDLE_MS: Final = 50
-
-_SPANNED: Final = (records.Matured, records.Failed, records.Revived, records.Died)
 
 _log = logging.getLogger("magicqueue.wal")
 
@@ -114,9 +115,10 @@ class Log:
     @property
     def crowded(self) -> bool:
         """Whether no more commands should run: too much waits, or there may be no room."""
+        if not self.room.preparing:  # asked before each line, and nearly always so
+            return self._pending_bytes + self.gate.held_bytes > PENDING_BYTES_MAX
         tight = 2 * self.journal.room < self.journal.current.file_bytes
-        unsure = self.room.preparing and not self.journal.has_spare
-        return self.behind or (unsure and tight)
+        return self.behind or (tight and not self.journal.has_spare)
 
     @property
     def behind(self) -> bool:
@@ -143,22 +145,22 @@ class Log:
             self.last_id = record.first_id + len(record.payloads) - 1
             self.sequence += sequence_span(record)
             self.binding += 1
-        elif kind not in PROMISE_NOTHING:
-            self.binding += 1
-        if kind in _SPANNED:
-            self.sequence += sequence_span(record)
-        elif kind is records.Moved:
-            assert isinstance(record, records.Moved)
-            group.moved.extend(record.ids)
-            group.moved_bytes += size
-        elif kind is records.Paused:
-            assert isinstance(record, records.Paused)
-            group.paused[record.queue] = record.paused
-        if group.body_bytes > GROUP_BYTES_MAX:
-            self._close_group()
+        else:
+            if kind not in PROMISE_NOTHING:
+                self.binding += 1
+            if kind in NOTED:
+                group.note(record)
+                self.sequence += sequence_span(record)
         if not self._flush_soon:
             self._flush_soon = True
             self._tasks.soon(self.flush)
+
+    def record_again(self, known: Iterable[records.Record]) -> None:
+        """Take what the log has already, but in a segment that is to go."""
+        before = self._open.body_bytes
+        for record in known:
+            self.record(record)
+        self._open.again_bytes += self._open.body_bytes - before
 
     def depend(self) -> None:
         """What was asked had been done before: the reply waits until that is safe."""
@@ -190,13 +192,13 @@ class Log:
             self.mark(session)
 
     def flush(self) -> None:
-        """Write what there is, if the disk has time."""
+        """Write what there is, if the disk has time. No command may be under way."""
         self._flush_soon = False
-        if self.failure is not None or self._committing:
+        if self.failure is not None:
             return
-        if self._open.body_bytes:
+        if self._open.body_bytes > (GROUP_BYTES_MAX if self._committing else 0):
             self._close_group()
-        if not self._closed or self._retrying:
+        if not self._closed or self._retrying or self._committing:
             return
         if self.last_id > self.journal.reserved_id and self.mode != "always":
             self.room.prepare()  # nobody may hear of an id that could be given again

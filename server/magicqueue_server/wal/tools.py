@@ -10,24 +10,25 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import msgspec
 
 from magicqueue_cores import records
-from magicqueue_cores.contract import Core
+from magicqueue_cores.policies.shown import shown_fact, shown_mark
 from magicqueue_server.wal import checksum
 from magicqueue_server.wal import format as fmt
 from magicqueue_server.wal import manifest as man
 from magicqueue_server.wal.decode import BadRecord, decode
 from magicqueue_server.wal.disk import SystemFolder
 from magicqueue_server.wal.journal import Segment
-from magicqueue_server.wal.recovery import Replay
+from magicqueue_server.wal.recovery import Nothing, Replay
 from magicqueue_server.wal.scan import Scan
 from magicqueue_server.wal.verdict import Corrupt, Refused
 
 _TRIES: Final = 20
 _TRY_AGAIN_S: Final = 0.01
+_SHOWN: Final = (str, int, type(None))
 
 
 class Report(msgspec.Struct):
@@ -44,13 +45,6 @@ class Report(msgspec.Struct):
     checksum: str
     stopped: str
     problem: str | None
-
-
-class _NoCore:
-    """Takes what is replayed: a check needs no jobs, only that all fits together."""
-
-    def replay(self, record: records.Record) -> None:
-        """Do nothing."""
 
 
 def check(path: Path) -> Report:
@@ -73,9 +67,7 @@ def _check(path: Path) -> Report:
     counts: Counter[str] = Counter()
     frames = 0
     state, problem = "ok", None
-    replay = Replay(
-        cast("Core", _NoCore()), lambda r: counts.update([type(r).__name__.lower()])
-    )
+    replay = Replay(Nothing(), lambda r: counts.update([type(r).__name__.lower()]))
     with _opened(path) as folder:
         try:
             scan = Scan(folder)
@@ -205,12 +197,30 @@ def _decoded(segment: Segment, frame: fmt.Frame) -> Iterator[records.Record]:
         ) from None
 
 
+def _shown(data: bytes) -> Any:
+    """Show bytes as the text that they are; marks are lists in MessagePack."""
+    with contextlib.suppress(UnicodeDecodeError):
+        return data.decode()
+    with contextlib.suppress(msgspec.MsgspecError):
+        found = msgspec.msgpack.decode(data)
+        if isinstance(found, list) and all(isinstance(v, _SHOWN) for v in found):
+            return found
+    return data.decode("utf-8", "backslashreplace")
+
+
 def _plain(record: records.Record) -> dict[str, Any]:
     def value(field: Any) -> Any:
         if isinstance(field, str | int | None):
             return field
         if isinstance(field, bytes):
-            return field.decode("utf-8", "backslashreplace")
+            return _shown(field)
         return [value(one) for one in field]
 
-    return {name: value(getattr(record, name)) for name in record.__struct_fields__}
+    plain = {name: value(getattr(record, name)) for name in record.__struct_fields__}
+    if isinstance(record, records.Marked):
+        marks = [(shown_mark(text), text) for text in record.texts]
+        plain["texts"] = [value(text) if mark is None else mark for mark, text in marks]
+    elif isinstance(record, records.Kept):
+        facts = [(shown_fact(record.space, one), one) for one in record.values]
+        plain["values"] = [value(one) if fact is None else fact for fact, one in facts]
+    return plain
