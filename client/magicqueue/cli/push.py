@@ -26,8 +26,9 @@ from magicqueue.cli.options import (
 from magicqueue.cli.phrases import count, jobs
 from magicqueue.cli.screen import note, say, write_json
 from magicqueue.command_line import Command, Failed
-from magicqueue.encoding import BATCH_BYTES_MAX, BATCH_JOBS, JobOptions
+from magicqueue.encoding import BATCH_BYTES_MAX, BATCH_JOBS
 from magicqueue.errors import MagicQueueError
+from magicqueue.job_options import JobOptions
 from magicqueue.sync_queue import SyncQueue
 
 _PIECE_BYTES: Final = 2**20
