@@ -25,7 +25,8 @@ from magicqueue_cores.contract import CoreOptions, NewJobs
 from magicqueue_server.wal import checksum
 from magicqueue_server.wal.disk import SystemFolder
 from magicqueue_server.wal.encode import encode
-from magicqueue_server.wal.journal import Group, Journal
+from magicqueue_server.wal.groups import Group
+from magicqueue_server.wal.journal import Journal
 from magicqueue_server.wal.recovery import recover
 
 MODES = ("memory", "everysec", "never")

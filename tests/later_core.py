@@ -21,9 +21,11 @@ from magicqueue_cores.contract import (
     DeadPage,
     Delivery,
     Failed,
+    JobState,
     JobView,
     NewJobs,
     QueueStats,
+    RecordSink,
     Settled,
     Step,
 )
@@ -123,8 +125,11 @@ class LaterCore:
         errors: Sequence[str | None],
         now_ms: int,
         delays_ms: Sequence[int | None] | None = None,
+        reason: str = "failed",
     ) -> Answer[Failed]:
-        return self._ask(lambda: self.inner.fail(ids, attempts, errors, now_ms, delays_ms))
+        return self._ask(
+            lambda: self.inner.fail(ids, attempts, errors, now_ms, delays_ms, reason)
+        )
 
     def release(
         self, ids: Sequence[int], attempts: Sequence[int] | None, delay_ms: int, now_ms: int
@@ -170,6 +175,46 @@ class LaterCore:
         self, queue: str | None, job_id: int | None, now_ms: int, upto: int | None = None
     ) -> Answer[Step]:
         return self._ask(lambda: self.inner.purge_dead(queue, job_id, now_ms, upto))
+
+    def remove(
+        self, ids: Sequence[int], states: frozenset[JobState], cause: str, now_ms: int
+    ) -> Answer[Settled]:
+        return self._ask(lambda: self.inner.remove(ids, states, cause, now_ms))
+
+    def bury(
+        self, ids: Sequence[int], reason: str, errors: Sequence[str | None], now_ms: int
+    ) -> Answer[Settled]:
+        return self._ask(lambda: self.inner.bury(ids, reason, errors, now_ms))
+
+    def promote(self, ids: Sequence[int], now_ms: int) -> Answer[Settled]:
+        return self._ask(lambda: self.inner.promote(ids, now_ms))
+
+    def replace(
+        self, job_id: int, payload: bytes, priority: int, run_at_ms: int, now_ms: int
+    ) -> Answer[bool]:
+        return self._ask(
+            lambda: self.inner.replace(job_id, payload, priority, run_at_ms, now_ms)
+        )
+
+    def revive(self, ids: Sequence[int], now_ms: int) -> Answer[Settled]:
+        return self._ask(lambda: self.inner.revive(ids, now_ms))
+
+    def mark(self, ids: Sequence[int], *, marked: bool) -> None:
+        self._ask(lambda: self.inner.mark(ids, marked=marked))
+
+    def observe(self, sink: RecordSink | None) -> None:
+        self._ask(lambda: self.inner.observe(sink))
+
+    def count_duplicates(self, queue: str, count: int) -> None:
+        self._ask(lambda: self.inner.count_duplicates(queue, count))
+
+    @property
+    def outside_bytes(self) -> int:
+        return self.inner.outside_bytes
+
+    @outside_bytes.setter
+    def outside_bytes(self, size: int) -> None:
+        self.inner.outside_bytes = size
 
     def job(self, job_id: int, now_ms: int) -> Answer[JobView | None]:
         return self._ask(lambda: self.inner.job(job_id, now_ms))

@@ -218,7 +218,10 @@ class SyncWorker(WorkerCounts):
             reconnect_s=None,
             wait=self._wait_within_grace,
         )
-        verdicts = VerdictSender(runner, verdicts_channel, self._has_changed)
+        inline = options.concurrency == 1
+        # nobody else waits for what the one thread of an inline worker does
+        on_sent = None if inline else self._has_changed
+        verdicts = VerdictSender(runner, verdicts_channel, on_sent)
         self._heartbeats = Heartbeats(
             runner,
             options.address,
@@ -229,7 +232,7 @@ class SyncWorker(WorkerCounts):
         self._heartbeats.start()
         logger.info("working on %s at %s", options.queue, options.address)
         try:
-            if options.concurrency == 1:
+            if inline:
                 self._work_inline(pulls, verdicts)
             else:
                 self._work_with_threads(pulls, verdicts)
@@ -352,6 +355,9 @@ class SyncWorker(WorkerCounts):
 
     def _wait_for_room(self) -> int:
         """Give how many jobs may be pulled; 0 when it is time to stop."""
+        room = self._runner.room.to_pull(self.held)
+        if room and self._stop_at is None:  # as below, without the lock: nearly always
+            return room
         with self._changed:
             while self._stop_at is None:
                 room = self._runner.room.to_pull(self.held)

@@ -25,7 +25,10 @@ class VerdictSender:
     """Sends the verdicts that a runner has noted. on_sent: called after each round."""
 
     def __init__(
-        self, runner: Runner, channel: SyncChannel, on_sent: Callable[[], None]
+        self,
+        runner: Runner,
+        channel: SyncChannel,
+        on_sent: Callable[[], None] | None = None,
     ) -> None:
         self._runner = runner
         self._channel = channel
@@ -62,7 +65,8 @@ class VerdictSender:
         """Send what there is, in the calling thread."""
         for verdict in self._runner.take_verdicts():
             send_verdict(self._runner, self._channel, verdict)
-        self._on_sent()
+        if self._on_sent is not None:
+            self._on_sent()
 
     def _finish(self, outcome: _Outcome) -> None:
         job, error = outcome

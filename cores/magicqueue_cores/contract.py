@@ -377,7 +377,7 @@ class Core(Protocol):
         ...
 
     def mark(self, ids: Sequence[int], *, marked: bool) -> None:
-        """Say of which jobs (those of `ids` that are here) `observe` is to tell, or no more.
+        """Say of which jobs (of `ids`, those that are here) `observe` tells, or no more.
 
         No record is made of it, and `Moved` has nothing of it: who marks has to see to it.
         """

@@ -6,7 +6,7 @@ run that wrote it. A method is given ids that are in the state it needs; a repla
 that first.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import repeat
 
 from magicqueue_cores.contract import COUNT_MAX, CoreOptions, NewJobs
@@ -32,6 +32,7 @@ class JobTable:
         self.queues: dict[str, Queue] = {}
         self.names = NameOrder()
         self.watched: set[str] = set()
+        self.marked: set[int] = set()
         self.tally = Tally()
         self.delayed = DelayedOrder(self.tally)
         self.leases = Leases(self.tally)
@@ -45,7 +46,10 @@ class JobTable:
     def memory_bytes(self) -> int:
         """What jobs and queues take, by the measure of `memory_bytes_max`. O(1)."""
         return self.tally.memory_bytes(
-            jobs=len(self.jobs), dead=self.dead_count, queues=len(self.queues)
+            jobs=len(self.jobs),
+            dead=self.dead_count,
+            queues=len(self.queues),
+            marked=len(self.marked),
         )
 
     def queue_of(self, name: str) -> Queue:
@@ -65,9 +69,7 @@ class JobTable:
 
     def forget_unused(self, queue: Queue) -> None:
         """Forget an idle queue of which no worker ever had a job; its `pushed` stays."""
-        used = queue.completed or queue.failed or queue.lost
-        used = used or queue.released or queue.dropped
-        if not used and self._is_idle(queue):
+        if queue.is_unused and self._is_idle(queue):
             self._forget(queue)
 
     def _is_idle(self, queue: Queue) -> bool:
@@ -102,8 +104,7 @@ class JobTable:
         """Set all totals to zero; queues that hold nothing have nothing left to tell."""
         self.totals.count_from_here(here=len(self.jobs))
         for queue in self.queues.values():
-            queue.pushed = queue.completed = queue.failed = 0
-            queue.lost = queue.released = queue.dropped = 0
+            queue.count_from_here()
         for queue in list(self.queues.values()):
             self.forget_unused(queue)
 
@@ -134,15 +135,15 @@ class JobTable:
         self.totals.pushed += count
         if isinstance(run_ats_ms, int):
             if run_ats_ms > at_ms:
-                self._delay(queue, ids)
+                self.delay(queue, ids)
                 return False
         else:
             later = [i for i in ids if self.jobs[i].run_at_ms > at_ms]
             if later:
-                self._delay(queue, later)
+                self.delay(queue, later)
                 ids = [i for i in ids if self.jobs[i].place == PLAIN]
                 for job_id in ids:
-                    self.jobs[job_id].place = self._next_place()
+                    self.jobs[job_id].place = self.next_place()
                 self.sequence -= len(ids)
         self.sequence += len(ids)
         if isinstance(priorities, int):
@@ -172,7 +173,7 @@ class JobTable:
         queue.pushed += 1
         self.totals.pushed += 1
         if run_at_ms > at_ms:
-            self._delay(queue, (job_id,))
+            self.delay(queue, (job_id,))
             return False
         self.sequence += 1
         queue.ready.append(priority, (job_id,), run_at_ms)
@@ -187,7 +188,7 @@ class JobTable:
             count_in(job.history, self.tally)
 
     def mature(self, ids: Iterable[int]) -> None:
-        """Jobs that were taken from the delayed order become ready, in this order."""
+        """Jobs that are in no order become ready, in this order."""
         for job_id in ids:
             self._append(job_id, self.jobs[job_id])
 
@@ -217,7 +218,7 @@ class JobTable:
             by_session.setdefault(lease.session, []).append(job_id)
         for session, mine in by_session.items():
             for job_id in mine:
-                self._detach(job_id, self.jobs[job_id])
+                self.detach(job_id, self.jobs[job_id])
             fresh = self.leases.open(session, until_ms, set(mine))
             for job_id in mine:
                 job = self.jobs[job_id]
@@ -233,14 +234,14 @@ class JobTable:
             self.leases.close(lease)
         queue.active -= 1
         queue.completed += 1
-        self._delete(job_id, job)
+        self.delete(job_id, job)
 
     def finish_returned(self, job_id: int, job: Job) -> None:
         """Settle a job that came back and was not handed out again."""
         job.queue.ready.remove(job.priority, job_id)
         job.queue.completed += 1
         self.totals.late += 1
-        self._delete(job_id, job)
+        self.delete(job_id, job)
 
     def retry(
         self,
@@ -252,7 +253,7 @@ class JobTable:
         """Active jobs failed; each is due at its run_at, ready if that is now."""
         for job_id, error, run_at_ms in zip(ids, errors, run_ats_ms, strict=True):
             job = self.jobs[job_id]
-            self._detach(job_id, job)
+            self.detach(job_id, job)
             set_error(job, error, self.tally)
             job.count_failure()
             job.queue.failed += 1
@@ -261,13 +262,13 @@ class JobTable:
             if run_at_ms <= at_ms:
                 self._append(job_id, job)
             else:
-                self._delay(job.queue, (job_id,))
+                self.delay(job.queue, (job_id,))
 
     def lose(self, ids: Iterable[int]) -> None:
         """Active jobs are ready again at their old place."""
         for job_id in ids:
             job = self.jobs[job_id]
-            self._detach(job_id, job)
+            self.detach(job_id, job)
             history_of(job, self.tally)
             job.count_loss()
             job.queue.lost += 1
@@ -278,75 +279,24 @@ class JobTable:
         """Active jobs are ready again at their old place, or (if not 0) at `run_at_ms`."""
         for job_id in ids:
             job = self.jobs[job_id]
-            self._detach(job_id, job)
+            self.detach(job_id, job)
             job.queue.released += 1
             self.totals.released += 1
             if run_at_ms:
                 job.run_at_ms = run_at_ms
-                self._delay(job.queue, (job_id,))
+                self.delay(job.queue, (job_id,))
             else:
                 self._give_back(job_id, job)
-
-    def bury(
-        self, ids: Sequence[int], reason: str, errors: Sequence[str | None], at_ms: int
-    ) -> None:
-        """Active jobs are dead, by a failure or a loss that counts."""
-        for job_id, error in zip(ids, errors, strict=True):
-            job = self.jobs[job_id]
-            self._detach(job_id, job)
-            history = set_error(job, error, self.tally)
-            if reason == "failed":
-                job.count_failure()
-                job.queue.failed += 1
-                self.totals.failed += 1
-            else:
-                job.count_loss()
-                job.queue.lost += 1
-                self.totals.lost += 1
-            history.reason = reason
-            history.died_at_ms = at_ms
-            job.place = self._next_place()
-            job.queue.dead.add(job_id, job.content_bytes)
-            self.dead_count += 1
 
     def errors_of(self, ids: Iterable[int]) -> list[str | None]:
         """The last error of each job."""
         histories = [self.jobs[job_id].history for job_id in ids]
         return [history.error if history else None for history in histories]
 
-    def overflow(self, ids: Iterable[int]) -> Iterator[list[int]]:
-        """Dead letters that must go, of each queue of these jobs, which just died."""
-        for queue in dict.fromkeys([self.jobs[job_id].queue for job_id in ids]):
-            dropped = queue.dead.overflow()
-            if dropped:
-                yield dropped
-
-    def revive(self, ids: Iterable[int], at_ms: int) -> None:
-        """Dead jobs are ready anew, in this order."""
-        for job_id in ids:
-            job = self.jobs[job_id]
-            job.queue.dead.remove(job_id)
-            self.dead_count -= 1
-            drop_history(job, self.tally)
-            job.attempts = 0
-            job.run_at_ms = at_ms
-            self._append(job_id, job)
-
-    def remove_dead(self, ids: Iterable[int], *, dropped: bool) -> None:
-        """Dead jobs are gone."""
-        for job_id in ids:
-            job = self.jobs[job_id]
-            job.queue.dead.remove(job_id)
-            job.queue.dropped += dropped
-            self.totals.dropped += dropped
-            self.totals.removed += 1
-            self.dead_count -= 1
-            self._delete(job_id, job)
-
     def remove_waiting(self, ids: Iterable[int]) -> None:
         """Jobs that were taken from the ready and the delayed order are gone."""
         for job_id in ids:
-            self._delete(job_id, self.jobs[job_id])
+            self.delete(job_id, self.jobs[job_id])
             self.totals.removed += 1
 
     def shared_policy(self, policy: RetryPolicy) -> RetryPolicy:
@@ -355,12 +305,13 @@ class JobTable:
             self._last_policy = policy
         return self._last_policy
 
-    def _next_place(self) -> int:
+    def next_place(self) -> int:
+        """Give the next sequence number."""
         self.sequence += 1
         return self.sequence
 
     def _append(self, job_id: int, job: Job) -> None:
-        job.place = self._next_place()
+        job.place = self.next_place()
         job.queue.ready.append(job.priority, (job_id,), job.run_at_ms)
 
     def _give_back(self, job_id: int, job: Job) -> None:
@@ -374,7 +325,8 @@ class JobTable:
         for priority, group in groups.items():
             queue.ready.append(priority, group, self.jobs[group[0]].run_at_ms)
 
-    def _delay(self, queue: Queue, ids: Sequence[int]) -> None:
+    def delay(self, queue: Queue, ids: Sequence[int]) -> None:
+        """Jobs that are in no order wait for their time."""
         entries = []
         for job_id in ids:
             job = self.jobs[job_id]
@@ -382,7 +334,8 @@ class JobTable:
             entries.append((job.run_at_ms, job_id))
         self.delayed.add(queue.name, entries)
 
-    def _detach(self, job_id: int, job: Job) -> None:
+    def detach(self, job_id: int, job: Job) -> None:
+        """Take an active job off its lease, which counts as nothing yet."""
         lease = job.lease
         assert lease is not None
         lease.ids.discard(job_id)
@@ -391,7 +344,8 @@ class JobTable:
         job.lease = None
         job.queue.active -= 1
 
-    def _delete(self, job_id: int, job: Job) -> None:
+    def delete(self, job_id: int, job: Job) -> None:
+        """A job in no order and on no lease is gone, which counts as nothing yet."""
         self.tally.payload_bytes -= len(job.payload)
         if job.history is not None:
             drop_history(job, self.tally)

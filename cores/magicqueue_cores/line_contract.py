@@ -33,6 +33,14 @@ class LineCore(Core, Protocol):
 
     clock_ahead_ms: int
 
+    @property
+    def declined(self) -> dict[str, int]:
+        """How many lines `execute` left to its caller since the start, by reason.
+
+        A line counts when a call begins with it. The reasons are a small fixed set of words.
+        """
+        ...
+
     def execute(
         self,
         lines: bytes,

@@ -23,6 +23,8 @@ _RUN: Final = 1400
 """The ready jobs of one priority more, of a queue; the first is in the queue's price."""
 _QUEUE: Final = 2200
 """A queue beyond its name."""
+_MARK: Final = 70
+"""An entry of the set of marked jobs, with its id."""
 _LEASE: Final = 345
 """A lease beyond its set of ids."""
 
@@ -44,6 +46,7 @@ class Tally:
         "histories",
         "lease_bytes",
         "name_bytes",
+        "outside_bytes",
         "payload_bytes",
         "returned",
         "runs",
@@ -62,13 +65,15 @@ class Tally:
         self.runs = 0
         self.lease_bytes = 0
         self.name_bytes = 0
+        self.outside_bytes = 0
+        """What others keep for jobs, as they say."""
 
     @property
     def content_bytes(self) -> int:
         """Payloads and error texts."""
         return self.payload_bytes + self.text_bytes
 
-    def memory_bytes(self, *, jobs: int, dead: int, queues: int) -> int:
+    def memory_bytes(self, *, jobs: int, dead: int, queues: int, marked: int) -> int:
         """What everything takes. O(1)."""
         return (
             self.payload_bytes
@@ -83,4 +88,6 @@ class Tally:
             + self.runs * _RUN
             + queues * _QUEUE
             + self.name_bytes
+            + marked * _MARK
+            + self.outside_bytes
         )

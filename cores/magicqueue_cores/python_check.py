@@ -2,7 +2,7 @@
 
 from magicqueue_cores.contract import JobState
 from magicqueue_cores.job_table import JobTable
-from magicqueue_cores.python_job import PLAIN, WAITING, Queue
+from magicqueue_cores.python_job import PLAIN, UNWORKED, WAITING, Queue
 
 
 def check_table(table: JobTable) -> None:
@@ -18,6 +18,7 @@ def check_table(table: JobTable) -> None:
         assert queue.name == name, f"queue {queue.name!r} is filed under {name!r}"
         _check_queue(table, queue, found)
     assert found.keys() == table.jobs.keys(), "a job is nowhere, or something is no job"
+    assert table.marked <= table.jobs.keys(), "a mark outlives its job"
     active: dict[str, int] = dict.fromkeys(table.queues, 0)
     for job_id, job in table.jobs.items():
         assert job.state is found[job_id], f"job {job_id} is not where its state says"
@@ -45,13 +46,13 @@ def _check_totals(table: JobTable) -> None:
     assert totals.paused == sum(queue.paused for queue in queues), "paused miscounted"
     completed = sum(queue.completed for queue in queues)
     assert totals.completed(here=here) >= completed, "done jobs miscounted in all"
-    for total in ("pushed", "failed", "lost", "released", "dropped"):
+    for total in ("pushed", "failed", "lost", "released", *UNWORKED, "duplicates"):
         known = sum(getattr(queue, total) for queue in queues)
         assert getattr(totals, total) >= known, f"{total} jobs miscounted in all"
     oldest_ms: dict[str, int] = {}
     for queue in queues:
         for run in queue.ready.runs.values():
-            for job_id in (*run.arrivals, *run.returned_keys):
+            for job_id in run.members():
                 run_at_ms = table.jobs[job_id].run_at_ms
                 oldest_ms[queue.name] = min(run_at_ms, oldest_ms.get(queue.name, run_at_ms))
     table.oldest.check(oldest_ms)
@@ -88,7 +89,7 @@ def _check_queue(table: JobTable, queue: Queue, found: dict[int, JobState]) -> N
         _place(found, job_id, JobState.DEAD)
         assert table.jobs[job_id].queue is queue, f"job {job_id} is dead elsewhere"
     for priority, run in queue.ready.runs.items():
-        for job_id in (*run.arrivals, *run.returned_keys):
+        for job_id in run.members():
             assert table.jobs[job_id].priority == priority, f"job {job_id}: wrong priority"
 
 

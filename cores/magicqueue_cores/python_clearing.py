@@ -12,6 +12,7 @@ from magicqueue_cores.contract import JobState, NotFound, RecordSink, Step
 from magicqueue_cores.job_table import JobTable
 from magicqueue_cores.python_fates import Fates
 from magicqueue_cores.python_job import Queue
+from magicqueue_cores.python_taking import remove, revive
 
 
 class Clearing:
@@ -22,7 +23,7 @@ class Clearing:
     ) -> None:
         self._table = table
         self._fates = fates
-        self._record = record
+        self.record = record
         self._most = step_jobs
 
     def drain(self, queue: str, upto: int | None) -> Step:
@@ -32,8 +33,8 @@ class Clearing:
             return Step(0)
         ids = drain_some(self._table, known, upto, self._most)
         if ids:
-            if self._record:
-                self._record(records.Removed(ids, "drained"))
+            if self.record:
+                self.record(records.Removed(ids, "drained"))
             self._table.forget_unused(known)
         return self._step(ids, upto)
 
@@ -45,9 +46,9 @@ class Clearing:
         upto = table.sequence if upto is None else upto
         ids = self._dead(queue, job_id, upto)
         if ids:
-            if self._record:
-                self._record(records.Revived(ids, now_ms))
-            table.revive(ids, now_ms)
+            if self.record:
+                self.record(records.Revived(ids, now_ms))
+            revive(table, ids, now_ms)
             self._fates.wake((table.jobs[ids[0]].queue,))
         return self._step(ids, upto) if job_id is None else Step(1)
 
@@ -55,9 +56,9 @@ class Clearing:
         """Remove one dead job, or a step of a queue's; raises as `retry_dead`."""
         ids = self._dead(queue, job_id, upto)
         if ids:
-            if self._record:
-                self._record(records.Removed(ids, "purged"))
-            self._table.remove_dead(ids, dropped=False)
+            if self.record:
+                self.record(records.Removed(ids, "purged"))
+            remove(self._table, ids, "purged")
         return self._step(ids, upto) if job_id is None else Step(1)
 
     def _step(self, ids: list[int], upto: int | None) -> Step:
@@ -105,8 +106,7 @@ def drain_some(table: JobTable, queue: Queue, upto: int | None, most: int) -> li
 def remove_drained(table: JobTable, queue: Queue, ids: list[int]) -> None:
     """Remove some of the ready and delayed jobs of a queue, as a record says.
 
-    O(1) a ready job and O(log n) a delayed one, if they are named as `drain_some` took
-    them out, or if all are.
+    O(log n) a job, amortised, and O(1) if all are named.
     """
     ready = [job_id for job_id in ids if table.jobs[job_id].state is JobState.READY]
     delayed = [job_id for job_id in ids if table.jobs[job_id].state is JobState.DELAYED]
@@ -118,5 +118,6 @@ def remove_drained(table: JobTable, queue: Queue, ids: list[int]) -> None:
     if len(delayed) == table.delayed.count(queue.name):
         table.delayed.drain(queue.name)
     elif delayed:
-        table.delayed.remove_many(queue.name, delayed)
+        entries = [(table.jobs[job_id].run_at_ms, job_id) for job_id in delayed]
+        table.delayed.remove_many(queue.name, entries)
     table.remove_waiting(ids)

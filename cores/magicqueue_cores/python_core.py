@@ -7,6 +7,8 @@ invariant. What is where:
 - `python_job`, `job_table`: a job, a queue, and every change of state;
 - `python_fates`: retries, losses, deaths, wake-ups;
 - `python_clearing`: the verbs about all jobs of a queue;
+- `python_by_id`, `python_taking`: the verbs about jobs that are named, and their changes;
+- `python_marks`: who is told of marked jobs;
 - `python_reading`: the verbs that only look;
 - `admission`, `python_views`: what may come in, and what is told;
 - `ready_order`, `delayed_order`, `leases`, `dead_letters`: one structure each.
@@ -36,10 +38,11 @@ from magicqueue_cores.contract import (
 from magicqueue_cores.dead_letters import OnDeath
 from magicqueue_cores.job_table import JobTable
 from magicqueue_cores.memory_tally import JOB_OVERHEAD_BYTES
+from magicqueue_cores.python_by_id import ById
 from magicqueue_cores.python_check import check_table
 from magicqueue_cores.python_clearing import Clearing
 from magicqueue_cores.python_fates import Fates
-from magicqueue_cores.python_reading import Reading
+from magicqueue_cores.python_marks import Marks
 from magicqueue_cores.python_replay import replay_record
 from magicqueue_cores.python_trimming import spare_bytes, trim
 from magicqueue_cores.python_views import (
@@ -49,7 +52,7 @@ from magicqueue_cores.python_views import (
 )
 
 
-class PythonCore(Reading):
+class PythonCore(ById):
     """`contract.Core` in plain Python; the arguments are those of `make_core`."""
 
     name = "python"
@@ -76,6 +79,7 @@ class PythonCore(Reading):
         settled leaves it as it is, until time gets there and `advance` looks again."""
         self._step_jobs = options.step_jobs or NEVER_MS
         self._clearing = Clearing(self._table, self._fates, record, self._step_jobs)
+        self._marks = Marks(self._table, record)
         self._bounded = bool(options.jobs_max or options.memory_bytes_max)
 
     def advance(self, now_ms: int) -> None:
@@ -88,6 +92,7 @@ class PythonCore(Reading):
             table.mature(ids)
             self._fates.wake(table.jobs[job_id].queue for job_id in ids)
         self._look_ahead()
+        self._report()
 
     def end_leases(self, until_ms: int, now_ms: int) -> bool:
         """Let all leases that end by `until_ms` be over; gives whether that was all."""
@@ -207,6 +212,7 @@ class PythonCore(Reading):
         errors: Sequence[str | None],
         now_ms: int,
         delays_ms: Sequence[int | None] | None = None,
+        reason: str = "failed",
     ) -> Failed:
         """Settle active jobs as failed: each is retried after its wait, or dead."""
         if now_ms >= self._due_ms:
@@ -235,7 +241,7 @@ class PythonCore(Reading):
         if retried:
             self._fates.retry(retried, now_ms)
             self._follow_delayed()
-        self._fates.bury(list(dying), "failed", list(dying.values()), now_ms)
+        self._fates.bury(list(dying), reason, list(dying.values()), now_ms)
         return answer
 
     def heartbeat(
@@ -342,6 +348,8 @@ class PythonCore(Reading):
     def replay(self, record: records.Record) -> None:
         """Apply what happened once before. Raises CoreError if it cannot have."""
         replay_record(self._table, record)
+        if self._table.marked:
+            self._marks.forget(record)
         self._look_ahead()
 
     def check(self) -> None:
@@ -353,11 +361,6 @@ class PythonCore(Reading):
         assert self.next_deadline_ms <= earliest, (
             "the deadline is later than the next event"
         )
-
-    def _follow_delayed(self) -> None:
-        """Jobs were delayed: the next one may be due sooner."""
-        self._due_ms = due_ms = min(self._due_ms, self._table.delayed.next_ms)
-        self.next_deadline_ms = min(self.next_deadline_ms, due_ms)
 
     def _look_ahead(self) -> None:
         """Find out anew what is next."""

@@ -10,6 +10,7 @@ from magicqueue_cores.contract import OnReady, RecordSink
 from magicqueue_cores.dead_letters import DEATHS_SHOWN, OnDeath
 from magicqueue_cores.job_table import JobTable
 from magicqueue_cores.python_job import Queue
+from magicqueue_cores.python_taking import bury, remove
 from magicqueue_cores.python_views import job_view
 
 
@@ -25,7 +26,7 @@ class Fates:
     ) -> None:
         self._table = table
         self._on_ready = on_ready
-        self._record = record
+        self.record = record
         self._on_death = on_death
 
     def wake(self, queues: Iterable[Queue]) -> None:
@@ -40,8 +41,8 @@ class Fates:
         """Active jobs failed: `retried` has the error and next run_at of each."""
         ids = list(retried)
         errors, run_ats_ms = zip(*retried.values(), strict=True)
-        if self._record:
-            self._record(records.Failed(ids, errors, run_ats_ms, now_ms))
+        if self.record:
+            self.record(records.Failed(ids, errors, run_ats_ms, now_ms))
         self._table.retry(ids, errors, run_ats_ms, now_ms)
         self.wake(self._table.jobs[job_id].queue for job_id in ids)
 
@@ -51,36 +52,36 @@ class Fates:
         dying = [job_id for job_id in ids if jobs[job_id].lost_too_often(lost_max)]
         back = [job_id for job_id in ids if not jobs[job_id].lost_too_often(lost_max)]
         if back:
-            if self._record:
-                self._record(records.Lost(back))
+            if self.record:
+                self.record(records.Lost(back))
             self._table.lose(back)
             self.wake(jobs[job_id].queue for job_id in back)
         errors = [job_view(job_id, jobs[job_id]).error for job_id in dying]
-        self.bury(dying, "worker_lost", errors, now_ms)
+        self.bury(dying, records.WORKER_LOST, errors, now_ms)
 
     def release(self, ids: Sequence[int], run_at_ms: int) -> None:
         """Active jobs are given back; 0 is to their old place."""
-        if self._record:
-            self._record(records.Released(ids, run_at_ms))
+        if self.record:
+            self.record(records.Released(ids, run_at_ms))
         self._table.release(ids, run_at_ms)
         self.wake(self._table.jobs[job_id].queue for job_id in ids)
 
     def bury(
         self, ids: Sequence[int], reason: str, errors: Sequence[str | None], now_ms: int
     ) -> None:
-        """Active jobs die; the oldest dead letters go if there are too many."""
+        """Live jobs die; the oldest dead letters go if there are too many."""
         if not ids:
             return
         table = self._table
-        if self._record:
-            self._record(records.Died(ids, reason, errors, now_ms))
-        table.bury(ids, reason, errors, now_ms)
+        if self.record:
+            self.record(records.Died(ids, reason, errors, now_ms))
+        bury(table, ids, reason, errors, now_ms)
         if self._on_death:
             shown = [job_view(job_id, table.jobs[job_id]) for job_id in ids[:DEATHS_SHOWN]]
             self._on_death(shown, len(ids))
         for queue in dict.fromkeys([table.jobs[job_id].queue for job_id in ids]):
             dropped = queue.dead.overflow()
             if dropped:
-                if self._record:
-                    self._record(records.Removed(dropped, "dropped"))
-                table.remove_dead(dropped, dropped=True)
+                if self.record:
+                    self.record(records.Removed(dropped, "dropped"))
+                remove(table, dropped, "dropped")

@@ -49,14 +49,30 @@ class History(msgspec.Struct, gc=False):
         return None if self.text is None else self.text.decode(errors="surrogatepass")
 
 
+UNWORKED: Final = ("expired", "cancelled", "dropped")
+"""What is counted of jobs that leave without a verdict of a worker, by its cause."""
+COUNTS: Final = (
+    "pushed",
+    "completed",
+    "failed",
+    "lost",
+    "released",
+    *UNWORKED,
+    "duplicates",
+)
+
+
 class Queue:
     """One queue: its ready order, its dead letters, and its counts."""
 
     __slots__ = (
         "active",
+        "cancelled",
         "completed",
         "dead",
         "dropped",
+        "duplicates",
+        "expired",
         "failed",
         "lost",
         "name",
@@ -75,12 +91,21 @@ class Queue:
         self.ready = ReadyOrder(name, tally, oldest)
         self.dead = DeadLetters(name, options.dead_jobs_max, options.dead_bytes_max)
         self.active = 0
-        self.pushed = 0
-        self.completed = 0
-        self.failed = 0
-        self.lost = 0
-        self.released = 0
-        self.dropped = 0
+        self.count_from_here()
+
+    def count_from_here(self) -> None:
+        """Set all totals to zero."""
+        self.pushed = self.completed = self.failed = self.lost = self.released = 0
+        self.expired = self.cancelled = self.duplicates = self.dropped = 0
+
+    @property
+    def is_unused(self) -> bool:
+        """Whether nothing was counted of it but pushes.
+
+        Duplicates are as good as nothing: no record has them, so a replay would not know.
+        """
+        worked_on = self.completed or self.failed or self.lost or self.released
+        return not (worked_on or self.expired or self.cancelled or self.dropped)
 
 
 class Job(msgspec.Struct, gc=False):
@@ -98,13 +123,18 @@ class Job(msgspec.Struct, gc=False):
     place: int = PLAIN
 
     @property
+    def is_delayed(self) -> bool:
+        """Whether it waits for its time, if it is neither active nor dead."""
+        return self.place == WAITING
+
+    @property
     def state(self) -> JobState:
         """Where the job is."""
         if self.lease is not None:
             return JobState.ACTIVE
         if self.history is not None and self.history.reason is not None:
             return JobState.DEAD
-        return JobState.DELAYED if self.place == WAITING else JobState.READY
+        return JobState.DELAYED if self.is_delayed else JobState.READY
 
     def ready_key(self, job_id: int) -> int:
         """Its place among jobs of equal priority; lower is earlier."""

@@ -1,18 +1,29 @@
 """Records applied to a `JobTable`: checked, never re-decided."""
 
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 import msgspec
 
 from magicqueue_cores import records
-from magicqueue_cores.contract import CoreError, JobState
+from magicqueue_cores.contract import LIVE, WAITING, CoreError, JobState
 from magicqueue_cores.job_table import JobTable
 from magicqueue_cores.python_clearing import remove_drained
 from magicqueue_cores.python_job import Job
 from magicqueue_cores.python_moves import replay_moved
+from magicqueue_cores.python_taking import bury, promote, remove, replace, revive
+
+_STATES: Final[dict[str, Iterable[JobState]]] = {
+    "drained": WAITING,
+    "dropped": (JobState.DEAD,),
+    "purged": JobState,
+    "cancelled": JobState,
+    "expired": JobState,
+}
+"""The states of jobs that may be removed, by the cause of it."""
 
 
-def replay_record(  # noqa: C901, PLR0912 - one flat case a record
+def replay_record(  # noqa: C901, PLR0912, PLR0915 - one flat case a record
     table: JobTable, record: records.Record
 ) -> None:
     """Apply one record. Raises `CoreError` if it cannot have happened here."""
@@ -42,13 +53,19 @@ def replay_record(  # noqa: C901, PLR0912 - one flat case a record
             _jobs(table, record, JobState.ACTIVE)
             table.release(ids, run_at_ms)
         case records.Died(ids, reason, errors, at_ms):
-            _jobs(table, record, JobState.ACTIVE)
-            table.bury(ids, reason, errors, at_ms)
+            counts = reason in records.FAILURES or reason == records.WORKER_LOST
+            _jobs(table, record, *((JobState.ACTIVE,) if counts else LIVE))
+            bury(table, ids, reason, errors, at_ms)
         case records.Removed():
             _remove(table, record)
         case records.Revived(ids, at_ms):
             _jobs(table, record, JobState.DEAD)
-            table.revive(ids, at_ms)
+            revive(table, ids, at_ms)
+        case records.Promoted(ids, at_ms):
+            _jobs(table, record, JobState.DELAYED)
+            promote(table, ids, at_ms)
+        case records.Replaced():
+            _replace(table, record)
         case records.Paused(queue, paused):
             known = table.queue_of(queue)
             table.set_paused(known, paused=paused)
@@ -61,6 +78,11 @@ def replay_record(  # noqa: C901, PLR0912 - one flat case a record
             table.sequence = max(table.sequence, sequence)
         case records.Restarted():
             table.count_from_here()
+        case records.Marked() | records.Kept() | records.Gone():
+            raise CoreError(
+                f"a record says {type(record).__name__}, which is for the policies above "
+                "the core: replay it there"
+            )
 
 
 def _push(table: JobTable, record: records.Pushed) -> None:
@@ -99,12 +121,22 @@ def _ack(table: JobTable, record: records.Acked) -> None:
             raise CoreError(f"a record settles job {job_id}, which was not handed out")
 
 
+def _replace(table: JobTable, record: records.Replaced) -> None:
+    _jobs(table, record, *WAITING)
+    for columns in zip(
+        record.ids, record.payloads, record.priorities, record.run_ats_ms, strict=True
+    ):
+        replace(table, *columns, record.at_ms)
+
+
 def _remove(table: JobTable, record: records.Removed) -> None:
+    states = _STATES.get(record.cause)
+    if states is None:
+        raise CoreError(f"a record says Removed for {record.cause!r}, which is no cause")
+    jobs = _jobs(table, record, *states)
     if record.cause != "drained":
-        _jobs(table, record, JobState.DEAD)
-        table.remove_dead(record.ids, dropped=record.cause == "dropped")
+        remove(table, record.ids, record.cause)
         return
-    jobs = _jobs(table, record, JobState.READY, JobState.DELAYED)
     drained: dict[str, list[int]] = {}
     for job_id, job in jobs:
         drained.setdefault(job.queue.name, []).append(job_id)

@@ -11,8 +11,11 @@ class Totals:
     """Counts over all queues, forgotten ones included; `paused` counts queues now."""
 
     __slots__ = (
+        "cancelled",
         "carried",
         "dropped",
+        "duplicates",
+        "expired",
         "failed",
         "late",
         "lent",
@@ -21,6 +24,7 @@ class Totals:
         "pushed",
         "released",
         "removed",
+        "revoked",
     )
 
     def __init__(self) -> None:
@@ -37,7 +41,8 @@ class Totals:
     def processing(self, *, here: int) -> int:
         """How many jobs are active, with so many `here` now."""
         done = self.completed(here=here) - self.late
-        return self.lent - done - self.failed - self.lost - self.released
+        ended = done + self.failed + self.lost + self.released + self.revoked
+        return self.lent - ended
 
     def count_from_here(self, *, here: int) -> None:
         """Set all totals to zero; what is `here` and active stays."""
@@ -48,7 +53,10 @@ class Totals:
     def _zero(self) -> None:
         self.pushed = 0
         self.removed = 0
-        """Drained, purged, or dropped."""
+        """Drained, purged, dropped, cancelled, or expired."""
         self.late = 0
         """Done when they were not active any more."""
+        self.revoked = 0
+        """Removed, or dead for what is neither a failure nor a loss, when active."""
         self.failed = self.lost = self.released = self.dropped = 0
+        self.expired = self.cancelled = self.duplicates = 0

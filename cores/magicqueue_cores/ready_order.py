@@ -1,103 +1,19 @@
 """Which ready job of a queue is next: priority first, then ready sequence.
 
-A heap holds the distinct priorities; each has a *run*: a deque of job ids in the order
-they became ready, and a small heap for jobs that came back to their old place. Arrivals
-always have the newest ready sequence, so they go to the deque's end, and a pull compares
-two heads at most. So push and pull are O(1) in the usual case and O(log p) when one of
+A heap holds the distinct priorities; each has a *run* (`ready_run`) of the jobs in the
+order they became ready. Push and pull are O(1) in the usual case and O(log p) when one of
 the p priorities appears or ends.
 
 Heap entries are never searched for. An entry whose run is gone is skipped when it comes
 to the top, and the heap is rebuilt when most of it is of that kind.
 """
 
-from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from heapq import heapify, heappop, heappush, heapreplace
-from typing import Final, Protocol
 
 from magicqueue_cores.memory_tally import Tally
 from magicqueue_cores.oldest_ready import OldestReady
-
-_SPARE_ENTRIES: Final = 16
-
-
-class ReadyJob(Protocol):
-    """What the order must know of a job."""
-
-    payload: bytes
-    run_at_ms: int
-
-    def ready_key(self, job_id: int) -> int:
-        """Its place among jobs of equal priority; lower is earlier."""
-        ...
-
-
-class Run:
-    """The ready jobs of one priority."""
-
-    __slots__ = ("arrivals", "moved_ids", "returned", "returned_keys")
-
-    def __init__(self) -> None:
-        """Start empty."""
-        self.arrivals: deque[int] = deque()
-        self.returned: list[tuple[int, int]] = []
-        self.returned_keys: dict[int, int] = {}
-        self.moved_ids: set[int] = set()
-        """Those among the returned that were put there from a log, not by a loss."""
-
-    def __bool__(self) -> bool:
-        return bool(self.arrivals or self.returned_keys)
-
-    def returned_first(self, table: Mapping[int, ReadyJob]) -> bool:
-        """Whether the next job is one that came back. The run must not be empty."""
-        returned = self.returned
-        while returned and self.returned_keys.get(returned[0][1]) != returned[0][0]:
-            heappop(returned)
-        if not returned:
-            return False
-        if not self.arrivals:
-            return True
-        first = self.arrivals[0]
-        return returned[0][0] < table[first].ready_key(first)
-
-    def first(self, table: Mapping[int, ReadyJob]) -> int:
-        """The next job. The run must not be empty."""
-        return self.returned[0][1] if self.returned_first(table) else self.arrivals[0]
-
-    def take_arrivals(self, count: int) -> list[int]:
-        """Take up to `count` arrivals, in order."""
-        arrivals = self.arrivals
-        if count >= len(arrivals):
-            ids = list(arrivals)
-            arrivals.clear()
-            return ids
-        pop = arrivals.popleft
-        return [pop() for _ in range(count)]
-
-    def take_until(self, upto: int, count: int, table: Mapping[int, ReadyJob]) -> list[int]:
-        """Take up to `count` arrivals, if none came back and all have such a ready key."""
-        if self.returned_keys or not self.arrivals:
-            return []
-        last = self.arrivals[-1]
-        return self.take_arrivals(count) if table[last].ready_key(last) <= upto else []
-
-    def remove(self, job_id: int) -> bool:
-        """Take one job out: O(1) if it is first or came back, else O(n).
-
-        Says whether it had come back. Raises ValueError if it is not here.
-        """
-        if job_id not in self.returned_keys:
-            if self.arrivals and self.arrivals[0] == job_id:
-                self.arrivals.popleft()
-            else:
-                self.arrivals.remove(job_id)
-            return False
-        del self.returned_keys[job_id]
-        self.moved_ids.discard(job_id)
-        if len(self.returned) > 2 * len(self.returned_keys) + _SPARE_ENTRIES:
-            self.returned = [(key, job_id) for job_id, key in self.returned_keys.items()]
-            heapify(self.returned)
-        return True
+from magicqueue_cores.ready_run import SPARE_ENTRIES, ReadyJob, Run
 
 
 class ReadyOrder:
@@ -140,8 +56,7 @@ class ReadyOrder:
             heappush(self._oldest, (run_at_ms, priority))
             self._compact()
             self._oldest_of_all.lower(self._name, run_at_ms)
-        heappush(run.returned, (ready_key, job_id))
-        run.returned_keys[job_id] = ready_key
+        run.give_back(ready_key, job_id)
         self._tally.returned += 1
         self.count += 1
 
@@ -161,14 +76,8 @@ class ReadyOrder:
         )
 
     def remove(self, priority: int, job_id: int) -> None:
-        """Take one job out. O(1) if it is first or came back, else O(n).
-
-        Raises ValueError if it is not here.
-        """
-        run = self.runs.get(priority)
-        if run is None:
-            raise ValueError(job_id)
-        self._tally.returned -= run.remove(job_id)
+        """Take out one job, which is here. O(log n) amortised."""
+        self._tally.returned -= self.runs[priority].remove(job_id)
         self.count -= 1
 
     def take(
@@ -179,7 +88,7 @@ class ReadyOrder:
         It takes one at least, if there is one, whatever its size.
         """
         run = self._front()
-        if count == 1 and run is not None and not run.returned_keys:
+        if count == 1 and run is not None and run.plain:
             self.count -= 1
             return [run.arrivals.popleft()]
         taken: list[int] = []
@@ -212,8 +121,7 @@ class ReadyOrder:
         """Take all jobs out; their ids in no particular order."""
         ids: list[int] = []
         for run in self.runs.values():
-            ids.extend(run.arrivals)
-            ids.extend(run.returned_keys)
+            ids.extend(run.members())
             self._tally.returned -= len(run.returned_keys)
         self._tally.runs -= max(0, len(self.runs) - 1)
         self.runs.clear()
@@ -275,14 +183,15 @@ class ReadyOrder:
             bounds[priority] = min(bound, bounds.get(priority, bound))
         for priority, run in self.runs.items():
             assert priority in listed, f"priority {priority} has a run but no heap entry"
-            keys = [table[job_id].ready_key(job_id) for job_id in run.arrivals]
+            arrivals = run.check()
+            keys = [table[job_id].ready_key(job_id) for job_id in arrivals]
             assert keys == sorted(set(keys)), f"priority {priority}: arrivals out of order"
             waiting = set(run.returned)
             for job_id, key in run.returned_keys.items():
                 assert (key, job_id) in waiting, f"job {job_id} came back and is lost"
                 assert key == table[job_id].ready_key(job_id), f"job {job_id}: wrong place"
             assert run.moved_ids <= run.returned_keys.keys(), "a moved job is lost"
-            members = [*run.arrivals, *run.returned_keys]
+            members = [*arrivals, *run.returned_keys]
             if members:
                 first = min(table[job_id].run_at_ms for job_id in members)
                 assert bounds[priority] <= first, (
@@ -290,7 +199,7 @@ class ReadyOrder:
                 )
             ids += members
         assert len(ids) == self.count, f"{len(ids)} ready jobs, counted {self.count}"
-        spare = 2 * len(self.runs) + _SPARE_ENTRIES
+        spare = 2 * len(self.runs) + SPARE_ENTRIES
         assert len(self._priorities) <= spare, "the heap of priorities is mostly stale"
         assert len(self._oldest) <= spare, "the heap of oldest jobs is mostly stale"
         return ids
@@ -322,7 +231,7 @@ class ReadyOrder:
             self._compact()
 
     def _compact(self) -> None:
-        spare = 2 * len(self.runs) + _SPARE_ENTRIES
+        spare = 2 * len(self.runs) + SPARE_ENTRIES
         if len(self._priorities) > spare:
             self._priorities = [-priority for priority in self.runs]
             heapify(self._priorities)

@@ -8,7 +8,8 @@ for all jobs of the batch. Times are epoch milliseconds.
 Order of jobs among equals follows from the order of records. A core counts one *sequence*
 from 1: `Pushed` (ready ones), `Matured`, `Failed` (ready ones), `Revived` and `Died` give
 each job named the next number, in the order they are named (`sequence_span` counts along),
-and so do `Promoted` and `Replaced` (ready ones); `Lost` and `Released` keep the old one. Ready jobs of a priority go by it, and so do dead letters.
+and so do `Promoted` and `Replaced` (ready ones); `Lost` and `Released` keep the old one.
+Ready jobs of a priority go by it, and so do dead letters.
 
 A log does not keep the past of settled jobs. `Origin` stands for what was left out before
 its first record, and `Moved` brings the whole state of jobs whose own records were left
@@ -154,10 +155,16 @@ class Released(msgspec.Struct, tag="released", frozen=True):
     run_at_ms: int
 
 
+FAILURES: Final = frozenset(("failed", "timeout"))
+"""What an active job dies of that counts as its failure."""
+WORKER_LOST: Final = "worker_lost"
+"""What it dies of that counts as a loss."""
+
+
 class Died(msgspec.Struct, tag="died", frozen=True):
     """Live jobs became dead letters, for `reason`.
 
-    `failed` and `timeout` count as a failure and `worker_lost` as a loss of active jobs;
+    `FAILURES` count as one, and `WORKER_LOST` as a loss, of active jobs;
     others (`expired`) count as neither, and the jobs may be ready or delayed.
     """
 

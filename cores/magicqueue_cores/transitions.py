@@ -1,8 +1,9 @@
 """The table of states: every move that a job can make, which the tests hold cores to."""
 
+from itertools import product
 from typing import Final
 
-from magicqueue_cores.contract import JobState
+from magicqueue_cores.contract import LIVE, WAITING, JobState
 
 TRANSITIONS: Final[dict[str, tuple[tuple[JobState | None, JobState | None], ...]]] = {
     "push": ((None, JobState.READY), (None, JobState.DELAYED)),
@@ -21,8 +22,13 @@ TRANSITIONS: Final[dict[str, tuple[tuple[JobState | None, JobState | None], ...]
     "retry_dead": ((JobState.DEAD, JobState.READY),),
     "purge_dead": ((JobState.DEAD, None),),
     "drop_dead": ((JobState.DEAD, None),),
+    "remove": tuple((state, None) for state in JobState),
+    "bury": tuple((state, JobState.DEAD) for state in sorted(LIVE)),
+    "promote": ((JobState.DELAYED, JobState.READY),),
+    "replace": tuple(product(sorted(WAITING), sorted(WAITING))),
 }
 """Every move a job can make, by the event that makes it; None is "not in the core".
 
 `lose` is a lease that ended or whose session closed. `ack` from READY is the late ACK of
-a job that was lost and not handed out again. `drop_dead` makes room among dead letters."""
+a job that was lost and not handed out again. `drop_dead` makes room among dead letters.
+`remove` is a job that was cancelled or that expired."""

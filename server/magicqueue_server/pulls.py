@@ -50,6 +50,8 @@ class Pulls:
         host: Host,
     ) -> None:
         self._core = core
+        self.take: Callable[..., Answer[Delivery]] = core.pull
+        """Takes jobs: the core's verb, or that of policies while these lag behind."""
         self._limits = limits
         self._defaults = defaults
         self._became_ready = became_ready
@@ -135,7 +137,7 @@ class Pulls:
         )
 
     def _take(self, waiter: Waiter) -> Answer[Delivery]:
-        return self._core.pull(
+        return self.take(
             waiter.queue,
             waiter.count,
             self._limits.reply_payload_bytes_max,

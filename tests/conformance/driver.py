@@ -1,6 +1,6 @@
 """Drives one core by hand: a clock to turn, short verbs, and what the core reported."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 import msgspec
@@ -134,10 +134,13 @@ class Driver:
         attempts: Sequence[int] | None = None,
         error: str | None = "broken",
         delays_ms: Sequence[int | None] | None = None,
+        reason: str = "failed",
     ) -> Failed:
         """Settle jobs as failed, all with one error."""
         errors = [error] * len(ids)
-        failed = answered(self.core.fail(ids, attempts, errors, self.now, delays_ms))
+        failed = answered(
+            self.core.fail(ids, attempts, errors, self.now, delays_ms, reason)
+        )
         self.core.check()
         return failed
 
@@ -193,6 +196,41 @@ class Driver:
         return self.all_steps(
             lambda upto: self.core.purge_dead(queue, job_id, self.now, upto)
         )
+
+    def remove(
+        self, *ids: int, states: Iterable[JobState] = JobState, cause: str = "cancelled"
+    ) -> Settled:
+        """Remove jobs, of any state if none are given."""
+        settled = self.core.remove(ids, frozenset(states), cause, self.now)
+        self.core.check()
+        return answered(settled)
+
+    def bury(self, *ids: int, reason: str = "expired", error: str | None = None) -> Settled:
+        """Let jobs die, all with one error."""
+        settled = self.core.bury(ids, reason, [error] * len(ids), self.now)
+        self.core.check()
+        return answered(settled)
+
+    def promote(self, *ids: int) -> Settled:
+        """Let delayed jobs be ready."""
+        settled = self.core.promote(ids, self.now)
+        self.core.check()
+        return answered(settled)
+
+    def replace(
+        self, job_id: int, payload: bytes = b"new", priority: int = 0, delay_ms: int = 0
+    ) -> bool:
+        """Give a job another payload, priority and time."""
+        run_at_ms = self.now + delay_ms
+        replaced = self.core.replace(job_id, payload, priority, run_at_ms, self.now)
+        self.core.check()
+        return answered(replaced)
+
+    def revive(self, *ids: int) -> Settled:
+        """Revive dead letters that are named."""
+        settled = self.core.revive(ids, self.now)
+        self.core.check()
+        return answered(settled)
 
     def all_steps(self, step: Callable[[int | None], Answer[Step]]) -> int:
         """Go on with a verb until it is done; gives how many jobs it was about."""

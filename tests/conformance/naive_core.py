@@ -7,6 +7,7 @@ so the cores are compared with it. It writes no records, wakes nobody and cannot
 from collections.abc import Iterator, Sequence
 from itertools import repeat
 
+from conformance.naive_by_id import NaiveById
 from conformance.naive_jobs import (
     ACTIVE,
     COUNTERS,
@@ -14,7 +15,6 @@ from conformance.naive_jobs import (
     DELAYED,
     READY,
     Job,
-    NaiveJobs,
     Queue,
 )
 from magicqueue_cores.contract import (
@@ -32,7 +32,7 @@ from magicqueue_cores.contract import (
 from magicqueue_cores.retry import retry_delay_ms
 
 
-class NaiveCore(NaiveJobs):
+class NaiveCore(NaiveById):
     """The verbs of `contract.Core`, by scanning."""
 
     def advance(self, now_ms: int) -> None:
@@ -40,6 +40,7 @@ class NaiveCore(NaiveJobs):
         due.sort(key=lambda job: (job.view.run_at_ms, job.view.id))
         for job in due[: self.options.step_jobs or None]:
             self.make_ready(job)
+            self.note(job, "Matured")
 
     def end_leases(self, until_ms: int, now_ms: int) -> bool:
         self.advance(now_ms)
@@ -65,10 +66,12 @@ class NaiveCore(NaiveJobs):
             else:
                 job.view.state = READY
                 job.returned = True
-        self.bury(dying, "worker_lost", now_ms)
+                self.note(job, "Lost")
+        self.let_die(dying, "worker_lost", now_ms)
 
-    def bury(self, jobs: list[Job], reason: str, now_ms: int) -> None:
+    def let_die(self, jobs: list[Job], reason: str, now_ms: int) -> None:
         for job in jobs:
+            self.note(job, "Died")
             job.view.state = DEAD
             job.view.lease_until_ms = None
             job.view.reason = reason
@@ -78,7 +81,7 @@ class NaiveCore(NaiveJobs):
             while self.too_many_dead(queue):
                 oldest = self.dead_letters(queue)[0]
                 self.count(oldest, "dropped")
-                self.all.remove(oldest)
+                self.remove_one(oldest)
 
     def watch(self, queue: str, *, watching: bool) -> None:
         (self.watched.add if watching else self.watched.discard)(queue)
@@ -145,6 +148,7 @@ class NaiveCore(NaiveJobs):
             job.view.attempts += 1
             job.view.lease_until_ms = now_ms + lease_ms
             job.session = session
+            self.note(job, "Leased")
         views = [job.view for job in taken]
         return Delivery(
             [view.id for view in views],
@@ -183,6 +187,7 @@ class NaiveCore(NaiveJobs):
         for job in self.verdicts(ids, attempts, answer, late=True):
             if job is not None:
                 self.count(job, "completed")
+                self.note(job, "Acked")
                 self.all.remove(job)
         return answer
 
@@ -193,6 +198,7 @@ class NaiveCore(NaiveJobs):
         errors: Sequence[str | None],
         now_ms: int,
         delays_ms: Sequence[int | None] | None = None,
+        reason: str = "failed",
     ) -> Failed:
         self.advance(now_ms)
         answer = Failed([], [], [])
@@ -222,13 +228,14 @@ class NaiveCore(NaiveJobs):
                         jitter=job.jitter,
                         backoff_ms_max=self.options.backoff_ms_max,
                     )
+                self.note(job, "Failed")
                 view.run_at_ms = now_ms + wait_ms
                 if view.run_at_ms > now_ms:
                     view.state = DELAYED
                 else:
                     self.make_ready(job)
             answer.states.append(view.state)
-        self.bury(dying, "failed", now_ms)
+        self.let_die(dying, reason, now_ms)
         return answer
 
     def heartbeat(
@@ -236,9 +243,13 @@ class NaiveCore(NaiveJobs):
     ) -> Settled:
         self.advance(now_ms)
         answer = Settled([], [])
+        extended: list[Job] = []
         for job in self.verdicts(ids, attempts, answer, late=False):
             if job is not None:
                 job.view.lease_until_ms = now_ms + lease_ms
+                if job not in extended:
+                    extended.append(job)
+                    self.note(job, "Extended")
         return answer
 
     def release(
@@ -249,6 +260,7 @@ class NaiveCore(NaiveJobs):
         for job in self.verdicts(ids, attempts, answer, late=False):
             if job is not None:
                 self.count(job, "released")
+                self.note(job, "Released")
                 job.view.lease_until_ms = None
                 job.view.state = DELAYED if delay_ms else READY
                 job.returned = not delay_ms
@@ -275,7 +287,8 @@ class NaiveCore(NaiveJobs):
     def drain(self, queue: str, now_ms: int) -> int:
         self.advance(now_ms)
         gone = self.some(READY, queue) + self.some(DELAYED, queue)
-        self.all = [job for job in self.all if job not in gone]
+        for job in gone:
+            self.remove_one(job)
         if gone:
             self.forget_unused(queue)
         return len(gone)
@@ -307,18 +320,14 @@ class NaiveCore(NaiveJobs):
         self.advance(now_ms)
         dead = self.chosen_dead(queue, job_id)
         for job in dead:
-            view = job.view
-            view.attempts = view.failures = view.lost = 0
-            view.error = view.reason = view.died_at_ms = None
-            view.run_at_ms = now_ms
-            self.make_ready(job)
+            self.revive_one(job, now_ms)
         return len(dead)
 
     def purge_dead(self, queue: str | None, job_id: int | None, now_ms: int) -> int:
         self.advance(now_ms)
         dead = self.chosen_dead(queue, job_id)
         for job in dead:
-            self.all.remove(job)
+            self.remove_one(job)
         return len(dead)
 
     def job(self, job_id: int, now_ms: int) -> JobView | None:

@@ -13,7 +13,12 @@ from magicqueue_cores.contract import (
 )
 
 READY, DELAYED, ACTIVE, DEAD = JobState
-COUNTERS = ("pushed", "completed", "failed", "lost", "released", "expired", "dropped")
+COUNTERS = (
+    *("pushed", "completed", "failed", "lost", "released"),
+    *("expired", "cancelled", "duplicates", "dropped"),
+)
+OF_NO_WORK = ("pushed", "duplicates")
+"""What alone keeps no queue known: duplicates are in no record, so no replay has them."""
 
 
 @dataclass
@@ -27,6 +32,7 @@ class Job:
     death_seq: int = 0
     session: int = 0
     returned: bool = False
+    marked: bool = False
 
 
 @dataclass
@@ -56,6 +62,8 @@ class NaiveJobs:
         self.forgotten = Queue()
         self.last_id = 0
         self.seq = 0
+        self.notes: dict[int, list[str]] = {}
+        """The records, by name, that an observer is told of each marked job."""
 
     def some(self, state: JobState, queue: str | None = None) -> list[Job]:
         return [
@@ -80,8 +88,21 @@ class NaiveJobs:
         job.ready_seq = self.next_seq()
         job.returned = False
 
+    def note(self, job: Job, what: str) -> None:
+        if job.marked:
+            self.notes.setdefault(job.view.id, []).append(what)
+
+    def remove_one(self, job: Job) -> None:
+        self.note(job, "Removed")
+        self.all.remove(job)
+
     def count(self, job: Job, what: str) -> None:
         self.by_name[job.view.queue].counts[what] += 1
+
+    def duplicates(self) -> int:
+        return sum(
+            known.counts["duplicates"] for known in (*self.by_name.values(), self.forgotten)
+        )
 
     def due_ms(self) -> int:
         return min([NEVER_MS, *(job.view.run_at_ms for job in self.some(DELAYED))])
@@ -114,9 +135,10 @@ class NaiveJobs:
             self.forgotten.counts[what] += known.counts[what]
 
     def forget_unused(self, queue: str) -> None:
-        """Forget a queue that holds nothing, if all it counted are pushes."""
+        """Forget a queue that holds nothing, if nothing but pushes was counted of it."""
         counts = self.by_name[queue].counts
-        if self.holds_nothing(queue) and sum(counts.values()) == counts["pushed"]:
+        used = any(counts[what] for what in COUNTERS if what not in OF_NO_WORK)
+        if self.holds_nothing(queue) and not used:
             self.forget(queue)
 
     def admit(self, queue: str, sizes: list[int]) -> None:
@@ -124,13 +146,8 @@ class NaiveJobs:
         live = len(self.all) - len(self.some(DEAD))
         if options.jobs_max and sizes and live + len(sizes) > options.jobs_max:
             raise Full
-        more = sum(sizes) + len(sizes) * self.overhead_bytes
-        if (
-            options.memory_bytes_max
-            and sizes
-            and self.held_bytes() + more > options.memory_bytes_max
-        ):
-            raise Full
+        if sizes:
+            self.admit_bytes(sum(sizes) + len(sizes) * self.overhead_bytes)
         if not options.queues_max or queue in self.by_name:
             return
         if len(self.by_name) >= options.queues_max:
@@ -138,6 +155,11 @@ class NaiveJobs:
                 if name not in self.watched and self.holds_nothing(name):
                     self.forget(name)
         if len(self.by_name) >= options.queues_max:
+            raise Full
+
+    def admit_bytes(self, more: int) -> None:
+        most = self.options.memory_bytes_max
+        if most and self.held_bytes() + more > most:
             raise Full
 
     def chosen_dead(self, queue: str | None, job_id: int | None) -> list[Job]:

@@ -10,13 +10,9 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import (
-    RuleBasedStateMachine,
-    precondition,
-    rule,
-    run_state_machine_as_test,
-)
+from hypothesis.stateful import precondition, rule, run_state_machine_as_test
 
+from conformance.by_id_rules import ByIdRules
 from conformance.driver import (
     BYTES_MAX,
     CORES,
@@ -67,7 +63,7 @@ NEW_JOBS = st.lists(
 )
 
 
-class CoreMachine(RuleBasedStateMachine):
+class CoreMachine(ByIdRules):
     """One core beside the model; `options` and `name` are set by the tests below."""
 
     name = "python"
@@ -87,6 +83,7 @@ class CoreMachine(RuleBasedStateMachine):
         """Call a verb on both: the same answer, or the same refusal."""
         available = self.available()
         del self.driver.woken[:]
+        self.listen()
         try:
             expected = getattr(self.model, verb)(*arguments, **named)
         except CoreError as refusal:
@@ -105,6 +102,7 @@ class CoreMachine(RuleBasedStateMachine):
             if queue in self.model.watched:
                 assert queue in self.driver.woken, f"{verb} woke nobody for {queue!r}"
         assert set(self.driver.woken) <= self.model.watched
+        assert self.told == self.model.notes
         self.compare()
         return expected
 
@@ -214,6 +212,7 @@ class CoreMachine(RuleBasedStateMachine):
         if verb == "fail" and data.draw(st.booleans()):
             waits = st.sampled_from([None, None, 0, span_ms, NEVER_MS])
             last = [data.draw(st.lists(waits, min_size=len(ids), max_size=len(ids)))]
+            last.append(data.draw(st.sampled_from(["failed", "timeout"])))
         self.both(verb, ids, attempts, *more[verb], self.driver.now, *last)
 
     @rule(
@@ -295,9 +294,12 @@ class CoreMachine(RuleBasedStateMachine):
                 view = answered(again.core.job(job_id, again.now))
                 assert view == self.model.job(job_id, again.now)
             if self.options is ROOMY:  # else it may have forgotten queues at other times
+                again.core.count_duplicates("not in records", self.model.duplicates())
                 told = [without_memory(each.stats()) for each in (again, self.driver)]
                 assert told[0] == told[1]
-                assert_same(self.driver.replayed(self.name, **self.options), again, ids)
+                first = self.driver.replayed(self.name, **self.options)
+                first.core.count_duplicates("not in records", self.model.duplicates())
+                assert_same(first, again, ids)
         expected = {
             queue: [job.view.id for job in self.model.in_order(queue)]
             for queue in sorted(self.model.by_name)

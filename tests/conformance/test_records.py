@@ -47,6 +47,31 @@ def eventful_life(core: Driver) -> None:
     core.pause("other")
     core.pause("drained")
     core.pause("drained", paused=False)
+    life_by_id(core)
+
+
+def life_by_id(core: Driver) -> None:
+    """The verbs about named jobs, from and to every state that there is."""
+    ids = core.push_many(12, queue="named", max_attempts=3)
+    later = core.push_many(6, queue="named", delay_ms=500)
+    core.pull(3, "named", lease_ms=10**6)
+    core.core.mark([*ids, *later], marked=True)
+    core.bury(ids[0], ids[4], later[1], ids[4], 999)
+    core.bury(ids[5], reason="gone by", error="too late")
+    core.remove(ids[0], ids[1], ids[6], later[2], cause="cancelled")
+    core.remove(ids[7], ids[8], states=[JobState.READY], cause="expired")
+    core.promote(later[0], later[3], ids[9])
+    core.replace(ids[9], b"a longer payload", priority=2)
+    core.replace(ids[10], delay_ms=700)
+    core.replace(later[4], delay_ms=900)
+    core.replace(ids[10], delay_ms=0)
+    core.revive(ids[4], later[1], ids[9])
+    core.fail(ids[2], delays_ms=[NEVER_MS], reason="timeout")
+    core.purge_dead(ids[2], queue="named")
+    core.bury(ids[11])
+    core.remove(ids[11], states=[JobState.DEAD], cause="expired")
+    core.pull(2, "named", lease_ms=10**6)
+    core.close_session(1)
 
 
 def moves_of(record: records.Record) -> tuple[str, list[int]]:
@@ -55,14 +80,17 @@ def moves_of(record: records.Record) -> tuple[str, list[int]]:
         case records.Pushed(first_id=first, payloads=payloads):
             return "push", list(range(first, first + len(payloads)))
         case records.Died(ids=ids, reason=reason):
-            return {"failed": "fail", "worker_lost": "lose"}[reason], list(ids)
+            reasons = {"failed": "fail", "timeout": "fail", "worker_lost": "lose"}
+            return reasons.get(reason, "bury"), list(ids)
         case records.Removed(ids=ids, cause=cause):
             causes = {"drained": "drain", "purged": "purge_dead", "dropped": "drop_dead"}
-            return causes[cause], list(ids)
+            return causes.get(cause, "remove"), list(ids)
         case records.Paused() | records.Postponed():
             return "", []
         case records.Moved() | records.Origin() | records.Restarted():
             raise AssertionError("no core reports that by itself")
+        case records.Marked() | records.Kept() | records.Gone():
+            raise AssertionError("no core reports that at all")
     events = {
         records.Matured: "mature",
         records.Leased: "pull",
@@ -72,6 +100,8 @@ def moves_of(record: records.Record) -> tuple[str, list[int]]:
         records.Lost: "lose",
         records.Released: "release",
         records.Revived: "retry_dead",
+        records.Promoted: "promote",
+        records.Replaced: "replace",
     }
     return events[type(record)], list(record.ids)
 
@@ -105,7 +135,7 @@ def test_replay_in_any_core_gives_the_same(core_name: str, other: str) -> None:
     eventful_life(core)
     again = core.replayed(require_core(other), **OPTIONS)
     assert again.records == []
-    assert_same(core, again, range(1, 60))
+    assert_same(core, again, range(1, 80))
     assert core.push(b"next") == again.push(b"next")
 
 
@@ -181,9 +211,20 @@ def test_ids_may_skip_but_not_return(core: Driver) -> None:
         records.Released([1], 0),
         records.Released([2, 2], START_MS + 9),
         records.Died([1], "failed", [None], START_MS),
-        records.Removed([1], "purged"),
+        records.Removed([1], "dropped"),
         records.Removed([2], "drained"),
         records.Revived([1], START_MS),
+        records.Died([99], "expired", [None], START_MS),
+        records.Died([1, 1], "expired", [None, None], START_MS),
+        records.Removed([99], "cancelled"),
+        records.Removed([1, 1], "expired"),
+        records.Removed([1], "mislaid"),
+        records.Promoted([1], START_MS),
+        records.Promoted([3, 3], START_MS),
+        records.Replaced([2], [b"x"], [0], [START_MS], START_MS),
+        records.Marked("q", [1], [b"text"]),
+        records.Kept("result", [b"1"], [b"text"]),
+        records.Gone("result", [b"1"]),
     ],
 )
 def test_a_record_that_cannot_have_happened_is_refused(

@@ -34,7 +34,8 @@ from magicqueue_server.wal import format as fmt
 from magicqueue_server.wal import manifest
 from magicqueue_server.wal.checksum import CRC32C, ZLIB_CRC32
 from magicqueue_server.wal.encode import encode
-from magicqueue_server.wal.journal import Group, Journal
+from magicqueue_server.wal.groups import Group
+from magicqueue_server.wal.journal import Journal
 from magicqueue_server.wal.recovery import recover
 from wal.memory_disk import MemoryFolder
 from wal.sample_logs import plain

@@ -9,7 +9,8 @@ from magicqueue_cores.contract import CoreOptions, NewJobs
 from magicqueue_server.wal import format as fmt
 from magicqueue_server.wal.decode import decode
 from magicqueue_server.wal.encode import encode
-from magicqueue_server.wal.journal import Group, Journal
+from magicqueue_server.wal.groups import Group
+from magicqueue_server.wal.journal import Journal
 from magicqueue_server.wal.scan import Scan
 from wal.memory_disk import MemoryFolder
 

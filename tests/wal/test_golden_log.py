@@ -16,8 +16,8 @@ import pytest
 
 from magicqueue_cores import records
 from magicqueue_server.wal import checksum
-from magicqueue_server.wal import encode as enc
 from magicqueue_server.wal import format as fmt
+from magicqueue_server.wal import layouts as lay
 from magicqueue_server.wal.scan import Refused, Scan
 from wal import golden_log
 from wal.golden_log import ALGORITHMS, DAYS, GOLDEN
@@ -164,21 +164,21 @@ def test_the_golden_log_has_all_there_is() -> None:
     assert scan.clean
     assert scan.segments[0].header.last_id == 4
     found = [record for frame in frames for record in frame]
-    assert {type(record) for record in found} == set(enc.KINDS)
+    assert {type(record) for record in found} == set(lay.KINDS)
     assert [plain(one) for one in found] == [plain(one) for day in DAYS for one in day]
     bodies = [bytes(f.body) for _, f in Scan(golden_log.read(CURRENT / "crc32")).frames()]
     flags = 0
     for body in bodies:
         flags |= _push_flags(body)
-    every = enc.RUN_ATS | enc.PRIORITIES | enc.MAX_ATTEMPTS | enc.BACKOFFS | enc.APART
-    assert flags == every | enc.JITTER | enc.JITTERS
+    every = lay.RUN_ATS | lay.PRIORITIES | lay.MAX_ATTEMPTS | lay.BACKOFFS | lay.APART
+    assert flags == every | lay.JITTER | lay.JITTERS
 
 
 def _push_flags(body: bytes) -> int:
     at = flags = 0
     while at < len(body):
-        kind, some, _, _, length = enc.RECORD_HEAD.unpack_from(body, at)
-        flags |= some if kind == enc.KINDS[records.Pushed] else 0
+        kind, some, _, _, length = lay.RECORD_HEAD.unpack_from(body, at)
+        flags |= some if kind == lay.KINDS[records.Pushed] else 0
         at += length
     return flags
 
@@ -189,7 +189,7 @@ def test_a_change_of_the_bytes_is_noticed(
 ) -> None:
     """The proof that the test of the same bytes can fail."""
     if change == "a byte of a record":
-        monkeypatch.setitem(enc.KINDS, records.Acked, 13)
+        monkeypatch.setitem(lay.KINDS, records.Acked, 13)
     else:
         monkeypatch.setattr(fmt, "MAGIC", fmt.MAGIC[:-1] + b"\x1b")
     kept: Iterable[Path] = (CURRENT / "crc32").iterdir()

@@ -22,6 +22,13 @@ def admit(store: Store, name: str, payloads: Sequence[bytes]) -> Queue:
     return admit_queue(store, name)
 
 
+def refuse_larger(store: Store, more: int) -> None:
+    """Raise `Full` if a job may not take so many bytes more."""
+    options = store.options
+    if more > 0 and options.memory_bytes_max:
+        refuse_bytes(options, held=memory_bytes(store), new=more)
+
+
 def admit_queue(store: Store, name: str) -> Queue:
     """Give the queue, made if it is new; raises `Full`."""
     options, queues = store.options, store.queues

@@ -8,6 +8,7 @@ from magicqueue_cores.array_core.check_orders import (
     check_leases,
     check_levels,
 )
+from magicqueue_cores.array_core.queues import COUNTED
 from magicqueue_cores.array_core.store import Store
 from magicqueue_cores.contract import NEVER_MS
 from magicqueue_cores.kernels import layout as lo
@@ -17,7 +18,7 @@ def check_store(store: Store) -> None:
     """Verify everything: AssertionError names the first that is broken. O(n)."""
     jobs = _indexed(store)
     found: dict[int, int] = {}
-    ghosts = check_levels(store, found)
+    check_levels(store, found)
     check_leases(store, found)
     check_delays(store, found)
     _check_dead(store, found)
@@ -26,7 +27,10 @@ def check_store(store: Store) -> None:
         kind = store.field(slot, lo.JH_META) & lo.META_STATE
         assert kind == found[slot], f"job {job_id} is not where its state says"
     _check_counts(store, jobs)
-    _check_slots(store, len(jobs) + ghosts)
+    _check_slots(store, len(jobs))
+    marks = [store.field(slot, lo.JH_META) & lo.META_MARKED for slot in jobs.values()]
+    marked = len(marks) - marks.count(0)
+    assert store.memory.state[lo.S_MARKED] == marked, f"{marked} marked jobs, miscounted"
     _check_arena(store, jobs)
     _check_kept(store, jobs)
     state = store.memory.state
@@ -113,8 +117,9 @@ def _check_totals(store: Store) -> None:
     known = queues.by_name.values()
     paused = sum(int(words[queue.at + lo.Q_PAUSED]) for queue in known)
     assert queues.paused == paused, "paused queues miscounted"
-    assert queues.released >= sum(queue.released for queue in known), "released jobs"
-    assert queues.dropped >= sum(queue.dropped for queue in known), "dropped jobs"
+    for what in COUNTED:
+        parts = sum(queue.counts[what] for queue in known)
+        assert queues.counts[what] >= parts, f"total {what} is less than its parts, {parts}"
     for total, field in (
         (lo.S_PUSHED, lo.Q_PUSHED),
         (lo.S_COMPLETED, lo.Q_COMPLETED),
@@ -189,7 +194,7 @@ def _check_kept(store: Store, jobs: dict[int, int]) -> None:
     for queue in store.queues.by_name.values():
         size = sum(_content_bytes(store, job_id) for job_id in queue.dead)
         assert queue.dead.content_bytes == size, f"queue {queue.name!r}: dead bytes"
-    keeping = store.errors, store.large, store.deaths, store.max_attempts, store.counts
+    keeping = store.errors, store.large, store.deaths, store.counts
     for kept in keeping:
         for job_id in kept:
             assert job_id in jobs, f"something is kept for job {job_id}, which is gone"

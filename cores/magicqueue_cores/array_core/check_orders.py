@@ -6,21 +6,24 @@ from magicqueue_cores.contract import NEVER_MS
 from magicqueue_cores.kernels import layout as lo
 
 
-def check_levels(store: Store, found: dict[int, int]) -> int:
-    """Verify the ready order of every queue; gives how many ghosts there are."""
-    ghosts = levels = 0
+def check_levels(store: Store, found: dict[int, int]) -> None:
+    """Verify the ready order of every queue."""
+    levels = 0
     for queue in store.queues.by_name.values():
         top = int(store.memory.words[queue.at + lo.Q_TOP])
         for level in _heap(store, lo.LEVELS_W, top):
             levels += 1
-            ghosts += _check_level(store, queue, level, found)
+            _check_level(store, queue, level, found)
+            if level != top:
+                at = lo.LEVELS_H + level * lo.LEVEL_HALVES
+                first = store.memory.halves[at + lo.L_HEAD : at + lo.L_RETURNED + 1]
+                assert any(first), f"level {level} has no jobs and is not the top"
         _check_oldest(store, queue, top)
         if not store.memory.words[queue.at + lo.Q_QUEUED]:
             members = list(_heap(store, lo.LEVELS_W, top))
             assert len(members) <= 1, f"queue {queue.name!r} is empty and keeps levels"
     assert levels == store.memory.state[lo.S_LEVEL_HASH + 2], "levels miscounted"
     _check_bounds(store, found)
-    return ghosts
 
 
 def _check_bounds(store: Store, found: dict[int, int]) -> None:
@@ -45,12 +48,14 @@ def _check_bounds(store: Store, found: dict[int, int]) -> None:
             assert bound <= store.word(slot, lo.J_RUN_AT), f"record {slot}: bound too late"
 
 
-def _check_level(store: Store, queue: Queue, level: int, found: dict[int, int]) -> int:
+def _check_level(store: Store, queue: Queue, level: int, found: dict[int, int]) -> None:
     halves, words = store.memory.halves, store.memory.words
     at = lo.LEVELS_H + level * lo.LEVEL_HALVES
-    priority = int(halves[at + lo.L_PRIORITY])
-    key = queue.number << 32 | priority + 2**31
-    assert words[lo.LEVELS_W + level * lo.LEVEL_WORDS] == key, f"level {level}: its key"
+    key = int(words[lo.LEVELS_W + level * lo.LEVEL_WORDS + lo.L_KEY])
+    priority = (key & 0xFFFFFFFF) - 2**31
+    assert key >> 32 == queue.number, f"level {level}: another queue's key"
+    turn = int(words[lo.LEVELS_W + level * lo.LEVEL_WORDS + lo.HEAP_KEY])
+    assert turn == -priority, f"level {level}: its place among others"
     slot, last, sequence = int(halves[at + lo.L_HEAD]), 0, 0
     while slot:
         _check_ready(store, queue, priority, slot)
@@ -58,21 +63,16 @@ def _check_level(store: Store, queue: Queue, level: int, found: dict[int, int]) 
         sequence = store.word(slot, lo.J_SEQUENCE)
         assert slot not in found, f"record {slot} is in two places"
         found[slot] = lo.READY
+        before = store.field(slot, lo.JH_PREVIOUS)
+        assert last in {0, before}, f"record {slot}: broken links"
         last, slot = slot, store.field(slot, lo.JH_NEXT)
     assert halves[at + lo.L_TAIL] == last, f"level {level} has a wrong end"
-    ghosts = 0
     for slot in _heap(store, lo.JOBS_W, int(halves[at + lo.L_RETURNED])):
-        if store.field(slot, lo.JH_META) & lo.META_STATE == lo.GHOST:
-            ghosts += 1
-            continue
         _check_ready(store, queue, priority, slot)
         marks = lo.META_RETURNED | lo.META_MOVED
         assert store.field(slot, lo.JH_META) & marks, f"record {slot}: no mark"
         assert slot not in found, f"record {slot} is in two places"
         found[slot] = lo.READY
-    if ghosts:
-        assert words[queue.at + lo.Q_QUEUED], f"queue {queue.name!r}: ghosts without jobs"
-    return ghosts
 
 
 def _check_oldest(store: Store, queue: Queue, top: int) -> None:
@@ -99,8 +99,7 @@ def _check_oldest(store: Store, queue: Queue, top: int) -> None:
         slot, run_ats_ms = int(halves[at + lo.L_HEAD]), [NEVER_MS]
         run_ats_ms += [store.word(slot, lo.J_RUN_AT)] if slot else []
         for member in _heap(store, lo.JOBS_W, int(halves[at + lo.L_RETURNED])):
-            if store.field(member, lo.JH_META) & lo.META_STATE != lo.GHOST:
-                run_ats_ms.append(store.word(member, lo.J_RUN_AT))
+            run_ats_ms.append(store.word(member, lo.J_RUN_AT))
         assert bound <= min(run_ats_ms), f"level {level}: its bound is too late"
 
 
@@ -113,17 +112,18 @@ def _heap(store: Store, base_w: int, root: int) -> list[int]:
     """The members of a skew heap, whose order is verified."""
     words, halves = store.memory.words, store.memory.halves
     members: list[int] = []
-    stack = [root] if root else []
+    stack = [(root, 0)] if root else []
     while stack:
-        record = stack.pop()
+        record, parent = stack.pop()
         members.append(record)
         at = base_w + record * 8
+        assert halves[2 * at + lo.HEAP_PARENT] == parent, f"record {record}: its parent"
         for link in (lo.HEAP_LEFT, lo.HEAP_RIGHT):
             child = int(halves[2 * at + link])
             if child:
                 below = words[base_w + child * 8 + lo.HEAP_KEY]
                 assert words[at + lo.HEAP_KEY] <= below, f"record {child}: heap order"
-                stack.append(child)
+                stack.append((child, record))
     return members
 
 
@@ -167,17 +167,23 @@ def _check_held(store: Store, lease: int, found: dict[int, int]) -> None:
 
 
 def check_delays(store: Store, found: dict[int, int]) -> None:
-    """Verify the heap of delayed jobs."""
-    words = store.memory.words
-    for place in range(store.memory.state[lo.S_DELAYED]):
+    """Verify the heap of delayed jobs, and that its first entry is a true one."""
+    words, stale = store.memory.words, 0
+    count = store.memory.state[lo.S_DELAYED]
+    for place in range(count):
         entry = lo.DELAY_HEAP_W + 2 * place
         run_at, job_id = int(words[entry]), int(words[entry + 1])
         slot = store.find(job_id)
-        assert slot, f"job {job_id} is delayed and gone"
-        assert slot not in found, f"job {job_id} is in two places"
-        found[slot] = lo.DELAYED
-        assert store.word(slot, lo.J_RUN_AT) == run_at, f"job {job_id}: another time"
+        state = store.field(slot, lo.JH_META) & lo.META_STATE if slot else None
+        if state != lo.DELAYED or store.word(slot, lo.J_RUN_AT) != run_at or slot in found:
+            stale += 1
+            assert place, f"job {job_id} is first among delays and waits no more"
+        else:
+            found[slot] = lo.DELAYED
         if place:
             above = lo.DELAY_HEAP_W + 2 * ((place - 1) // 4)
             first = (int(words[above]), int(words[above + 1]))
-            assert first < (run_at, job_id), f"job {job_id}: heap order"
+            assert first <= (run_at, job_id), f"job {job_id}: heap order"
+    counted = store.memory.state[lo.S_STALE]
+    assert counted == stale, f"{stale} stale entries among delays, counted {counted}"
+    assert 2 * stale <= count, f"{stale} of {count} delays are stale"

@@ -11,19 +11,20 @@ from itertools import takewhile
 
 from magicqueue_cores import records
 from magicqueue_cores.array_core.fates import Fates
-from magicqueue_cores.array_core.outcomes import remove_dead, revive
+from magicqueue_cores.array_core.outcomes import remove, revive
+from magicqueue_cores.array_core.sinks import Sinks
 from magicqueue_cores.array_core.store import Store
-from magicqueue_cores.contract import JobState, NotFound, RecordSink, Step
+from magicqueue_cores.contract import JobState, NotFound, Step
 from magicqueue_cores.kernels import layout as lo
 
 
 class Clearing:
     """DRAIN, RETRYDEAD and PURGEDEAD: decided, recorded, and applied to a store."""
 
-    def __init__(self, store: Store, fates: Fates, record: RecordSink | None) -> None:
+    def __init__(self, store: Store, fates: Fates, sinks: Sinks) -> None:
         self._store = store
         self._fates = fates
-        self._record = record
+        self._sinks = sinks
         self._most = store.step_jobs
 
     def drain(self, queue: str, upto: int | None) -> Step:
@@ -34,11 +35,11 @@ class Clearing:
             return Step(0)
         from_here = lo.ALL_NOW if upto is None else upto
         count = store.act(lo.V_DRAIN, known.number, from_here, self._most)
-        if self._record and count:
+        if self._sinks.record and count:
             ids = store.scratch_column(count)
             if upto is None and count < self._most:
                 ids = sorted(ids)  # as nobody has to take them out one by one
-            self._record(records.Removed(ids, "drained"))
+            self._sinks.record(records.Removed(ids, "drained"))
         store.memory.trim_scratch(count)
         if count:
             store.queues.forget_unused(known)
@@ -52,8 +53,8 @@ class Clearing:
         upto = self._last_number(upto)
         ids = self._dead(queue, job_id, upto)
         if ids:
-            if self._record:
-                self._record(records.Revived(ids, now_ms))
+            if self._sinks.record:
+                self._sinks.record(records.Revived(ids, now_ms))
             revive(store, ids, now_ms)
             self._fates.wake((store.queue_of(store.find(ids[0])),))
         return self._step(len(ids), upto) if job_id is None else Step(1)
@@ -63,9 +64,9 @@ class Clearing:
         upto = self._last_number(upto)
         ids = self._dead(queue, job_id, upto)
         if ids:
-            if self._record:
-                self._record(records.Removed(ids, "purged"))
-            remove_dead(self._store, ids, dropped=False)
+            if self._sinks.record:
+                self._sinks.record(records.Removed(ids, "purged"))
+            remove(self._store, ids, "purged")
         return self._step(len(ids), upto) if job_id is None else Step(1)
 
     def _last_number(self, upto: int | None) -> int:

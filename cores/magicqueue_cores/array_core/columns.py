@@ -28,11 +28,6 @@ def spread(column: int | Sequence[int], count: int) -> Sequence[int]:
     return [column] * count if isinstance(column, int) else column
 
 
-def largest(column: int | Sequence[int]) -> int:
-    """Give the largest of the values."""
-    return column if isinstance(column, int) else max(column)
-
-
 def halves_of(column: Sequence[int]) -> memoryview:
     """Give the bytes of the values as 32-bit numbers."""
     view = column if isinstance(column, memoryview) else memoryview(array("I", column))

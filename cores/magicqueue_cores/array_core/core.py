@@ -9,17 +9,18 @@ import msgspec
 from magicqueue_cores import records
 from magicqueue_cores.admission import behind_due
 from magicqueue_cores.array_core.admitting import admit, admit_queue
+from magicqueue_cores.array_core.by_id import ById
 from magicqueue_cores.array_core.check import check_store
 from magicqueue_cores.array_core.clearing import Clearing
 from magicqueue_cores.array_core.fates import Fates
 from magicqueue_cores.array_core.feeds import Feeds
-from magicqueue_cores.array_core.lines import recorded
+from magicqueue_cores.array_core.lines import befell_marked, recorded
 from magicqueue_cores.array_core.maturing import mature_due, more_are_due
 from magicqueue_cores.array_core.memory import refuse_options
 from magicqueue_cores.array_core.pulling import take
-from magicqueue_cores.array_core.reading import Reading
 from magicqueue_cores.array_core.replay import replay_record
 from magicqueue_cores.array_core.rows import push
+from magicqueue_cores.array_core.sinks import Sinks
 from magicqueue_cores.array_core.store import JOB_OVERHEAD_BYTES, Store
 from magicqueue_cores.array_core.trimming import spare_bytes, trim
 from magicqueue_cores.array_core.views import (
@@ -50,7 +51,7 @@ _NO_LINES: Final = b"\n"
 """Run once by a new core: whatever is loaded at first use is loaded then."""
 
 
-class ArrayCore(Reading):
+class ArrayCore(ById):
     """`contract.LineCore` on kernels over flat memory.
 
     options: the bounds. on_ready: called for watched queues. record: gets each change.
@@ -76,10 +77,10 @@ class ArrayCore(Reading):
         """Start empty."""
         refuse_options(options)
         self._options = options
-        self._record = record
         self._store = store = Store(options, wire or WireDefaults())
-        self._fates = Fates(store, on_ready, record, on_death)
-        self._clearing = Clearing(store, self._fates, record)
+        self._sinks = sinks = Sinks(record, store.memory)
+        self._fates = Fates(store, on_ready, sinks, on_death)
+        self._clearing = Clearing(store, self._fates, sinks)
         self._queues = store.queues
         self._flat, self._words = store.memory.flat, store.memory.words
         self._state = store.memory.state
@@ -109,8 +110,8 @@ class ArrayCore(Reading):
         store = self._store
         matured, queues = mature_due(store, now_ms)
         if matured:
-            if self._record:
-                self._record(records.Matured(matured))
+            if self._sinks.record:
+                self._sinks.record(records.Matured(matured))
             self._fates.wake(map(self._queues.numbered, dict.fromkeys(queues)))
 
     def end_leases(self, until_ms: int, now_ms: int) -> bool:
@@ -126,8 +127,8 @@ class ArrayCore(Reading):
         """Let every lease end that much later. O(n)."""
         self.advance(now_ms)
         if self._state[lo.S_LEASES] and by_ms:
-            if self._record:
-                self._record(records.Postponed(by_ms, now_ms))
+            if self._sinks.record:
+                self._sinks.record(records.Postponed(by_ms, now_ms))
             self._store.act(lo.V_POSTPONE, by_ms)
 
     def watch(self, queue: str, *, watching: bool) -> None:
@@ -153,8 +154,8 @@ class ArrayCore(Reading):
         elif run_ats_ms < now_ms:
             jobs = msgspec.structs.replace(jobs, run_ats_ms=now_ms)
         first_id = push(self._store, target, jobs, now_ms)
-        if self._record:
-            self._record(pushed_record(queue, first_id, jobs, now_ms))
+        if self._sinks.record:
+            self._sinks.record(pushed_record(queue, first_id, jobs, now_ms))
         run_ats_ms = jobs.run_ats_ms
         earliest = run_ats_ms if isinstance(run_ats_ms, int) else min(run_ats_ms)
         if earliest <= now_ms:
@@ -176,12 +177,12 @@ class ArrayCore(Reading):
         if source is None or self._words[source.at + lo.Q_PAUSED] or count < 1:
             return Delivery([], [], [], [], [], [])
         state, store = self._state, self._store
-        state[lo.R_LEASE] = until_ms = min(now_ms + lease_ms, TIME_MAX_MS)
+        state[lo.A_UNTIL] = until_ms = min(now_ms + lease_ms, TIME_MAX_MS)
         index = store.session(session)
         slots = take(store, source, count, payload_bytes_max, index)
         pulled = delivery(store, slots)
-        if self._record and slots:
-            self._record(records.Leased(pulled.ids, session, until_ms))
+        if self._sinks.record and slots:
+            self._sinks.record(records.Leased(pulled.ids, session, until_ms))
         return pulled
 
     def ack(
@@ -191,8 +192,8 @@ class ArrayCore(Reading):
         self.advance(now_ms)
         outcomes = self._store.judged(lo.V_ACK, ids, attempts)
         answer, done = sorted_out(ids, outcomes)
-        if self._record and done:
-            self._record(records.Acked(done))
+        if self._sinks.record and done:
+            self._sinks.record(records.Acked(done))
         return answer
 
     def fail(
@@ -202,10 +203,11 @@ class ArrayCore(Reading):
         errors: Sequence[str | None],
         now_ms: int,
         delays_ms: Sequence[int | None] | None = None,
+        reason: str = "failed",
     ) -> Failed:
         """Settle active jobs as failed: each is retried after its wait, or dead."""
         self.advance(now_ms)
-        return self._fates.fail(ids, attempts, errors, delays_ms, now_ms)
+        return self._fates.fail(ids, attempts, errors, delays_ms, now_ms, reason)
 
     def heartbeat(
         self, ids: Sequence[int], attempts: Sequence[int] | None, lease_ms: int, now_ms: int
@@ -215,9 +217,9 @@ class ArrayCore(Reading):
         until_ms = min(now_ms + lease_ms, TIME_MAX_MS)
         outcomes = self._store.judged(lo.V_HEARTBEAT, ids, attempts, until_ms)
         answer, done = sorted_out(ids, outcomes)
-        if self._record and done:
+        if self._sinks.record and done:
             extended = list(dict.fromkeys(done))
-            self._record(records.Extended(extended, until_ms))
+            self._sinks.record(records.Extended(extended, until_ms))
         return answer
 
     def release(
@@ -260,8 +262,8 @@ class ArrayCore(Reading):
             return
         if known is None:
             known = admit_queue(self._store, queue)
-        if self._record:
-            self._record(records.Paused(queue, paused))
+        if self._sinks.record:
+            self._sinks.record(records.Paused(queue, paused))
         self._queues.set_paused(known, paused=paused)
         if not paused:
             self._fates.wake((known,))
@@ -328,6 +330,13 @@ class ArrayCore(Reading):
         reply_bytes = ran & 0xFFFFFFFF
         return ran >> 32, bytes(view[lo.OUTPUT_B : lo.OUTPUT_B + reply_bytes])
 
+    @property
+    def declined(self) -> dict[str, int]:
+        """How many lines `execute` left to the common way, by reason."""
+        begin = lo.S_DECLINED
+        counts = self._state[begin : begin + len(lo.DECLINED)].tolist()
+        return dict(zip(lo.DECLINED, counts, strict=True))
+
     def _prepare(self, now_ms: int) -> None:
         """Let due jobs mature, and tell kernels what Python keeps, for lines to run."""
         if now_ms >= self._state[lo.S_DEADLINE]:
@@ -337,12 +346,14 @@ class ArrayCore(Reading):
 
     def _report(self) -> None:
         """Say what kernels did that ran lines."""
-        state = self._state
-        if self._record and state[lo.S_EVENTS]:
+        state, log = self._state, self._sinks.log
+        if log and state[lo.S_EVENTS]:
             for record in recorded(self._store):
-                self._record(record)
+                log(record)
         if state[lo.S_NOTES]:
             self._store.take_notes()
+            for record in befell_marked(self._store):
+                self._sinks.tell_observer(record)
         if state[lo.S_WOKEN]:
             self._fates.wake((self._queues.numbered(state[lo.S_WOKEN]),))
 

@@ -10,26 +10,27 @@ from magicqueue_cores import records
 from magicqueue_cores.array_core import outcomes
 from magicqueue_cores.array_core.outcomes import judged_again
 from magicqueue_cores.array_core.queues import Queue
+from magicqueue_cores.array_core.sinks import Sinks
 from magicqueue_cores.array_core.store import Store
 from magicqueue_cores.array_core.views import miss
-from magicqueue_cores.contract import NEVER_MS, Failed, JobState, OnReady, RecordSink
+from magicqueue_cores.contract import NEVER_MS, Failed, JobState, OnReady
 from magicqueue_cores.dead_letters import DEATHS_SHOWN, OnDeath
 from magicqueue_cores.kernels import layout as lo
 
 
 class Fates:
-    """Decides over the jobs of a store; `on_ready` and `record` as in the contract."""
+    """Decides over the jobs of a store; `on_ready` as in the contract."""
 
     def __init__(
         self,
         store: Store,
         on_ready: OnReady | None,
-        record: RecordSink | None,
+        sinks: Sinks,
         on_death: OnDeath | None,
     ) -> None:
         self._store = store
         self._on_ready = on_ready
-        self._record = record
+        self._sinks = sinks
         self._on_death = on_death
 
     def wake(self, queues: Iterable[Queue]) -> None:
@@ -43,7 +44,8 @@ class Fates:
             if queue.name in watched and queued and not words[paused]:
                 self._on_ready(queue.name)
 
-    def _wake_of(self, ids: Sequence[int]) -> None:
+    def wake_of(self, ids: Sequence[int]) -> None:
+        """Say so of the queues of jobs that became ready."""
         if self._store.queues.watched:
             self.wake(self._queues_of(ids))
 
@@ -78,8 +80,9 @@ class Fates:
         errors: Sequence[str | None],
         delays_ms: Sequence[int | None] | None,
         now_ms: int,
+        reason: str,
     ) -> Failed:
-        """Active jobs failed, where they are: each is retried, or dies."""
+        """Active jobs failed, where they are: each is retried, or dies for `reason`."""
         answer = Failed([], [], [])
         retried: dict[int, tuple[str | None, int]] = {}
         dying: dict[int, str | None] = {}
@@ -98,17 +101,17 @@ class Fates:
                 answer.states.append(JobState.DELAYED if later else JobState.READY)
         if retried:
             self.retry(retried, now_ms)
-        self.bury(list(dying), "failed", list(dying.values()), now_ms)
+        self.bury(list(dying), reason, list(dying.values()), now_ms)
         return answer
 
     def retry(self, retried: dict[int, tuple[str | None, int]], now_ms: int) -> None:
         """Active jobs failed: `retried` has the error and next run_at of each."""
         ids = list(retried)
         errors, run_ats_ms = zip(*retried.values(), strict=True)
-        if self._record:
-            self._record(records.Failed(ids, errors, run_ats_ms, now_ms))
+        if self._sinks.record:
+            self._sinks.record(records.Failed(ids, errors, run_ats_ms, now_ms))
         outcomes.retry(self._store, ids, errors, run_ats_ms, now_ms)
-        self._wake_of(ids)
+        self.wake_of(ids)
 
     def lose(self, ids: Sequence[int], now_ms: int) -> None:
         """The workers of active jobs are gone."""
@@ -119,27 +122,27 @@ class Fates:
         kept = set(dying)
         back = [job_id for job_id in ids if job_id not in kept] if dying else ids
         if back:
-            if self._record:
-                self._record(records.Lost(back))
-            self._wake_of(back)
+            if self._sinks.record:
+                self._sinks.record(records.Lost(back))
+            self.wake_of(back)
         errors = [store.error(job_id) for job_id in dying]
         self.bury(dying, "worker_lost", errors, now_ms)
 
     def release(self, ids: Sequence[int], run_at_ms: int) -> None:
         """Active jobs are given back; 0 is to their old place."""
-        if self._record:
-            self._record(records.Released(ids, run_at_ms))
+        if self._sinks.record:
+            self._sinks.record(records.Released(ids, run_at_ms))
         outcomes.release(self._store, ids, run_at_ms)
-        self._wake_of(ids)
+        self.wake_of(ids)
 
     def bury(
         self, ids: Sequence[int], reason: str, errors: Sequence[str | None], now_ms: int
     ) -> None:
-        """Active jobs die; the oldest dead letters go if there are too many."""
+        """Live jobs die; the oldest dead letters go if there are too many."""
         if not ids:
             return
-        if self._record:
-            self._record(records.Died(ids, reason, errors, now_ms))
+        if self._sinks.record:
+            self._sinks.record(records.Died(ids, reason, errors, now_ms))
         store = self._store
         outcomes.bury(store, ids, reason, errors, now_ms)
         if self._on_death:
@@ -148,6 +151,6 @@ class Fates:
         for queue in self._queues_of(ids):
             dropped = queue.dead.overflow()
             if dropped:
-                if self._record:
-                    self._record(records.Removed(dropped, "dropped"))
-                outcomes.remove_dead(self._store, dropped, dropped=True)
+                if self._sinks.record:
+                    self._sinks.record(records.Removed(dropped, "dropped"))
+                outcomes.remove(store, dropped, "dropped")

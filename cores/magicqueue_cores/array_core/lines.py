@@ -5,7 +5,8 @@ are places in the request lines, which are still in the memory when the call ret
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import accumulate
+from itertools import accumulate, groupby
+from operator import itemgetter
 from typing import Any, Final, TypeVar
 
 from magicqueue_cores import records
@@ -48,6 +49,22 @@ def recorded(store: Store) -> Iterator[records.Record]:
             else:
                 yield _record(store, header, items.tolist())
         at += size
+
+
+def befell_marked(store: Store) -> Iterator[records.Record]:
+    """What lines did to marked jobs, by the notes taken of the last call; in order."""
+    told, store.told = store.told, []
+    session = until_ms = 0
+    for kind, notes in groupby(told, key=itemgetter(0)):
+        rows = list(notes)
+        if kind == lo.NOTE_PULLED:
+            _, session, until_ms = rows[0]
+            continue
+        ids = [job_id for _, job_id, _ in rows]
+        if kind == lo.NOTE_ACKED:
+            yield records.Acked(ids)
+        else:
+            yield records.Leased(ids, session, until_ms)
 
 
 def _alike(events: memoryview, at: int, header: list[int]) -> int:

@@ -50,7 +50,8 @@ def _one_by_one(store: Store, now_ms: int, most: int) -> tuple[list[int], list[i
 
 
 def _mature_more(store: Store, now_ms: int) -> tuple[list[int], list[int]]:
-    memory, count = store.memory, store.memory.state[lo.S_DELAYED]
+    store.act(lo.V_SWEEP_DELAYED)
+    memory, count = store.memory, store.delayed
     if np is None:
         return _one_by_one(store, now_ms, count)
     words = np.frombuffer(memory.words, np.int64)

@@ -15,6 +15,7 @@ Python looks at it through memoryviews, which the standard library has and which
 quicker than arrays for single elements; so numpy is only needed where numba is.
 """
 
+import gc
 import mmap
 from array import array
 from collections.abc import Sequence
@@ -28,7 +29,14 @@ _MAP_NORESERVE: Final = 0x4000
 _WINDOW_WORDS: Final = 1024
 _SCRATCH_KEPT_BYTES: Final = 1 << 26
 _LOADED_BYTES_MAX: Final = 1 << 20
+_APART_BYTES: Final = 16
+"""What kernels may read behind a line."""
 _UINT32_MAX: Final = 2**32 - 1
+
+
+def _reserve() -> mmap.mmap:
+    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _MAP_NORESERVE
+    return mmap.mmap(-1, lo.MEMORY_BYTES, flags=flags)
 
 
 class Memory:
@@ -53,9 +61,12 @@ class Memory:
 
     def __init__(self) -> None:
         """Reserve it."""
-        flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _MAP_NORESERVE
         try:
-            reserved = mmap.mmap(-1, lo.MEMORY_BYTES, flags=flags)
+            try:
+                reserved = _reserve()
+            except OSError:  # cores that were dropped hold theirs until they are collected
+                gc.collect()
+                reserved = _reserve()
         except (OSError, ValueError, OverflowError) as error:
             raise MemoryError(
                 f"the array core reserves {lo.MEMORY_BYTES >> 30} GiB of virtual memory "
@@ -85,10 +96,19 @@ class Memory:
         """Whether this part of the loaded lines is the input."""
         return self.loaded_start <= start and stop <= self.loaded_stop
 
-    def load(self, payloads: bytes | memoryview) -> None:
-        """Make something else than lines the input."""
-        self.loaded = None
-        self.bytes[lo.INPUT_B : lo.INPUT_B + len(payloads)] = payloads
+    def load(self, payloads: bytes | memoryview) -> int:
+        """Put payloads into the input; gives where they begin in it.
+
+        That is behind lines that are known, so that these need not be copied again when
+        one of them has been taken the common way; or in their place, if there is no room.
+        """
+        begin, size = 0, len(payloads)
+        if self.loaded is not None:
+            begin = self.loaded_stop - self.loaded_start + _APART_BYTES
+            if begin + size > lo.INPUT_BYTES_MAX:
+                self.loaded, begin = None, 0
+        self.bytes[lo.INPUT_B + begin : lo.INPUT_B + begin + size] = payloads
+        return begin
 
     def trim_scratch(self, words: int) -> None:
         """Give the system back what a verb on very many jobs took in scratch."""

@@ -29,10 +29,7 @@ def export_jobs(store: Store, ids: Sequence[int]) -> records.Moved:
     def column(number: int) -> list[int]:
         return told[number * count : (number + 1) * count]
 
-    found, max_attempts = column(jc.ID), column(jc.MAX_ATTEMPTS)
-    if store.max_attempts:
-        kept = store.max_attempts.get
-        max_attempts = [kept(i) or n for i, n in zip(found, max_attempts, strict=True)]
+    found = column(jc.ID)
     failures, losses = column(jc.FAILURES), column(jc.LOST)
     if store.counts:
         heavy = {row: store.counts[i] for row, i in enumerate(found) if i in store.counts}
@@ -47,7 +44,7 @@ def export_jobs(store: Store, ids: Sequence[int]) -> records.Moved:
         priorities=column(jc.PRIORITY),
         created_ats_ms=column(jc.CREATED),
         run_ats_ms=column(jc.RUN_AT),
-        max_attempts=max_attempts,
+        max_attempts=column(jc.MAX_ATTEMPTS),
         backoffs_ms=column(jc.BACKOFF),
         jitters=list(map(bool, column(jc.JITTER))),
         states=column(jc.STATE),
@@ -81,8 +78,6 @@ def replay_moved(store: Store, record: records.Moved) -> None:
     for row in large:
         queue = store.queues.of(record.queues[row])
         store.keep_large(queue, record.ids[row], record.payloads[row])
-    for job_id, most in zip(record.ids, record.max_attempts, strict=True):
-        store.keep_max_attempts(job_id, most)
     for job_id, slot, error in zip(record.ids, slots, record.errors, strict=True):
         if error is not None:
             store.set_error(job_id, slot, error)

@@ -4,12 +4,24 @@ Each function applies what was decided elsewhere; its jobs are in the state it n
 """
 
 from collections.abc import Iterator, Sequence
+from typing import Final
 
 from magicqueue_cores.array_core.queues import Queue
 from magicqueue_cores.array_core.store import Counts, Death, Store
 from magicqueue_cores.contract import TIME_MAX_MS
 from magicqueue_cores.kernels import layout as lo
 from magicqueue_cores.retry import retry_delay_ms
+
+
+COUNTED_DEATHS: Final = frozenset(("failed", "timeout", "worker_lost"))
+"""What only active jobs die of: a failure or a loss that counts."""
+COUNTED_CAUSES: Final = frozenset(("dropped", "cancelled", "expired"))
+"""The causes of removals that queues count, each by its own name."""
+_VERB_OF_REASON: Final = {
+    "failed": lo.V_FAIL_FOR_GOOD_MANY,
+    "timeout": lo.V_FAIL_FOR_GOOD_MANY,
+    "worker_lost": lo.V_LOSE_FOR_GOOD_MANY,
+}
 
 
 def judged_again(
@@ -71,7 +83,7 @@ def release(store: Store, ids: Sequence[int], run_at_ms: int) -> None:
     """Active jobs are back at their old place, or (if not 0) delayed until `run_at_ms`."""
     for job_id in ids:
         store.count_from_now(job_id)
-        store.queues.count_released(store.queue_of(store.find(job_id)))
+        store.queues.count("released", store.queue_of(store.find(job_id)))
     store.write_ids(ids)
     store.act(lo.V_RELEASE_MANY, len(ids), run_at_ms)
 
@@ -83,9 +95,8 @@ def bury(
     errors: Sequence[str | None],
     at_ms: int,
 ) -> None:
-    """Active jobs are dead, by a failure or a loss that counts."""
-    failed = reason == "failed"
-    verb = lo.V_FAIL_FOR_GOOD_MANY if failed else lo.V_LOSE_FOR_GOOD_MANY
+    """Live jobs are dead; those of some reasons were active, and it counts."""
+    verb = _VERB_OF_REASON.get(reason, lo.V_BURY_MANY)
     death = Death(reason, at_ms)
     changed = _changed(store, verb, ids)
     for (job_id, queue, size), error in zip(changed, errors, strict=True):
@@ -103,12 +114,21 @@ def revive(store: Store, ids: Sequence[int], at_ms: int) -> None:
         store.forget_counts(job_id)
 
 
-def remove_dead(store: Store, ids: Sequence[int], *, dropped: bool) -> None:
-    """Dead jobs are gone."""
+def promote(store: Store, ids: Sequence[int], at_ms: int) -> None:
+    """Delayed jobs are ready, in this order."""
+    store.write_ids(ids)
+    store.act(lo.V_PROMOTE_MANY, len(ids), at_ms)
+
+
+def remove(store: Store, ids: Sequence[int], cause: str) -> None:
+    """Jobs in any state are gone."""
+    dead = store.deaths.keys() & set(ids)
+    counted = cause if cause in COUNTED_CAUSES else None
     for job_id, queue, _ in _changed(store, lo.V_REMOVE_MANY, ids):
-        queue.dead.remove(job_id)
-        if dropped:
-            store.queues.count_dropped(queue)
+        if job_id in dead:
+            queue.dead.remove(job_id)
+        if counted:
+            store.queues.count(counted, queue)
 
 
 def _changed(

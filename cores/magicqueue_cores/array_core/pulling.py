@@ -8,9 +8,9 @@ from magicqueue_cores.kernels import layout as lo
 def take(
     store: Store, source: Queue, count: int, payload_bytes_max: int, session: int
 ) -> list[int]:
-    """Lend ready jobs in order, until the R_LEASE of the state; gives their records."""
+    """Lend ready jobs in order, until the A_UNTIL of the state; gives their records."""
     memory = store.memory
-    memory.state[lo.R_COUNT] = payload_bytes_max
+    memory.state[lo.A_BYTES_MAX] = payload_bytes_max
     if not memory.words[source.at + lo.Q_LARGE]:
         return store.scratch_list(store.act(lo.V_PULL, source.number, count, session))
     slots = list[int]()

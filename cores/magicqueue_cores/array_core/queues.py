@@ -4,6 +4,7 @@ Counts live in the core's memory, where kernels keep them; names, dead letters a
 totals of all queues that are no business of kernels live here.
 """
 
+from collections import Counter
 from typing import Final
 
 from magicqueue_cores.array_core.memory import Memory
@@ -13,6 +14,8 @@ from magicqueue_cores.kernels import layout as lo
 from magicqueue_cores.kernels.entry import act
 from magicqueue_cores.name_order import NameOrder
 
+COUNTED: Final = ("released", "expired", "cancelled", "duplicates", "dropped")
+"""What Python counts, in all and of a queue, by the names of statistics."""
 _TEXT_HEAD: Final = b',"queue":"%b","data":'
 _ESCAPED: Final = frozenset((*range(32), *b'"\\'))
 """What a name in JSON has an escape for; kernels compare bytes and know no such name."""
@@ -21,15 +24,15 @@ _ESCAPED: Final = frozenset((*range(32), *b'"\\'))
 class Queue:
     """One queue. `at` is where its words are, `number` what kernels call it."""
 
-    __slots__ = ("at", "dead", "dropped", "name", "number", "released")
+    __slots__ = ("at", "counts", "dead", "name", "number")
 
     def __init__(self, name: str, number: int, options: CoreOptions) -> None:
         """Start empty."""
         self.name = name
         self.number = number
         self.at = lo.QUEUES_W + number * lo.QUEUE_WORDS
-        self.dropped = 0
-        self.released = 0
+        self.counts = Counter[str]()
+        """Totals that kernels do not count; see `COUNTED`."""
         self.dead = DeadLetters(name, options.dead_jobs_max, options.dead_bytes_max)
 
 
@@ -42,11 +45,10 @@ class Queues:
         "_options",
         "by_name",
         "by_number",
-        "dropped",
+        "counts",
         "name_bytes",
         "names",
         "paused",
-        "released",
         "watched",
     )
 
@@ -60,8 +62,8 @@ class Queues:
         self.by_number: list[Queue | None] = [None]
         self.paused = 0
         """How many are paused now."""
-        self.released = self.dropped = 0
-        """Totals over all queues, forgotten ones included."""
+        self.counts = Counter[str]()
+        """Totals over all queues, forgotten ones included; see `COUNTED`."""
         self.name_bytes = 0
         self.watched: set[str] = set()
 
@@ -108,15 +110,11 @@ class Queues:
         self.paused += paused - int(self._memory.words[at])
         self._memory.words[at] = paused
 
-    def count_released(self, queue: Queue) -> None:
-        """Count a job that was given back."""
-        queue.released += 1
-        self.released += 1
-
-    def count_dropped(self, queue: Queue) -> None:
-        """Count a dead letter that had to go."""
-        queue.dropped += 1
-        self.dropped += 1
+    def count(self, what: str, queue: Queue | None, count: int = 1) -> None:
+        """Count what befell jobs of a queue (None: one that is not known), of `COUNTED`."""
+        self.counts[what] += count
+        if queue is not None:
+            queue.counts[what] += count
 
     def forget_idle(self) -> None:
         """Forget queues that hold nothing and that nobody watches; totals stay."""
@@ -127,7 +125,7 @@ class Queues:
     def forget_unused(self, queue: Queue) -> None:
         """Forget an idle queue of which no worker ever had a job; its `pushed` stays."""
         at = queue.at + lo.Q_COMPLETED
-        used = any(self._memory.words[at : at + 3]) or queue.released or queue.dropped
+        used = any(self._memory.words[at : at + 3]) or any(queue.counts.values())
         if not used and self._is_idle(queue):
             self._forget(queue)
 
@@ -145,11 +143,11 @@ class Queues:
 
     def count_from_here(self) -> None:
         """Set all totals to zero; queues that hold nothing have nothing left to tell."""
-        self.released = self.dropped = 0
+        self.counts.clear()
         for total in (lo.S_PUSHED, lo.S_COMPLETED, lo.S_FAILED, lo.S_LOST):
             self._memory.state[total] = 0
         for queue in self.by_name.values():
-            queue.dropped = queue.released = 0
+            queue.counts.clear()
             for total in (lo.Q_PUSHED, lo.Q_COMPLETED, lo.Q_FAILED, lo.Q_LOST):
                 self._memory.words[queue.at + total] = 0
         for queue in list(self.by_name.values()):
@@ -173,8 +171,7 @@ class Queues:
             completed=counts[lo.Q_COMPLETED],
             failed=counts[lo.Q_FAILED],
             lost=counts[lo.Q_LOST],
-            released=queue.released,
-            dropped=queue.dropped,
+            **{what: queue.counts[what] for what in COUNTED},
             oldest_ready_ms=oldest_ms,
         )
 

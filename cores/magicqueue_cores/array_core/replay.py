@@ -5,9 +5,9 @@ from typing import Any
 from magicqueue_cores import records
 from magicqueue_cores.array_core import outcomes
 from magicqueue_cores.array_core.moves import replay_moved
-from magicqueue_cores.array_core.rows import push
+from magicqueue_cores.array_core.rows import push, replace
 from magicqueue_cores.array_core.store import Store
-from magicqueue_cores.contract import CoreError, JobState
+from magicqueue_cores.contract import LIVE, WAITING, CoreError, JobState
 from magicqueue_cores.kernels import layout as lo
 
 
@@ -40,13 +40,19 @@ def replay_record(  # noqa: C901, PLR0912 - one flat case a record
             _expect(store, record, JobState.ACTIVE)
             outcomes.release(store, ids, run_at_ms)
         case records.Died(ids, reason, errors, at_ms):
-            _expect(store, record, JobState.ACTIVE)
+            counts = reason in outcomes.COUNTED_DEATHS
+            _expect(store, record, *((JobState.ACTIVE,) if counts else LIVE))
             outcomes.bury(store, ids, reason, errors, at_ms)
         case records.Removed():
             _remove(store, record)
         case records.Revived(ids, at_ms):
             _expect(store, record, JobState.DEAD)
             outcomes.revive(store, ids, at_ms)
+        case records.Promoted(ids, at_ms):
+            _expect(store, record, JobState.DELAYED)
+            outcomes.promote(store, ids, at_ms)
+        case records.Replaced():
+            _replace(store, record)
         case records.Paused(queue, paused):
             known = store.queues.of(queue)
             store.queues.set_paused(known, paused=paused)
@@ -94,8 +100,9 @@ def _ack(store: Store, record: records.Acked) -> None:
 
 def _remove(store: Store, record: records.Removed) -> None:
     if record.cause != "drained":
-        _expect(store, record, JobState.DEAD)
-        outcomes.remove_dead(store, record.ids, dropped=record.cause == "dropped")
+        dropped = record.cause == "dropped"
+        _expect(store, record, *((JobState.DEAD,) if dropped else JobState))
+        outcomes.remove(store, record.ids, record.cause)
         return
     _expect(store, record, JobState.READY, JobState.DELAYED)
     slots = store.scratch_list(len(record.ids))
@@ -104,6 +111,15 @@ def _remove(store: Store, record: records.Removed) -> None:
     store.act(lo.V_TAKE_WAITING_MANY, len(slots))
     for known in queues.values():
         store.queues.forget_unused(known)
+
+
+def _replace(store: Store, record: records.Replaced) -> None:
+    _expect(store, record, *WAITING)
+    rows = zip(
+        record.ids, record.payloads, record.priorities, record.run_ats_ms, strict=True
+    )
+    for job_id, payload, priority, run_at_ms in rows:
+        replace(store, job_id, payload, priority, run_at_ms, record.at_ms)
 
 
 def _expect(store: Store, record: Any, *states: JobState) -> None:

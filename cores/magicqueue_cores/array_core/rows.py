@@ -7,10 +7,10 @@ spread it. Payloads too long for the arena stay outside, and Python keeps them.
 from array import array
 from collections.abc import Sequence
 
-from magicqueue_cores.array_core.columns import clipped, first, halves_of, largest, spread
+from magicqueue_cores.array_core.columns import clipped, first, halves_of, spread
 from magicqueue_cores.array_core.queues import Queue
-from magicqueue_cores.array_core.store import MAX_ATTEMPTS_KEPT, Store
-from magicqueue_cores.contract import Full, NewJobs
+from magicqueue_cores.array_core.store import Store
+from magicqueue_cores.contract import COUNT_MAX, Full, NewJobs
 from magicqueue_cores.kernels import layout as lo
 from magicqueue_cores.records import Moved, PayloadBlob, Pushed
 
@@ -22,9 +22,6 @@ def push(store: Store, queue: Queue, batch: NewJobs | Pushed, at_ms: int) -> int
         return _push_one(store, queue, payloads[0], batch, at_ms)
     large = write_rows(store, batch)
     first_id = _pushed(store.act(lo.V_PUSH, queue.number, len(payloads), at_ms))
-    if largest(batch.max_attempts) > MAX_ATTEMPTS_KEPT:
-        for index, most in enumerate(spread(batch.max_attempts, len(payloads))):
-            store.keep_max_attempts(first_id + index, most)
     for index in large:
         store.keep_large(queue, first_id + index, payloads[index])
     return first_id
@@ -36,7 +33,7 @@ def write_rows(store: Store, batch: NewJobs | Pushed | Moved) -> list[int]:
     columns = (
         (lo.X_PRIORITY, batch.priorities),
         (lo.X_RUN_AT, batch.run_ats_ms),
-        (lo.X_MAX_ATTEMPTS, clipped(batch.max_attempts, MAX_ATTEMPTS_KEPT)),
+        (lo.X_MAX_ATTEMPTS, clipped(batch.max_attempts, COUNT_MAX)),
         (lo.X_BACKOFF, _retries(batch, store.options.backoff_ms_max)),
     )
     for field, column in columns:
@@ -53,18 +50,33 @@ def _push_one(
 ) -> int:
     """Store one job: at a third of the price of a batch of one."""
     scratch = store.memory.scratch
-    store.memory.load(payload)
-    max_attempts = first(batch.max_attempts)
+    begin = store.memory.load(payload)
     backoff_ms = min(first(batch.backoffs_ms), store.options.backoff_ms_max)
-    scratch[lo.X_DATA] = lo.INPUT_B
+    scratch[lo.X_DATA] = lo.INPUT_B + begin
     scratch[lo.X_DATA_BYTES] = len(payload)
     scratch[lo.X_PRIORITY] = first(batch.priorities)
     scratch[lo.X_RUN_AT] = first(batch.run_ats_ms)
-    scratch[lo.X_MAX_ATTEMPTS] = min(max_attempts, MAX_ATTEMPTS_KEPT)
+    scratch[lo.X_MAX_ATTEMPTS] = min(first(batch.max_attempts), COUNT_MAX)
     scratch[lo.X_BACKOFF] = backoff_ms | first(batch.jitters) << lo.X_JITTER_BIT
-    job_id = _pushed(store.act(lo.V_PUSH, queue.number, 1, at_ms))
-    store.keep_max_attempts(job_id, max_attempts)
-    return job_id
+    return _pushed(store.act(lo.V_PUSH, queue.number, 1, at_ms))
+
+
+def replace(
+    store: Store, job_id: int, payload: bytes, priority: int, run_at_ms: int, at_ms: int
+) -> None:
+    """Give a ready or delayed job another payload, priority and time to run."""
+    scratch, slot = store.memory.scratch, store.find(job_id)
+    queue = store.queue_of(slot)
+    large = len(payload) > lo.PAYLOAD_BYTES_MAX
+    if store.drop_large(job_id):
+        store.unmark(slot, lo.META_LARGE)
+    scratch[lo.X_DATA_BYTES] = 0 if large else len(payload)
+    scratch[lo.X_DATA] = lo.INPUT_B + store.memory.load(b"" if large else payload)
+    scratch[lo.X_PRIORITY] = priority
+    scratch[lo.X_RUN_AT] = run_at_ms
+    store.act(lo.V_REPLACE, slot, at_ms)
+    if large:
+        store.keep_large(queue, job_id, payload)
 
 
 def _pushed(first_id: int) -> int:
@@ -102,10 +114,10 @@ def _write_payloads(store: Store, payloads: Sequence[bytes]) -> list[int]:
             payloads[index] = b""
             sizes[index] = 0
     joined = b"".join(payloads)
-    memory.load(joined)
+    begin = memory.load(joined)
     behind = lo.SCRATCH_W + len(sizes) * lo.ROW_WORDS
     memory.words[behind : behind + len(sizes)] = sizes
-    store.act(lo.V_FILL_ROWS, len(sizes))
+    store.act(lo.V_FILL_ROWS, len(sizes), 0, begin)
     return large
 
 
@@ -114,9 +126,9 @@ def _write_blob(store: Store, blob: PayloadBlob) -> bool:
     view, count, size = store.memory.bytes, len(blob.starts), len(blob.buffer)
     if size > lo.INPUT_BYTES_MAX:
         return False
-    store.memory.load(blob.buffer)
+    begin = store.memory.load(blob.buffer)
     at = 8 * (lo.SCRATCH_W + count * lo.ROW_WORDS)
     for column in (blob.starts, blob.ends):
         view[at : at + 4 * count] = halves_of(column)
         at += 4 * count
-    return store.act(lo.V_FILL_ROWS, count, 1) <= lo.PAYLOAD_BYTES_MAX
+    return store.act(lo.V_FILL_ROWS, count, 1, begin) <= lo.PAYLOAD_BYTES_MAX

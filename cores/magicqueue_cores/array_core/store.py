@@ -30,9 +30,8 @@ from magicqueue_cores.line_contract import WireDefaults
 JOB_OVERHEAD_BYTES: Final = 88
 """A record, a block's header and half of its rounding to 8, a 64th of a page of ids."""
 _ERROR_TEXT: Final = msgspec.json.Decoder(str)
-MAX_ATTEMPTS_KEPT: Final = 2**31 - 1
-"""What a block has bits for; Python keeps what is larger."""
 _OF_HEAVY: Final = frozenset((lo.NOTE_LOST, lo.NOTE_FAILED))
+_OF_MARKED: Final = frozenset((lo.NOTE_PULLED, lo.NOTE_LEASED, lo.NOTE_ACKED))
 _SESSIONS_SPARE: Final = 1024
 _LIST_MAX: Final = 65_536
 
@@ -64,9 +63,12 @@ class Store:
         self.text_bytes = 0
         self.large: dict[int, tuple[bytes, Queue]] = {}
         self.deaths: dict[int, Death] = {}
-        self.max_attempts: dict[int, int] = {}
         self.counts: dict[int, Counts] = {}
         self.large_bytes = 0
+        self.outside_bytes = 0
+        """What is kept for jobs outside of the core."""
+        self.told: list[tuple[int, int, int]] = []
+        """What lines did to marked jobs: a kind of note, an id or session, until when."""
         self.step_jobs = options.step_jobs or NEVER_MS
         self._error_chars_max = wire.error_chars_max
         self._free_sessions: list[int] = []
@@ -79,6 +81,11 @@ class Store:
         if self.memory.state[lo.S_NOTES]:
             self.take_notes()
         return result
+
+    @property
+    def delayed(self) -> int:
+        """How many jobs are delayed."""
+        return self.memory.state[lo.S_DELAYED] - self.memory.state[lo.S_STALE]
 
     def find(self, job_id: int) -> int:
         """The job's record, or 0. O(1)."""
@@ -143,6 +150,10 @@ class Store:
         """Note that Python keeps something for a job."""
         self.memory.halves[lo.JOBS_H + slot * lo.JOB_HALVES + lo.JH_META] |= flags
 
+    def unmark(self, slot: int, flags: int) -> None:
+        """Take flags from a job."""
+        self.memory.halves[lo.JOBS_H + slot * lo.JOB_HALVES + lo.JH_META] &= ~flags
+
     def set_error(self, job_id: int, slot: int, error: str | None) -> None:
         """Keep a job's last error."""
         self.keep_error(job_id, error)
@@ -164,7 +175,7 @@ class Store:
         return None if text is None else text.decode(errors="surrogatepass")
 
     def kept_bytes(self) -> int:
-        """What all that Python keeps takes. O(1)."""
+        """What all that Python keeps takes, here or for jobs elsewhere. O(1)."""
         queues = self.queues
         return (
             len(self.errors) * tally.ERROR_BYTES
@@ -172,10 +183,11 @@ class Store:
             + len(self.deaths) * tally.DEATH_BYTES
             + len(self.large) * tally.LARGE_BYTES
             + self.large_bytes
-            + (len(self.max_attempts) + len(self.counts)) * tally.COUNT_BYTES
+            + len(self.counts) * tally.COUNT_BYTES
             + len(queues.by_name) * tally.QUEUE_BYTES
             + queues.name_bytes
             + (len(self.sessions) - 1) * tally.SESSION_BYTES
+            + self.outside_bytes
         )
 
     def take_notes(self) -> None:
@@ -189,13 +201,14 @@ class Store:
                 self.keep_error(job_id, self.error_text(at, size))
             elif at in _OF_HEAVY:
                 self._count(job_id, at)
+            elif at in _OF_MARKED:
+                self.told.append((at, job_id, size))
             else:
                 self.keep_error(job_id, None)
                 if at == lo.NOTE_SETTLED:
                     self.deaths.pop(job_id, None)
-                    self.max_attempts.pop(job_id, None)
                     self.counts.pop(job_id, None)
-                    self._drop_large(job_id)
+                    self.drop_large(job_id)
 
     def _count(self, job_id: int, what: int) -> None:
         """Count a failure or a loss of a heavy job; the first is in its record already."""
@@ -278,8 +291,7 @@ class Store:
             state=state,
             failures=counts.failures,
             lost=counts.lost,
-            max_attempts=self.max_attempts.get(job_id)
-            or self.header(slot, lo.B_MAX_ATTEMPTS),
+            max_attempts=self.header(slot, lo.B_MAX_ATTEMPTS),
             error=self.error(job_id),
             lease_until_ms=until_ms,
             reason=death.reason if death else None,
@@ -299,7 +311,7 @@ class Store:
         state[lo.S_PULL_JOBS_MAX] = wire.pull_jobs_max
         state[lo.S_REPLY_BYTES_MAX] = wire.reply_payload_bytes_max
         state[lo.S_LEASE] = wire.lease_ms
-        state[lo.S_MAX_ATTEMPTS] = min(wire.max_attempts, MAX_ATTEMPTS_KEPT)
+        state[lo.S_MAX_ATTEMPTS] = min(wire.max_attempts, COUNT_MAX)
         state[lo.S_BACKOFF] = min(wire.backoff_ms, options.backoff_ms_max)
         state[lo.S_HASH_SEED] = options.hash_seed
         state[lo.S_OUTPUT_SOFT_MAX] = min(wire.reply_bytes_a_call, lo.OUTPUT_BYTES_MAX // 2)
@@ -332,14 +344,7 @@ class Store:
     def forget_counts(self, job_id: int) -> None:
         """Let a job be counted anew, by its record."""
         if self.counts.pop(job_id, None) is not None:
-            at = lo.JOBS_H + self.find(job_id) * lo.JOB_HALVES + lo.JH_META
-            self.memory.halves[at] &= ~lo.META_COUNTED
-
-    def keep_max_attempts(self, job_id: int, max_attempts: int) -> None:
-        """Keep a number that no job comes to, and that its block has no bits for."""
-        if max_attempts > MAX_ATTEMPTS_KEPT:
-            self.max_attempts[job_id] = int(max_attempts)
-            self.mark(self.find(job_id), lo.META_NOTED)
+            self.unmark(self.find(job_id), lo.META_COUNTED)
 
     def keep_large(self, queue: Queue, job_id: int, payload: bytes) -> None:
         """Keep a payload that is too long for the arena."""
@@ -349,10 +354,12 @@ class Store:
         self.memory.state[lo.S_PAYLOAD_BYTES] += len(payload)
         self.large_bytes += len(payload)
 
-    def _drop_large(self, job_id: int) -> None:
+    def drop_large(self, job_id: int) -> bool:
+        """Forget a payload that was too long for the arena; gives whether there was one."""
         kept = self.large.pop(job_id, None)
         if kept is not None:
             payload, queue = kept
             self.memory.words[queue.at + lo.Q_LARGE] -= 1
             self.memory.state[lo.S_PAYLOAD_BYTES] -= len(payload)
             self.large_bytes -= len(payload)
+        return kept is not None

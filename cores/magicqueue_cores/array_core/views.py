@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from magicqueue_cores import records
+from magicqueue_cores.array_core.queues import COUNTED
 from magicqueue_cores.array_core.store import Store
 from magicqueue_cores.contract import (
     CoreStats,
@@ -84,7 +85,7 @@ def memory_bytes(store: Store) -> int:
 def core_stats(store: Store, now_ms: int) -> CoreStats:
     """Totals over all queues, with what the forgotten ones had counted. O(1) amortised."""
     queues, state = store.queues, store.memory.state
-    processing, delayed = state[lo.S_PROCESSING], state[lo.S_DELAYED]
+    processing, delayed = state[lo.S_PROCESSING], store.delayed
     queued, oldest_ms = state[lo.S_LIVE] - processing - delayed, now_ms
     if queued:
         oldest_ms = store.act(lo.V_OLDEST_OF_ALL)
@@ -98,9 +99,7 @@ def core_stats(store: Store, now_ms: int) -> CoreStats:
         completed=state[lo.S_COMPLETED],
         failed=state[lo.S_FAILED],
         lost=state[lo.S_LOST],
-        released=queues.released,
-        expired=0,
-        dropped=queues.dropped,
+        **{what: queues.counts[what] for what in COUNTED},
         oldest_ready_ms=now_ms - oldest_ms,
         queues=len(queues.by_name),
         content_bytes=state[lo.S_PAYLOAD_BYTES] + store.text_bytes,

@@ -18,11 +18,12 @@ def _fill_row(w: Words, row: int, start: int, size: int) -> None:
 
 
 @part
-def _fill_rows(w: Words, h: Words, count: int, apart: bool) -> int:
+def _fill_rows(w: Words, h: Words, count: int, apart: bool, begin: int) -> int:
     """Make rows in scratch of one row and what is behind the rows; gives the largest size.
 
     That is the sizes of payloads that lie end to end; or, if they lie apart, where they
     start and then where they end, as halves. The first row has the other fields of all.
+    begin: where in the input the payloads begin.
     """
     behind = lo.SCRATCH_W + count * lo.ROW_WORDS
     largest = 0
@@ -33,7 +34,7 @@ def _fill_rows(w: Words, h: Words, count: int, apart: bool) -> int:
             size = h[2 * behind + count + k] - start
         else:
             size = w[behind + k]
-        _fill_row(w, lo.SCRATCH_W + k * lo.ROW_WORDS, start, size)
+        _fill_row(w, lo.SCRATCH_W + k * lo.ROW_WORDS, begin + start, size)
         start += size
         largest = max(largest, size)
     return largest
@@ -95,8 +96,8 @@ def _tell_jobs(w: Words, h: Words, count: int, whole: bool) -> int:
 
 
 @part
-def turn(w: Words, h: Words, verb: int, one: int, two: int) -> int:
+def turn(w: Words, h: Words, verb: int, one: int, two: int, three: int) -> int:
     """Do what `layout` calls by this number."""
     if verb == lo.V_FILL_ROWS:
-        return _fill_rows(w, h, one, two != 0)
+        return _fill_rows(w, h, one, two != 0, three)
     return _tell_jobs(w, h, one, two != 0)

@@ -1,10 +1,11 @@
 """Draining a queue: its delayed jobs at once, its ready ones a step at a time."""
 
 from magicqueue_cores.kernels import layout as lo
+from magicqueue_cores.kernels.delayed import sweep_delayed
 from magicqueue_cores.kernels.index import find_job
 from magicqueue_cores.kernels.jit import Words, part
 from magicqueue_cores.kernels.jobs import queue_of, remove, sweep
-from magicqueue_cores.kernels.ready import drop_ready, first_ready
+from magicqueue_cores.kernels.ready import drop_all_levels, drop_ready, first_ready
 from magicqueue_cores.kernels.tables import skew_add, skew_rest
 from magicqueue_cores.kernels.timers import rebuild_delayed
 
@@ -12,6 +13,7 @@ from magicqueue_cores.kernels.timers import rebuild_delayed
 @part
 def _drain_delayed(w: Words, h: Words, queue: int) -> int:
     """Remove a queue's delayed jobs; ids in scratch, gives how many. O(all delayed)."""
+    sweep_delayed(w, h)
     count = 0
     kept = 0
     for place in range(w[lo.S_DELAYED]):
@@ -57,6 +59,8 @@ def drain(w: Words, h: Words, queue: int, upto: int, most: int) -> int:
         count += 1
         drop_ready(w, h, queue, slot)
         remove(w, h, slot)
+    if aside != 0 and first_ready(w, h, queue) == 0:
+        drop_all_levels(w, h, queue)
     for k in range(aside):
         w[top] = skew_add(w, h, lo.LEVELS_W, w[top], w[lo.EVENTS_W + k])
     sweep(w, h, queue)

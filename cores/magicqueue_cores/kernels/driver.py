@@ -15,7 +15,7 @@ from typing import Final
 from magicqueue_cores.kernels import layout as lo
 from magicqueue_cores.kernels.arena import compact, copy_bytes, sprawls
 from magicqueue_cores.kernels.bounds import has_room
-from magicqueue_cores.kernels.fields import BIT_DATA, BIT_ID, BIT_RUN_AT
+from magicqueue_cores.kernels.fields import BIT_DATA, BIT_ID, BIT_RUN_AT, decline
 from magicqueue_cores.kernels.jit import (
     Memory,
     Words,
@@ -29,6 +29,7 @@ from magicqueue_cores.kernels.jit import (
 from magicqueue_cores.kernels.jobs import (
     add_jobs,
     lend,
+    note,
 )
 from magicqueue_cores.kernels.reply import (
     begin_jobs,
@@ -43,8 +44,10 @@ from magicqueue_cores.kernels.request import (
     BIT_JOBS,
     BIT_QUEUE,
     read_line,
+    set_fields,
 )
 from magicqueue_cores.kernels.scan import skip_space
+from magicqueue_cores.kernels.tables import half
 from magicqueue_cores.kernels.timers import open_lease, set_deadline
 from magicqueue_cores.kernels.verdicts import (
     ack,
@@ -115,9 +118,9 @@ def _push(w: Words, h: Words, b: Words, rows: int, count: int, o: int) -> int:
     if w[at + lo.Q_DELAYED] != 0 and w[lo.DELAY_HEAP_W] <= w[lo.R_NOW]:
         return -1  # more are due than one step takes: it may have to wait behind them
     if not has_room(w, count, total):
-        return -1
+        return decline(w, lo.D_ERROR)
     if o - lo.OUTPUT_B + count * _ID_TEXT_BYTES > lo.OUTPUT_BYTES_MAX:
-        return -1
+        return decline(w, lo.D_LARGE)
     first_id = add_jobs(w, h, b, queue, rows, count, w[lo.R_NOW])
     if w[at + lo.Q_WATCHED] != 0 and w[at + lo.Q_QUEUED] != 0:
         w[lo.S_WOKEN] = queue
@@ -149,29 +152,41 @@ def _record_slots(w: Words, kind: int, count: int, one: int, two: int) -> None:
 
 
 @part
+def _note_marked(w: Words, h: Words, count: int, session: int, until: int) -> None:
+    """Tell Python of the marked ones of the jobs that a line leased, which are in scratch."""
+    note(w, session, lo.NOTE_PULLED, until)
+    for k in range(count):
+        slot = w[lo.SCRATCH_W + k]
+        if half(h, lo.JOBS_H + slot * lo.JOB_HALVES + lo.JH_META) & lo.META_MARKED != 0:
+            note(w, w[lo.JOBS_W + slot * lo.JOB_WORDS + lo.J_ID], lo.NOTE_LEASED, 0)
+
+
+@part
 def _pull(w: Words, h: Words, b: Words, count: int, o: int) -> int:
     """PULL and PULLB of jobs that are there, or that need not be waited for."""
     queue = w[lo.R_QUEUE]
     at = lo.QUEUES_W + queue * lo.QUEUE_WORDS
     if w[at + lo.Q_WATCHED] != 0 or w[at + lo.Q_LARGE] != 0:
-        return -1
+        return decline(w, lo.D_WATCHED if w[at + lo.Q_WATCHED] != 0 else lo.D_LARGE)
     nothing = w[at + lo.Q_QUEUED] == 0 or w[at + lo.Q_PAUSED] != 0
     if nothing and w[lo.R_TIMEOUT] != 0:
-        return -1
+        return decline(w, lo.D_WAIT)
     count = min(count, w[lo.S_PULL_JOBS_MAX])
     if o - lo.OUTPUT_B + _output_needed(w, queue, count) > lo.OUTPUT_BYTES_MAX:
-        return -1
+        return decline(w, lo.D_LARGE)
     single = w[lo.R_COMMAND] == lo.C_PULL
     o = begin_jobs(b, o, single)
     if nothing:
         o = write_null(b, o) if single else o
     else:
-        until = min(w[lo.R_NOW] + w[lo.R_LEASE], lo.TIME_MAX_MS)
+        until = min(w[lo.R_NOW] + w[lo.R_LEASE_MS], lo.TIME_MAX_MS)
         lease = open_lease(w, w[lo.R_SESSION], until)
         taken = lend(w, h, queue, count, w[lo.S_REPLY_BYTES_MAX], lease)
+        number = w[lo.SESSIONS_W + w[lo.R_SESSION] * lo.SESSION_WORDS + lo.N_NUMBER]
         if w[lo.S_RECORDING] != 0:
-            number = w[lo.SESSIONS_W + w[lo.R_SESSION] * lo.SESSION_WORDS + lo.N_NUMBER]
             _record_slots(w, lo.E_LEASED, taken, number, until)
+        if w[lo.S_LENT_FLAGS] & lo.META_MARKED != 0:
+            _note_marked(w, h, taken, number, until)
         o = write_jobs(w, h, b, o, queue, taken)
     if not single:
         b[o] = 93
@@ -248,6 +263,9 @@ def _begin(w: Words, now: int) -> None:
     w[lo.S_NOTES] = 0
     w[lo.S_EVENTS] = 0
     w[lo.S_WOKEN] = 0
+    w[lo.S_WHY] = 0
+    if w[lo.S_FIELDS + lo.C_PUSH] == 0:
+        set_fields(w)
 
 
 @part
@@ -261,13 +279,16 @@ def _end(w: Words, h: Words, b: Words) -> None:
 def execute(memory: Memory, start: int, size: int, session: int, now: int) -> int:
     """Run lines of `size` bytes that begin `start` bytes into the input.
 
-    Gives consumed bytes << 32 | reply bytes.
+    Gives consumed bytes << 32 | reply bytes. If the first line is not for kernels, it is
+    counted as declined: whoever called takes it the common way, and then calls again.
     """
     w, h, b = words_of(memory), halves_of(memory), bytes_of(memory)
     _begin(w, now)
     w[lo.R_SESSION] = session
     i = lo.INPUT_B + start
     o = _run_lines(w, h, b, i, i + size, lo.OUTPUT_B)
+    if w[lo.R_STOPPED] == i:
+        w[lo.S_DECLINED + w[lo.S_WHY]] += 1
     _end(w, h, b)
     return (w[lo.R_STOPPED] - i) << 32 | (o - lo.OUTPUT_B)
 

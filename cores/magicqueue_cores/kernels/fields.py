@@ -66,6 +66,13 @@ BIT_ERROR: Final = 256
 
 
 @inlined
+def decline(w: Words, why: int) -> int:
+    """Say why a line is not for kernels; gives -1."""
+    w[lo.S_WHY] = why
+    return -1
+
+
+@inlined
 def key_at(b: Words, i: int) -> np.uint64:
     """A key of at most 8 bytes as a number, `i` being its opening quote; else 0.
 
@@ -202,7 +209,7 @@ def read_queue(w: Words, h: Words, b: Words, i: int, last: int) -> int:
         hash_name(w, b, start, size),
     )
     if queue == 0 or not same_name(w, b, queue, start, size):
-        return -1
+        return decline(w, lo.D_QUEUE)
     w[lo.R_QUEUE] = queue
     return end
 
@@ -231,7 +238,7 @@ def read_data(w: Words, b: Words, row: int, i: int) -> int:
     w[row + lo.X_DATA] = i
     w[row + lo.X_DATA_BYTES] = size
     if size > w[lo.S_JOB_BYTES_MAX] or size > lo.PAYLOAD_BYTES_MAX:
-        return -1
+        return decline(w, lo.D_LARGE)
     return end
 
 

@@ -16,6 +16,7 @@ from magicqueue_cores.kernels import layout as lo
 from magicqueue_cores.kernels.fields import (
     BIT_BACKOFF,
     BIT_DATA,
+    BIT_ERROR,
     BIT_ID,
     BIT_JITTER,
     BIT_MAX_ATTEMPTS,
@@ -28,6 +29,7 @@ from magicqueue_cores.kernels.fields import (
     TRUE,
     clear_item,
     copy_options,
+    decline,
     eight_digits,
     key_at,
     read_data,
@@ -37,7 +39,7 @@ from magicqueue_cores.kernels.fields import (
     read_plain,
 )
 from magicqueue_cores.kernels.jit import Words, inlined, load8, part
-from magicqueue_cores.kernels.scan import count_digits, skip_space, skip_value
+from magicqueue_cores.kernels.scan import count_digits, skip_space
 
 _DATA_ITEM: Final = np.uint64(int.from_bytes(b'{"data":', "little"))
 _JITTER_COLON: Final = np.uint64(int.from_bytes(b'jitter":', "little"))
@@ -125,14 +127,11 @@ def _read_push_item(w: Words, b: Words, row: int, i: int, seen: int) -> int:
             if i < 0:
                 return i
             end = read_job_field(w, b, row, key, i)
-        if end < 0 or (end > 0 and seen & w[lo.R_BIT] != 0):
+        if end == 0:
+            return decline(w, lo.D_FIELD)
+        if end < 0 or seen & w[lo.R_BIT] != 0:
             return -1
-        if end > 0:
-            seen |= w[lo.R_BIT]
-        else:
-            end = skip_value(b, i)
-            if end < 0:
-                return end
+        seen |= w[lo.R_BIT]
         i = skip_space(b, end)
         following = more(b, i)
         if following == 0:
@@ -210,8 +209,8 @@ def read_push_items(w: Words, b: Words, i: int) -> int:
 
 
 @part
-def _read_verdict(w: Words, b: Words, item: int, i: int) -> int:
-    """One object of an ACKB's ids or a FAILB's jobs, `i` being its brace."""
+def _read_verdict(w: Words, b: Words, item: int, i: int, plain: bool) -> int:
+    """One object of a list of ids, or (not `plain`) of a FAILB's jobs; `i`: its brace."""
     i = skip_space(b, i + 1)
     seen = 0
     if b[i] != 34:
@@ -222,16 +221,13 @@ def _read_verdict(w: Words, b: Words, item: int, i: int) -> int:
         if i < 0:
             return i
         end = read_item_field(w, b, item, key, i)
-        if end < 0 or (end > 0 and seen & w[lo.R_BIT] != 0):
-            return -1
-        if end > 0:
-            seen |= w[lo.R_BIT]
-        elif key == KEY_RETRY or key == KEY_DELAY:
+        if not plain and (key == KEY_RETRY or key == KEY_DELAY):
             return -1  # rare options of FAILB
-        else:
-            end = skip_value(b, i)
-            if end < 0:
-                return end
+        if end == 0 or (plain and w[lo.R_BIT] == BIT_ERROR):
+            return decline(w, lo.D_FIELD)
+        if end < 0 or seen & w[lo.R_BIT] != 0:
+            return -1
+        seen |= w[lo.R_BIT]
         i = skip_space(b, end)
         following = more(b, i)
         if following == 0:
@@ -255,7 +251,7 @@ def read_items(w: Words, b: Words, i: int, plain: bool) -> int:
         item = lo.SCRATCH_W + count * lo.ITEM_WORDS
         clear_item(w, item)
         if b[i] == 123:
-            i = _read_verdict(w, b, item, i)
+            i = _read_verdict(w, b, item, i, plain)
         elif plain and 48 <= b[i] <= 57:
             i = read_plain(w, b, i)
             w[item + lo.I_ID] = w[lo.R_INTEGER]

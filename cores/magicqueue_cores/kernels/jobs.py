@@ -20,6 +20,7 @@ from magicqueue_cores.kernels.ready import (
     first_ready,
     free_slot,
     give_back,
+    take_ready,
 )
 from magicqueue_cores.kernels.tables import half
 from magicqueue_cores.kernels.timers import add_delayed, hold, let_go
@@ -187,8 +188,12 @@ def lend_one(w: Words, h: Words, slot: int, lease: int) -> None:
 
 @inlined
 def lend(w: Words, h: Words, queue: int, count: int, bytes_max: int, lease: int) -> int:
-    """Put up to `count` jobs under a lease; gives how many, their records in scratch."""
+    """Put up to `count` jobs under a lease; gives how many, their records in scratch.
+
+    S_LENT_FLAGS gets all their flags.
+    """
     taken = 0
+    flags = 0
     while taken < count:
         slot = first_ready(w, h, queue)
         if slot == 0:
@@ -204,15 +209,17 @@ def lend(w: Words, h: Words, queue: int, count: int, bytes_max: int, lease: int)
         prefetch(w, block)
         prefetch(w, block + 8)
         lend_one(w, h, slot, lease)
+        flags |= half(h, lo.JOBS_H + slot * lo.JOB_HALVES + lo.JH_META)
         w[lo.SCRATCH_W + taken] = slot
         taken += 1
+    w[lo.S_LENT_FLAGS] = flags
     sweep(w, h, queue)
     return taken
 
 
 @inlined
 def sweep(w: Words, h: Words, queue: int) -> None:
-    """Let a queue without ready jobs lose its ghosts and its memory of sizes."""
+    """Let a queue without ready jobs lose its levels and its memory of sizes."""
     at = lo.QUEUES_W + queue * lo.QUEUE_WORDS
     if w[at + lo.Q_QUEUED] == 0:
         first_ready(w, h, queue)
@@ -222,15 +229,19 @@ def sweep(w: Words, h: Words, queue: int) -> None:
 
 @inlined
 def _empty(w: Words, h: Words, slot: int) -> None:
-    """A job is gone: its id, its payload, and what Python keeps; not its record."""
+    """A job is gone: its id, its payload, what Python keeps, and its mark; not its record."""
     job_id = w[lo.JOBS_W + slot * lo.JOB_WORDS + lo.J_ID]
     size = payload_bytes_of(w, slot)
     free_block(w, block_of(w, slot), size)
     unindex_job(w, h, job_id)
     w[lo.JOBS_W + slot * lo.JOB_WORDS + lo.J_BLOCK] = 0
     w[lo.S_PAYLOAD_BYTES] -= size
-    if half(h, lo.JOBS_H + slot * lo.JOB_HALVES + lo.JH_META) & lo.META_NOTED != 0:
-        note(w, job_id, lo.NOTE_SETTLED, 0)
+    meta = half(h, lo.JOBS_H + slot * lo.JOB_HALVES + lo.JH_META)
+    if meta & (lo.META_NOTED | lo.META_MARKED) != 0:
+        if meta & lo.META_MARKED != 0:
+            w[lo.S_MARKED] -= 1
+        if meta & lo.META_NOTED != 0:
+            note(w, job_id, lo.NOTE_SETTLED, 0)
 
 
 @inlined
@@ -249,15 +260,15 @@ def finish(w: Words, h: Words, slot: int) -> None:
 
 @part
 def finish_returned(w: Words, h: Words, slot: int) -> None:
-    """A job that came back and was not handed out again is done: a ghost stays."""
+    """A job that came back and was not handed out again is done. O(log n) amortised."""
     queue = queue_of(h, slot)
     at = lo.QUEUES_W + queue * lo.QUEUE_WORDS
     w[at + lo.Q_COMPLETED] += 1
     w[lo.S_COMPLETED] += 1
     w[lo.S_LIVE] -= 1
+    take_ready(w, h, queue, slot)
     _empty(w, h, slot)
-    set_state(h, slot, lo.GHOST)
-    w[at + lo.Q_QUEUED] -= 1
+    free_slot(w, h, slot)
     sweep(w, h, queue)
 
 

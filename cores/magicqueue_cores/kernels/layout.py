@@ -11,7 +11,7 @@ nothing has to be filled before use.
 
 A job is one cache line. What is rarely looked at (retry policy, losses) is in front of
 its payload in the arena; an active job's links chain the jobs of one lease, a ready job's
-links chain its run.
+links chain its run, or are those of a heap if it came back.
 """
 
 from typing import Final
@@ -185,6 +185,18 @@ S_SEGMENTS_BARE: Final = 120
 """Of the free segments, those whose pages the system has."""
 S_WOKEN: Final = 122
 """A watched queue that a line just pushed to: no other line runs before Python has seen."""
+S_STALE: Final = 123
+"""Entries in the heap of delayed jobs whose job is not delayed until then any more."""
+S_MARKED: Final = 124
+"""How many jobs are marked."""
+S_LENT_FLAGS: Final = 125
+"""All flags that any job has of those that `lend` lent."""
+S_WHY: Final = 126
+"""Why the line was declined that the kernels stopped before: a place in DECLINED."""
+S_DECLINED: Final = 128
+"""How many lines were declined, one word a reason."""
+S_FIELDS: Final = 144
+"""The fields that a command has, as bits, one word a command."""
 S_SLOTS_LEFT: Final = 121
 """The last record whose page was ever written, as of when the last job left."""
 """What Python keeps takes this; error texts that a line brings are added at once."""
@@ -197,8 +209,9 @@ R_ROW: Final = 67
 R_ITEM: Final = 74
 """A single verdict, as an item of the scratch region."""
 R_COUNT: Final = 79
+"""How many jobs a PULLB asks for."""
 R_TIMEOUT: Final = 80
-R_LEASE: Final = 81
+R_LEASE_MS: Final = 81
 R_RID: Final = 82
 R_RID_BYTES: Final = 83
 R_ITEMS: Final = 84
@@ -212,6 +225,13 @@ R_STOPPED: Final = 91
 """Where the line starts that was not run."""
 R_JOBS_AT: Final = 92
 """Where the jobs of a PUSHB are that have been read, or 0."""
+# What `act` gets and gives beside its arguments.
+A_UNTIL: Final = 93
+"""When the lease ends that V_PULL makes."""
+A_BYTES_MAX: Final = 94
+"""How many bytes of payloads V_PULL may take."""
+A_LEVELS: Final = 95
+"""How many levels V_OLDEST looked at."""
 
 # A queue: words, then its name, then the text between id and data in a job's JSON.
 QUEUE_WORDS: Final = 128
@@ -247,8 +267,10 @@ N_NUMBER: Final = 1
 
 # Whatever is in a hash table has its key in word 0 and its chain's next in half 2.
 CHAIN_NEXT: Final = 2
-# Whatever is in a skew heap has 8 words, its key in word 4, its children in 14 and 15.
+# Whatever is in a skew heap has 8 words, its key in word 4, and as halves its parent (0 of
+# the root) and its children.
 HEAP_KEY: Final = 4
+HEAP_PARENT: Final = 13
 HEAP_LEFT: Final = 14
 HEAP_RIGHT: Final = 15
 
@@ -261,10 +283,10 @@ L_HEAD: Final = 4
 L_TAIL: Final = 5
 L_RETURNED: Final = 6
 L_OLDEST_LEFT: Final = 7
-L_PRIORITY: Final = 10
-L_OLDEST_RIGHT: Final = 11
-L_OLDEST: Final = 6
-"""Words: the key, and a bound on the level's earliest run_at (see `oldest`)."""
+L_OLDEST: Final = 5
+"""Words: the key (queue << 32 | priority + 2^31), and a bound on the level's earliest
+run_at (see `oldest`)."""
+L_OLDEST_RIGHT: Final = 12
 
 # A job: words, halves.
 JOB_WORDS: Final = 8
@@ -285,8 +307,8 @@ BLOCK_BITS: Final = 20
 """J_BLOCK is block << 20 | payload bytes."""
 BLOCK_MASK: Final = (1 << BLOCK_BITS) - 1
 
-# JH_META is queue << 9 | flags | state.
-META_QUEUE_SHIFT: Final = 9
+# JH_META is queue << 10 | flags | state.
+META_QUEUE_SHIFT: Final = 10
 META_STATE: Final = 7
 META_JITTER: Final = 8
 META_NOTED: Final = 16
@@ -297,12 +319,12 @@ META_MOVED: Final = 128
 """Ready beside those that came back, but put there from a log and not by a loss."""
 META_COUNTED: Final = 256
 """The job was given back once: Python counts its failures and losses, as of heavy jobs."""
+META_MARKED: Final = 512
+"""Whoever observes the core is told what befalls the job."""
 READY: Final = 0
 DELAYED: Final = 1
 ACTIVE: Final = 2
 DEAD: Final = 3
-GHOST: Final = 4
-"""Settled while ready at its old place; its record goes when it comes to the top."""
 
 # A block's header: halves.
 B_JOB: Final = 0
@@ -370,6 +392,8 @@ DONE: Final = 0
 MISSING: Final = 1
 STALE: Final = 2
 """Outcomes of a verdict."""
+MISSING_STATE: Final = -1
+"""What V_CHOOSE_MANY says of jobs that are not meant."""
 DIES: Final = -1
 NOT_ACTIVE: Final = -2
 """Outcomes of V_JUDGE that are no time."""
@@ -380,6 +404,11 @@ NOTE_SETTLED: Final = 0
 NOTE_NO_ERROR: Final = -1
 NOTE_LOST: Final = -2
 NOTE_FAILED: Final = -3
+NOTE_PULLED: Final = -4
+"""A line leased jobs: the session, and until when. The marked ones of them follow."""
+NOTE_LEASED: Final = -5
+NOTE_ACKED: Final = -6
+"""A line did that to a marked job."""
 
 # Kinds of events.
 E_PUSHED: Final = 1
@@ -410,7 +439,7 @@ F_REPLY_BYTES: Final = 6
 F_SENT: Final = 7
 F_MARKED: Final = 8
 
-# Commands, and why `execute` stopped.
+# Commands.
 C_PUSH: Final = 1
 C_PUSHB: Final = 2
 C_PULL: Final = 3
@@ -420,6 +449,29 @@ C_ACKB: Final = 6
 C_FAIL: Final = 7
 C_FAILB: Final = 8
 C_HEARTBEAT: Final = 9
+
+# Why a line is not for kernels.
+DECLINED: Final = (
+    "not_fast",
+    "other_command",
+    "unknown_field",
+    "unknown_queue",
+    "would_wait",
+    "watched",
+    "marked",
+    "large",
+    "death",
+    "error",
+)
+D_COMMAND: Final = 1
+D_FIELD: Final = 2
+D_QUEUE: Final = 3
+D_WAIT: Final = 4
+D_WATCHED: Final = 5
+D_MARKED: Final = 6
+D_LARGE: Final = 7
+D_DEATH: Final = 8
+D_ERROR: Final = 9
 
 # What `act` does.
 V_TELL_JOBS: Final = -1
@@ -450,15 +502,21 @@ V_MATURE_MANY: Final = 23
 V_FAIL_FOR_GOOD_MANY: Final = 24
 V_LOSE_FOR_GOOD_MANY: Final = 25
 V_REVIVE_MANY: Final = 26
-V_REMOVE_MANY: Final = 27
-V_DRAIN: Final = 28
-V_OLDEST: Final = 29
-V_ADD_QUEUE: Final = 30
-V_DROP_QUEUE: Final = 31
-V_FIRST: Final = 32
-V_MEMORY_BYTES: Final = 33
-V_OLDEST_OF_ALL: Final = 34
-V_TAKE_WAITING_MANY: Final = 35
+V_BURY_MANY: Final = 27
+V_PROMOTE_MANY: Final = 28
+V_REMOVE_MANY: Final = 29
+V_DRAIN: Final = 30
+V_OLDEST: Final = 31
+V_ADD_QUEUE: Final = 32
+V_DROP_QUEUE: Final = 33
+V_FIRST: Final = 34
+V_MEMORY_BYTES: Final = 35
+V_OLDEST_OF_ALL: Final = 36
+V_TAKE_WAITING_MANY: Final = 37
+V_CHOOSE_MANY: Final = 38
+V_MARK_MANY: Final = 39
+V_REPLACE: Final = 40
+V_SWEEP_DELAYED: Final = 41
 
 ALL_NOW: Final = -1
 """For V_DRAIN, in the place of a sequence number: all that wait now, delayed ones too."""

@@ -21,10 +21,10 @@ from magicqueue_cores.kernels.jobs import (
     payload_bytes_of,
     queue_of,
     release,
-    remove,
     retry,
     revive,
 )
+from magicqueue_cores.kernels.leaving import bury_any, promote, remove_any
 
 _LOOK_AHEAD: Final = 32
 
@@ -39,8 +39,12 @@ def _change(w: Words, h: Words, verb: int, slot: int, now: int) -> None:
         lose(w, h, slot, True)
     elif verb == lo.V_REVIVE_MANY:
         revive(w, h, slot, now)
+    elif verb == lo.V_BURY_MANY:
+        bury_any(w, h, slot)
+    elif verb == lo.V_PROMOTE_MANY:
+        promote(w, h, slot, now)
     else:
-        remove(w, h, slot)
+        remove_any(w, h, slot)
 
 
 @part

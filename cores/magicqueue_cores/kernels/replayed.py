@@ -13,14 +13,13 @@ from magicqueue_cores.kernels.jit import Words, part, prefetch
 from magicqueue_cores.kernels.jobs import (
     lend_one,
     queue_of,
-    remove,
     state_of,
     sweep,
 )
-from magicqueue_cores.kernels.ready import find_level
-from magicqueue_cores.kernels.removal import forget_delayed, take_delayed, take_ready
+from magicqueue_cores.kernels.leaving import mature_any, remove_any
+from magicqueue_cores.kernels.ready import take_ready
 from magicqueue_cores.kernels.tables import half
-from magicqueue_cores.kernels.timers import drop_first_delayed, open_lease
+from magicqueue_cores.kernels.timers import open_lease
 from magicqueue_cores.kernels.verdicts import settle
 
 _LOOK_AHEAD: Final = 16
@@ -84,8 +83,7 @@ def lease_many(w: Words, h: Words, count: int, session: int, until: int) -> int:
     lease = open_lease(w, session, until)
     for k in range(count):
         slot = w[lo.SCRATCH_W + k]
-        priority = half(h, lo.JOBS_H + slot * lo.JOB_HALVES + lo.JH_PRIORITY)
-        take_ready(w, h, find_level(w, h, queue, priority), slot)
+        take_ready(w, h, queue, slot)
         lend_one(w, h, slot, lease)
     sweep(w, h, queue)
     return 0
@@ -112,32 +110,13 @@ def settle_many(w: Words, h: Words, count: int) -> int:
 def take_delayed_many(w: Words, h: Words, count: int) -> int:
     """Let the delayed jobs whose records are in scratch become ready, in this order."""
     for k in range(count):
-        take_delayed(w, h, w[lo.SCRATCH_W + k])
+        mature_any(w, h, w[lo.SCRATCH_W + k])
     return 0
 
 
 @part
 def take_waiting_many(w: Words, h: Words, count: int) -> int:
-    """Remove the ready and delayed jobs whose records are in scratch.
-
-    O(1) a ready job that is first of its priority, O(log n) a delayed one that is first of
-    all; if others are delayed, the heap is gone through once, at the end.
-    """
-    hidden = 0
+    """Remove the ready and delayed jobs whose records are in scratch."""
     for k in range(count):
-        slot = w[lo.SCRATCH_W + k]
-        queue = queue_of(h, slot)
-        if state_of(h, slot) == lo.READY:
-            priority = half(h, lo.JOBS_H + slot * lo.JOB_HALVES + lo.JH_PRIORITY)
-            take_ready(w, h, find_level(w, h, queue, priority), slot)
-        else:
-            w[lo.QUEUES_W + queue * lo.QUEUE_WORDS + lo.Q_DELAYED] -= 1
-            if w[lo.DELAY_HEAP_W + 1] == w[lo.JOBS_W + slot * lo.JOB_WORDS + lo.J_ID]:
-                drop_first_delayed(w)
-            else:
-                hidden += 1
-        remove(w, h, slot)
-        sweep(w, h, queue)
-    if hidden != 0:
-        forget_delayed(w, h)
+        remove_any(w, h, w[lo.SCRATCH_W + k])
     return 0

@@ -2,8 +2,8 @@
 
 `read_line` leaves what it found in the request's words of the state and, for batches, in
 the scratch region. It gives the place behind the line, or -1: then the line is not for
-the kernels. Keys may come in any order; a key that is there twice, or that is written
-with escapes, is left to the common way. If a batch comes before its `cmd`, it is skipped
+the kernels. Keys may come in any order; a key that is there twice, that is written with
+escapes, or that the command does not have here, is left to the common way. If a batch comes before its `cmd`, it is skipped
 and read when the rest is known; the jobs of a PUSHB are read again if what holds for all
 of them comes behind.
 """
@@ -18,10 +18,19 @@ import numpy as np
 
 from magicqueue_cores.kernels import layout as lo
 from magicqueue_cores.kernels.fields import (
+    BIT_ATTEMPT,
+    BIT_BACKOFF,
     BIT_DATA,
+    BIT_ERROR,
+    BIT_ID,
+    BIT_JITTER,
+    BIT_MAX_ATTEMPTS,
+    BIT_PRIORITY,
+    BIT_RUN_AT,
     KEY_RETRY,
     clear_item,
     clear_row,
+    decline,
     key_at,
     read_integer,
     read_item_field,
@@ -67,6 +76,26 @@ _BIT_RID: Final = 1 << 14
 BIT_COUNT: Final = 1 << 15
 _BIT_TIMEOUT: Final = 1 << 16
 _BIT_LEASE: Final = 1 << 17
+_ALL: Final = BIT_CMD | _BIT_RID
+_OPTIONS: Final = (
+    BIT_PRIORITY | BIT_RUN_AT | BIT_MAX_ATTEMPTS | BIT_BACKOFF | BIT_JITTER
+)
+
+
+@part
+def set_fields(w: Words) -> None:
+    """Say which fields each command has. Any other is not for kernels to pass over."""
+    lease = _ALL | BIT_QUEUE | _BIT_TIMEOUT | _BIT_LEASE
+    verdict = _ALL | BIT_ID | BIT_ATTEMPT
+    w[lo.S_FIELDS + lo.C_PUSH] = _ALL | BIT_QUEUE | BIT_DATA | _OPTIONS
+    w[lo.S_FIELDS + lo.C_PUSHB] = _ALL | BIT_QUEUE | BIT_JOBS | _OPTIONS
+    w[lo.S_FIELDS + lo.C_PULL] = lease
+    w[lo.S_FIELDS + lo.C_PULLB] = lease | BIT_COUNT
+    w[lo.S_FIELDS + lo.C_ACK] = verdict
+    w[lo.S_FIELDS + lo.C_ACKB] = _ALL | BIT_IDS
+    w[lo.S_FIELDS + lo.C_FAIL] = verdict | BIT_ERROR | BIT_RUN_AT
+    w[lo.S_FIELDS + lo.C_FAILB] = _ALL | BIT_JOBS
+    w[lo.S_FIELDS + lo.C_HEARTBEAT] = verdict | BIT_IDS | _BIT_LEASE
 
 
 @part
@@ -102,7 +131,7 @@ def _read_command(w: Words, b: Words, i: int) -> int:
     elif x == _HEARTBEA and size == 9 and b[i + 9] | 32 == 116:
         command = lo.C_HEARTBEAT
     if command == 0:
-        return -1
+        return decline(w, lo.D_COMMAND)
     w[lo.R_COMMAND] = command
     return end + 1
 
@@ -158,7 +187,7 @@ def _read_pull_field(w: Words, b: Words, key: np.uint64, i: int) -> int:
         w[lo.R_BIT] = _BIT_LEASE
         i = read_integer(w, b, i, 1, lo.TIME_MAX_MS)
         if w[lo.R_INTEGER] != lo.ABSENT:
-            w[lo.R_LEASE] = w[lo.R_INTEGER]
+            w[lo.R_LEASE_MS] = w[lo.R_INTEGER]
         return i
     return 0
 
@@ -167,7 +196,7 @@ def _read_pull_field(w: Words, b: Words, key: np.uint64, i: int) -> int:
 def _read_field(
     w: Words, h: Words, b: Words, key: np.uint64, i: int, last_queue: int
 ) -> int:
-    """Any field of a request, its bit into R_BIT (0 if it is unknown)."""
+    """Any field of a request, its bit into R_BIT."""
     if key == _KEY_CMD:
         w[lo.R_BIT] = BIT_CMD
         return _read_command(w, b, i)
@@ -190,8 +219,7 @@ def _read_field(
     if end == 0:
         end = _read_pull_field(w, b, key, i)
     if end == 0:
-        w[lo.R_BIT] = 0
-        end = -1 if key == KEY_RETRY else skip_value(b, i)
+        return -1 if key == KEY_RETRY else decline(w, lo.D_FIELD)
     return end
 
 
@@ -202,7 +230,7 @@ def _clear_request(w: Words) -> None:
     w[lo.R_COMMAND] = 0
     w[lo.R_COUNT] = lo.ABSENT
     w[lo.R_TIMEOUT] = lo.ABSENT
-    w[lo.R_LEASE] = w[lo.S_LEASE]
+    w[lo.R_LEASE_MS] = w[lo.S_LEASE]
     w[lo.R_RID_BYTES] = 0
     w[lo.R_ITEMS_AT] = 0
     w[lo.R_JOBS_AT] = 0
@@ -243,6 +271,8 @@ def read_line(w: Words, h: Words, b: Words, i: int) -> int:
     i = skip_space(b, i + 1)
     if b[i] != 10:
         return -1
+    if seen & ~w[lo.S_FIELDS + w[lo.R_COMMAND]] != 0:
+        return decline(w, lo.D_FIELD if w[lo.R_COMMAND] != 0 else lo.D_ERROR)
     if (
         w[lo.R_ITEMS_AT] != 0
         and _read_batch(w, b, w[lo.R_ITEMS_AT], w[lo.R_ITEMS_FIELD] != 0) < 0

@@ -5,8 +5,8 @@ buckets, one bucket is split, so no insertion ever waits for a table to be rebui
 are mixed with a secret of this start, since clients choose some of them (names of queues,
 priorities, which ids stay) and could choose such that fall into one bucket. The links are
 in the records, so the structure itself allocates only buckets. Skew heaps (Sleator and
-Tarjan, 1986) need no memory but two links a record, so a queue may have any number of
-them: O(log n) amortised.
+Tarjan, 1986) need no memory but three links a record, so a queue may have any number of
+them: O(log n) amortised, also to take a record out that is not first.
 """
 # ruff: noqa: PLR0913, PLR0917 - there are no structs to pass
 
@@ -106,7 +106,7 @@ def chain_remove(
 
 @part
 def skew_meld(w: Words, h: Words, base_w: int, a: int, b: int) -> int:
-    """Make one heap of two and give its root; a root of 0 is an empty heap."""
+    """Make one heap of two and give its root, whose parent the caller sets."""
     if a == 0:
         return b
     if b == 0:
@@ -120,10 +120,12 @@ def skew_meld(w: Words, h: Words, base_w: int, a: int, b: int) -> int:
         h[at + lo.HEAP_RIGHT] = h[at + lo.HEAP_LEFT]
         if right == 0:
             h[at + lo.HEAP_LEFT] = b
+            h[2 * (base_w + b * 8) + lo.HEAP_PARENT] = a
             return root
         if w[base_w + b * 8 + lo.HEAP_KEY] < w[base_w + right * 8 + lo.HEAP_KEY]:
             right, b = b, right
         h[at + lo.HEAP_LEFT] = right
+        h[2 * (base_w + right * 8) + lo.HEAP_PARENT] = a
         a = right
 
 
@@ -133,11 +135,30 @@ def skew_add(w: Words, h: Words, base_w: int, root: int, record: int) -> int:
     at = 2 * (base_w + record * 8)
     h[at + lo.HEAP_LEFT] = 0
     h[at + lo.HEAP_RIGHT] = 0
-    return skew_meld(w, h, base_w, root, record)
+    root = skew_meld(w, h, base_w, root, record)
+    h[2 * (base_w + root * 8) + lo.HEAP_PARENT] = 0
+    return root
+
+
+@part
+def skew_drop(w: Words, h: Words, base_w: int, root: int, record: int) -> int:
+    """Take a record out, wherever it is; gives the root, 0 if none is left."""
+    at = 2 * (base_w + record * 8)
+    parent = half(h, at + lo.HEAP_PARENT)
+    below = skew_meld(w, h, base_w, half(h, at + lo.HEAP_LEFT), half(h, at + lo.HEAP_RIGHT))
+    if below != 0:
+        h[2 * (base_w + below * 8) + lo.HEAP_PARENT] = parent
+    if parent == 0:
+        return below
+    above = 2 * (base_w + parent * 8)
+    if half(h, above + lo.HEAP_LEFT) == record:
+        h[above + lo.HEAP_LEFT] = below
+    else:
+        h[above + lo.HEAP_RIGHT] = below
+    return root
 
 
 @inlined
 def skew_rest(w: Words, h: Words, base_w: int, root: int) -> int:
     """The heap without its root."""
-    at = 2 * (base_w + root * 8)
-    return skew_meld(w, h, base_w, half(h, at + lo.HEAP_LEFT), half(h, at + lo.HEAP_RIGHT))
+    return skew_drop(w, h, base_w, root, root)

@@ -10,6 +10,7 @@ from magicqueue_cores.kernels import layout as lo
 from magicqueue_cores.kernels.arena import compact, sprawls
 from magicqueue_cores.kernels.bounds import has_room, taken_bytes
 from magicqueue_cores.kernels.columns import turn
+from magicqueue_cores.kernels.delayed import drop_stale, sweep_delayed, tidy_delayed
 from magicqueue_cores.kernels.draining import drain
 from magicqueue_cores.kernels.index import find_job
 from magicqueue_cores.kernels.jit import (
@@ -30,6 +31,7 @@ from magicqueue_cores.kernels.jobs import (
     queue_of,
     sweep,
 )
+from magicqueue_cores.kernels.leaving import choose_many, mark_many, replace
 from magicqueue_cores.kernels.many import (
     change_many,
     judge,
@@ -43,7 +45,6 @@ from magicqueue_cores.kernels.oldest_queue import forget_bound, set_bound
 from magicqueue_cores.kernels.ready import (
     drop_all_levels,
     first_ready,
-    first_returned,
 )
 from magicqueue_cores.kernels.replayed import (
     expect_many,
@@ -81,11 +82,11 @@ def _push(w: Words, h: Words, b: Words, queue: int, count: int, now: int) -> int
 
 @part
 def _pull(w: Words, h: Words, queue: int, count: int, session: int) -> int:
-    """Lend jobs until R_LEASE, S_REPLY_BYTES_MAX bytes at most; records in scratch."""
+    """Lend jobs until A_UNTIL, of A_BYTES_MAX bytes at most; records in scratch."""
     if w[lo.QUEUES_W + queue * lo.QUEUE_WORDS + lo.Q_QUEUED] == 0:
         return 0
-    lease = open_lease(w, session, w[lo.R_LEASE])
-    return lend(w, h, queue, count, w[lo.R_COUNT], lease)
+    lease = open_lease(w, session, w[lo.A_UNTIL])
+    return lend(w, h, queue, count, w[lo.A_BYTES_MAX], lease)
 
 
 @part
@@ -138,6 +139,8 @@ def _mature_due(w: Words, h: Words, now: int, most: int) -> int:
         w[lo.SCRATCH_W + 2 * count] = job_id
         w[lo.SCRATCH_W + 2 * count + 1] = queue_of(h, slot)
         count += 1
+        if w[lo.S_STALE] != 0:
+            drop_stale(w, h)
     return count
 
 
@@ -194,7 +197,7 @@ def _level_oldest(w: Words, h: Words, level: int) -> int:
     head = half(h, at + lo.L_HEAD)
     if head != 0:
         oldest = w[lo.JOBS_W + head * lo.JOB_WORDS + lo.J_RUN_AT]
-    returned = first_returned(w, h, level)
+    returned = half(h, at + lo.L_RETURNED)
     if returned != 0:
         oldest = min(oldest, w[lo.JOBS_W + returned * lo.JOB_WORDS + lo.J_RUN_AT])
     return oldest
@@ -204,14 +207,14 @@ def _level_oldest(w: Words, h: Words, level: int) -> int:
 def _oldest(w: Words, h: Words, queue: int) -> int:
     """The earliest run_at of a queue's ready jobs, or NEVER_MS. O(log p) amortised.
 
-    It also counts in R_COUNT how many levels it looked at.
+    It also counts in A_LEVELS how many levels it looked at.
     """
-    w[lo.R_COUNT] = 0
+    w[lo.A_LEVELS] = 0
     while True:
         level = w[lo.QUEUES_W + queue * lo.QUEUE_WORDS + lo.Q_OLDEST]
         if level == 0:
             return lo.NEVER_MS
-        w[lo.R_COUNT] += 1
+        w[lo.A_LEVELS] += 1
         run_at = _level_oldest(w, h, level)
         if run_at <= w[lo.LEVELS_W + level * lo.LEVEL_WORDS + lo.L_OLDEST]:
             return run_at
@@ -306,12 +309,26 @@ def _act_on_queue(w: Words, h: Words, b: Words, verb: int, queue: int) -> int:
     return first_ready(w, h, queue)
 
 
+@part
+def _act_by_id(w: Words, h: Words, b: Words, verb: int, one: int, two: int) -> int:
+    """Verbs on jobs wherever they are."""
+    if verb == lo.V_TAKE_WAITING_MANY:
+        return take_waiting_many(w, h, one)
+    if verb == lo.V_CHOOSE_MANY:
+        return choose_many(w, h, one, two)
+    if verb == lo.V_MARK_MANY:
+        return mark_many(w, h, one, two)
+    if verb == lo.V_REPLACE:
+        return replace(w, h, b, one, two)
+    return sweep_delayed(w, h)
+
+
 @kernel("int64(int64[::1], int64, int64, int64, int64)")
 def act(memory: Memory, verb: int, one: int, two: int, three: int) -> int:
     """Do the part of a verb that `layout` calls by this number."""
     w, h, b = words_of(memory), halves_of(memory), bytes_of(memory)
     if verb <= lo.V_FILL_ROWS:
-        return turn(w, h, verb, one, two)
+        return turn(w, h, verb, one, two, three)
     w[lo.S_NOTES] = 0
     if verb == lo.V_FIND:
         return find_job(w, h, one)
@@ -321,8 +338,8 @@ def act(memory: Memory, verb: int, one: int, two: int, three: int) -> int:
         return taken_bytes(w)
     if verb == lo.V_OLDEST_OF_ALL:
         return _oldest_of_all(w, h)
-    if verb == lo.V_TAKE_WAITING_MANY:
-        result = take_waiting_many(w, h, one)
+    if verb >= lo.V_TAKE_WAITING_MANY:
+        result = _act_by_id(w, h, b, verb, one, two)
     elif verb == lo.V_DRAIN:
         result = drain(w, h, one, two, three)
     elif verb > lo.V_DRAIN:
@@ -355,6 +372,7 @@ def act(memory: Memory, verb: int, one: int, two: int, three: int) -> int:
         result = _session_jobs(w, h, one, two)
     else:
         result = open_lease(w, one, two)
+    tidy_delayed(w, h)
     set_deadline(w)
     if sprawls(w):
         compact(w, h, b)

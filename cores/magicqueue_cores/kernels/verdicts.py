@@ -9,6 +9,8 @@ from typing import Final
 
 from magicqueue_cores.kernels import layout as lo
 from magicqueue_cores.kernels.backoff import retry_at
+from magicqueue_cores.kernels.fields import decline
+from magicqueue_cores.kernels.index import find_job
 from magicqueue_cores.kernels.jit import Words, inlined, part
 from magicqueue_cores.kernels.jobs import (
     dies_of_failure,
@@ -55,14 +57,22 @@ def settle(w: Words, h: Words, slot: int) -> None:
         finish_returned(w, h, slot)
 
 
+@inlined
+def _settle_by_line(w: Words, h: Words, slot: int, job_id: int) -> None:
+    """Settle a job, and tell Python of it if it is marked."""
+    if half(h, lo.JOBS_H + slot * lo.JOB_HALVES + lo.JH_META) & lo.META_MARKED != 0:
+        note(w, job_id, lo.NOTE_ACKED, 0)
+    settle(w, h, slot)
+
+
 @part
 def ack(w: Words, h: Words, b: Words, o: int) -> int:
     """ACK of a job that is there."""
     job_id = w[lo.R_ITEM + lo.I_ID]
     slot = find_for_verdict(w, h, job_id, w[lo.R_ITEM + lo.I_ATTEMPT], True)
     if slot == 0:
-        return -1
-    settle(w, h, slot)
+        return decline(w, lo.D_ERROR)
+    _settle_by_line(w, h, slot, job_id)
     if w[lo.S_RECORDING] != 0:
         at = begin_event(w, lo.E_ACKED, 1, 0, 0)
         w[at] = job_id
@@ -86,7 +96,7 @@ def _reply_fits(w: Words, o: int) -> bool:
 def ack_batch(w: Words, h: Words, b: Words, o: int) -> int:
     """ACKB."""
     if not _reply_fits(w, o):
-        return -1
+        return decline(w, lo.D_LARGE)
     missing_at = _missing_at(w)
     missing = 0
     recording = w[lo.S_RECORDING] != 0
@@ -100,7 +110,7 @@ def ack_batch(w: Words, h: Words, b: Words, o: int) -> int:
             w[missing_at + missing] = job_id
             missing += 1
             continue
-        settle(w, h, slot)
+        _settle_by_line(w, h, slot, job_id)
         if recording:
             w[at + done] = job_id
         done += 1
@@ -112,17 +122,22 @@ def ack_batch(w: Words, h: Words, b: Words, o: int) -> int:
 
 @part
 def _may_fail(w: Words, h: Words, item: int) -> bool:
-    """Whether a failure is plain: it kills no job, wakes nobody, and Python does not count.
-
-    A missing job is plain too.
+    """Whether a failure is plain: it kills no job, wakes nobody, is of no marked job, and
+    Python does not count. A missing job is plain too.
     """
     slot = find_for_verdict(w, h, w[item + lo.I_ID], w[item + lo.I_ATTEMPT], False)
     if slot == 0:
         return True
     at = lo.QUEUES_W + queue_of(h, slot) * lo.QUEUE_WORDS
-    if w[at + lo.Q_WATCHED] != 0 or is_heavy(w, h, slot):
-        return False
-    return not dies_of_failure(w, h, slot)
+    if half(h, lo.JOBS_H + slot * lo.JOB_HALVES + lo.JH_META) & lo.META_MARKED != 0:
+        w[lo.S_WHY] = lo.D_MARKED
+    elif w[at + lo.Q_WATCHED] != 0:
+        w[lo.S_WHY] = lo.D_WATCHED
+    elif dies_of_failure(w, h, slot):
+        w[lo.S_WHY] = lo.D_DEATH
+    else:
+        return not is_heavy(w, h, slot)
+    return False
 
 
 @part
@@ -160,7 +175,7 @@ def fail(w: Words, h: Words, b: Words, o: int) -> int:
         return -1
     run_at = _fail_item(w, h, item)
     if run_at < 0:
-        return run_at
+        return decline(w, lo.D_ERROR)
     if w[lo.S_RECORDING] != 0:
         at = begin_event(w, lo.E_FAILED, 1, 0, 0)
         _failed_row(w, at, item, run_at)
@@ -176,7 +191,7 @@ def fail_batch(w: Words, h: Words, b: Words, o: int) -> int:
         if not _may_fail(w, h, lo.SCRATCH_W + k * lo.ITEM_WORDS):
             return -1
     if not _reply_fits(w, o):
-        return -1
+        return decline(w, lo.D_LARGE)
     missing_at = _missing_at(w)
     missing = 0
     at = begin_event(w, lo.E_FAILED, 0, 0, 0)
@@ -214,14 +229,26 @@ def extend_lease(w: Words, h: Words, slot: int, lease: int, until: int) -> int:
 
 
 @part
+def _is_any_marked(w: Words, h: Words) -> bool:
+    """Whether a scratch item is about a marked job."""
+    for k in range(w[lo.R_ITEMS]):
+        slot = find_job(w, h, w[lo.SCRATCH_W + k * lo.ITEM_WORDS + lo.I_ID])
+        if half(h, lo.JOBS_H + slot * lo.JOB_HALVES + lo.JH_META) & lo.META_MARKED != 0:
+            return True
+    return False
+
+
+@part
 def heartbeat(w: Words, h: Words, b: Words, o: int) -> int:
-    """HEARTBEAT of the scratch items."""
+    """HEARTBEAT of the scratch items, if none is about a marked job."""
+    if w[lo.S_MARKED] != 0 and _is_any_marked(w, h):
+        return decline(w, lo.D_MARKED)
     if not _reply_fits(w, o):
-        return -1
+        return decline(w, lo.D_LARGE)
     missing_at = _missing_at(w)
     missing = 0
     lease = 0
-    until = min(w[lo.R_NOW] + w[lo.R_LEASE], lo.TIME_MAX_MS)
+    until = min(w[lo.R_NOW] + w[lo.R_LEASE_MS], lo.TIME_MAX_MS)
     at = begin_event(w, lo.E_EXTENDED, 0, until, 0)
     for k in range(w[lo.R_ITEMS]):
         item = lo.SCRATCH_W + k * lo.ITEM_WORDS

@@ -1,19 +1,21 @@
-"""Bytes to records: the other side of `encode`, which shows the layout.
+"""Bytes to records: the other side of `encode`, by the same `layouts`.
 
 Long columns come as views of the data, without an object a job; short ones as lists.
 """
 
 import struct
 from collections.abc import Callable, Iterator, Sequence
+from itertools import accumulate, pairwise
 from typing import Any, Final
 
 from magicqueue_cores import records
-from magicqueue_server.wal import encode as enc
+from magicqueue_server.wal import layouts as lay
 
-_HEAD_BYTES: Final = enc.RECORD_HEAD.size
+_HEAD_BYTES: Final = lay.RECORD_HEAD.size
 _LIST_MAX: Final = 64
-_PUSHED_AT: Final = _HEAD_BYTES + enc.PUSHED_FIXED.size
-_PAIR_AT: Final = _HEAD_BYTES + enc.PAIR.size
+_PUSHED_AT: Final = _HEAD_BYTES + lay.PUSHED_FIXED.size
+_PAIR_AT: Final = _HEAD_BYTES + lay.PAIR.size
+_Decode = Callable[[memoryview, int, int, int], Any]
 
 
 class BadRecord(Exception):
@@ -25,7 +27,7 @@ def decode(body: memoryview) -> Iterator[records.Record]:
     at, end = 0, len(body)
     while at < end:
         try:
-            kind, flags, text_bytes, count, length = enc.RECORD_HEAD.unpack_from(body, at)
+            kind, flags, text_bytes, count, length = lay.RECORD_HEAD.unpack_from(body, at)
             if not _HEAD_BYTES <= length <= end - at or length & 7:
                 raise BadRecord(f"a record says it has {length} bytes of {end - at}")
             record = _DECODERS[kind](body[at : at + length], flags, text_bytes, count)
@@ -77,7 +79,7 @@ class _Reader:
         """Take a column of texts."""
         lengths = self.column(count, "i")
         self.align()
-        blob = bytes(self.take(sum(length for length in lengths if length > 0)))
+        blob = bytes(self.take(sum([length for length in lengths if length > 0])))
         self.align()
         found: list[str | None] = []
         at = 0
@@ -89,21 +91,37 @@ class _Reader:
                 at += length
         return found
 
+    def blobs(self, count: int) -> list[bytes]:
+        """Take a column of strings of bytes."""
+        lengths = self.column(count, "i")
+        if count and min(lengths) < 0:
+            raise ValueError("a string of bytes has no length")
+        self.align()
+        ends = list(accumulate(lengths, initial=0))
+        blob = bytes(self.take(ends[-1]))
+        self.align()
+        return [blob[start:end] for start, end in pairwise(ends)]
+
+    def end(self) -> None:
+        """Nothing but padding may be left."""
+        if self.at + (-self.at & 7) != len(self.data):
+            raise ValueError(f"{len(self.data) - self.at} bytes of it are of no field")
+
 
 _SIZES: Final = {"q": 8, "I": 4, "i": 4, "B": 1}
 
 
 def _pushed(data: memoryview, flags: int, text_bytes: int, count: int) -> records.Pushed:
-    first_id, created, run_at, priority, attempts, backoff = enc.PUSHED_FIXED.unpack_from(
+    first_id, created, run_at, priority, attempts, backoff = lay.PUSHED_FIXED.unpack_from(
         data, _HEAD_BYTES
     )
-    if count == 1 and not flags & ~enc.JITTER:
+    if count == 1 and not flags & ~lay.JITTER:
         name_at = _PUSHED_AT + 8
         payload_at = name_at + text_bytes
         size = int.from_bytes(data[_PUSHED_AT + 4 : name_at], "little")
         payload = bytes(data[payload_at : payload_at + size])
         queue = str(data[name_at:payload_at], "utf-8")
-        jitter = bool(flags & enc.JITTER)
+        jitter = bool(flags & lay.JITTER)
         return records.Pushed(
             queue,
             first_id,
@@ -117,16 +135,16 @@ def _pushed(data: memoryview, flags: int, text_bytes: int, count: int) -> record
         )
     reader = _Reader(data, _PUSHED_AT)
     span = 0
-    if flags & enc.APART:
-        (span,) = enc.SPAN.unpack(reader.take(enc.SPAN.size))
-    run_ats = reader.column(count) if flags & enc.RUN_ATS else run_at
-    priorities = reader.column(count) if flags & enc.PRIORITIES else priority
-    max_attempts = reader.column(count) if flags & enc.MAX_ATTEMPTS else attempts
-    backoffs = reader.column(count) if flags & enc.BACKOFFS else backoff
-    columns = [reader.column(count, "I") for _ in range(2)] if flags & enc.APART else []
+    if flags & lay.APART:
+        (span,) = lay.SPAN.unpack(reader.take(lay.SPAN.size))
+    run_ats = reader.column(count) if flags & lay.RUN_ATS else run_at
+    priorities = reader.column(count) if flags & lay.PRIORITIES else priority
+    max_attempts = reader.column(count) if flags & lay.MAX_ATTEMPTS else attempts
+    backoffs = reader.column(count) if flags & lay.BACKOFFS else backoff
+    columns = [reader.column(count, "I") for _ in range(2)] if flags & lay.APART else []
     offsets = [] if columns else reader.column(count + 1, "I")
-    jitters: bool | Sequence[bool] = bool(flags & enc.JITTER)
-    if flags & enc.JITTERS:
+    jitters: bool | Sequence[bool] = bool(flags & lay.JITTER)
+    if flags & lay.JITTERS:
         jitters = [bool(jitter) for jitter in reader.column(count, "B")]
     queue = reader.text(text_bytes)
     if columns:
@@ -146,80 +164,14 @@ def _pushed(data: memoryview, flags: int, text_bytes: int, count: int) -> record
     )
 
 
-def _start(data: memoryview, count: int) -> tuple[int, int, Sequence[int], _Reader]:
-    one, two = enc.PAIR.unpack_from(data, _HEAD_BYTES)
-    reader = _Reader(data, _PAIR_AT)
-    return one, two, reader.column(count), reader
-
-
-def _leased(data: memoryview, _flags: int, _text: int, count: int) -> records.Leased:
-    session, until_ms, ids, _ = _start(data, count)
-    return records.Leased(ids, session, until_ms)
-
-
-def _extended(data: memoryview, _flags: int, _text: int, count: int) -> records.Extended:
-    _, until_ms, ids, _ = _start(data, count)
-    return records.Extended(ids, until_ms)
-
-
-def _failed(data: memoryview, _flags: int, _text: int, count: int) -> records.Failed:
-    at_ms, _, ids, reader = _start(data, count)
-    run_ats_ms = reader.column(count)
-    return records.Failed(ids, reader.texts(count), run_ats_ms, at_ms)
-
-
-def _died(data: memoryview, _flags: int, text_bytes: int, count: int) -> records.Died:
-    at_ms, _, ids, reader = _start(data, count)
-    reason = reader.text(text_bytes)
-    reader.align()
-    return records.Died(ids, reason, reader.texts(count), at_ms)
-
-
-def _removed(data: memoryview, _flags: int, text_bytes: int, count: int) -> records.Removed:
-    _, _, ids, reader = _start(data, count)
-    return records.Removed(ids, reader.text(text_bytes))
-
-
-def _revived(data: memoryview, _flags: int, _text: int, count: int) -> records.Revived:
-    at_ms, _, ids, _ = _start(data, count)
-    return records.Revived(ids, at_ms)
-
-
-def _paused(data: memoryview, _flags: int, text_bytes: int, _count: int) -> records.Paused:
-    paused, _, _, reader = _start(data, 0)
-    return records.Paused(reader.text(text_bytes), bool(paused))
-
-
-def _matured(data: memoryview, _flags: int, _text: int, count: int) -> records.Matured:
-    return records.Matured(_start(data, count)[2])
-
-
-def _acked(data: memoryview, _flags: int, _text: int, count: int) -> records.Acked:
-    return records.Acked(_start(data, count)[2])
-
-
-def _lost(data: memoryview, _flags: int, _text: int, count: int) -> records.Lost:
-    return records.Lost(_start(data, count)[2])
-
-
-def _released(data: memoryview, _flags: int, _text: int, count: int) -> records.Released:
-    _, run_at_ms, ids, _ = _start(data, count)
-    return records.Released(ids, run_at_ms)
-
-
-def _postponed(data: memoryview, _flags: int, _text: int, _count: int) -> Any:
-    by_ms, at_ms, _, _ = _start(data, 0)
-    return records.Postponed(by_ms, at_ms)
-
-
 def _moved(data: memoryview, _flags: int, _text: int, count: int) -> records.Moved:
-    name_count, blob_bytes = enc.PAIR.unpack_from(data, _HEAD_BYTES)
+    name_count, blob_bytes = lay.PAIR.unpack_from(data, _HEAD_BYTES)
     reader = _Reader(data, _PAIR_AT)
-    columns: dict[str, Any] = {name: reader.column(count) for name in enc.MOVED_NUMBERS}
+    columns: dict[str, Any] = {name: reader.column(count) for name in lay.MOVED_NUMBERS}
     name_numbers = reader.column(count, "I")
     offsets = reader.column(count + 1, "I")
     reader.align()
-    columns |= {name: reader.column(count, "B") for name in enc.MOVED_BYTES}
+    columns |= {name: reader.column(count, "B") for name in lay.MOVED_BYTES}
     for name in ("jitters", "returned"):
         columns[name] = [bool(value) for value in columns[name]]
     reader.align()
@@ -231,19 +183,57 @@ def _moved(data: memoryview, _flags: int, _text: int, count: int) -> records.Mov
     return records.Moved(payloads=payloads, **columns)
 
 
-_DECODERS: Final[dict[int, Callable[[memoryview, int, int, int], records.Record]]] = {
-    1: _pushed,
-    2: _matured,
-    3: _leased,
-    4: _extended,
-    5: _acked,
-    6: _failed,
-    7: _lost,
-    8: _died,
-    9: _removed,
-    10: _revived,
-    11: _paused,
-    12: _moved,
-    13: _released,
-    14: _postponed,
+def _ids_alone(make: type[Any], layout: lay.Layout) -> _Decode:
+    """Read ids behind two numbers: the record has those that it has in this order."""
+    one, two = layout.fixed
+
+    def decode_ids(data: memoryview, _flags: int, text: int, count: int) -> Any:
+        first, second = lay.PAIR.unpack_from(data, _HEAD_BYTES)
+        column = data[_PAIR_AT:].cast("q")
+        if len(column) != count or text:
+            raise ValueError(f"it has {len(column)} ids of {count}")
+        ids = column.tolist() if count <= _LIST_MAX else column
+        if one and two:
+            return make(ids, first, second)
+        return make(ids, first if one else second) if one or two else make(ids)
+
+    return decode_ids
+
+
+def _by_layout(make: type[Any], layout: lay.Layout) -> _Decode:
+    _, fixed, columns, text_field, text_columns, blob_columns = layout
+    fixed_numbers = struct.Struct(f"<{len(fixed)}q")
+    columns_at = _HEAD_BYTES + fixed_numbers.size
+    named = [(at, name, name in lay.TRUTHS) for at, name in enumerate(fixed) if name]
+    aligned = bool(text_columns or blob_columns)
+
+    def decode_fields(data: memoryview, _flags: int, text: int, count: int) -> Any:
+        values = fixed_numbers.unpack_from(data, _HEAD_BYTES)
+        fields: dict[str, Any] = {}
+        for at, name, is_truth in named:
+            fields[name] = bool(values[at]) if is_truth else values[at]
+        reader = _Reader(data, columns_at)
+        for name in columns:
+            fields[name] = reader.column(count)
+        if text_field:
+            fields[text_field] = reader.text(text)
+        if aligned:
+            reader.align()
+        for name in text_columns:
+            fields[name] = reader.texts(count)
+        for name in blob_columns:
+            fields[name] = reader.blobs(count)
+        reader.end()
+        return make(**fields)
+
+    return decode_fields
+
+
+_DECODERS: Final[dict[int, _Decode]] = {
+    lay.PUSHED: _pushed,
+    lay.MOVED: _moved,
+    **{
+        layout.kind: (_ids_alone if layout.has_ids_alone else _by_layout)(kind, layout)
+        for kind, layout in lay.LAYOUTS.items()
+    },
 }

@@ -1,39 +1,9 @@
-r"""Records to bytes.
-
-Every record starts with 16 bytes and is padded with zeros to a multiple of 8:
-
-    01 00 06 00   kind 1 (Pushed), flags, length of the text (6)
-    01 00 00 00   1 job
-    58 00 00 00 00 00 00 00   88 bytes in all
-
-Then what the kind has, in this order: fixed numbers, columns of 8-byte numbers, columns
-of 4-byte numbers, columns of bytes, the text, texts, payloads. `Pushed` goes on, for the
-job 7 of queue "emails" with data {"to":1}:
-
-    07 00 00 00 00 00 00 00   first id
-    00 68 e5 cf 8b 01 00 00   created
-    00 68 e5 cf 8b 01 00 00   run_at of all jobs (0 if flag 1 says that a column follows)
-    00 00 00 00 00 00 00 00   priority (flag 2)
-    19 00 00 00 00 00 00 00   max_attempts (flag 4)
-    00 00 00 00 00 00 00 00   backoff (flag 8); jitter is flag 16, or flag 32 for a column
-    00 00 00 00 08 00 00 00   where payloads start and end: 0, 8 (one more than jobs)
-    "emails"                  the text, here the queue's name
-    {"to":1}                  the payloads, end to end
-    00 00                     padding
-
-With flag 64 payloads lie apart, as in a request line: the fixed numbers end with how many
-bytes there are, and there are two columns, starts and ends, in place of one.
-
-The other kinds have two fixed numbers, then ids: `Leased` session and until, `Extended`
-0 and until, `Failed`, `Died` and `Revived` the time and 0, `Released` 0 and run_at,
-`Postponed` the span and the time (and no ids), `Paused` whether and 0 (its text is the
-queue's name); `Died` and `Removed` have their reason as text. Texts are a column of lengths
-(4 bytes, -1 for none), padded, then all texts, padded. `Moved` has many columns: see
-`MOVED_NUMBERS`.
+"""Records to bytes, as `layouts` has it.
 
 Numbers cost no Python object a job where they come as arrays: they are copied as they are.
 """
 
+import operator
 import struct
 from array import array
 from collections.abc import Callable, Iterable, Sequence
@@ -41,55 +11,31 @@ from itertools import accumulate
 from typing import Any, Final
 
 from magicqueue_cores import records
+from magicqueue_server.wal.layouts import (
+    APART,
+    BACKOFFS,
+    JITTER,
+    JITTERS,
+    LAYOUTS,
+    MAX_ATTEMPTS,
+    MOVED,
+    MOVED_BYTES,
+    MOVED_NUMBERS,
+    PADDING,
+    PAIR,
+    PRIORITIES,
+    PUSHED,
+    PUSHED_FIXED,
+    RECORD_HEAD,
+    RUN_ATS,
+    SPAN,
+    Layout,
+)
 
-RECORD_HEAD: Final = struct.Struct("<BBHIQ")
-PUSHED_FIXED: Final = struct.Struct("<qqqqqq")
-PAIR: Final = struct.Struct("<qq")
-SPAN: Final = struct.Struct("<Q")
 _ONE_PUSHED: Final = struct.Struct("<BBHIQqqqqqqII")
 _JOINED_PUSHED: Final = struct.Struct("<BBHIQqqqqqq")
-PADDING: Final = tuple(bytes(n) for n in range(8))
-
-KINDS: Final[dict[type[records.Record], int]] = {
-    records.Pushed: 1,
-    records.Matured: 2,
-    records.Leased: 3,
-    records.Extended: 4,
-    records.Acked: 5,
-    records.Failed: 6,
-    records.Lost: 7,
-    records.Died: 8,
-    records.Removed: 9,
-    records.Revived: 10,
-    records.Paused: 11,
-    records.Moved: 12,
-    records.Released: 13,
-    records.Postponed: 14,
-}
-RUN_ATS: Final = 1
-PRIORITIES: Final = 2
-MAX_ATTEMPTS: Final = 4
-BACKOFFS: Final = 8
-JITTER: Final = 16
-JITTERS: Final = 32
-APART: Final = 64
-
-MOVED_NUMBERS: Final = (
-    "ids",
-    "priorities",
-    "created_ats_ms",
-    "run_ats_ms",
-    "max_attempts",
-    "backoffs_ms",
-    "sequences",
-    "attempts",
-    "failures",
-    "losses",
-    "sessions",
-    "untils_ms",
-    "died_ats_ms",
-)
-MOVED_BYTES: Final = ("jitters", "states", "returned")
+_WITH_PAIR: Final = struct.Struct("<BBHIQqq")
+_Encode = Callable[[Any, list[bytes]], int]
 
 
 def encode(record: records.Record, parts: list[bytes]) -> int:
@@ -139,7 +85,7 @@ def _one_pushed(record: Any, parts: list[bytes]) -> int:
     length = 72 + len(queue) + len(payload)
     padding = -length & 7
     head = _ONE_PUSHED.pack(
-        1,
+        PUSHED,
         JITTER if record.jitters else 0,
         len(queue),
         1,
@@ -164,7 +110,7 @@ def _joined_pushed(record: Any, offsets: Sequence[int], parts: list[bytes]) -> i
     length = _JOINED_PUSHED.size + len(places) + len(queue) + size
     padding = -length & 7
     head = _JOINED_PUSHED.pack(
-        1,
+        PUSHED,
         JITTER if record.jitters else 0,
         len(queue),
         len(offsets) - 1,
@@ -207,7 +153,7 @@ def _pushed(record: records.Pushed, parts: list[bytes]) -> int:
         columns.append(numbers(record.jitters, "B"))
     text = record.queue.encode()
     body = [fixed, *columns, text, payload_parts[-1]]
-    return _finish(parts, KINDS[records.Pushed], flags, text, len(record.payloads), body)
+    return _finish(parts, PUSHED, flags, text, len(record.payloads), body)
 
 
 def _payloads(payloads: Sequence[bytes]) -> tuple[list[bytes], bytes]:
@@ -243,77 +189,26 @@ def _finish(
     return length + padding
 
 
-def _of_ids(
-    record: Any, parts: list[bytes], pair: tuple[int, int], text: str, *more: bytes
-) -> int:
-    ids = record.ids
-    name = text.encode()
-    body = (PAIR.pack(*pair), numbers(ids), *more[:1], name, *more[1:])
-    return _finish(parts, KINDS[type(record)], 0, name, len(ids), body)
-
-
 def texts(values: Sequence[str | None]) -> bytes:
     """Make a column of texts, each of which may be None; a multiple of 8 bytes."""
     encoded = [None if text is None else text.encode() for text in values]
-    lengths = array("i", (-1 if text is None else len(text) for text in encoded)).tobytes()
-    blob = b"".join(text for text in encoded if text)
-    return lengths + PADDING[-len(lengths) & 7] + blob + PADDING[-len(blob) & 7]
+    sizes = [-1 if text is None else len(text) for text in encoded]
+    return _strings(sizes, b"".join([text for text in encoded if text]))
 
 
-def _leased(record: records.Leased, parts: list[bytes]) -> int:
-    return _of_ids(record, parts, (record.session, record.until_ms), "")
+def blobs(values: Sequence[bytes]) -> bytes:
+    """Make a column of strings of bytes; a multiple of 8 bytes."""
+    return _strings(list(map(len, values)), b"".join(values))
 
 
-def _extended(record: records.Extended, parts: list[bytes]) -> int:
-    return _of_ids(record, parts, (0, record.until_ms), "")
-
-
-def _released(record: records.Released, parts: list[bytes]) -> int:
-    return _of_ids(record, parts, (0, record.run_at_ms), "")
-
-
-def _postponed(record: records.Postponed, parts: list[bytes]) -> int:
-    pair = PAIR.pack(record.by_ms, record.at_ms)
-    return _finish(parts, KINDS[records.Postponed], 0, b"", 0, (pair,))
-
-
-def _failed(record: records.Failed, parts: list[bytes]) -> int:
-    return _of_ids(
-        record,
-        parts,
-        (record.at_ms, 0),
-        "",
-        numbers(record.run_ats_ms),
-        _padded(record, ""),
+def _strings(sizes: list[int], blob: bytes) -> bytes:
+    padded = b"\0\0\0\0" if len(sizes) & 1 else b""
+    return b"%b%b%b%b" % (
+        array("i", sizes).tobytes(),
+        padded,
+        blob,
+        PADDING[-len(blob) & 7],
     )
-
-
-def _died(record: records.Died, parts: list[bytes]) -> int:
-    reason = record.reason
-    return _of_ids(record, parts, (record.at_ms, 0), reason, b"", _padded(record, reason))
-
-
-def _padded(record: records.Failed | records.Died, text: str) -> bytes:
-    """Make the errors, which begin at a multiple of 8 behind the text."""
-    return PADDING[-len(text.encode()) & 7] + texts(record.errors)
-
-
-def _removed(record: records.Removed, parts: list[bytes]) -> int:
-    return _of_ids(record, parts, (0, 0), record.cause)
-
-
-def _revived(record: records.Revived, parts: list[bytes]) -> int:
-    return _of_ids(record, parts, (record.at_ms, 0), "")
-
-
-def _plain_ids(record: Any, parts: list[bytes]) -> int:
-    return _of_ids(record, parts, (0, 0), "")
-
-
-def _paused(record: records.Paused, parts: list[bytes]) -> int:
-    name = record.queue.encode()
-    body = (PAIR.pack(record.paused, 0), name)
-    return _finish(parts, KINDS[records.Paused], 0, name, 0, body)
 
 
 def _moved(record: records.Moved, parts: list[bytes]) -> int:
@@ -328,21 +223,61 @@ def _moved(record: records.Moved, parts: list[bytes]) -> int:
     body += [halves.tobytes(), PADDING[-4 * len(halves) & 7]]
     body += [small, PADDING[-len(small) & 7]]
     body += [texts(list(names)), texts(record.errors), texts(record.reasons), blob]
-    return _finish(parts, KINDS[records.Moved], 0, b"", count, body)
+    return _finish(parts, MOVED, 0, b"", count, body)
 
 
-_ENCODERS: Final[dict[type[Any], Callable[[Any, list[bytes]], int]]] = {
-    records.Matured: _plain_ids,
-    records.Leased: _leased,
-    records.Extended: _extended,
-    records.Postponed: _postponed,
-    records.Acked: _plain_ids,
-    records.Failed: _failed,
-    records.Lost: _plain_ids,
-    records.Released: _released,
-    records.Died: _died,
-    records.Removed: _removed,
-    records.Revived: _revived,
-    records.Paused: _paused,
+def _ids_alone(layout: Layout) -> _Encode:
+    """Write ids behind two numbers in one go: what most commands come to."""
+    kind, (one, two) = layout.kind, layout.fixed
+
+    def encode_ids(record: Any, parts: list[bytes]) -> int:
+        ids = numbers(record.ids)
+        length = _WITH_PAIR.size + len(ids)
+        first = getattr(record, one) if one else 0
+        second = getattr(record, two) if two else 0
+        head = _WITH_PAIR.pack(kind, 0, 0, len(ids) >> 3, length, first, second)
+        parts += (head, ids)
+        return length
+
+    return encode_ids
+
+
+def _by_layout(layout: Layout) -> _Encode:
+    kind, fixed, columns, text_field, text_columns, blob_columns = layout
+    pack_fixed = struct.Struct(f"<{len(fixed)}q").pack
+    fixed_of = _getter(fixed)
+    columns_of = _getter((*columns, *text_columns, *blob_columns))
+    makers: list[Callable[[Any], bytes]] = [numbers] * len(columns) + [texts] * len(
+        text_columns
+    )
+    makers += [blobs] * len(blob_columns)
+    text_at = len(columns)
+    aligned = len(makers) > text_at
+
+    def encode_fields(record: Any, parts: list[bytes]) -> int:
+        values = columns_of(record)
+        body = [make(value) for make, value in zip(makers, values)]  # noqa: B905 - as many
+        text = getattr(record, text_field).encode() if text_field else b""
+        if text:
+            body.insert(text_at, text + PADDING[-len(text) & 7] if aligned else text)
+        count = len(values[0]) if values else 0
+        head = pack_fixed(*fixed_of(record))
+        return _finish(parts, kind, 0, text, count, [head, *body])
+
+    return encode_fields
+
+
+def _getter(names: Sequence[str]) -> Callable[[Any], Sequence[Any]]:
+    """Make what gives the fields of a record in this order, 0 for one without a name."""
+    if len(names) > 1 and all(names):
+        return operator.attrgetter(*names)
+    return lambda record: [getattr(record, name) if name else 0 for name in names]
+
+
+_ENCODERS: Final[dict[type[Any], _Encode]] = {
     records.Moved: _moved,
+    **{
+        kind: (_ids_alone if layout.has_ids_alone else _by_layout)(layout)
+        for kind, layout in LAYOUTS.items()
+    },
 }

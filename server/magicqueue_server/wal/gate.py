@@ -18,12 +18,14 @@ def _unheard(_reply: bytes) -> None:
     """Take what is not to be sent."""
 
 
-PROMISE_NOTHING: Final = (
-    records.Leased,
-    records.Matured,
-    records.Lost,
-    records.Extended,
-    records.Postponed,
+PROMISE_NOTHING: Final[frozenset[type[records.Record]]] = frozenset(
+    (
+        records.Leased,
+        records.Matured,
+        records.Lost,
+        records.Extended,
+        records.Postponed,
+    )
 )
 """Records that promise nothing to anybody."""
 

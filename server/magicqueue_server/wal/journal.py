@@ -20,9 +20,10 @@ import msgspec
 from magicqueue_server.wal import format as fmt
 from magicqueue_server.wal import manifest as man
 from magicqueue_server.wal.disk import LATER, File, Folder
+from magicqueue_server.wal.groups import Group
 from magicqueue_server.wal.spares import DiskFull, Spares, as_full
 
-__all__ = ["DiskFull", "Group", "Journal", "Segment"]
+__all__ = ["DiskFull", "Journal", "Segment"]
 
 IDS_AHEAD: Final = 2**16
 IDS_AHEAD_MAX: Final = 2**26
@@ -30,25 +31,6 @@ _OFTEN_MS: Final = 2000
 _ROOM_MIN: Final = 256
 _SMALLEST_BYTES: Final = 2**16
 _JOIN_BYTES_MAX: Final = 64 * 1024
-
-
-class Group(msgspec.Struct):
-    """What becomes one frame: records, and what was given out before them.
-
-    segment: where it was written, 0 as long as it is not. moved: ids in `Moved` records,
-    and moved_bytes: what these take. paused: queues that were paused or resumed. number:
-    which group of the log this is.
-    """
-
-    number: int
-    last_id: int
-    sequence: int
-    parts: list[bytes] = msgspec.field(default_factory=list)
-    body_bytes: int = 0
-    moved: list[int] = msgspec.field(default_factory=list)
-    moved_bytes: int = 0
-    paused: dict[str, bool] = msgspec.field(default_factory=dict)
-    segment: int = 0
 
 
 class Segment(msgspec.Struct):
@@ -124,6 +106,11 @@ class Journal:
     def has_spare(self) -> bool:
         """Whether the next segment is ready."""
         return bool(self._spares)
+
+    @property
+    def needs_spare(self) -> bool:
+        """Whether the next segment is not ready although most of this one is used."""
+        return not self._spares and 2 * self.room < self.current.file_bytes
 
     @property
     def names_unsynced(self) -> bool:

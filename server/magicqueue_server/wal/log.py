@@ -2,7 +2,10 @@
 
 Records collect in an open *group*, which becomes one frame. When all that could run has
 run, the group is closed and written; so commands that come together share a frame and a
-sync. What then happens depends on the mode:
+sync. Only `flush` closes one, which nothing calls while a command is under way; so of what
+belongs together (what a line asks for, with what policies make of it; what kernels did in
+one call; a step of time, of leases that end, of a session that closes) a crash leaves all
+records or none. What then happens depends on the mode:
 
 - `always`: one thread writes and syncs; meanwhile the next group fills. A reply goes out
   when its group is on the disk.
@@ -26,7 +29,7 @@ answer questions only.
 
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from magicqueue.errors import RequestError
@@ -37,18 +40,18 @@ from magicqueue_server.session import Session
 from magicqueue_server.wal.encode import encode
 from magicqueue_server.wal.failing import read_only, reason
 from magicqueue_server.wal.gate import PROMISE_NOTHING, Gate
-from magicqueue_server.wal.journal import DiskFull, Group, Journal
+from magicqueue_server.wal.groups import NOTED, Group
+from magicqueue_server.wal.journal import DiskFull, Journal
 from magicqueue_server.wal.room import RETRY_MS, Room
 from magicqueue_server.wal.tasks import Tasks
 
 MODES: Final = ("always", "everysec", "never")
 GROUP_BYTES_MAX: Final = 4 * 2**20
+"""While the disk is busy, a group that has more is closed when all that could run has."""
 PENDING_BYTES_MAX: Final = 64 * 2**20
 SYNC_EVERY_MS: Final = 500
 LATE_MS: Final = 1000
 IDLE_MS: Final = 50
-
-_SPANNED: Final = (records.Matured, records.Failed, records.Revived, records.Died)
 
 _log = logging.getLogger("magicqueue.wal")
 
@@ -79,10 +82,11 @@ class Log:
             tasks,
             self._lacking,
             lambda: self.on_change(),  # noqa: PLW0108 - it is set later
-            self.flush,
+            self._prepared,
             self.fail,
         )
-        self._mode = mode
+        self.mode = mode
+        """When records are brought to the disk."""
         self._now_ms = now_ms
         self._open = Group(1, 0, 0)
         self._closed: list[Group] = []
@@ -117,13 +121,9 @@ class Log:
 
     @property
     def crowded(self) -> bool:
-        """Whether so much waits to be written that no more commands should run."""
-        return self._pending_bytes + self.gate.held_bytes > PENDING_BYTES_MAX
-
-    @property
-    def mode(self) -> str:
-        """When records are brought to the disk."""
-        return self._mode
+        """Whether no more commands should run: too much waits, or there may be no room."""
+        waiting = self._pending_bytes + self.gate.held_bytes > PENDING_BYTES_MAX
+        return waiting or (self._room.preparing and self.journal.needs_spare)
 
     def refusal(self, *, push: bool) -> RequestError | None:
         """Why a command that changes something cannot run now, or None."""
@@ -145,22 +145,22 @@ class Log:
             self.last_id = record.first_id + len(record.payloads) - 1
             self.sequence += sequence_span(record)
             self.binding += 1
-        elif kind not in PROMISE_NOTHING:
-            self.binding += 1
-        if kind in _SPANNED:
-            self.sequence += sequence_span(record)
-        elif kind is records.Moved:
-            assert isinstance(record, records.Moved)
-            group.moved.extend(record.ids)
-            group.moved_bytes += size
-        elif kind is records.Paused:
-            assert isinstance(record, records.Paused)
-            group.paused[record.queue] = record.paused
-        if group.body_bytes > GROUP_BYTES_MAX:
-            self._close_group()
+        else:
+            if kind not in PROMISE_NOTHING:
+                self.binding += 1
+            if kind in NOTED:
+                group.note(record)
+                self.sequence += sequence_span(record)
         if not self._flush_soon:
             self._flush_soon = True
             self._tasks.soon(self.flush)
+
+    def record_again(self, known: Iterable[records.Record]) -> None:
+        """Take what the log has already, but in a segment that is to go."""
+        before = self._open.body_bytes
+        for record in known:
+            self.record(record)
+        self._open.again_bytes += self._open.body_bytes - before
 
     def depend(self) -> None:
         """What was asked had been done before: the reply waits until that is safe."""
@@ -187,23 +187,23 @@ class Log:
         elif not new and not session.replies_held:
             session.write_now(reply)
         else:
-            binds = self._mode == "always" or session.seen_binding != self.binding
+            binds = self.mode == "always" or session.seen_binding != self.binding
             self.gate.send(session, reply, self.group, binding=binds)
             self.mark(session)
 
     def flush(self) -> None:
-        """Write what there is, if the disk has time."""
+        """Write what there is, if the disk has time. No command may be under way."""
         self._flush_soon = False
-        if self.failure is not None or self._committing:
+        if self.failure is not None:
             return
-        if self._open.body_bytes:
+        if self._open.body_bytes > (GROUP_BYTES_MAX if self._committing else 0):
             self._close_group()
-        if not self._closed or self._retrying:
+        if not self._closed or self._retrying or self._committing:
             return
-        if self.last_id > self.journal.reserved_id and self._mode != "always":
+        if self.last_id > self.journal.reserved_id and self.mode != "always":
             self._room.prepare()  # nobody may hear of an id that could be given again
             return
-        if self._mode == "always":
+        if self.mode == "always":
             groups, self._closed = self._closed, []
             self._committing = True
             self._tasks.run(
@@ -222,13 +222,19 @@ class Log:
         """Call once all that was recorded so far is on the disk, in every mode."""
         self.flush()
         self._wanted.append((self.group, call))
-        if self._mode != "always":
+        if self.mode != "always":
             self._sync()
         self._tell(self._durable)
 
     def prepare(self) -> None:
         """Make the next segment and ids ready, if they are not."""
         self._room.prepare()
+
+    def _prepared(self) -> None:
+        """The next segment is there, or has no room."""
+        self.flush()
+        if not self.crowded:
+            self.on_room()
 
     def _lacking(self) -> Callable[[], None] | None:
         journal, last_id = self.journal, self.last_id
@@ -282,17 +288,17 @@ class Log:
         except OSError as failure:
             self.fail(failure)
             return
-        late = self._mode == "everysec" and self._late()
+        late = self.mode == "everysec" and self._late()
         self._settle(groups, safe=not late)
         if error is not None:
             self._closed = [group for group in groups if not group.segment] + self._closed
             self._retry(error)
-        if self._mode == "everysec" and not self._sync_due and not self._syncing:
+        if self.mode == "everysec" and not self._sync_due and not self._syncing:
             self._sync_due = True
             self._tasks.later(SYNC_EVERY_MS, self._sync)
         if not self._room.full:
             self._room.prepare()  # before the sync, which may take long
-        if self._mode == "never" and self.journal.names_unsynced:
+        if self.mode == "never" and self.journal.names_unsynced:
             self._sync()
 
     def _late(self) -> bool:
@@ -335,10 +341,10 @@ class Log:
         self.gate.release(self._written, self._safe)
         if not self.crowded:
             self.on_room()
-        if self._unsafe_since_ms is not None and self._mode == "everysec":
+        if self._unsafe_since_ms is not None and self.mode == "everysec":
             self._sync_due = True
             self._tasks.later(0 if self._late() else SYNC_EVERY_MS, self._sync)
-        elif self._mode == "everysec":
+        elif self.mode == "everysec":
             self._mark_if_idle()
         self._tell(written)
         if self._wanted:
@@ -357,7 +363,7 @@ class Log:
                 self.fail(error)
                 return
             self.flush()
-            if self._wanted and self._mode != "always":
+            if self._wanted and self.mode != "always":
                 self._sync()
 
         self._tasks.run(self._mark, done)

@@ -9,8 +9,8 @@ from magicqueue_server.randomness import salt
 from magicqueue_server.wal.disk import Folder, Lock, SystemFolder
 from magicqueue_server.wal.journal import IDS_AHEAD, DiskFull, Journal
 from magicqueue_server.wal.log import Log
-from magicqueue_server.wal.reclaim import Reclaimer
-from magicqueue_server.wal.recovery import Progress, Recovered, recover
+from magicqueue_server.wal.reclaim import Reclaimer, Source
+from magicqueue_server.wal.recovery import Progress, Recovered, Replays, recover
 from magicqueue_server.wal.tasks import LoopTasks
 from magicqueue_server.wal.verdict import Refused
 
@@ -34,12 +34,15 @@ class Persistence:
         self.log = Log(self._tasks, mode, now_ms)
         self.reclaimer: Reclaimer
 
-    def recover(self, core: Core, progress: Progress | None = None) -> Recovered:
+    def recover(self, core: Replays, progress: Progress | None = None) -> Recovered:
         """Fill a new core that reports to `log.record`; raises Refused or OSError."""
         return recover(self._folder, core, progress)
 
-    def begin(self, core: Core, found: Recovered) -> None:
-        """Begin to write behind what was found; raises Refused or OSError."""
+    def begin(self, core: Core, found: Recovered, source: Source | None = None) -> None:
+        """Begin to write behind what was found; raises Refused or OSError.
+
+        source: what knows of more than the jobs of the core, if anything does.
+        """
         self.log.begin(
             begin_journal(
                 self._folder,
@@ -59,6 +62,7 @@ class Persistence:
             found,
             segment_bytes=self._segment_bytes,
             now_ms=self._now_ms,
+            source=source,
         )
         self.log.prepare()
         self.reclaimer.start()

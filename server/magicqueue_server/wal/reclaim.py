@@ -8,27 +8,37 @@ its home in a later segment, the oldest is dropped. Only the oldest ever is: a s
 the middle may hold the end of a job whose beginning is older.
 
 So nothing is counted while jobs come and go, and each id is looked up once for each time
-its home is freed. It starts when the log takes more than three times what the live jobs
-would take, less what is needed to get there; in steps that take a few milliseconds each.
+its home is freed.
 
-What the live jobs would take is what the core says of their payloads, and the error texts
-that were moved of late, and the names of paused queues. And it comes to an end
-whatever that estimate is worth: a *pass* has freed every segment there was when it began,
+A job's *mark* has no home of its own. It goes with the job: `Moved` is followed by the mark
+as it is then, in the same frame. Where a segment holds but a later mark of a job, the job's
+home was an older segment, which went before; so the home is in a later one by then, and the
+mark that went there says all that this one does.
+
+*Facts* belong to no job. `Facts` knows which segment holds the last word on each; those of
+the segment that goes are asked for, and written again if they still hold.
+
+It starts when the log takes more than three times what all that is alive would take, less
+what is needed to get there; in steps that take a few milliseconds each.
+
+What it would take is what the core says of payloads and error texts, what marks and facts
+are said to take, and the names of paused queues. And it comes to an end whatever that
+estimate is worth: a *pass* has freed every segment there was when it began,
 so all that is left is alive, or is newer. The next one begins when enough is newer, or
 enough jobs have left.
 """
 
 import logging
 from array import array
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from typing import Final
+from typing import Final, Protocol
 
 from magicqueue_cores import records
 from magicqueue_cores.contract import Core
 from magicqueue_cores.pending import Pending
 from magicqueue_server.logs import event
-from magicqueue_server.wal.journal import DiskFull, Group, Segment
+from magicqueue_server.wal.journal import DiskFull, Segment
+from magicqueue_server.wal.groups import Group
 from magicqueue_server.wal.log import Log
 from magicqueue_server.wal.passes import Passes
 from magicqueue_server.wal.recovery import Recovered
@@ -42,15 +52,56 @@ SEGMENTS_MAX: Final = 64
 """So many may be small: a server that starts often makes as many."""
 IDS_A_STEP_MIN: Final = 256
 IDS_A_STEP_MAX: Final = 16_384
+FACTS_A_STEP: Final = 64
+"""Fewer, since a fact may be long."""
 _PAUSE_BYTES: Final = 40
 
 _log = logging.getLogger("magicqueue.wal")
 
 
-class Reclaimer:
-    """Follows where jobs are in the log, and frees its oldest segment when that pays."""
+class Source(Protocol):
+    """What is asked for all that is alive: policies, or a core by itself (`OfCore`).
 
-    def __init__(
+    fact_bytes: of the facts and marks that are alive, their keys included.
+    """
+
+    fact_bytes: int
+
+    def export(self, ids: Sequence[int]) -> Sequence[records.Record]:
+        """Tell all about those of `ids` that are here: `Moved`, then `Marked`."""
+        ...
+
+    def export_facts(self, space: str, keys: Sequence[bytes]) -> records.Kept:
+        """Tell those facts again that still hold."""
+        ...
+
+
+class OfCore:
+    """A core that has no policies above it: there are no marks and no facts."""
+
+    fact_bytes = 0
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    def export(self, ids: Sequence[int]) -> Sequence[records.Record]:
+        """Tell all about those of `ids` that are here."""
+        moved = self._core.export(ids)
+        return [moved] if moved.ids else []
+
+    def export_facts(self, space: str, keys: Sequence[bytes]) -> records.Kept:
+        """Tell that none holds."""
+        del keys
+        return records.Kept(space, [], [])
+
+
+class Reclaimer:
+    """Follows where jobs are in the log, and frees its oldest segment when that pays.
+
+    core: is asked how many jobs there are. source: None is the core, by itself.
+    """
+
+    def __init__(  # noqa: PLR0913 - what surrounds it comes from outside
         self,
         log: Log,
         core: Core,
@@ -59,30 +110,37 @@ class Reclaimer:
         *,
         segment_bytes: int,
         now_ms: Callable[[], int],
+        source: Source | None = None,
     ) -> None:
         self._log = log
         self._core = core
+        self._source = OfCore(core) if source is None else source
         self._tasks = tasks
         self._segment_bytes = segment_bytes
         self._now_ms = now_ms
         self._moved = dict(found.moved)
         self._paused = dict(found.paused)
+        self._facts = found.facts
         self._newest = 0
-        self._ids: deque[Sequence[int]] = deque()
-        self._at = 0
-        self._step_ids = IDS_A_STEP_MIN
+        self._work: Iterator[None] = iter(())
         self._working = False
         self._passes = Passes()
         self.freed = 0
         """Segments that were dropped."""
         self.moved_jobs = 0
+        self.moved_facts = 0
         log.on_written = self.written
 
     def written(self, group: Group) -> None:
         """Be told that a group has its segment."""
         if group.moved:
             self._moved.setdefault(group.segment, array("q")).extend(group.moved)
-        self._passes.others_wrote(group.body_bytes - group.moved_bytes)
+        for space, keys, kept in group.facts:
+            if kept:
+                self._facts.kept(space, keys, group.segment)
+            else:
+                self._facts.gone(space, keys)
+        self._passes.others_wrote(group.body_bytes - group.again_bytes)
         for queue, paused in group.paused.items():
             self._paused.pop(queue, None)
             if paused:
@@ -97,8 +155,7 @@ class Reclaimer:
             self._working = True
             oldest, newest = self._log.journal.segments[0], self._log.journal.current
             self._passes.go_on(oldest.number, newest.number, self._jobs()[0])
-            self._step_ids = IDS_A_STEP_MIN
-            self._ids = deque(self._home_ids())
+            self._work = self._write_again()
             self._tasks.soon(self._step)
 
     def _pays(self) -> bool:
@@ -119,7 +176,7 @@ class Reclaimer:
         """What the log would take if all in it were alive and written once."""
         jobs, content_bytes = self._jobs()
         pauses = sum(_PAUSE_BYTES + len(name.encode()) for name in self._paused)
-        return content_bytes + jobs * JOB_BYTES + pauses
+        return content_bytes + jobs * JOB_BYTES + pauses + self._source.fact_bytes
 
     def _jobs(self) -> tuple[int, int]:
         """How many jobs there are, and the bytes of their payloads and error texts."""
@@ -139,34 +196,53 @@ class Reclaimer:
         return segments[0], segments[1]
 
     def _step(self) -> None:
-        """Move some jobs; then go on, or end when all have been looked at."""
+        """Write some of it again; then go on, or end when all has been looked at."""
         if self._log.failure is not None:
             return
-        while self._ids and self._at >= len(self._ids[0]):
-            self._ids.popleft()
-            self._at = 0
-        if not self._ids:
-            self._move_pauses()
-            self._log.when_safe(self._drop)
+        for _ in self._work:
+            if self._log.crowded:
+                self._tasks.later(1, self._step)
+            else:
+                self._tasks.soon(self._step)
             return
-        moved = self._core.export(self._ids[0][self._at : self._at + self._step_ids])
-        self._at += self._step_ids
-        if moved.ids:
-            self._log.record(moved)
-            self.moved_jobs += len(moved.ids)
-        few = 8 * len(moved.ids) < self._step_ids
-        self._step_ids = min(2 * self._step_ids, IDS_A_STEP_MAX) if few else IDS_A_STEP_MIN
-        if self._log.crowded:
-            self._tasks.later(1, self._step)
-        else:
-            self._tasks.soon(self._step)
+        self._log.when_safe(self._drop)
 
-    def _move_pauses(self) -> None:
+    def _write_again(self) -> Iterator[None]:
+        """Write again what lives and has its home in the oldest segment, in steps."""
+        step = IDS_A_STEP_MIN
+        for ids in self._home_ids():
+            at = 0
+            while at < len(ids):
+                jobs = self._move_jobs(ids[at : at + step])
+                at += step
+                few = 8 * jobs < step
+                step = min(2 * step, IDS_A_STEP_MAX) if few else IDS_A_STEP_MIN
+                yield
         number = self._log.journal.segments[0].number
-        for queue, segment in list(self._paused.items()):
-            if segment <= number:
-                self._log.record(records.Paused(queue, paused=True))
-                self._passes.others_wrote(-_PAUSE_BYTES - len(queue.encode()))
+        for space, keys in self._facts.of(number):
+            for at in range(0, len(keys), FACTS_A_STEP):
+                self._move_facts(space, keys[at : at + FACTS_A_STEP], number)
+                yield
+        self._log.record_again(
+            records.Paused(queue, paused=True)
+            for queue, segment in list(self._paused.items())
+            if segment <= number
+        )
+
+    def _move_jobs(self, ids: Sequence[int]) -> int:
+        """Write those that are here again, with their marks in the same frame."""
+        moved = self._source.export(ids)
+        self._log.record_again(moved)
+        jobs = sum(len(one.ids) for one in moved if isinstance(one, records.Moved))
+        self.moved_jobs += jobs
+        return jobs
+
+    def _move_facts(self, space: str, keys: Sequence[bytes], number: int) -> None:
+        keys = self._facts.still_in(space, keys, number)
+        kept = self._source.export_facts(space, keys) if keys else None
+        if kept is not None and kept.keys:
+            self._log.record_again((kept,))
+            self.moved_facts += len(kept.keys)
 
     def _drop(self) -> None:
         if self._log.failure is not None:
@@ -181,6 +257,7 @@ class Reclaimer:
                 self._log.fail(error)
                 return
             self._moved.pop(number, None)
+            self._facts.forget(number)
             self._working = False
             self.freed += 1
             event(_log, logging.DEBUG, "freed a segment", number=number)

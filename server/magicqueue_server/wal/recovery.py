@@ -1,5 +1,7 @@
 """From the files of a log to a core that has every job, and to where writing goes on.
 
+What is filled may be a core, or the policies above one: all it takes is `replay`.
+
 What is only in memory of the machine is brought to the disk before it is read, and read
 from there: after a failed sync the kernel may hold pages that never got to the disk.
 
@@ -7,22 +9,24 @@ When old segments were left out, the log still has records of jobs pushed in the
 to the *horizon*, the last id given before the first segment. Those jobs are unknown until
 a `Moved` record brings them; what is said of them before is passed over, but it has given
 out sequence numbers, which are counted along so that all other jobs get theirs. A `Moved`
-record of a job that is known says nothing new.
+record of a job that is known says nothing new. A mark of an unknown job is passed over as
+well: its `Moved` comes with the mark as it was then.
 """
 
 from array import array
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, Final, Protocol
 
 import msgspec
 
 from magicqueue_cores import records
-from magicqueue_cores.contract import Core, CoreError
+from magicqueue_cores.contract import CoreError
 from magicqueue_cores.records import sequence_span
 from magicqueue_server.wal import format as fmt
 from magicqueue_server.wal.decode import BadRecord, decode
 from magicqueue_server.wal.disk import Folder
 from magicqueue_server.wal.ending import settle_end
+from magicqueue_server.wal.facts import Facts
 from magicqueue_server.wal.journal import Segment
 from magicqueue_server.wal.manifest import NAME as MANIFEST
 from magicqueue_server.wal.manifest import Manifest
@@ -32,8 +36,30 @@ from magicqueue_server.wal.verdict import Refused, Torn
 Progress = Callable[[int, int], None]
 """Is told how many bytes have been read, and of how many."""
 
-_SPLIT = (records.Matured, records.Revived, records.Died, records.Failed)
+_SPLIT: Final = (
+    records.Matured,
+    records.Revived,
+    records.Died,
+    records.Failed,
+    records.Promoted,
+    records.Replaced,
+)
 """Records of known jobs that give out sequence numbers."""
+
+
+class Replays(Protocol):
+    """What a log is replayed into: a core, or what stands above one."""
+
+    def replay(self, record: records.Record) -> None:
+        """Apply what happened once before. Raises CoreError if it cannot have."""
+        ...
+
+
+class Nothing:
+    """Takes what is replayed: for looking at a log, without its jobs."""
+
+    def replay(self, record: records.Record) -> None:
+        """Do nothing."""
 
 
 class Recovered(msgspec.Struct):
@@ -41,8 +67,9 @@ class Recovered(msgspec.Struct):
 
     session: the highest number of a session that was leased a job. last_ms: the latest
     time in it. moved: ids up to the horizon, by the segment that brought each last.
-    paused: the segment that last said so, by queue. jobs: how many were pushed or moved.
-    torn: where its end was cut. manifest: what it was, None if there was none.
+    paused: the segment that last said so, by queue. facts: the same of facts. jobs: how
+    many were pushed or moved. torn: where its end was cut. manifest: what it was, None if
+    there was none.
     """
 
     segments: list[Segment] = msgspec.field(default_factory=list)
@@ -54,14 +81,15 @@ class Recovered(msgspec.Struct):
     jobs: int = 0
     moved: dict[int, "array[int]"] = msgspec.field(default_factory=dict)
     paused: dict[str, int] = msgspec.field(default_factory=dict)
+    facts: Facts = msgspec.field(default_factory=Facts)
     torn: Torn | None = None
     clean: bool = False
     damaged_headers: list[str] = msgspec.field(default_factory=list)
     manifest: Manifest | None = None
 
 
-def recover(folder: Folder, core: Core, progress: Progress | None = None) -> Recovered:
-    """Replay a log into a new core and cut a torn tail off. Raises Refused or OSError."""
+def recover(folder: Folder, core: Replays, progress: Progress | None = None) -> Recovered:
+    """Replay a log into what is new and cut a torn tail off. Raises Refused or OSError."""
     _bring_to_disk(folder)
     scan = Scan(folder)
     total = scan.total_bytes() if progress else 0
@@ -87,7 +115,7 @@ def recover(folder: Folder, core: Core, progress: Progress | None = None) -> Rec
     return found
 
 
-def skip_reserved(found: Recovered, core: Core) -> None:
+def skip_reserved(found: Recovered, core: Replays) -> None:
     """Go on behind ids that may have been given in pushes that are lost, if any are."""
     known = found.manifest
     if known is None or known.mode == "always" or (known.ended and known.mode != "unknown"):
@@ -101,7 +129,7 @@ class Replay:
     """Feeds the frames of a log to a core, and notes what the log needs to know."""
 
     def __init__(
-        self, core: Core, note: Callable[[records.Record], object] = lambda _: None
+        self, core: Replays, note: Callable[[records.Record], object] = lambda _: None
     ) -> None:
         """note: is told each record of the log as it was written."""
         self.found = Recovered()
@@ -169,6 +197,10 @@ class Replay:
                 found.paused[record.queue] = self._number
         elif isinstance(record, records.Postponed):
             self._note(record)  # it is about whoever is here, as at the time
+        elif isinstance(record, records.Kept):
+            found.facts.kept(record.space, record.keys, self._number)
+        elif isinstance(record, records.Gone):
+            found.facts.gone(record.space, record.keys)
         else:
             known: Any = record
             self._note(known)
@@ -238,7 +270,8 @@ def _numbers(record: Any, sequence: int) -> Iterator[int]:
     """The last sequence number given before each row of a record."""
     for row in range(len(record.ids)):
         yield sequence
-        if not isinstance(record, records.Failed) or record.run_ats_ms[row] <= record.at_ms:
+        later = isinstance(record, records.Failed | records.Replaced)
+        if not later or record.run_ats_ms[row] <= record.at_ms:
             sequence += 1
 
 

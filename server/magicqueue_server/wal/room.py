@@ -23,7 +23,7 @@ class Room:
     """See above.
 
     job: what makes ready what is lacking, None if nothing is. on_change: `full` is another
-    now. on_ready: something was made ready. on_failure: of the disk.
+    now. on_tried: it was made ready, or cannot be now. on_failure: of the disk.
     """
 
     def __init__(
@@ -31,7 +31,7 @@ class Room:
         tasks: Tasks,
         job: Callable[[], Call | None],
         on_change: Call,
-        on_ready: Call,
+        on_tried: Call,
         on_failure: Callable[[BaseException], None],
     ) -> None:
         self.full = False
@@ -39,9 +39,10 @@ class Room:
         self._tasks = tasks
         self._job = job
         self._on_change = on_change
-        self._on_ready = on_ready
+        self._on_tried = on_tried
         self._on_failure = on_failure
-        self._preparing = False
+        self.preparing = False
+        """Whether it is being made ready."""
 
     @property
     def refusal(self) -> Full | None:
@@ -55,11 +56,11 @@ class Room:
 
     def prepare(self) -> None:
         """Make ready what is lacking."""
-        if self._preparing:
+        if self.preparing:
             return
         job = self._job()
         if job is not None:
-            self._preparing = True
+            self.preparing = True
             self._tasks.run(job, self._prepared)
 
     def lacks(self, error: DiskFull) -> None:
@@ -76,14 +77,15 @@ class Room:
         self._tasks.later(RETRY_MS, self.prepare)
 
     def _prepared(self, error: BaseException | None) -> None:
-        self._preparing = False
+        self.preparing = False
         if error is None:
             if self.full:
                 self.full = False
                 event(_log, logging.WARNING, "the log has room again: pushes are taken")
                 self._on_change()
-            self._on_ready()
+            self._on_tried()
         elif isinstance(error, DiskFull):
             self.lacks(error)
+            self._on_tried()
         else:
             self._on_failure(error)

@@ -10,19 +10,18 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import msgspec
 
 from magicqueue_cores import records
-from magicqueue_cores.contract import Core
 from magicqueue_server.wal import checksum
 from magicqueue_server.wal import format as fmt
 from magicqueue_server.wal import manifest as man
 from magicqueue_server.wal.decode import BadRecord, decode
 from magicqueue_server.wal.disk import SystemFolder
 from magicqueue_server.wal.journal import Segment
-from magicqueue_server.wal.recovery import Replay
+from magicqueue_server.wal.recovery import Nothing, Replay
 from magicqueue_server.wal.scan import Scan
 from magicqueue_server.wal.verdict import Corrupt, Refused
 
@@ -46,13 +45,6 @@ class Report(msgspec.Struct):
     problem: str | None
 
 
-class _NoCore:
-    """Takes what is replayed: a check needs no jobs, only that all fits together."""
-
-    def replay(self, record: records.Record) -> None:
-        """Do nothing."""
-
-
 def check(path: Path) -> Report:
     """Read a whole log and verify every frame and record. Raises OSError.
 
@@ -73,9 +65,7 @@ def _check(path: Path) -> Report:
     counts: Counter[str] = Counter()
     frames = 0
     state, problem = "ok", None
-    replay = Replay(
-        cast("Core", _NoCore()), lambda r: counts.update([type(r).__name__.lower()])
-    )
+    replay = Replay(Nothing(), lambda r: counts.update([type(r).__name__.lower()]))
     with _opened(path) as folder:
         try:
             scan = Scan(folder)

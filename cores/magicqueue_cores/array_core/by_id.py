@@ -1,0 +1,123 @@
+"""The verbs of the array core on jobs that are named, wherever they stand."""
+
+from collections.abc import Sequence
+
+from magicqueue_cores import records
+from magicqueue_cores.array_core import outcomes
+from magicqueue_cores.array_core.admitting import refuse_larger
+from magicqueue_cores.array_core.fates import Fates
+from magicqueue_cores.array_core.reading import Reading
+from magicqueue_cores.array_core.rows import replace
+from magicqueue_cores.array_core.sinks import Sinks
+from magicqueue_cores.contract import LIVE, WAITING, JobState, RecordSink, Settled
+from magicqueue_cores.kernels import layout as lo
+
+
+class ById(Reading):
+    """A part of `ArrayCore`, which sets the attributes."""
+
+    _sinks: Sinks
+    _fates: Fates
+
+    @property
+    def outside_bytes(self) -> int:
+        """What is kept for jobs outside of the core: it counts as memory that they take."""
+        return self._store.outside_bytes
+
+    @outside_bytes.setter
+    def outside_bytes(self, size: int) -> None:
+        self._store.outside_bytes = size
+
+    def remove(
+        self, ids: Sequence[int], states: frozenset[JobState], cause: str, now_ms: int
+    ) -> Settled:
+        """Remove those of the jobs that are in one of `states`. O(log n) amortised a job."""
+        self.advance(now_ms)
+        chosen, answer = self._chosen(ids, states)
+        if chosen:
+            if self._sinks.record:
+                self._sinks.record(records.Removed(chosen, cause))
+            outcomes.remove(self._store, chosen, cause)
+        return answer
+
+    def bury(
+        self, ids: Sequence[int], reason: str, errors: Sequence[str | None], now_ms: int
+    ) -> Settled:
+        """Make live jobs dead, which counts as no failure and no loss."""
+        self.advance(now_ms)
+        chosen, answer = self._chosen(ids, LIVE)
+        given = dict(zip(reversed(ids), reversed(errors), strict=True))
+        kept = [given[i] if given[i] is not None else self._store.error(i) for i in chosen]
+        self._fates.bury(chosen, reason, kept, now_ms)
+        return answer
+
+    def promote(self, ids: Sequence[int], now_ms: int) -> Settled:
+        """Make delayed jobs ready, behind those that are, in the order given."""
+        self.advance(now_ms)
+        chosen, answer = self._chosen(ids, frozenset((JobState.DELAYED,)))
+        if chosen:
+            if self._sinks.record:
+                self._sinks.record(records.Promoted(chosen, now_ms))
+            outcomes.promote(self._store, chosen, now_ms)
+            self._fates.wake_of(chosen)
+        return answer
+
+    def replace(
+        self, job_id: int, payload: bytes, priority: int, run_at_ms: int, now_ms: int
+    ) -> bool:
+        """Give a waiting job another payload, priority and time to run. Raises `Full`."""
+        self.advance(now_ms)
+        store, run_at_ms = self._store, max(run_at_ms, now_ms)
+        slot = store.find(job_id)
+        if not slot or store.state_of(slot) not in WAITING:
+            return False
+        refuse_larger(store, len(payload) - len(store.payload(slot)))
+        if self._sinks.record:
+            columns = (job_id,), (payload,), (priority,), (run_at_ms,)
+            self._sinks.record(records.Replaced(*columns, now_ms))
+        replace(store, job_id, payload, priority, run_at_ms, now_ms)
+        if run_at_ms <= now_ms:
+            self._fates.wake_of((job_id,))
+        return True
+
+    def revive(self, ids: Sequence[int], now_ms: int) -> Settled:
+        """Make dead jobs ready anew: attempts start over."""
+        self.advance(now_ms)
+        chosen, answer = self._chosen(ids, frozenset((JobState.DEAD,)))
+        if chosen:
+            if self._sinks.record:
+                self._sinks.record(records.Revived(chosen, now_ms))
+            outcomes.revive(self._store, chosen, now_ms)
+            self._fates.wake_of(chosen)
+        return answer
+
+    def mark(self, ids: Sequence[int], *, marked: bool) -> None:
+        """Say of which jobs `observe` is to tell, or no more."""
+        self._store.write_ids(ids)
+        self._store.act(lo.V_MARK_MANY, len(ids), lo.META_MARKED if marked else 0)
+        self._sinks.follow_marks()
+
+    def observe(self, sink: RecordSink | None) -> None:
+        """Have every record that names a marked job told to `sink`, too."""
+        self._sinks.observe(sink)
+
+    def count_duplicates(self, queue: str, count: int) -> None:
+        """Count pushes to a queue that made no job."""
+        self._queues.count("duplicates", self._queues.by_name.get(queue), count)
+
+    def _chosen(
+        self, ids: Sequence[int], states: frozenset[JobState]
+    ) -> tuple[list[int], Settled]:
+        """Those of the jobs that are in one of the states, and the others as missing."""
+        if not ids:
+            return [], Settled([], [])
+        store, fit = self._store, sum(1 << state for state in states)
+        store.write_ids(ids)
+        store.act(lo.V_CHOOSE_MANY, len(ids), fit)
+        found = store.scratch_list(len(ids))
+        if lo.MISSING_STATE not in found:
+            return list(ids), Settled([], [])
+        chosen, missing = list[int](), list[int]()
+        for job_id, state in zip(ids, found, strict=True):
+            (missing if state == lo.MISSING_STATE else chosen).append(job_id)
+        return chosen, Settled(missing, [])

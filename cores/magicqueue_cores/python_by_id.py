@@ -1,0 +1,146 @@
+"""The verbs of the python core about jobs that are named, whatever their state."""
+
+from collections.abc import Sequence
+
+from magicqueue_cores import records
+from magicqueue_cores.admission import refuse_bytes
+from magicqueue_cores.contract import LIVE, WAITING, JobState, RecordSink, Settled
+from magicqueue_cores.python_clearing import Clearing
+from magicqueue_cores.python_fates import Fates
+from magicqueue_cores.python_marks import Marks
+from magicqueue_cores.python_reading import Reading
+from magicqueue_cores.python_taking import promote, remove, replace, revive
+
+_DELAYED = frozenset((JobState.DELAYED,))
+_DEAD = frozenset((JobState.DEAD,))
+
+
+class ById(Reading):
+    """A part of `PythonCore`, which sets the attributes."""
+
+    _record: RecordSink | None
+    _fates: Fates
+    _clearing: Clearing
+    _marks: Marks
+    next_deadline_ms: int
+
+    def remove(
+        self, ids: Sequence[int], states: frozenset[JobState], cause: str, now_ms: int
+    ) -> Settled:
+        """Remove those of the jobs that are in one of `states`, wherever they stand."""
+        answer, found = self._named(ids, states, now_ms)
+        if found:
+            if self._record:
+                self._record(records.Removed(found, cause))
+            remove(self._table, found, cause)
+        return answer
+
+    def bury(
+        self, ids: Sequence[int], reason: str, errors: Sequence[str | None], now_ms: int
+    ) -> Settled:
+        """Make ready, delayed or active jobs dead, which counts as no failure or loss."""
+        if reason in records.FAILURES or reason == records.WORKER_LOST:
+            raise ValueError(f"{reason!r} counts: let the jobs fail, or their leases end")
+        answer, found = self._named(ids, LIVE, now_ms)
+        given = dict(zip(reversed(ids), reversed(errors), strict=True))
+        last = self._table.errors_of(found)
+        kept = [
+            was if given[job_id] is None else given[job_id]
+            for job_id, was in zip(found, last, strict=True)
+        ]
+        self._fates.bury(found, reason, kept, now_ms)
+        return answer
+
+    def promote(self, ids: Sequence[int], now_ms: int) -> Settled:
+        """Make delayed jobs ready, behind those that are, in the order given."""
+        answer, found = self._named(ids, _DELAYED, now_ms)
+        if found:
+            if self._record:
+                self._record(records.Promoted(found, now_ms))
+            promote(self._table, found, now_ms)
+            self._wake(found)
+        return answer
+
+    def replace(
+        self, job_id: int, payload: bytes, priority: int, run_at_ms: int, now_ms: int
+    ) -> bool:
+        """Give a ready or delayed job another payload, priority and time to run."""
+        if not self._named((job_id,), WAITING, now_ms)[1]:
+            return False
+        table = self._table
+        job = table.jobs[job_id]
+        more = len(payload) - len(job.payload)
+        if more > 0:
+            refuse_bytes(table.options, held=table.memory_bytes(), new=more)
+        run_at_ms = max(run_at_ms, now_ms)
+        if now_ms >= self._due_ms and table.delayed.has_any(job.queue.name):
+            run_at_ms = max(run_at_ms, now_ms + 1)
+        if self._record:
+            columns = [job_id], [payload], [priority], [run_at_ms]
+            self._record(records.Replaced(*columns, now_ms))
+        replace(table, job_id, payload, priority, run_at_ms, now_ms)
+        self._follow_delayed()
+        self._wake((job_id,))
+        return True
+
+    def revive(self, ids: Sequence[int], now_ms: int) -> Settled:
+        """Make dead jobs ready anew, as `retry_dead` does, in the order given."""
+        answer, found = self._named(ids, _DEAD, now_ms)
+        if found:
+            if self._record:
+                self._record(records.Revived(found, now_ms))
+            revive(self._table, found, now_ms)
+            self._wake(found)
+        return answer
+
+    def mark(self, ids: Sequence[int], *, marked: bool) -> None:
+        """Say of which jobs `observe` is to tell, or no more. O(1) a job."""
+        self._marks.mark(ids, marked=marked)
+        self._report()
+
+    def observe(self, sink: RecordSink | None) -> None:
+        """Have every record that names a marked job told to `sink` too."""
+        self._marks.observer = sink
+
+    def count_duplicates(self, queue: str, count: int) -> None:
+        """Count pushes that made no job; of a queue that is not known in all alone."""
+        known = self._table.queues.get(queue)
+        if known is not None:
+            known.duplicates += count
+        self._table.totals.duplicates += count
+
+    @property
+    def outside_bytes(self) -> int:
+        """What is kept for jobs outside of the core."""
+        return self._table.tally.outside_bytes
+
+    @outside_bytes.setter
+    def outside_bytes(self, size: int) -> None:
+        self._table.tally.outside_bytes = size
+
+    def _named(
+        self, ids: Sequence[int], states: frozenset[JobState], now_ms: int
+    ) -> tuple[Settled, list[int]]:
+        """Let time pass; give what is missing, and the jobs in those states, each once."""
+        if now_ms >= self._due_ms:
+            self.advance(now_ms)
+        answer, found = Settled([], []), dict[int, None]()
+        for job_id in ids:
+            job = self._table.jobs.get(job_id)
+            if job is None or job_id in found or job.state not in states:
+                answer.missing.append(job_id)
+            else:
+                found[job_id] = None
+        return answer, list(found)
+
+    def _wake(self, ids: Sequence[int]) -> None:
+        self._fates.wake(self._table.jobs[job_id].queue for job_id in ids)
+
+    def _report(self) -> None:
+        """Report to whom it concerns as things are."""
+        self._record = self._fates.record = self._clearing.record = self._marks.sink
+
+    def _follow_delayed(self) -> None:
+        """Jobs were delayed: the next one may be due sooner."""
+        self._due_ms = due_ms = min(self._due_ms, self._table.delayed.next_ms)
+        self.next_deadline_ms = min(self.next_deadline_ms, due_ms)

@@ -1,0 +1,65 @@
+"""What follows from a command, or a step of time, before the next one runs.
+
+Policies settle what befell the jobs that they know; that may make jobs ready, for which
+pulls wait; jobs that are handed out so may be known to policies again. When nothing of that
+is left, those are told who wait for ends and cancels.
+"""
+
+from typing import Final
+
+from magicqueue_cores.policies import Policies
+from magicqueue_server.blocked import Blocked
+from magicqueue_server.executing import OwnLines
+
+
+class _Nothing:
+    """Stands for policies where there are none."""
+
+    pending: Final = False
+    lagging: Final = False
+
+    def settle(self, now_ms: int) -> None:
+        """Never called, as nothing is pending."""
+
+
+class Aftermath:
+    """See above. became_ready: what the core says that jobs are ready in."""
+
+    def __init__(
+        self,
+        policies: Policies | None,
+        blocked: Blocked,
+        own_lines: OwnLines,
+        became_ready: list[str],
+    ) -> None:
+        self.policies: Final[Policies | _Nothing] = policies or _Nothing()
+        self.news: Final = [] if blocked.waits is None else blocked.waits.news
+        self._became_ready = became_ready
+        self._blocked = blocked
+        self._own_lines = own_lines
+        self._take = blocked.pulls.take
+        self._take_lagging = blocked.pulls.take if policies is None else policies.pull
+        self._lagging = False
+
+    def see_to(self, now_ms: int) -> None:
+        """Do what follows, if anything does."""
+        policies, became_ready, news = self.policies, self._became_ready, self.news
+        while policies.pending or became_ready or news:
+            if policies.pending:
+                policies.settle(now_ms)
+            elif became_ready:
+                self._blocked.pulls.serve(now_ms)
+            elif self._blocked.waits is not None:
+                self._blocked.waits.serve(now_ms)
+
+    def follow_time(self) -> None:
+        """Time went on: see whether policies lag behind, or no longer.
+
+        As long as they do, jobs may be ready whose time to live is over, which only
+        policies know to leave out.
+        """
+        lagging = self.policies.lagging
+        if lagging != self._lagging:
+            self._lagging = lagging
+            self._own_lines.lag(lagging=lagging)
+            self._blocked.pulls.take = self._take_lagging if lagging else self._take

@@ -1,0 +1,127 @@
+"""Rules about jobs that are named, whatever their state, and about who observes them.
+
+They are a part of the state machine in `test_against_model`.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
+
+from conformance.driver import Driver
+from conformance.naive_core import NaiveCore
+from magicqueue_cores.contract import LIVE, WAITING, Core, JobState
+from magicqueue_cores.records import Record
+
+STATES = st.sampled_from(
+    [LIVE, WAITING, frozenset(JobState), *(frozenset((state,)) for state in JobState)]
+)
+IN_ORDER = {"promote", "revive"}
+"""Verbs that make jobs ready: those that are due come before, in steps or not."""
+
+
+class ByIdRules(RuleBasedStateMachine):
+    """A part of `CoreMachine`, which sets the driver and the model."""
+
+    driver: Driver
+    model: NaiveCore
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.observed: Core | None = None
+        self.marked: set[int] = set()
+        self.told: dict[int, list[str]] = {}
+        """What the observer heard of each marked job in the last verb, by name."""
+
+    def both(self, verb: str, *arguments: Any, **named: Any) -> Any:
+        raise NotImplementedError
+
+    def let_all_mature(self) -> None:
+        raise NotImplementedError
+
+    def listen(self) -> None:
+        """Begin to note what is told, of a new core or of the one as before."""
+        core = self.driver.core
+        self.marked = {job.view.id for job in self.model.all if job.marked}
+        if core is not self.observed:
+            self.observed = core
+            core.observe(self.hear)
+            core.mark(sorted(self.marked), marked=True)
+        self.told = {}
+        self.model.notes = {}
+
+    def hear(self, record: Record) -> None:
+        ids: Sequence[int] = getattr(record, "ids", ())
+        for job_id in ids:
+            if job_id in self.marked:
+                self.told.setdefault(job_id, []).append(type(record).__name__)
+
+    def any_ids(self, data: st.DataObject) -> list[int]:
+        """Ids of jobs in all states, and one that is not here."""
+        by_state = [[job.view.id for job in self.model.some(state)] for state in JobState]
+        known = [job_id for ids in by_state for job_id in (*ids[:2], *ids[-4:])]
+        choice = st.sampled_from([*known, self.model.last_id + 1])
+        return data.draw(st.lists(choice, min_size=1, max_size=5))
+
+    @precondition(lambda self: self.model.all)
+    @rule(
+        verb=st.sampled_from(["remove", "bury", "promote", "revive"]),
+        data=st.data(),
+        states=STATES,
+        cause=st.sampled_from(["cancelled", "expired", "purged"]),
+        error=st.none() | st.text(max_size=3),
+    )
+    def settle_by_id(
+        self,
+        verb: str,
+        data: st.DataObject,
+        states: frozenset[JobState],
+        cause: str,
+        error: str | None,
+    ) -> None:
+        ids = self.any_ids(data)
+        more: dict[str, list[Any]] = {
+            "remove": [states, cause],
+            "bury": ["expired", [error] * len(ids)],
+        }
+        if verb in IN_ORDER:
+            self.let_all_mature()
+        self.both(verb, ids, *more.get(verb, []), self.driver.now)
+
+    @precondition(lambda self: self.model.some(JobState.READY) or self.waiting())
+    @rule(
+        data=st.data(),
+        payload=st.binary(min_size=1, max_size=20),
+        priority=st.sampled_from([-1, 0, 0, 1]),
+        delay_ms=st.sampled_from([-10, 0, 0, 3, 20]),
+    )
+    def replace(
+        self, data: st.DataObject, payload: bytes, priority: int, delay_ms: int
+    ) -> None:
+        here = [*self.model.some(JobState.READY), *self.waiting()]
+        chosen = st.sampled_from([job.view.id for job in here])
+        job_id = data.draw(chosen) if data.draw(st.booleans()) else self.any_ids(data)[0]
+        now = self.driver.now
+        job = self.model.find(job_id)
+        if job is not None and data.draw(st.booleans()):
+            run_at_ms = job.view.run_at_ms
+        else:
+            run_at_ms = now + delay_ms
+        self.both("replace", job_id, payload, priority, run_at_ms, now)
+
+    def waiting(self) -> list[Any]:
+        return self.model.some(JobState.DELAYED)
+
+    @precondition(lambda self: self.model.all)
+    @rule(data=st.data(), marked=st.sampled_from([True, True, False]))
+    def mark(self, data: st.DataObject, *, marked: bool) -> None:
+        self.both("mark", self.any_ids(data), marked=marked)
+
+    @rule(queue=st.sampled_from("abc"), count=st.integers(1, 3))
+    def count_duplicates(self, queue: str, count: int) -> None:
+        self.both("count_duplicates", queue, count)
+
+    @rule(size=st.sampled_from([0, 0, 300]))
+    def keep_outside(self, size: int) -> None:
+        self.driver.core.outside_bytes = size
