@@ -149,7 +149,7 @@ def join_jobs(jobs: Sequence[tuple[bytes, bytes]], *, share: bool) -> Batch:
     """Put jobs together, each given as its encoded data and its options' tail."""
     shared: list[bytes] = []
     tails = {tail: tail for _, tail in jobs}
-    needs: dict[str, None] = dict.fromkeys(chain.from_iterable(map(needs_of, tails)))
+    needs = dict.fromkeys(word for tail in tails for word in needs_of(tail))
     if share:
         members = {tail: members_of(tail) for tail in tails}
         some, *others = members.values()

@@ -1,7 +1,7 @@
 """Replies that say no, and what a server is known to lack before it could."""
 
 from collections.abc import Sequence
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import msgspec
 from msgspec import Raw
@@ -42,7 +42,7 @@ class _Reply(msgspec.Struct):
     ok: bool
     error: str | None = None
     code: str | None = None
-    id: int | None = None
+    id: Any = None
     rid: Raw = requests.NO_RID
 
 
@@ -59,7 +59,8 @@ def refusal_in(line: Line, rid: bytes) -> Exception | None:
         return None
     if reply.error is None or not reply.code:
         raise ValueError("it is neither ok nor an error with its code")
-    return error_from_reply(reply.code, reply.error, reply.id)
+    holder = reply.id if isinstance(reply.id, int) else None
+    return error_from_reply(reply.code, reply.error, holder)
 
 
 def hangs_up(refusal: Exception) -> bool:

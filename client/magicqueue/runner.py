@@ -20,7 +20,6 @@ from typing import Any, Final, TypeVar
 
 from magicqueue import commands
 from magicqueue.cancels import Cancels
-from magicqueue.errors import RequestError, Unsupported
 from magicqueue.failures import Failure, failure_of, is_cancellation, log_failure
 from magicqueue.forks import after_fork
 from magicqueue.handlers import Handler, OnError
@@ -28,6 +27,7 @@ from magicqueue.job import Job, WorkerSide
 from magicqueue.job_log import JobLog, Slot, fields_of, set_current, span
 from magicqueue.results import Results
 from magicqueue.room import Room
+from magicqueue.settling import Settling
 from magicqueue.verdicts import Verdict, by_needs, verdict_on_cancelled, verdicts_on
 
 BREATH_S: Final = 0.02
@@ -41,7 +41,7 @@ V = TypeVar("V")
 logger = logging.getLogger("magicqueue")
 
 
-class Runner:
+class Runner(Settling):
     """The jobs of one worker; `room` learns from it how long handlers take."""
 
     def __init__(
@@ -54,23 +54,18 @@ class Runner:
         self.handler = handler
         self.room = room
         self.log = JobLog()
+        super().__init__(results or Results(), on_error)
         self.held: set[Job] = set()
-        self.unanswered: set[Job] = set()
         self.unstarted: deque[Job] = deque()
         self.forfeited: set[Job] = set()
         """Jobs that were given up, and whose handlers still run."""
         self.in_turn = Slot()
         """The job that `run_in_turn` runs."""
-        self.results = results or Results()
         self.cancels = Cancels()
         self.on_cancel: Callable[[Job], object] = lambda _: None
         """Called, in any thread, with a cancelled job whose handler runs."""
-        self.completed = 0
-        self.failed = 0
-        self.lost = 0
         self.released = 0
         self.cancelled = 0
-        self._on_error = on_error
         self._done: list[Job] = []
         self._failures: list[Failure] = []
         self._given_back: list[Job] = []
@@ -261,13 +256,6 @@ class Runner:
         log_failure(job, error)
         self._tell_error(job, error)
 
-    def _tell_error(self, job: Job, error: BaseException) -> None:
-        if self._on_error is not None:
-            try:
-                self._on_error(job, error)
-            except Exception:
-                logger.exception("on_error itself failed for job %d", job.id)
-
     def forfeit(self, job: Job, error: BaseException) -> None:
         """Fail a job whose handler still runs, and cannot be ended."""
         self.forfeited.add(job)
@@ -350,58 +338,6 @@ class Runner:
     def leased(self) -> set[Job]:
         """Copy the jobs whose leases are to be kept up; from any thread."""
         return self.held | self.unanswered
-
-    def settled(self, verdict: Verdict, missing: list[int]) -> None:
-        """The server has taken a verdict, but for jobs not ours any more."""
-        self.unanswered.difference_update(verdict.jobs)
-        if not missing or verdict.gives_back:
-            return
-        ids = set(missing)
-        for job in verdict.jobs:
-            if job.id in ids:
-                job.lost = True
-                self.lost += 1
-                logger.warning(
-                    "job %d of %s (attempt %d) was not ours any more when it was finished:"
-                    " it may have run elsewhere too",
-                    job.id,
-                    job.queue,
-                    job.attempts,
-                    extra=fields_of(job),
-                )
-
-    def unsettled(self, verdict: Verdict, error: Exception) -> Sequence[Verdict]:
-        """The server has not taken a verdict; gives what to send instead, if anything.
-
-        An older server cannot take jobs back before the connection closes, decides for
-        itself when a failed job is tried again, and keeps no results.
-        """
-        if isinstance(error, Unsupported) and verdict.failures:
-            logger.warning("Retry and Discard count as any failure: %s", error)
-            bare = [Failure(told.job, told.error) for told in verdict.failures]
-            return (Verdict(verdict.jobs, commands.fail(bare, repeat=True), bare),)
-        if verdict.results and isinstance(error, Unsupported):
-            return verdicts_on(verdict.jobs, Results())
-        if verdict.results and isinstance(error, RequestError):
-            if len(verdict.jobs) > 1:
-                return verdict.one_by_one()
-            return self._without_result(verdict.jobs[0], error)
-        self.unanswered.difference_update(verdict.jobs)
-        if not verdict.gives_back:
-            logger.error("the verdicts of %d jobs were lost: %s", len(verdict.jobs), error)
-        return ()
-
-    def _without_result(self, job: Job, error: Exception) -> Sequence[Verdict]:
-        """Make the verdict on a job whose result the server refuses."""
-        bad = self.results.refused(job, error)
-        if bad is None:
-            return verdicts_on([job], self.results)
-        self.completed -= 1
-        self.failed += 1
-        log_failure(job, bad)
-        self._tell_error(job, bad)
-        failure = failure_of(job, bad)
-        return (Verdict([job], commands.fail([failure], repeat=True), [failure]),)
 
     def clear(self) -> None:
         """Forget the jobs left, when the worker ends."""
