@@ -170,7 +170,7 @@ def spelled_out(line: bytes) -> bytes:
     fields = _TABLE.decode(line)
     jobs = _TABLES.decode(fields.pop("jobs"))
     head = {key: fields.pop(key) for key in _BESIDE if key in fields}
-    whole = {**head, "jobs": [job | fields for job in jobs]}
+    whole: dict[str, object] = {**head, "jobs": [job | fields for job in jobs]}
     return msgspec.json.encode(whole) + b"\n"
 
 

@@ -20,9 +20,8 @@ from magicqueue.cli.screen import (
 )
 from magicqueue.command_line import Group
 from magicqueue.errors import NotFound
-from magicqueue.job import JobDetails
 from magicqueue.sync_queue import SyncQueue
-from magicqueue.wire.replies import JobDetail
+from magicqueue.wire.replies import JobInfo
 
 _PAGE: Final = 1000
 _ERROR_CHARS: Final = 60
@@ -165,7 +164,7 @@ def _pages_after(client: SyncQueue, after: int) -> Iterator[JobDetails]:
         following = page.next
 
 
-def _row(job: JobDetail) -> tuple[str, ...]:
+def _row(job: JobInfo) -> tuple[str, ...]:
     return (
         str(job.id),
         when(job.died_at) if job.died_at is not None else "",
@@ -175,7 +174,7 @@ def _row(job: JobDetail) -> tuple[str, ...]:
     )
 
 
-def _why(job: JobDetail) -> str:
+def _why(job: JobInfo) -> str:
     if job.reason == "worker_lost":
         return f"its worker was lost {many(job.lost, 'time')}"
     return (job.error or "").strip().partition("\n")[0] or "failed, without a message"
