@@ -7,9 +7,18 @@ is left, those are told who wait for ends and cancels.
 
 from typing import Final
 
-from magicqueue_cores.policies import Policies
+from magicqueue_cores.contract import Core
+from magicqueue_cores.policies import Policies, PolicyOptions
 from magicqueue_server.blocked import Blocked
 from magicqueue_server.executing import OwnLines
+from magicqueue_server.wal.log import Log
+
+
+def policies_above(core: Core, options: PolicyOptions, log: Log | None) -> Policies | None:
+    """Make the policies above a core, which report to its log; None if it lets none."""
+    if not Policies.available(core):
+        return None
+    return Policies(core, options, None if log is None else log.record)
 
 
 class _Nothing:

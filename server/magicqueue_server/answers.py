@@ -17,7 +17,7 @@ from magicqueue.wire.requests import NO_RID, Request
 from magicqueue_cores import contract
 from magicqueue_cores.pending import Pending
 from magicqueue_server.blocked import Blocked
-from magicqueue_server.commands import Handler
+from magicqueue_server.looks import Handler
 from magicqueue_server.policy_commands import told_as
 from magicqueue_server.pulls import PULLS, Host
 from magicqueue_server.session import Session

@@ -5,6 +5,7 @@ from typing import Any, Final, TypeAlias
 
 from magicqueue.wire.requests import Heartbeat, Pull, PullBatch, Request, Wait
 from magicqueue_cores.pending import Answer
+from magicqueue_cores.policies import Policies
 from magicqueue_server.looks import Handler
 from magicqueue_server.pulls import Pulls
 from magicqueue_server.session import Session
@@ -15,12 +16,16 @@ Blocking: TypeAlias = Callable[[Session, Any, int], Answer[bytes]]
 
 
 class Blocked:
-    """Pulls and waits as one. waits: None where there are no policies."""
+    """Pulls and waits as one. handlers: of the commands that do not block."""
 
     def __init__(
-        self, pulls: Pulls, waits: Waits | None, handlers: dict[type[Request], Handler]
+        self,
+        pulls: Pulls,
+        policies: Policies | None,
+        handlers: dict[type[Request], Handler],
     ) -> None:
         self.pulls: Final = pulls
+        waits = None if policies is None else Waits(policies, pulls)
         self.waits: Final = waits
         self.handlers: dict[type[Request], Blocking] = {
             Pull: pulls.pull,
@@ -37,6 +42,11 @@ class Blocked:
                 return beat_later(session, request, now_ms)
 
             self.handlers |= {Wait: waits.wait, Heartbeat: heartbeat}
+
+    def ask(self, check: Callable[[], None], depend: Callable[[], None]) -> None:
+        """Have waits ask a log before they change something, and before they tell."""
+        if self.waits is not None:
+            self.waits.check, self.waits.depend = check, depend
 
     def __len__(self) -> int:
         return len(self.pulls) + (0 if self.waits is None else len(self.waits))

@@ -2,8 +2,9 @@
 
 Every method takes a decoded request and the time, and gives the reply, or a `Pending` one
 when the core answers later. Refusals are raised as `RequestError`. Those that may have to
-wait are in `pulls` and `waits`; those on very many jobs or queues, which take many turns, in
-`whole_queues`; those that only look in `looks`; what policies see to in `policy_commands`.
+wait are in `pulls` and `waits`; those on very many jobs or queues, which take many turns,
+in `whole_queues`; those that only look in `looks`; what policies see to in
+`policy_commands`.
 
 What concerns no policy goes to the core itself, even if there are policies above it: they
 `observe` what they have to know of it.
@@ -14,7 +15,6 @@ from magicqueue.wire import replies
 from magicqueue.wire.fields import check_queue, ids_of, ids_or_id
 from magicqueue.wire.limits import ERROR_CHARS_MAX, Limits
 from magicqueue.wire.requests import (
-    Ack,
     AckBatch,
     Drain,
     Fail,
@@ -26,7 +26,6 @@ from magicqueue.wire.requests import (
     PlainPush,
     PlainPushBatch,
     PurgeDead,
-    Push,
     PushBatch,
     Release,
     Request,

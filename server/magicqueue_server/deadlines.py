@@ -5,7 +5,7 @@ than half of the entries are of no use it is built anew, so its size follows tho
 """
 
 import heapq
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final, Generic, Protocol, TypeVar
 
 from magicqueue_cores.contract import NEVER_MS
@@ -54,14 +54,15 @@ class Deadlines(Generic[W]):
             one.deadline_ms += by_ms
         self._heap = [(at_ms + by_ms, serial, one) for at_ms, serial, one in self._heap]
 
-    def overdue(self, now_ms: int) -> list[W]:
-        """Take out all who wait and whose time is over, in order of their deadlines."""
-        over: list[W] = []
+    def overdue(self, now_ms: int) -> Iterator[W]:
+        """Take out all who wait and whose time is over, in order of their deadlines.
+
+        One who was added twice comes twice, unless whoever is told lets it wait no more.
+        """
         while self._heap and self._heap[0][0] <= now_ms:
             one = heapq.heappop(self._heap)[2]
             if self._waits(one):
-                over.append(one)
-        return over
+                yield one
 
     def clear(self) -> None:
         """Forget everybody."""

@@ -13,10 +13,8 @@ session stop before its lines are done, and each continues it later:
 
 Sessions that may go on are collected and run by the outermost call, so that one push that
 wakes a thousand waiters costs no depth of stack. After each command that made jobs ready,
-waiters are served before anything else runs: first come, first served.
-
-Above a core that answers at once are `Policies`. They see what befalls the jobs that they
-know, and settle what follows from it before the next command runs.
+waiters are served before anything else runs: first come, first served. What
+follows for jobs that policies know is settled then, too (see `aftermath`).
 """
 
 from collections import deque
@@ -29,17 +27,18 @@ from magicqueue.wire.limits import Limits
 from magicqueue_cores.contract import Core
 from magicqueue_cores.line_contract import Feeds
 from magicqueue_cores.policies import Policies, PolicyOptions
-from magicqueue_server.aftermath import Aftermath
+from magicqueue_server.aftermath import Aftermath, policies_above
 from magicqueue_server.answers import Answers
 from magicqueue_server.blocked import Blocked
 from magicqueue_server.columns import JobDefaults
-from magicqueue_server.commands import Commands, ServerFacts
+from magicqueue_server.commands import Commands
 from magicqueue_server.executing import OwnLines, execute
+from magicqueue_server.feeding import FeedRounds
+from magicqueue_server.looks import ServerFacts
 from magicqueue_server.pulls import Host, Pulls
 from magicqueue_server.session import Session
 from magicqueue_server.sessions import Sessions
 from magicqueue_server.turns import REPLY_BYTES_A_TURN, TURN_BYTES, TURN_NS, Turns
-from magicqueue_server.waits import Waits
 from magicqueue_server.wal.guard import Guard
 from magicqueue_server.wal.log import Log
 
@@ -74,10 +73,7 @@ class Engine:
         self._inside = False
         self._became_ready = became_ready = list[str]()
         self.core = make_core(self._on_ready)
-        self.policies: Policies | None = None
-        if Policies.available(self.core):
-            record = None if log is None else log.record
-            self.policies = Policies(self.core, policy_options, record)
+        self.policies = policies_above(self.core, policy_options, log)
         self._verbs: Core | Policies = self.policies or self.core
         self.sessions = Sessions(self._verbs)
         self.sessions.on_more = lambda who: turns.go_on_later(lambda: self._release(who))
@@ -88,10 +84,7 @@ class Engine:
         handlers = self._commands.handlers
         host = Host(finish=self._finish, wake=wake, release=self._release)
         pulls = Pulls(self.core, limits, defaults, became_ready, host)
-        waits = None
-        if self.policies is not None:
-            waits = Waits(self.policies, self.core, limits, defaults, host)
-        self._blocked = Blocked(pulls, waits, handlers)
+        self._blocked = Blocked(pulls, self.policies, handlers)
         self._after = Aftermath(self.policies, self._blocked, self._own_lines, became_ready)
         self._answers = Answers(handlers, self._blocked, host)
         self._runnable: deque[Session] = deque()
@@ -99,26 +92,19 @@ class Engine:
         self._started_ms: int | None = None
         self._commands.looks.server_counts = self._server_counts
         self._commands.long.later = lambda go: turns.go_on_later(lambda: go(self._now_ms))
-        self._before_feeds = 0, 0
-        """What the log had counted before the last round of feeds."""
         self._log = None if self.core.capabilities.durable else log
+        self.feed_rounds: Final = FeedRounds(self._own_lines, self._log)
         self._guard: Guard | None = None
         if self._log is not None:
             self._guard = Guard(self._log, handlers, wake, self._follow_log)
             self._answers.guard = self._guard
-            if waits is not None:
-                waits.check, waits.depend = self._guard.check_pull, self._log.depend
+            self._blocked.ask(self._guard.check_pull, self._log.depend)
 
     @property
     def next_deadline_ms(self) -> int:
         """When `advance` has something to do, at the earliest; NEVER_MS if not. O(1)."""
         jobs_ms, waits_ms = self._verbs.next_deadline_ms, self._blocked.next_deadline_ms
         return jobs_ms if jobs_ms < waits_ms else waits_ms  # noqa: FURB136 - asked after each command
-
-    @property
-    def stopping(self) -> bool:
-        """Whether `stop` was called."""
-        return self._commands.stopping
 
     def tell_refusals(self, on_refusal: Callable[[Session, Exception], None]) -> None:
         """Have each error told that a request is refused with."""
@@ -175,24 +161,13 @@ class Engine:
     def run_feeds(self, feeds: Feeds, now_ms: int) -> bool:
         """Run what a round received; gives whether its replies may be sent at once.
 
-        If not, each goes through `answer_feed`.
+        If not, each goes through `feed_rounds.answer`.
         """
         self._tick(now_ms)
-        log = self._log
-        if log is not None:
-            self._before_feeds = log.count, log.binding
-        if self._own_lines.core is None or (log is not None and log.crowded):
-            feeds.skip()
-        else:
-            feeds.run(self._now_ms)
+        self.feed_rounds.run(feeds, self._now_ms)
         self._after.see_to(self._now_ms)
         self._run_others()
-        return log is None or log.answers_now()
-
-    def answer_feed(self, session: Session, reply: bytes) -> None:
-        """Write the reply to a feed of the last round when the log lets it go."""
-        session.seen_count, session.seen_binding = self._before_feeds
-        session.write(reply)
+        return self._log is None or self._log.answers_now()
 
     def resume(self, session: Session, now_ms: int) -> None:
         """Go on with a session that was congested or had to wait for the core."""
@@ -205,6 +180,7 @@ class Engine:
         """Let time pass: jobs mature, blocked pulls time out."""
         self._tick(now_ms)
         self._blocked.time_out(self._now_ms)
+        self._after.see_to(self._now_ms)
         self._run_others()
 
     def end_leases(self, until_ms: int, now_ms: int) -> bool:
@@ -320,8 +296,7 @@ class Engine:
         out_bytes = 0
         now_ns, left = self._turns.now_ns, TURN_BYTES
         until_ns = now_ns() + TURN_NS
-        guard, own_lines = self._guard, self._own_lines
-        policies, news = self._after.policies, self._after.news
+        guard, own_lines, after = self._guard, self._own_lines, self._after
         if guard is not None:
             guard.mark(session)
         while not (
@@ -356,8 +331,8 @@ class Engine:
                     session.greeted = True  # it began with a line that ran
                     out.append(reply)
                     out_bytes += len(reply)
-                    if self._became_ready or policies.pending or news:
-                        self._after.see_to(self._now_ms)
+                    if self._became_ready or after.policies.pending or after.news:
+                        after.see_to(self._now_ms)
                     continue
             line = session.next_line()
             left -= session.at - start
@@ -365,11 +340,11 @@ class Engine:
                 reply = self._answers.answer(session, line, self._now_ms)
                 out.append(reply)
                 out_bytes += len(reply)
-                if self._became_ready or policies.pending or news:
+                if self._became_ready or after.policies.pending or after.news:
                     if session.parked and out:  # served now: earlier replies go first
                         session.write(b"".join(out))
                         out, out_bytes = [], 0
-                    self._after.see_to(self._now_ms)
+                    after.see_to(self._now_ms)
         if out and not session.closed:
             session.write(b"".join(out))
         if session.lines or session.counted_bytes:

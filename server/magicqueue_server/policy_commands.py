@@ -121,7 +121,7 @@ class PolicyCommands:
         )
         return replies.pushed_under_policies(reply, request.rid)
 
-    def _push(  # noqa: PLR0913, PLR0917 - as the verb
+    def _push(
         self,
         where: str,
         queue: str,

@@ -20,7 +20,7 @@ def job_of(
     job_id = policies.job_of(queue, check_key(request.req_key, "req_key"), now_ms)
     if job_id is None:
         raise NotFound(
-            f"no PUSH to {queue!r} is known with req_key {request.req_key!r}: there was none,"
-            " or it is too long ago"
+            f"no PUSH to {queue!r} is known with req_key {request.req_key!r}: there was"
+            " none, or it is too long ago"
         )
     return job_id

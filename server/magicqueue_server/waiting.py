@@ -80,9 +80,10 @@ class WaitingRoom:
 
     def overdue(self, now_ms: int) -> list[Waiter]:
         """Take out all whose time is over, in order of their deadlines."""
-        waiters = self._deadlines.overdue(now_ms)
-        for waiter in waiters:
+        waiters: list[Waiter] = []
+        for waiter in self._deadlines.overdue(now_ms):
             self.remove(waiter.session.id)
+            waiters.append(waiter)
         return waiters
 
     def everyone(self) -> list[Waiter]:

@@ -1,13 +1,13 @@
 """Who waits for a job to end (WAIT), or to be cancelled (HEARTBEAT with `wait`).
 
 A session waits for one of these at a time, and only as long as nothing follows: a further
-line ends the wait as if its time were over, so one connection can serve any number. Policies
-tell of ends and cancels while a command is at work; those who wait hear of them when it is
-done.
+line ends the wait as if its time were over, so one connection can serve any number.
+Policies tell of ends and cancels while a command is at work; those who wait hear of them
+when it is done.
 """
 
 from collections.abc import Callable, Iterable
-from typing import Final, cast
+from typing import Final, Protocol, cast
 
 import msgspec
 from msgspec import Raw
@@ -22,7 +22,6 @@ from magicqueue_cores.contract import NEVER_MS, Core, JobView
 from magicqueue_cores.policies import Ending, Policies
 from magicqueue_server.columns import JobDefaults
 from magicqueue_server.deadlines import Deadlines
-from magicqueue_server.pulls import Host
 from magicqueue_server.repeats import job_of
 from magicqueue_server.session import Session
 from magicqueue_server.settling import extended
@@ -47,17 +46,20 @@ class Beating(Waiting, eq=False):
     lease_ms: int
 
 
+class Parts(Protocol):
+    """What the waits need of the engine that they are part of, as the pulls do."""
+
+    core: Core
+    limits: Limits
+    defaults: JobDefaults
+    finish: Callable[[Session, bytes], None]
+    """Gives a parked session its reply."""
+
+
 class Waits:
     """WAIT and HEARTBEAT, and everybody who waits in one of them."""
 
-    def __init__(
-        self,
-        policies: Policies,
-        core: Core,
-        limits: Limits,
-        defaults: JobDefaults,
-        host: Host,
-    ) -> None:
+    def __init__(self, policies: Policies, parts: Parts) -> None:
         self.check: Callable[[], None] = lambda: None
         """Raises RequestError if the log takes nothing (set where there is one)."""
         self.depend: Callable[[], None] = lambda: None
@@ -69,10 +71,10 @@ class Waits:
         policies.on_end = lambda job_id: self.news.append((job_id, False))
         policies.on_doomed = lambda job_id: self.news.append((job_id, True))
         self._policies = policies
-        self._core = core
-        self._limits = limits
-        self._defaults = defaults
-        self._finish = host.finish
+        self._core = parts.core
+        self._limits = parts.limits
+        self._defaults = parts.defaults
+        self._finish = parts.finish
         self._by_session: dict[int, Waiting] = {}
         self._by_job: dict[int, dict[int, Waiting]] = {}
         self._deadlines = Deadlines(self._still)
@@ -259,16 +261,17 @@ class Waits:
         session_id = waiting.session.id
         del self._by_session[session_id]
         for job_id in waiting.ids:
-            line = self._by_job.get(job_id)
-            if line is not None and line.pop(session_id, None) and not line:
-                del self._by_job[job_id]
+            line = self._by_job.get(job_id, {})  # none: it was named twice
+            line.pop(session_id, None)
+            if not line:
+                self._by_job.pop(job_id, None)
 
     def _dismiss(self, waiting: Waiting, now_ms: int) -> None:
         self._remove(waiting)
         self._finish(waiting.session, self._reply(waiting, (), now_ms))
 
     def _reply(self, waiting: Waiting, ids: Iterable[int], now_ms: int) -> bytes:
-        """Give the reply to a wait that is over, since these jobs have ended, if any have."""
+        """Give the reply to a wait that is over; ids: those that have ended meanwhile."""
         if not isinstance(waiting, Beating):
             return replies.counted(waiting.rid, jobs=self._ended(ids, now_ms))
         try:

@@ -99,6 +99,17 @@ def test_replaced_at_the_same_time_it_stands_where_it_stood(
     assert core.pull(9) == [1, 2, 3, 4, 5, 6]
 
 
+def test_replaced_while_others_are_due_it_comes_behind_them(core_name: str) -> None:
+    core = Driver(core_name, step_jobs=1)
+    core.push()
+    core.push_many(3, delay_ms=5)
+    core.now += 10
+    assert core.replace(1, b"as if pushed now")
+    for _ in range(4):
+        core.tick(1)
+    assert core.pull(9) == [2, 3, 4, 1]
+
+
 def test_what_is_active_dead_or_gone_is_not_replaced(core: Driver) -> None:
     core.push_many(3, max_attempts=1)
     core.pull(2)

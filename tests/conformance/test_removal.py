@@ -136,7 +136,9 @@ def test_a_buried_job_is_a_dead_letter(core: Driver, state: JobState) -> None:
 
 def test_a_burial_keeps_the_error_or_brings_one(core: Driver) -> None:
     core.push_many(2)
-    core.fail(*core.pull(2), error="was", delays_ms=[50, 0])
+    core.pull(2)
+    core.fail(1, error="was", delays_ms=[50])
+    core.fail(2, error="was another", delays_ms=[0])
     errors = [None, "is"]
     answered(core.core.bury([1, 2], "expired", errors, core.now))
     assert [view.error for view in core.dead().jobs] == ["was", "is"]

@@ -68,6 +68,6 @@ def test_the_first_start_fills_a_private_cache(tmp_path: Path) -> None:
     (folder,) = cache.iterdir()
     assert cache.stat().st_mode & 0o077 == folder.stat().st_mode & 0o077 == 0
     compiled = sorted(folder.rglob("*.nbc"))
-    assert len(compiled) == 2
+    assert len(compiled) == 5
     _ask(_ASK, MAGICQUEUE_CACHE_DIR=str(cache), NUMBA_DISABLE_JIT="0")
     assert sorted(folder.rglob("*.nbc")) == compiled

@@ -39,6 +39,7 @@ from magicqueue_server.wal.journal import Journal
 from magicqueue_server.wal.recovery import recover
 from wal.memory_disk import MemoryFolder
 from wal.sample_logs import plain
+from wal.stub_policies import StubPolicies
 
 GOLDEN: Final = Path(__file__).parent / "golden"
 ALGORITHMS: Final = {"crc32": ZLIB_CRC32, "crc32c": CRC32C}
@@ -118,6 +119,20 @@ DAYS: Final[list[list[Any]]] = [
     [_pushed("gone", 82, [b"x", b"y"]), records.Removed([82, 83], "drained")],
     [records.Removed([17], "purged")],
     [records.Paused("emails", paused=False), _pushed("new", 84, [b'"last"'])],
+    [
+        _pushed("marked", 85, [b'"a"', b'"b"'], run_ats_ms=[T, T + 900]),
+        records.Marked("marked", [85, 86], [b'{"ttl":1}', "ü".encode()]),
+        records.Kept("request", [b"key", b"\xff\0"], [b"85 2", b""]),
+    ],
+    [records.Promoted([3, 86], T + 5)],
+    [
+        records.Replaced(
+            [85, 86], [b"null", b'"other"'], [7, -7], [T + 6, T + 9000], T + 6
+        ),
+        records.Marked("marked", [86], [b""]),
+    ],
+    [records.Kept("result", [b"r"], [b"{}"]), records.Gone("request", [b"key"])],
+    [records.Marked("old", [2], [b"later"]), records.Removed([84], "cancelled")],
 ]
 
 
@@ -195,8 +210,9 @@ def read(path: Path) -> MemoryFolder:
 
 def state(folder: MemoryFolder, core_name: str) -> Any:
     """All that comes of a log, as plain JSON."""
-    core = make_core(core_name, CoreOptions())
-    found = recover(folder, core)
+    policies = StubPolicies()
+    core = policies.core = make_core(core_name, CoreOptions())
+    found = recover(folder, policies)
     core.check()
     moved = core.export(range(1, found.last_id + 1))
     columns: dict[str, Any] = dict(
@@ -211,7 +227,14 @@ def state(folder: MemoryFolder, core_name: str) -> Any:
         for name in ("lsn", "last_id", "sequence", "session", "clean")
     }
     paused = sorted(found.paused)
-    built: Any = msgspec.to_builtins({"jobs": jobs, "paused": paused, **numbers})
+    built: Any = {"jobs": jobs, "paused": paused, **numbers}
+    if policies.facts or policies.marks:
+        built["marks"] = {str(n): text.decode() for n, (_, text) in policies.marks.items()}
+        built["facts"] = sorted(
+            [space, key.decode("latin-1"), value.decode(), found.facts.segment(space, key)]
+            for (space, key), value in policies.facts.items()
+        )
+    built = msgspec.to_builtins(built)
     return json.loads(json.dumps(built))
 
 

@@ -16,8 +16,9 @@ import msgspec
 from magicqueue.wire.limits import Limits
 from magicqueue_cores import make_core
 from magicqueue_cores.contract import CoreOptions
+from magicqueue_cores.policies import PolicyOptions
 from magicqueue_server.columns import JobDefaults
-from magicqueue_server.commands import ServerFacts
+from magicqueue_server.looks import ServerFacts
 from magicqueue_server.engine import Engine
 from magicqueue_server.session import Session
 from magicqueue_server.turns import Turns
@@ -28,6 +29,7 @@ from magicqueue_server.wal.reclaim import Reclaimer
 from magicqueue_server.wal.recovery import Recovered, recover
 from server.desk import StillClock
 from wal.memory_disk import Killed, MemoryFolder
+from wal.stub_policies import StubPolicies
 
 IDS_AHEAD = 8
 START_MS = 1_700_000_000_000
@@ -118,7 +120,10 @@ class Client:
 
 
 class Server:
-    """A running server. Making one opens the log in the folder, as a start does."""
+    """A running server. Making one opens the log in the folder, as a start does.
+
+    with_policies: whether something stands above the core that marks jobs and keeps facts.
+    """
 
     def __init__(
         self,
@@ -129,6 +134,8 @@ class Server:
         now: int = START_MS,
         segment_bytes: int = 4096,
         options: CoreOptions | None = None,
+        policy_options: PolicyOptions | None = None,
+        with_policies: bool = False,
     ) -> None:
         self.folder = folder
         self.now = now
@@ -137,9 +144,11 @@ class Server:
         self.failures: list[BaseException] = []
         self.log = Log(self.tasks, mode, lambda: self.now)
         self.log.on_failure = self.failures.append
+        self.policies = StubPolicies(self.log.record)
+        record = self.policies.see if with_policies else self.log.record
         self.engine = Engine(
             lambda on_ready: make_core(
-                core, options or CoreOptions(), on_ready=on_ready, record=self.log.record
+                core, options or CoreOptions(), on_ready=on_ready, record=record
             ),
             Limits(),
             JobDefaults(),
@@ -147,8 +156,13 @@ class Server:
             lambda session: self.tasks.soon(lambda: self._resume(session)),
             Turns(self.tasks.soon, StillClock(lambda: self.now)),
             self.log,
+            policy_options or PolicyOptions(),
         )
-        self.found: Recovered = recover(folder, self.engine.core)
+        self.policies.core = core_here = self.engine.core
+        self.found: Recovered = recover(
+            folder,
+            self.policies if with_policies else self.engine.policies or core_here,
+        )
         self.now = max(now, self.found.last_ms)
         self.engine.sessions.begin_after(self.found.session)
         journal: Journal = begin_journal(
@@ -167,6 +181,7 @@ class Server:
             self.found,
             segment_bytes=segment_bytes,
             now_ms=lambda: self.now,
+            source=self.policies if with_policies else self.engine.policies,
         )
         self.log.prepare()
         self.reclaimer.start()

@@ -15,7 +15,7 @@ import msgspec
 import pytest
 
 from magicqueue_cores import records
-from magicqueue_server.wal import checksum
+from magicqueue_server.wal import checksum, encode
 from magicqueue_server.wal import format as fmt
 from magicqueue_server.wal import layouts as lay
 from magicqueue_server.wal.scan import Refused, Scan
@@ -59,7 +59,7 @@ def test_the_same_records_are_the_same_bytes(name: str) -> None:
     assert golden_log.segments(folder) == kept, (
         "the format has changed: does format.py say how?"
     )
-    assert sorted(kept) == [*map(fmt.segment_name, (2, 3, 4)), "manifest"]
+    assert sorted(kept) == [*map(fmt.segment_name, (2, 3, 4, 5)), "manifest"]
 
 
 OLDER = [version for version in VERSIONS if version != CURRENT]
@@ -88,7 +88,7 @@ def killed(version: Path) -> MemoryFolder:
 def served(folder: MemoryFolder) -> Server | None:
     """Start on a log and have records of every version written; None if it is refused."""
     try:
-        server = Server(folder, now=golden_log.T)
+        server = Server(folder, now=golden_log.T, with_policies=True)
     except (Refused, OSError):
         return None
     client = server.client()
@@ -97,6 +97,9 @@ def served(folder: MemoryFolder) -> Server | None:
     client.ask(cmd="RELEASE", id=pushed.get("id", 1))
     client.ask(cmd="PULL", queue="q")
     server.engine.postpone(10, server.now)
+    server.policies.mark("q", {pushed.get("id", 1): b"a mark"})
+    server.policies.keep("s", {b"key": b"value", b"other": b""})
+    server.policies.drop("s", [b"other"])
     server.tick(600)
     return server
 
@@ -123,7 +126,18 @@ def test_a_full_disk_brings_no_new_records_into_an_older_segment(
             break
     assert refused > 3
     assert started > 3
-    assert {records.Released, records.Postponed} <= kinds_in(folder), "nothing new came"
+    assert kinds_in(folder) >= {
+        records.Released,
+        records.Postponed,
+        records.Marked,
+        records.Kept,
+        records.Gone,
+    }, "nothing new came"
+    again = Server(folder.after_kill(), with_policies=True)
+    versions = {segment.header.version for segment in again.log.journal.segments}
+    assert versions == {1, fmt.VERSION}
+    assert again.policies.facts == {("s", b"key"): b"value"}
+    assert list(again.policies.marks.values()) == [("q", b"a mark")]
 
 
 def kinds_in(folder: MemoryFolder) -> set[type[records.Record]]:
@@ -189,7 +203,7 @@ def test_a_change_of_the_bytes_is_noticed(
 ) -> None:
     """The proof that the test of the same bytes can fail."""
     if change == "a byte of a record":
-        monkeypatch.setitem(lay.KINDS, records.Acked, 13)
+        monkeypatch.setattr(encode, "PUSHED", 20)
     else:
         monkeypatch.setattr(fmt, "MAGIC", fmt.MAGIC[:-1] + b"\x1b")
     kept: Iterable[Path] = (CURRENT / "crc32").iterdir()

@@ -1,4 +1,4 @@
-"""A disk that is slow to give the next segment: nobody waits for a reply that cannot come."""
+"""A disk that is slow to give the next segment: no reply waits that cannot come."""
 
 import errno
 

@@ -224,7 +224,7 @@ ROWS: Final[list[tuple[str, Request]]] = [
 
 def _plain(full: Any) -> Any:
     """Give the plain kind of a request or an item of one, or itself."""
-    plain = {
+    plain: dict[Any, Any] = {
         Push: PlainPush,
         PushBatch: PlainPushBatch,
         Ack: PlainAck,

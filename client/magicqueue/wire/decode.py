@@ -1,7 +1,7 @@
 """From a line to a request, one of three ways.
 
-- *plain*: the line begins `{"cmd":"NAME"` in capitals, and decodes into NAME's plain struct,
-  for those that have one;
+- *plain*: the line begins `{"cmd":"NAME"` in capitals, and decodes into NAME's plain
+  struct, if there is one;
 - *straight*: it begins so, and decodes into NAME's struct;
 - *again*: anything else, and anything that failed. The object is read as a table of raw
   fields, so that a duplicate key counts by its last value and `cmd` by its letters in any
@@ -169,7 +169,11 @@ def _field_sentence(message: str) -> str:
     if missing := _MISSING.match(message):
         field = missing["field"]
         return f"{path}.{field} is missing" if path else f"{field} is missing"
-    path = path or "the request"
+    return _value_sentence(path or "the request", message)
+
+
+def _value_sentence(path: str, message: str) -> str:
+    """Say what is wrong with the value at a place."""
     if bound := _BOUND.match(message):
         return f"{path} must be an integer {bound['bound']}"
     if wanted := _WANTED.match(message):

@@ -59,13 +59,12 @@ class Progress(msgspec.Struct, gc=False):
 
     percent: int | None = None
     note: str | None = None
-    at: int = 0
 
 
 class JobInfo(msgspec.Struct, kw_only=True, gc=False):
     """What GETJOB tells of a job, or of how it ended: for a client to read it into.
 
-    A job that is here has the fields of `JobDetail`, and those of the policies that it asked
+    A job that is here has the fields of `JobDetail`, and those of what it asked policies
     for; one whose end was kept has `state`, `result`, `finished_at`, `attempts`.
     """
 
@@ -87,6 +86,7 @@ class JobInfo(msgspec.Struct, kw_only=True, gc=False):
     unique_key: str | None = None
     expires_at: int | None = None
     timeout: int | None = None
+    attempt_until: int | None = None
     keep_result: int = 0
     cancelled: bool = False
     progress: Progress | None = None
@@ -141,6 +141,18 @@ class ServerCounts(Counts, kw_only=True):
 
     queues: Count
     content_bytes: Count = 0
+    marked: Count = 0  # 0 of a server without policies, as the others up to the next break
+    unique_keys: Count = 0
+    windows: Count = 0
+    req_keys: Count = 0
+    results: Count = 0
+    result_bytes: Count = 0
+    cancelling: Count = 0
+    windows_dropped: Count = 0
+    req_keys_dropped: Count = 0
+    results_dropped: Count = 0
+    progress_dropped: Count = 0
+
     memory_bytes: Count
     connections: Count
     waiting: Count

@@ -36,7 +36,7 @@ NO_RESULT: Final = Raw(b"")
 class PlainItem(
     msgspec.Struct, gc=False, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
 ):
-    """One job of a plain PUSHB; what is None is as the batch says, or the server's default."""
+    """One job of a plain PUSHB; None is as the batch says, or the server's default."""
 
     data: Raw
     priority: Priority | None = None

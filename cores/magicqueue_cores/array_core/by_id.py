@@ -6,6 +6,7 @@ from magicqueue_cores import records
 from magicqueue_cores.array_core import outcomes
 from magicqueue_cores.array_core.admitting import refuse_larger
 from magicqueue_cores.array_core.fates import Fates
+from magicqueue_cores.array_core.maturing import more_are_due
 from magicqueue_cores.array_core.reading import Reading
 from magicqueue_cores.array_core.rows import replace
 from magicqueue_cores.array_core.sinks import Sinks
@@ -44,6 +45,8 @@ class ById(Reading):
         self, ids: Sequence[int], reason: str, errors: Sequence[str | None], now_ms: int
     ) -> Settled:
         """Make live jobs dead, which counts as no failure and no loss."""
+        if reason in outcomes.VERB_OF_REASON:
+            raise ValueError(f"{reason!r} counts: let the jobs fail, or their leases end")
         self.advance(now_ms)
         chosen, answer = self._chosen(ids, LIVE)
         given = dict(zip(reversed(ids), reversed(errors), strict=True))
@@ -72,6 +75,8 @@ class ById(Reading):
         if not slot or store.state_of(slot) not in WAITING:
             return False
         refuse_larger(store, len(payload) - len(store.payload(slot)))
+        if more_are_due(store, store.queue_of(slot), now_ms):
+            run_at_ms = max(run_at_ms, now_ms + 1)
         if self._sinks.record:
             columns = (job_id,), (payload,), (priority,), (run_at_ms,)
             self._sinks.record(records.Replaced(*columns, now_ms))

@@ -34,11 +34,6 @@ _APART_BYTES: Final = 16
 _UINT32_MAX: Final = 2**32 - 1
 
 
-def _reserve() -> mmap.mmap:
-    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _MAP_NORESERVE
-    return mmap.mmap(-1, lo.MEMORY_BYTES, flags=flags)
-
-
 class Memory:
     """The core's memory as words, halves and bytes; `state` is its first words.
 
@@ -64,8 +59,8 @@ class Memory:
         try:
             try:
                 reserved = _reserve()
-            except OSError:  # cores that were dropped hold theirs until they are collected
-                gc.collect()
+            except OSError:
+                gc.collect()  # cores that are gone but for a circle with their observer
                 reserved = _reserve()
         except (OSError, ValueError, OverflowError) as error:
             raise MemoryError(
@@ -132,6 +127,11 @@ class Memory:
         else:
             column = array("q", values)
         self.words[start : start + count * width : width] = column
+
+
+def _reserve() -> mmap.mmap:
+    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _MAP_NORESERVE
+    return mmap.mmap(-1, lo.MEMORY_BYTES, flags=flags)
 
 
 def refuse_options(options: CoreOptions) -> None:

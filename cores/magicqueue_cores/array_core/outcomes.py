@@ -8,20 +8,18 @@ from typing import Final
 
 from magicqueue_cores.array_core.queues import Queue
 from magicqueue_cores.array_core.store import Counts, Death, Store
-from magicqueue_cores.contract import TIME_MAX_MS
+from magicqueue_cores.contract import TIME_MAX_MS, JobState
 from magicqueue_cores.kernels import layout as lo
+from magicqueue_cores.records import FAILURES, WORKER_LOST
 from magicqueue_cores.retry import retry_delay_ms
 
 
-COUNTED_DEATHS: Final = frozenset(("failed", "timeout", "worker_lost"))
-"""What only active jobs die of: a failure or a loss that counts."""
 COUNTED_CAUSES: Final = frozenset(("dropped", "cancelled", "expired"))
 """The causes of removals that queues count, each by its own name."""
-_VERB_OF_REASON: Final = {
-    "failed": lo.V_FAIL_FOR_GOOD_MANY,
-    "timeout": lo.V_FAIL_FOR_GOOD_MANY,
-    "worker_lost": lo.V_LOSE_FOR_GOOD_MANY,
+VERB_OF_REASON: Final = dict.fromkeys(FAILURES, lo.V_FAIL_FOR_GOOD_MANY) | {
+    WORKER_LOST: lo.V_LOSE_FOR_GOOD_MANY
 }
+"""How a job dies of what counts as a failure or a loss of it, while it is active."""
 
 
 def judged_again(
@@ -96,7 +94,12 @@ def bury(
     at_ms: int,
 ) -> None:
     """Live jobs are dead; those of some reasons were active, and it counts."""
-    verb = _VERB_OF_REASON.get(reason, lo.V_BURY_MANY)
+    verb = VERB_OF_REASON.get(reason)
+    if verb is None:
+        verb = lo.V_BURY_MANY
+        for job_id in ids:
+            if store.state_of(store.find(job_id)) is JobState.ACTIVE:
+                store.count_from_now(job_id)
     death = Death(reason, at_ms)
     changed = _changed(store, verb, ids)
     for (job_id, queue, size), error in zip(changed, errors, strict=True):

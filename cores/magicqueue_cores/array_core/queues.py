@@ -125,7 +125,8 @@ class Queues:
     def forget_unused(self, queue: Queue) -> None:
         """Forget an idle queue of which no worker ever had a job; its `pushed` stays."""
         at = queue.at + lo.Q_COMPLETED
-        used = any(self._memory.words[at : at + 3]) or any(queue.counts.values())
+        counted = queue.counts.total() - queue.counts["duplicates"]  # these are in no log
+        used = any(self._memory.words[at : at + 3]) or counted
         if not used and self._is_idle(queue):
             self._forget(queue)
 

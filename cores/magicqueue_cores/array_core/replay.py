@@ -1,6 +1,7 @@
 """Records applied to the array core: checked, never re-decided."""
 
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, Final
 
 from magicqueue_cores import records
 from magicqueue_cores.array_core import outcomes
@@ -11,7 +12,17 @@ from magicqueue_cores.contract import LIVE, WAITING, CoreError, JobState
 from magicqueue_cores.kernels import layout as lo
 
 
-def replay_record(  # noqa: C901, PLR0912 - one flat case a record
+_STATES: Final[dict[str, Iterable[JobState]]] = {
+    "drained": WAITING,
+    "dropped": (JobState.DEAD,),
+    "purged": JobState,
+    "cancelled": JobState,
+    "expired": JobState,
+}
+"""The states of jobs that may be removed, by the cause of it."""
+
+
+def replay_record(  # noqa: C901, PLR0912, PLR0915 - one flat case a record
     store: Store, record: records.Record
 ) -> None:
     """Apply one record. Raises `CoreError` if it cannot have happened here."""
@@ -40,7 +51,7 @@ def replay_record(  # noqa: C901, PLR0912 - one flat case a record
             _expect(store, record, JobState.ACTIVE)
             outcomes.release(store, ids, run_at_ms)
         case records.Died(ids, reason, errors, at_ms):
-            counts = reason in outcomes.COUNTED_DEATHS
+            counts = reason in outcomes.VERB_OF_REASON
             _expect(store, record, *((JobState.ACTIVE,) if counts else LIVE))
             outcomes.bury(store, ids, reason, errors, at_ms)
         case records.Removed():
@@ -66,6 +77,11 @@ def replay_record(  # noqa: C901, PLR0912 - one flat case a record
             state[lo.S_SEQUENCE] = max(state[lo.S_SEQUENCE], sequence)
         case records.Restarted():
             store.queues.count_from_here()
+        case records.Marked() | records.Kept() | records.Gone():
+            raise CoreError(
+                f"a record says {type(record).__name__}, which is for the policies above "
+                "the core: replay it there"
+            )
 
 
 def _push(store: Store, record: records.Pushed) -> None:
@@ -99,12 +115,13 @@ def _ack(store: Store, record: records.Acked) -> None:
 
 
 def _remove(store: Store, record: records.Removed) -> None:
+    states = _STATES.get(record.cause)
+    if states is None:
+        raise CoreError(f"a record says Removed for {record.cause!r}, which is no cause")
+    _expect(store, record, *states)
     if record.cause != "drained":
-        dropped = record.cause == "dropped"
-        _expect(store, record, *((JobState.DEAD,) if dropped else JobState))
         outcomes.remove(store, record.ids, record.cause)
         return
-    _expect(store, record, JobState.READY, JobState.DELAYED)
     slots = store.scratch_list(len(record.ids))
     queues = {known.name: known for known in map(store.queue_of, slots)}
     store.write_ids(slots)

@@ -1,5 +1,7 @@
 """Who is told of records: a log, and whoever observes marked jobs while there are any."""
 
+from weakref import ReferenceType, ref
+
 from magicqueue_cores import records
 from magicqueue_cores.array_core.memory import Memory
 from magicqueue_cores.contract import RecordSink
@@ -13,7 +15,7 @@ class Sinks:
     costs nothing then.
     """
 
-    __slots__ = ("_observer", "_state", "log", "record")
+    __slots__ = ("__weakref__", "_observer", "_state", "log", "record")
 
     def __init__(self, log: RecordSink | None, memory: Memory) -> None:
         self.log = log
@@ -29,16 +31,28 @@ class Sinks:
     def follow_marks(self) -> None:
         """Have `record` suit what marks there are."""
         told = self._observer is not None and self._state[lo.S_MARKED]
-        self.record = self._tell_both if told else self.log
+        self.record = _told_by(ref(self)) if told else self.log
 
     def tell_observer(self, record: records.Record) -> None:
         """Tell whoever observes what lines did to marked jobs."""
         if self._observer is not None:
             self._observer(record)
 
-    def _tell_both(self, record: records.Record) -> None:
+    def tell_both(self, record: records.Record) -> None:
+        """Tell the log and whoever observes; this alone, once no job is marked any more."""
         if self.log is not None:
             self.log(record)
         self.tell_observer(record)
         if not self._state[lo.S_MARKED]:
-            self.follow_marks()  # the last one is gone, and was told of
+            self.follow_marks()
+
+
+def _told_by(sinks: ReferenceType[Sinks]) -> RecordSink:
+    """Give a sink that does not keep the core's memory in a circle of references."""
+
+    def tell(record: records.Record) -> None:
+        both = sinks()
+        if both is not None:
+            both.tell_both(record)
+
+    return tell

@@ -57,9 +57,7 @@ class Course:
         for job_id, mark in self._marks.among(record.ids):
             self._marks.leave(job_id, mark, "done")
 
-    def _came_back(
-        self, record: records.Failed | records.Lost | records.Released
-    ) -> None:
+    def _came_back(self, record: records.Failed | records.Lost | records.Released) -> None:
         for job_id, mark in self._marks.among(record.ids):
             self._marks.come_back(job_id, mark)
 

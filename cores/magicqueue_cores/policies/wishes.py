@@ -72,8 +72,10 @@ class Mark(msgspec.Struct, gc=False):
     @property
     def is_bare(self) -> bool:
         """Whether nothing is known that would outlast a restart."""
-        return not self.flags & CANCELLED and self.key is None and self.terms == Terms(
-            self.terms.queue
+        return (
+            not self.flags & CANCELLED
+            and self.key is None
+            and self.terms == Terms(self.terms.queue)
         )
 
     @property

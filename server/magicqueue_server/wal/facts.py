@@ -65,11 +65,10 @@ class Facts:
             if count:
                 yield name, list(islice(space.homes, count))
 
-    def still_in(self, name: str, keys: Sequence[bytes], segment: int) -> list[bytes]:
-        """Give those of the keys whose last `Kept` is in a segment. O(keys)."""
+    def segment(self, name: str, key: bytes) -> int | None:
+        """Give the segment that the last `Kept` of a key is in, if it holds. O(1)."""
         space = self._spaces.get(name)
-        homes = {} if space is None else space.homes
-        return [key for key in keys if homes.get(key) == segment]
+        return None if space is None else space.homes.get(key)
 
     def forget(self, oldest: int) -> None:
         """The oldest segment is gone, and with it the facts that nobody wrote again."""

@@ -108,11 +108,6 @@ class Journal:
         return bool(self._spares)
 
     @property
-    def needs_spare(self) -> bool:
-        """Whether the next segment is not ready although most of this one is used."""
-        return not self._spares and 2 * self.room < self.current.file_bytes
-
-    @property
     def names_unsynced(self) -> bool:
         """Whether a segment was begun whose name may not be on the disk."""
         return self._names_unsynced
@@ -148,8 +143,7 @@ class Journal:
     def write(self, groups: Iterable[Group]) -> None:
         """Write each group as a frame. Raises DiskFull or OSError.
 
-        A group that was written has its `segment`; the others may be given again after
-        DiskFull.
+        A group that was written has its `segment`; others may come again after it.
         """
         for group in groups:
             if not group.segment:
@@ -161,6 +155,11 @@ class Journal:
         if not self.marked or clean:
             self._append(fmt.MARK, fmt.CLEAN if clean else 0, [], 0)
             self._marked_lsn = self.lsn
+
+    def mark_safe(self) -> None:
+        """Write a mark, and sync."""
+        self.mark()
+        self.sync()
 
     def sync(self) -> None:
         """Bring all that was written to the disk. Raises OSError: never call it again."""
@@ -283,7 +282,7 @@ class Journal:
     def _go_on(self, last: Segment, last_id: int, sequence: int) -> bool:
         """Go on in the last segment, or in a smaller one, where there is no room for more.
 
-        What was behind the end of the last one is zeros, or does not fit its salt.
+        Behind the end of the last one are zeros, or what does not fit its salt.
         """
         if last.header.version > 1 and last.file_bytes - last.used_bytes > _ROOM_MIN:
             self._open_manifest()
@@ -333,7 +332,7 @@ class Journal:
 
     def _append(self, kind: int, flags: int, parts: list[bytes], body_bytes: int) -> int:
         """Write a frame; gives the number of its segment."""
-        segment = self.segments[-1]
+        segment = self.current
         if body_bytes <= _JOIN_BYTES_MAX:
             parts = [b"".join(parts)]
         head = fmt.frame_head(
@@ -353,7 +352,7 @@ class Journal:
         before = self.segments[-1].header if self.segments else None
         assert self._manifest is not None
         known = self._manifest.now
-        number = (known.newest if before is None else before.number) + 1
+        number = 1 + (known.newest if before is None else before.number)
         header = fmt.Header(
             number=number,
             salt=self._salts(),

@@ -78,7 +78,7 @@ class Log:
         self.on_room: Callable[[], None] = lambda: None
         self.on_written: Callable[[Group], None] = lambda _: None
         self._tasks = tasks
-        self._room = Room(
+        self.room = Room(
             tasks,
             self._lacking,
             lambda: self.on_change(),  # noqa: PLW0108 - it is set later
@@ -104,7 +104,7 @@ class Log:
         self._wanted: deque[tuple[int, Callable[[], None]]] = deque()
 
     def begin(self, journal: Journal, last_id: int, sequence: int) -> None:
-        """Write to this journal, after what was given out before."""
+        """Write to this journal, behind what was given out before."""
         self.journal = journal
         self.last_id, self.sequence = last_id, sequence
         self._open = Group(1, last_id, sequence)
@@ -115,21 +115,22 @@ class Log:
         return self._open.number if self._open.body_bytes else self._open.number - 1
 
     @property
-    def full(self) -> bool:
-        """Whether pushes are refused, since there is no room for more."""
-        return self._room.full
-
-    @property
     def crowded(self) -> bool:
         """Whether no more commands should run: too much waits, or there may be no room."""
-        waiting = self._pending_bytes + self.gate.held_bytes > PENDING_BYTES_MAX
-        return waiting or (self._room.preparing and self.journal.needs_spare)
+        tight = 2 * self.journal.room < self.journal.current.file_bytes
+        unsure = self.room.preparing and not self.journal.has_spare
+        return self.behind or (unsure and tight)
+
+    @property
+    def behind(self) -> bool:
+        """Whether too much waits to be written."""
+        return self._pending_bytes + self.gate.held_bytes > PENDING_BYTES_MAX
 
     def refusal(self, *, push: bool) -> RequestError | None:
         """Why a command that changes something cannot run now, or None."""
         if self.failure is not None:
             return read_only(self.failure)
-        return self._room.refusal if push else None
+        return self.room.refusal if push else None
 
     def record(self, record: records.Record) -> None:
         """Take what a core reports."""
@@ -201,7 +202,7 @@ class Log:
         if not self._closed or self._retrying or self._committing:
             return
         if self.last_id > self.journal.reserved_id and self.mode != "always":
-            self._room.prepare()  # nobody may hear of an id that could be given again
+            self.room.prepare()  # nobody may hear of an id that could be given again
             return
         if self.mode == "always":
             groups, self._closed = self._closed, []
@@ -228,7 +229,7 @@ class Log:
 
     def prepare(self) -> None:
         """Make the next segment and ids ready, if they are not."""
-        self._room.prepare()
+        self.room.prepare()
 
     def _prepared(self) -> None:
         """The next segment is there, or has no room."""
@@ -239,9 +240,9 @@ class Log:
     def _lacking(self) -> Callable[[], None] | None:
         journal, last_id = self.journal, self.last_id
         ready = journal.has_spare and not journal.wants_ids(last_id)
-        if self.failure is not None or (ready and not self._room.full):
+        if self.failure is not None or (ready and not self.room.full):
             return None
-        small = self._room.full
+        small = self.room.full
         return lambda: journal.prepare(last_id, small=small)
 
     def _close_group(self) -> None:
@@ -273,8 +274,8 @@ class Log:
         else:
             self._tasks.later(IDLE_MS, self._mark_if_idle)
         self._tell(self._safe)
-        if not self._room.full:
-            self._room.prepare()
+        if not self.room.full:
+            self.room.prepare()
 
     def _write_here(self) -> None:
         groups, self._closed = self._closed, []
@@ -296,8 +297,8 @@ class Log:
         if self.mode == "everysec" and not self._sync_due and not self._syncing:
             self._sync_due = True
             self._tasks.later(SYNC_EVERY_MS, self._sync)
-        if not self._room.full:
-            self._room.prepare()  # before the sync, which may take long
+        if not self.room.full:
+            self.room.prepare()  # before the sync, which may take long
         if self.mode == "never" and self.journal.names_unsynced:
             self._sync()
 
@@ -366,16 +367,12 @@ class Log:
             if self._wanted and self.mode != "always":
                 self._sync()
 
-        self._tasks.run(self._mark, done)
-
-    def _mark(self) -> None:
-        self.journal.mark()
-        self.journal.sync()
+        self._tasks.run(self.journal.mark_safe, done)
 
     def _retry(self, error: DiskFull) -> None:
         """Try to write what could not be written when there may be room."""
         self._retrying = True
-        self._room.lacks(error)
+        self.room.lacks(error)
 
         def again() -> None:
             self._retrying = False

@@ -85,7 +85,7 @@ class Persistence:
                     else:
                         ended.set_exception(error)
 
-                full = self.log.full
+                full = self.log.room.full
                 self._tasks.run_last(
                     lambda: self.log.journal.close(clean=True, keep_room=full), done
                 )

@@ -37,8 +37,8 @@ from magicqueue_cores import records
 from magicqueue_cores.contract import Core
 from magicqueue_cores.pending import Pending
 from magicqueue_server.logs import event
-from magicqueue_server.wal.journal import DiskFull, Segment
 from magicqueue_server.wal.groups import Group
+from magicqueue_server.wal.journal import DiskFull, Segment
 from magicqueue_server.wal.log import Log
 from magicqueue_server.wal.passes import Passes
 from magicqueue_server.wal.recovery import Recovered
@@ -166,7 +166,7 @@ class Reclaimer:
         used = journal.used_bytes
         small = used < len(segments) * self._segment_bytes / 2
         pays = (
-            (self._log.full and segments[0].used_bytes < 2 * journal.room)
+            (self._log.room.full and segments[0].used_bytes < 2 * journal.room)
             or (len(segments) > SEGMENTS_MAX and small)
             or used > SPREAD_MAX * self._live_bytes() + self._segment_bytes
         )
@@ -200,7 +200,7 @@ class Reclaimer:
         if self._log.failure is not None:
             return
         for _ in self._work:
-            if self._log.crowded:
+            if self._log.behind:
                 self._tasks.later(1, self._step)
             else:
                 self._tasks.soon(self._step)
@@ -238,7 +238,7 @@ class Reclaimer:
         return jobs
 
     def _move_facts(self, space: str, keys: Sequence[bytes], number: int) -> None:
-        keys = self._facts.still_in(space, keys, number)
+        keys = [key for key in keys if self._facts.segment(space, key) == number]
         kept = self._source.export_facts(space, keys) if keys else None
         if kept is not None and kept.keys:
             self._log.record_again((kept,))
