@@ -51,7 +51,7 @@ BATCH_BYTES_MAX: Final = 8 * 2**20
 
 _CHUNK: Final = 128
 _HEAD: Final = b'{"data":'
-_BESIDE: Final = ("cmd", "queue", "req_key")
+_BESIDE: Final[tuple[str, ...]] = ("cmd", "queue", "req_key")
 """What a PUSHB says of itself, not of its jobs."""
 _TABLE: Final = msgspec.json.Decoder(dict[str, Raw])
 _TABLES: Final = msgspec.json.Decoder(list[dict[str, Raw]])
@@ -170,7 +170,7 @@ def spelled_out(line: bytes) -> bytes:
     fields = _TABLE.decode(line)
     jobs = _TABLES.decode(fields.pop("jobs"))
     head = {key: fields.pop(key) for key in _BESIDE if key in fields}
-    whole: dict[str, object] = {**head, "jobs": [job | fields for job in jobs]}
+    whole = {**head, "jobs": [job | fields for job in jobs]}
     return msgspec.json.encode(whole) + b"\n"
 
 

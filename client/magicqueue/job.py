@@ -181,8 +181,6 @@ class Progress(msgspec.Struct, frozen=True):
 
     percent: int | None = None
     note: str | None = None
-    at_ms: Count = msgspec.field(name="at", default=0)
-    """When it was told, in milliseconds since 1970."""
 
 
 class JobDetails(StoredJob, gc=False, eq=False, kw_only=True):
@@ -214,6 +212,8 @@ class JobDetails(StoredJob, gc=False, eq=False, kw_only=True):
     """When its time to live is over, in milliseconds since 1970."""
     timeout_ms: Count | None = msgspec.field(name="timeout", default=None)
     """How long an attempt may run, in milliseconds."""
+    attempt_until_ms: Count | None = msgspec.field(name="attempt_until", default=None)
+    """When its attempt times out, in milliseconds since 1970, if it is active."""
     keep_result_ms: Count = msgspec.field(name="keep_result", default=0)
     """How long its end will be kept, in milliseconds."""
     cancelled: bool = False

@@ -57,7 +57,7 @@ class QueueAdmin:
     ) -> DeadPage:
         """List dead letters, oldest death first; after: the `next` of the page before."""
         whole_number(count, "count")
-        optional_id(after, "after")
+        after = optional_id(after, "after")
         return await self._run(commands.dead(self.name, count, after))
 
     async def all_dead(
@@ -76,12 +76,12 @@ class QueueAdmin:
 
     async def retry_dead(self, job_id: int | None = None) -> int:
         """Make a dead job, or all of this queue, ready anew; gives how many."""
-        optional_id(job_id, "job_id")
+        job_id = optional_id(job_id, "job_id")
         return await self._run(commands.retry_dead(self.name, job_id))
 
     async def purge_dead(self, job_id: int | None = None) -> int:
         """Remove a dead job, or all of this queue; gives how many."""
-        optional_id(job_id, "job_id")
+        job_id = optional_id(job_id, "job_id")
         return await self._run(commands.purge_dead(self.name, job_id))
 
     async def ping(self) -> None:

@@ -55,7 +55,7 @@ class SyncQueueAdmin:
     def dead(self, count: int = commands.DEAD_PAGE, after: int | None = None) -> DeadPage:
         """List dead letters, oldest death first; after: the `next` of the page before."""
         whole_number(count, "count")
-        optional_id(after, "after")
+        after = optional_id(after, "after")
         return self._run(commands.dead(self.name, count, after))
 
     def all_dead(self, page_size: int = commands.DEAD_PAGE) -> Iterator[JobDetails]:
@@ -71,12 +71,12 @@ class SyncQueueAdmin:
 
     def retry_dead(self, job_id: int | None = None) -> int:
         """Make a dead job, or all of this queue, ready anew; gives how many."""
-        optional_id(job_id, "job_id")
+        job_id = optional_id(job_id, "job_id")
         return self._run(commands.retry_dead(self.name, job_id))
 
     def purge_dead(self, job_id: int | None = None) -> int:
         """Remove a dead job, or all of this queue; gives how many."""
-        optional_id(job_id, "job_id")
+        job_id = optional_id(job_id, "job_id")
         return self._run(commands.purge_dead(self.name, job_id))
 
     def ping(self) -> None:

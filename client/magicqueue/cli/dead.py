@@ -10,6 +10,7 @@ from magicqueue.cli.options import JOB_ID, QUEUE, Session, manual, whole, with_s
 from magicqueue.cli.phrases import jobs, short, when
 from magicqueue.cli.screen import (
     details,
+    job_fields,
     many,
     note,
     number,
@@ -20,6 +21,7 @@ from magicqueue.cli.screen import (
 )
 from magicqueue.command_line import Group
 from magicqueue.errors import NotFound
+from magicqueue.job import JobDetails
 from magicqueue.sync_queue import SyncQueue
 from magicqueue.wire.replies import JobInfo
 
@@ -78,7 +80,7 @@ def list_dead(
             found = chain(found, _pages_after(client, page.next))
         if session.json:
             for job in found:
-                write_json(job)
+                write_json(job_fields(job))
             return
         if not page.jobs:
             say(f"{queue} has no dead letters" + (f" after {after}" if after else ""))

@@ -134,13 +134,15 @@ def _wishes(found: JobInfo) -> list[tuple[str, str | list[str]]]:
     if found.expires_at is not None:
         pairs.append(("expires", when(found.expires_at)))
     if found.timeout is not None:
-        pairs.append(("timeout", span(found.timeout / 1000)))
+        until = found.attempt_until
+        ends = "" if until is None else f", ends {when(until)}"
+        pairs.append(("timeout", f"{span(found.timeout / 1000)} an attempt{ends}"))
     if found.keep_result:
         pairs.append(("result", f"to be kept for {span(found.keep_result / 1000)}"))
     if (told := found.progress) is not None:
         percent = None if told.percent is None else f"{told.percent} %"
         what = ", ".join(filter(None, (percent, told.note)))
-        pairs.append(("progress", f"{what} ({when(told.at)})"))
+        pairs.append(("progress", what))
     return pairs
 
 

@@ -54,6 +54,7 @@ _UNTOLD: Final = {
     "unique_key": None,
     "expires_at": None,
     "timeout": None,
+    "attempt_until": None,
     "keep_result": 0,
     "cancelled": False,
     "progress": None,
