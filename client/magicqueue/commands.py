@@ -66,8 +66,12 @@ def push(
     queue: str, job_object: bytes, needs: tuple[str, ...] = (), key: bytes = b""
 ) -> Command[list[int]]:
     """Push one job; job_object: see `encoding.object_of`. key: see `request_keys`."""
+    name = orjson.dumps(queue)
+    line = b'{"cmd":"PUSH","queue":%b%b,%b\n' % (name, key, job_object[1:])
+    if not needs and not key:
+        return Command(line, readers.pushed)
     return Command(
-        b'{"cmd":"PUSH","queue":%b%b,%b\n' % (orjson.dumps(queue), key, job_object[1:]),
+        line,
         readers.pushed_unique if UNIQUE in needs else readers.pushed,
         needs=needs,
         has_key=bool(key),

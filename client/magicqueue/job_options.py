@@ -119,12 +119,14 @@ def tail_of_job(job: NewJob) -> bytes:
     return _with_key(job.unique_key, dict(zip(_OPTIONS, _values(job), strict=True)))
 
 
-@lru_cache(maxsize=1024)
 def needs_of(tail: bytes) -> tuple[str, ...]:
-    """Name what a server must be able to do for these options.
+    """Name what a server must be able to do for these options."""
+    return () if tail is _DEFAULT_TAIL else _needs_of(tail)
 
-    In the key, which is a text from elsewhere, quotes are escaped: it looks like no field.
-    """
+
+@lru_cache(maxsize=1024)
+def _needs_of(tail: bytes) -> tuple[str, ...]:
+    # in the key, which is a text from elsewhere, quotes are escaped: it looks like no field
     return tuple(word for field, word in _NEEDS.items() if field in tail)
 
 

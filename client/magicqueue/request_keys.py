@@ -10,7 +10,7 @@ takes no line with one. So they are asked for: `Queue(…, repeat_pushes=True)`.
 
 import itertools
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from magicqueue.forks import after_fork
 
@@ -18,18 +18,19 @@ from magicqueue.forks import after_fork
 class RequestKeys:
     """Makes the keys of one client: none if not `wanted`."""
 
+    next: Callable[[], bytes]
+    """Gives a key as the member of a request's object that it is, a comma before."""
+
     def __init__(self, *, wanted: bool) -> None:
         self._wanted = wanted
-        self._keys = _keys()
+        self.forked()
         after_fork(self)
 
     def forked(self) -> None:
         """Begin anew: two processes must not give the same; called in a child process."""
-        self._keys = _keys()
-
-    def next(self) -> bytes:
-        """Give a key as the member of a request's object that it is, a comma before."""
-        return next(self._keys) if self._wanted else b""
+        # of each push: an iterator's own method is the quickest call there is
+        keys = _keys() if self._wanted else itertools.repeat(b"")
+        self.next = keys.__next__
 
 
 def _keys() -> Iterator[bytes]:
