@@ -68,7 +68,7 @@ NEVER_MS: Final = 2**63 - 1
 TIME_MAX_MS: Final = 2**53 - 1
 """The last point in time: a lease or a retry that would end later ends then."""
 COUNT_MAX: Final = 2**31 - 1
-"""What a job's attempts, failures and losses stop at."""
+"""What a job's attempts, failures and losses stop at, and the most it may be allowed."""
 
 
 class JobState(IntEnum):
@@ -97,7 +97,7 @@ class NewJobs(msgspec.Struct, kw_only=True):
     """A batch to push. `payloads` gives the length; other sequences have the same.
 
     run_ats_ms: when each job may run, at least the push's `now_ms`.
-    max_attempts: failures after which a job is dead; 0 is no limit.
+    max_attempts: failures after which a job is dead, up to COUNT_MAX; 0 is no limit.
     backoffs_ms: see `retry.retry_delay_ms`. jitters: spread those waits at random.
     """
 

@@ -123,7 +123,8 @@ def _jobs(table: JobTable, record: records.Moved) -> Iterator[Job]:
         strict=True,
     ):
         max_attempts, backoff_ms, jitter = policy
-        shared = table.shared_policy((max_attempts, backoff_ms, jitter, 0))
+        most = min(max_attempts, COUNT_MAX)  # old logs may have more
+        shared = table.shared_policy((most, backoff_ms, jitter, 0))
         queue, history = table.queue_of(name), None
         failures, lost, error, reason, died_at_ms = past
         if failures or lost or error is not None or reason is not None:

@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from magicqueue_cores import records
-from magicqueue_cores.contract import LIVE, WAITING, CoreError, JobState
+from magicqueue_cores.contract import COUNT_MAX, LIVE, WAITING, CoreError, JobState
 from magicqueue_cores.job_table import JobTable
 from magicqueue_cores.python_clearing import remove_drained
 from magicqueue_cores.python_job import Job
@@ -97,7 +97,19 @@ def _push(table: JobTable, record: records.Pushed) -> None:
     queue = table.queue_of(record.queue)
     if isinstance(record.payloads, records.PayloadBlob):
         record = msgspec.structs.replace(record, payloads=list(record.payloads))
-    table.add(queue, record.first_id, record, record.created_at_ms)
+    table.add(queue, record.first_id, _bounded(record), record.created_at_ms)
+
+
+def _bounded(record: records.Pushed) -> records.Pushed:
+    """Give a push with no `max_attempts` above COUNT_MAX, which old logs may have."""
+    most = record.max_attempts
+    if isinstance(most, int):
+        bounded: int | list[int] = min(most, COUNT_MAX)
+    else:
+        bounded = [min(each, COUNT_MAX) for each in most]
+    if bounded == most:
+        return record
+    return msgspec.structs.replace(record, max_attempts=bounded)
 
 
 def _lease(table: JobTable, record: records.Leased) -> None:

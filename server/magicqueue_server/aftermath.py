@@ -22,13 +22,9 @@ def policies_above(core: Core, options: PolicyOptions, log: Log | None) -> Polic
 
 
 class _Nothing:
-    """Stands for policies where there are none."""
+    """Stands for what policies note where there are none."""
 
-    pending: Final = False
-    lagging: Final = False
-
-    def settle(self, now_ms: int) -> None:
-        """Never called, as nothing is pending."""
+    pending = False
 
 
 class Aftermath:
@@ -41,7 +37,8 @@ class Aftermath:
         own_lines: OwnLines,
         became_ready: list[str],
     ) -> None:
-        self.policies: Final[Policies | _Nothing] = policies or _Nothing()
+        self._policies = policies
+        self.notes: Final = _Nothing() if policies is None else policies.notes
         self.news: Final = [] if blocked.waits is None else blocked.waits.news
         self._became_ready = became_ready
         self._blocked = blocked
@@ -52,10 +49,10 @@ class Aftermath:
 
     def see_to(self, now_ms: int) -> None:
         """Do what follows, if anything does."""
-        policies, became_ready, news = self.policies, self._became_ready, self.news
-        while policies.pending or became_ready or news:
-            if policies.pending:
-                policies.settle(now_ms)
+        notes, became_ready, news = self.notes, self._became_ready, self.news
+        while notes.pending or became_ready or news:
+            if notes.pending and self._policies is not None:
+                self._policies.settle(now_ms)
             elif became_ready:
                 self._blocked.pulls.serve(now_ms)
             elif self._blocked.waits is not None:
@@ -67,7 +64,7 @@ class Aftermath:
         As long as they do, jobs may be ready whose time to live is over, which only
         policies know to leave out.
         """
-        lagging = self.policies.lagging
+        lagging = self._policies is not None and self._policies.lagging
         if lagging != self._lagging:
             self._lagging = lagging
             self._own_lines.lag(lagging=lagging)

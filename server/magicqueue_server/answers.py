@@ -40,6 +40,7 @@ class Answers:
         self._handlers = handlers
         self._blocked = blocked
         self._blocking = blocked.handlers
+        self._blocks = frozenset(blocked.handlers)
         self._host = host
 
     def answer(self, session: Session, line: bytes, now_ms: int) -> bytes:
@@ -50,13 +51,12 @@ class Answers:
             rid = request.rid
             session.greeted = True
             kind = type(request)
-            block = self._blocking.get(kind)
-            if block is None:
-                reply = self._handlers[kind](request, now_ms)
-            else:
+            if kind in self._blocks:
                 if self.guard is not None and kind in PULLS:
                     self.guard.check_pull()
-                reply = block(session, request, now_ms)
+                reply = self._blocking[kind](session, request, now_ms)
+            else:
+                reply = self._handlers[kind](request, now_ms)
         except Exception as error:  # noqa: BLE001 - whatever a line brings, it gets an answer
             if not line.strip(_WHITE_SPACE):
                 return b""

@@ -10,6 +10,8 @@ What concerns no policy goes to the core itself, even if there are policies abov
 `observe` what they have to know of it.
 """
 
+from functools import partial
+
 from magicqueue.errors import ShuttingDown
 from magicqueue.wire import replies
 from magicqueue.wire.fields import check_queue, ids_of, ids_or_id
@@ -33,7 +35,7 @@ from magicqueue.wire.requests import (
     RetryDead,
 )
 from magicqueue_cores.contract import Core, Failed, Settled
-from magicqueue_cores.pending import map_answer
+from magicqueue_cores.pending import Pending, map_answer
 from magicqueue_cores.policies import Failures, Policies
 from magicqueue_server.columns import (
     JobDefaults,
@@ -102,7 +104,9 @@ class Commands:
         queue = self.queue(request.queue)
         jobs = new_job(request, self._limits, self._defaults, now_ms, self.ahead_ms)
         answer = self._core.push(queue, jobs, now_ms)
-        return map_answer(answer, lambda first: replies.pushed(first, request.rid))
+        if not isinstance(answer, Pending):  # as `map_answer` would, without its calls
+            return replies.pushed(answer, request.rid)
+        return map_answer(answer, partial(replies.pushed, rid=request.rid))
 
     def push_batch(self, request: PlainPushBatch | PushBatch, now_ms: int) -> Reply:
         """PUSHB."""

@@ -19,7 +19,7 @@ follows for jobs that policies know is settled then, too (see `aftermath`).
 
 from collections import deque
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from magicqueue import errors
 from magicqueue.wire import replies
@@ -290,13 +290,14 @@ class Engine:
             self._after.follow_time()
         self._after.see_to(self._now_ms)
 
-    def _run(self, session: Session) -> None:  # noqa: C901, PLR0912 - hot: calls cost more than branches
+    def _run(self, session: Session) -> None:  # noqa: C901, PLR0912, PLR0915 - hot: calls cost more
         """Run a session's lines until they are done, or it has to stop or to wait."""
         out: list[bytes] = []
         out_bytes = 0
         now_ns, left = self._turns.now_ns, TURN_BYTES
         until_ns = now_ns() + TURN_NS
         guard, own_lines, after = self._guard, self._own_lines, self._after
+        became_ready, notes, news = self._became_ready, after.notes, after.news
         if guard is not None:
             guard.mark(session)
         while not (
@@ -331,7 +332,7 @@ class Engine:
                     session.greeted = True  # it began with a line that ran
                     out.append(reply)
                     out_bytes += len(reply)
-                    if self._became_ready or after.policies.pending or after.news:
+                    if became_ready or notes.pending or news:
                         after.see_to(self._now_ms)
                     continue
             line = session.next_line()
@@ -340,7 +341,7 @@ class Engine:
                 reply = self._answers.answer(session, line, self._now_ms)
                 out.append(reply)
                 out_bytes += len(reply)
-                if self._became_ready or after.policies.pending or after.news:
+                if became_ready or notes.pending or news:
                     if session.parked and out:  # served now: earlier replies go first
                         session.write(b"".join(out))
                         out, out_bytes = [], 0
@@ -392,6 +393,7 @@ class Engine:
         self.sessions.release(session, self._now_ms)
         self._after.see_to(self._now_ms)
 
-    def _server_counts(self) -> dict[str, int]:
+    def _server_counts(self) -> dict[str, Any]:
         uptime_ms = self._now_ms - (self._started_ms or self._now_ms)
-        return {**self.sessions.counts(waiting=len(self._blocked)), "uptime_ms": uptime_ms}
+        counts = self.sessions.counts(waiting=len(self._blocked))
+        return {**counts, "uptime_ms": uptime_ms, **self._own_lines.counts()}

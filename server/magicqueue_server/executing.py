@@ -5,6 +5,7 @@ lines go through the commands, where what has to be refused is refused, or left 
 """
 
 import logging
+from typing import Any
 
 from magicqueue.wire import replies
 from magicqueue_cores.contract import Core
@@ -23,7 +24,7 @@ class OwnLines:
         self.core: LineCore | None = None
         if core.capabilities.executes_lines:
             self.core = core  # type: ignore[assignment]  # it says it is one
-        self._able = self.core
+        self._able = self._counted = self.core
         self._refused = self._lagging = False
 
     def end(self) -> None:
@@ -39,6 +40,13 @@ class OwnLines:
         """Let the core run lines, or not, as policies have caught up with the time."""
         self._lagging = lagging
         self._choose()
+
+    def counts(self) -> dict[str, Any]:
+        """Give what STATS tells: the lines that were left to the commands, by reason."""
+        if self._counted is None:
+            return {}
+        declined = self._counted.declined
+        return {"declined": {why: count for why, count in declined.items() if count}}
 
     def clock_ahead(self, ahead_ms: int) -> None:
         """Be told by how much time is ahead of the wall clock."""

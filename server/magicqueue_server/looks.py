@@ -74,7 +74,7 @@ class Looks:
         self._whole = whole
         self.ahead_ms = 0
         """By how much time is ahead of the wall clock, which replies tell."""
-        self.server_counts: Callable[[], dict[str, int]] = dict
+        self.server_counts: Callable[[], dict[str, Any]] = dict
         """Gives what STATS adds to the core's counts."""
         self.handlers: dict[type[Request], Handler] = {
             StatsRequest: self.stats,

@@ -14,6 +14,7 @@ import msgspec
 from magicqueue.spans import span_ms
 from magicqueue.wire.limits import ID_MAX
 from magicqueue_cores import CORE_NAMES
+from magicqueue_cores.contract import COUNT_MAX
 from magicqueue_server.logs import FORMATS, LEVELS
 from magicqueue_server.loop import LOOPS
 from magicqueue_server.wal.log import MODES
@@ -100,12 +101,16 @@ class Option(msgspec.Struct, frozen=True):
     """Names the original's users know; MAGICQUEUE_<NAME> always works too."""
     least: int = 0
     """Smallest value of a number."""
+    most: int = ID_MAX
+    """Largest value of a number."""
 
     def value_of(self, text: str) -> Any:
         """Read a value; raises ValueError with what it must be."""
         value = self.read(text)
         if self.least and value < self.least:
             raise ValueError(f"must be {self.least} or more")
+        if isinstance(value, int) and value > self.most:
+            raise ValueError(f"must be at most {self.most}")
         return value
 
     @property
@@ -174,7 +179,11 @@ OPTIONS: Final = (
     ),
     Option("max_lost", count, "3", "A job lost more often than this is a dead letter."),
     Option(
-        "max_attempts", count, "25", "Failures until a job is dead, unless it says; 0: any."
+        "max_attempts",
+        count,
+        "25",
+        "Failures until a job is dead, unless it says; 0: any.",
+        most=COUNT_MAX,
     ),
     Option("max_backoff", span_ms, "1h", "Longest wait before a retry."),
     Option("max_jobs", count, "0", "Live jobs the server holds; 0 is no bound."),
@@ -182,7 +191,9 @@ OPTIONS: Final = (
     Option("max_queues", count, "100000", "Distinct queue names."),
     Option("max_dead", count, "100000", "Dead letters a queue keeps."),
     Option("max_dead_memory", size_bytes, "256MiB", "Bytes of dead letters a queue keeps."),
-    Option("req_key_ttl", span_ms, "24h", "How long a push may be repeated by its req_key."),
+    Option(
+        "req_key_ttl", span_ms, "24h", "How long a push may be repeated by its req_key."
+    ),
     Option("req_keys", count, "100000", "Request keys that are known at a time."),
     Option("max_windows", count, "100000", "Keys held by unique_for at a time."),
     Option("max_result", size_bytes, "64KiB", "Largest result of one job.", least=1),

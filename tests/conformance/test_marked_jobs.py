@@ -94,9 +94,10 @@ def test_what_is_not_marked_any_more_is_not_told(core: Driver) -> None:
     told: list[Record] = []
     core.core.observe(told.append)
     core.core.mark([1, 2, 77], marked=True)
-    core.core.mark([1], marked=False)
+    core.core.mark([1, 2], marked=False)
     core.pull(1)
     assert told == []
+    core.core.mark([2], marked=True)
     core.pull(2)
     assert len(told) == 1
     core.core.observe(None)

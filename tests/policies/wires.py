@@ -38,8 +38,10 @@ class Peer(Protocol):
 class Wire(Protocol):
     """A server, and its time."""
 
-    restart: Callable[[], None] | None
-    """Kills it and starts another one from its log, if it has one."""
+    @property
+    def restart(self) -> Callable[[], None] | None:
+        """Kills it and starts another one from its log, if it has one."""
+        ...
 
     @property
     def now(self) -> int:
@@ -85,12 +87,10 @@ class DeskPeer:
 class DeskWire:
     """A server that keeps no log."""
 
-    restart = None
-
-    def __init__(self, core: str, options: PolicyOptions, **core_options: int) -> None:
+    def __init__(self, core: str, options: PolicyOptions) -> None:
         kind = {"python": PythonCore, "array": ArrayCore}[core]
-        self.desk = Desk(core=kind, policy_options=options, **core_options)
-        self.tick = self.desk.tick
+        self.desk = Desk(core=kind, policy_options=options)
+        self.restart: Callable[[], None] | None = None
 
     @property
     def now(self) -> int:
@@ -98,6 +98,9 @@ class DeskWire:
 
     def peer(self) -> Peer:
         return DeskPeer(self.desk.caller())
+
+    def tick(self, span_ms: int) -> None:
+        self.desk.tick(span_ms)
 
     def check(self) -> None:
         self.desk.engine.core.check()
@@ -153,7 +156,5 @@ class LogWire:
 
     def _restart(self) -> None:
         folder, now = self.server.folder.after_kill(), self.server.now
-        self.server = Server(
-            folder, core=self._core, now=now, policy_options=self._options
-        )
+        self.server = Server(folder, core=self._core, now=now, policy_options=self._options)
         self.check()

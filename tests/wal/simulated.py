@@ -18,8 +18,8 @@ from magicqueue_cores import make_core
 from magicqueue_cores.contract import CoreOptions
 from magicqueue_cores.policies import PolicyOptions
 from magicqueue_server.columns import JobDefaults
-from magicqueue_server.looks import ServerFacts
 from magicqueue_server.engine import Engine
+from magicqueue_server.looks import ServerFacts
 from magicqueue_server.session import Session
 from magicqueue_server.turns import Turns
 from magicqueue_server.wal.journal import Journal

@@ -5,12 +5,9 @@ own, is what a log is replayed into, and what is asked when a segment goes.
 """
 
 from collections.abc import Sequence
-from typing import Any
-
-import msgspec
 
 from magicqueue_cores import records
-from magicqueue_cores.contract import Core, JobState, RecordSink
+from magicqueue_cores.contract import Core, RecordSink
 
 
 class StubPolicies:
@@ -21,13 +18,16 @@ class StubPolicies:
         self.marks: dict[int, tuple[str, bytes]] = {}
         self.facts: dict[tuple[str, bytes], bytes] = {}
         self._record = record
-        self._sequence = 0
 
     @property
     def fact_bytes(self) -> int:
-        """What marks and facts take."""
-        facts = sum(len(key) + len(value) for (_, key), value in self.facts.items())
-        return facts + sum(len(text) for _, text in self.marks.values())
+        """What facts take."""
+        return sum(len(key) + len(value) for (_, key), value in self.facts.items())
+
+    @property
+    def mark_bytes(self) -> int:
+        """What marks take."""
+        return sum(len(text) for _, text in self.marks.values())
 
     def see(self, record: records.Record) -> None:
         """Take what the core reports."""
@@ -46,34 +46,10 @@ class StubPolicies:
         """Let facts hold no more."""
         self.see(records.Gone(space, keys))
 
-    def promote(self, ids: Sequence[int], now_ms: int) -> None:
-        """Make delayed jobs ready."""
-        record = records.Promoted(ids, now_ms)
-        self._record(record)
-        self.replay(record)
-
-    def replace(self, job_id: int, payload: bytes, run_at_ms: int, now_ms: int) -> None:
-        """Give a job that waits another payload and time to run."""
-        record = records.Replaced([job_id], [payload], [0], [run_at_ms], now_ms)
-        self._record(record)
-        self.replay(record)
-
     def replay(self, record: records.Record) -> None:
         """Apply what happened once before."""
-        if isinstance(record, records.Promoted):
-            self._put_back(record.ids, [record.at_ms] * len(record.ids), record.at_ms)
-        elif isinstance(record, records.Replaced):
-            more = {"payloads": record.payloads, "priorities": record.priorities}
-            self._put_back(record.ids, record.run_ats_ms, record.at_ms, **more)
-        elif isinstance(record, records.Removed) and record.cause in {
-            "cancelled",
-            "expired",
-        }:
-            self.core.replay(records.Removed(record.ids, "drained"))
-        elif not isinstance(record, records.Marked | records.Kept | records.Gone):
+        if not isinstance(record, records.Marked | records.Kept | records.Gone):
             self.core.replay(record)
-        if isinstance(record, records.Origin):
-            self._sequence = max(self._sequence, record.sequence)
         self._apply(record)
 
     def export(self, ids: Sequence[int]) -> Sequence[records.Record]:
@@ -95,7 +71,6 @@ class StubPolicies:
         return records.Kept(space, alive, [self.facts[space, key] for key in alive])
 
     def _apply(self, record: records.Record) -> None:
-        self._sequence += records.sequence_span(record)
         if isinstance(record, records.Marked):
             for job_id, text in zip(record.ids, record.texts, strict=True):
                 self.marks.pop(job_id, None)
@@ -110,25 +85,3 @@ class StubPolicies:
         elif isinstance(record, records.Acked | records.Removed):
             for job_id in record.ids:
                 self.marks.pop(job_id, None)
-
-    def _put_back(
-        self, ids: Sequence[int], run_ats_ms: Sequence[int], at_ms: int, **more: Any
-    ) -> None:
-        """Have the core take jobs out, and in again as others that enter the order anew."""
-        moved = self.core.export(ids)
-        assert list(moved.ids) == list(ids)
-        self.core.replay(records.Removed(list(ids), "drained"))
-        sequence, states, sequences = self._sequence, [], []
-        for run_at_ms in run_ats_ms:
-            ready = run_at_ms <= at_ms
-            sequence += ready
-            states.append(int(JobState.READY if ready else JobState.DELAYED))
-            sequences.append(sequence if ready else 0)
-        self.core.replay(records.Origin(0, sequence))
-        columns = {"states": states, "sequences": sequences, "run_ats_ms": run_ats_ms}
-        no = [False] * len(ids)
-        self.core.replay(
-            msgspec.structs.replace(
-                moved, **columns, returned=no, errors=moved.errors, **more
-            )
-        )

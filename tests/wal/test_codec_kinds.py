@@ -30,7 +30,7 @@ def columns(kind: type[Any], count: int) -> dict[str, st.SearchStrategy[Any]]:
         return st.lists(one, min_size=count, max_size=count)
 
     numbers = many(NUMBER) | many(NUMBER).map(lambda some: array("q", some))
-    fields = {
+    fields: dict[str, st.SearchStrategy[Any]] = {
         name: st.booleans() if name in lay.TRUTHS else NUMBER for name in layout.fixed
     }
     fields.pop("", None)
@@ -56,7 +56,7 @@ def bytes_of(record: records.Record) -> bytes:
 
 
 def test_every_kind_is_in_the_table_once() -> None:
-    kinds = set(records.Record.__args__) - {records.Origin, records.Restarted}  # type: ignore[attr-defined]  # a union
+    kinds = set(records.Record.__args__) - {records.Origin, records.Restarted}
     assert set(lay.KINDS) == kinds
     assert sorted(lay.KINDS.values()) == list(range(1, len(kinds) + 1))
     for kind, layout in lay.LAYOUTS.items():

@@ -28,6 +28,7 @@ def server_of_marked_jobs(folder: MemoryFolder, mode: str = "everysec") -> Serve
 
     def push(queue: str, jobs: NewJobs, now_ms: int) -> int:
         first_id = real(queue, jobs, now_ms)
+        assert isinstance(first_id, int)
         ids = range(first_id, first_id + len(jobs.payloads))
         policies.mark(queue, {job_id: b"mark %d" % job_id for job_id in ids})
         policies.keep("request", {b"key %d" % job_id: b"%d" % job_id for job_id in ids})
@@ -149,7 +150,7 @@ def pieces_of_lines() -> list[bytes]:
 def test_what_lines_did_in_one_turn_is_one_frame(core: str) -> None:
     """Kernels run many lines a call; what they did is never split."""
     folder = MemoryFolder()
-    server = Server(folder, mode="everysec", core=require_core(core))
+    server = Server(folder, mode="everysec", core=require_core(core), with_policies=True)
     seen: list[list[records.Record]] = []
     real, session = server.log.record, server.client().session
 
@@ -157,8 +158,7 @@ def test_what_lines_did_in_one_turn_is_one_frame(core: str) -> None:
         seen[-1].append(one)
         real(one)
 
-    server.engine.core._record = record  # type: ignore[attr-defined]  # of both cores
-    server.engine.core._fates._record = record  # type: ignore[attr-defined]  # of both
+    server.policies._record = record
     for lines in pieces_of_lines():
         seen.append([])
         server.engine.feed(session, lines, server.now)

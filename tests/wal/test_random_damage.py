@@ -24,6 +24,7 @@ from magicqueue_server.wal.verdict import Refused
 from wal.memory_disk import MemoryFolder
 from wal.promises import Promises
 from wal.simulated import Server
+from wal.stub_policies import StubPolicies
 
 Files = dict[str, bytes]
 MODES = ("always", "everysec", "never")
@@ -35,21 +36,37 @@ def files_of(folder: MemoryFolder) -> Files:
     return {name: folder.data(name) for name in folder.names() if name != "lock"}
 
 
+def keep_something(rng: random.Random, server: Server) -> None:
+    """Do something that policies do, now and then."""
+    policies, name = server.policies, rng.choice(("result", "request"))
+    key = b"%d" % rng.randrange(9)
+    match rng.randrange(8):
+        case 0:
+            policies.keep(name, {key: rng.randbytes(9), b"other": b""})
+        case 1:
+            policies.drop(name, [key])
+        case 2:
+            ids = policies.core.export(range(1, 500)).ids
+            policies.mark("a", dict.fromkeys(rng.sample(ids, len(ids) // 3), key))
+
+
 class Made:
     """A log as a server left it. old: its files at some time before."""
 
     def __init__(self, seed: int, mode: str, end: str) -> None:
         rng, folder, promises = random.Random(seed), MemoryFolder(), Promises(seed)
         self.old: Files = {}
-        server = Server(folder, mode=mode, segment_bytes=900)
-        for life in range(2):
-            if life:
-                server = Server(folder, mode=mode, segment_bytes=900)
-            promises.meet(server)
-            for step in range(STEPS):
+        server = Server(folder, mode=mode, segment_bytes=900, with_policies=True)
+        promises.meet(server)
+        for half in range(4):
+            if half == 2:
+                server = Server(folder, mode=mode, segment_bytes=900, with_policies=True)
+                promises.meet(server)
+            for _ in range(STEPS // 2):
                 promises.step()
-                if step == STEPS // 2 and life:
-                    self.old = files_of(folder)
+                keep_something(rng, server)
+            if half == 2:
+                self.old = files_of(folder)
         if end == "clean":
             server.stop()
         self.mode, self.end = mode, end
@@ -114,10 +131,12 @@ def start(path: Path) -> Recovered | None:
     copy = path.with_name("started")
     shutil.rmtree(copy, ignore_errors=True)
     shutil.copytree(path, copy)
-    folder, core = SystemFolder(copy), make_core("python", CoreOptions())
+    folder, policies = SystemFolder(copy), StubPolicies()
+    policies.core = make_core("python", CoreOptions())
     try:
-        found = recover(folder, core)
-        core.check()
+        found = recover(folder, policies)
+        policies.core.check()
+        assert len(found.facts) == len(policies.facts)
     except Refused:
         return None
     finally:
@@ -212,6 +231,12 @@ def damage_many(path: Path, mode: str, end: str, seeds: range) -> set[str]:
 def test_all_agree_on_every_damage(tmp_path: Path, mode: str, end: str) -> None:
     states = damage_many(tmp_path / "log", mode, end, range(36))
     assert {"ok", "corrupt"} <= states
+
+
+def test_the_damaged_logs_have_the_records_of_policies(tmp_path: Path) -> None:
+    for name, data in Made(1, "always", "kill").files.items():
+        (tmp_path / name).write_bytes(data)
+    assert tools.check(tmp_path).records.keys() >= {"marked", "kept", "gone", "moved"}
 
 
 @pytest.mark.slow

@@ -1,7 +1,8 @@
 """The state machine of the conformance tests, with restarts that may change the core.
 
 All that the core reports goes through a log of very small segments, which are freed all
-the time; a restart reads it back, after an orderly end, a kill or a power cut.
+the time; a restart reads it back, after an orderly end, a kill or a power cut. Above the
+core stands what keeps marks and facts there, too.
 """
 
 import gc
@@ -14,7 +15,7 @@ from typing import Any, ClassVar
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import rule, run_state_machine_as_test
+from hypothesis.stateful import precondition, rule, run_state_machine_as_test
 
 from conformance.driver import CORES, Driver, pull_order, require_core
 from conformance.naive_jobs import COUNTERS
@@ -27,6 +28,7 @@ from magicqueue_server.wal.reclaim import Reclaimer
 from magicqueue_server.wal.recovery import recover
 from wal.memory_disk import MemoryFolder
 from wal.simulated import HeldTasks
+from wal.stub_policies import StubPolicies
 
 SEGMENT_BYTES = 500
 RESTARTS = ("clean", "kill", "power")
@@ -45,7 +47,7 @@ class EagerReclaimer(Reclaimer):
 
 
 class LoggedDriver(Driver):
-    """A core whose records are kept in a log in memory."""
+    """A core whose records are kept in a log in memory, with marks and facts."""
 
     opened: ClassVar[Iterator[int]] = count(1)
 
@@ -53,7 +55,7 @@ class LoggedDriver(Driver):
         super().__init__(name, **options)
         self.options = CoreOptions(**options)
         self.folder = MemoryFolder()
-        self.freed = self.moved = 0
+        self.freed = self.moved = self.moved_facts = 0
         self.restarts: Counter[str] = Counter()
         self.salts = count(1)
         self.open(name)
@@ -64,10 +66,11 @@ class LoggedDriver(Driver):
             gc.collect()
         self.tasks = HeldTasks()
         self.log = Log(self.tasks, "always", lambda: self.now)
-        self.core = make_core(
-            name, self.options, on_ready=self.woken.append, record=self.log.record
+        self.policies = StubPolicies(self.log.record)
+        self.core = self.policies.core = make_core(
+            name, self.options, on_ready=self.woken.append, record=self.policies.see
         )
-        found = recover(self.folder, self.core)
+        found = recover(self.folder, self.policies)
         journal = Journal(
             self.folder,
             found.segments,
@@ -87,6 +90,7 @@ class LoggedDriver(Driver):
             found,
             segment_bytes=SEGMENT_BYTES,
             now_ms=self._time_of_the_core,
+            source=self.policies,
         )
         self.log.prepare()
         self.pump()
@@ -101,12 +105,16 @@ class LoggedDriver(Driver):
         self.restarts["another core"] += name != self.core.name
         self.freed += self.reclaimer.freed
         self.moved += self.reclaimer.moved_jobs
+        self.moved_facts += self.reclaimer.moved_facts
+        before = self.policies
         if how == "clean":
             self.log.journal.close(clean=True)
         self.folder = (
             self.folder.after_power_cut(rng) if how == "power" else self.folder.after_kill()
         )
         self.open(name)
+        assert self.policies.marks == before.marks
+        assert self.policies.facts == before.facts
 
     def _time_of_the_core(self) -> int:
         """Ask for counts without letting time pass behind the model's back."""
@@ -128,6 +136,29 @@ class RestartMachine(CoreMachine):
         answer = super().both(verb, *arguments, **named)
         self.logged.pump()
         return answer
+
+    @rule(
+        space=st.sampled_from(["result", "window"]),
+        facts=st.dictionaries(
+            st.sampled_from([b"a", b"b", b"\xff"]), st.binary(max_size=9)
+        ),
+        kept=st.sampled_from([True, True, False]),
+    )
+    def keep(self, space: str, facts: dict[bytes, bytes], *, kept: bool) -> None:
+        policies = self.logged.policies
+        if kept:
+            policies.keep(space, facts)
+        else:
+            policies.drop(space, list(facts))
+        self.logged.pump()
+
+    @precondition(lambda self: self.model.all)
+    @rule(data=st.data(), text=st.binary(max_size=9))
+    def tell_of(self, data: st.DataObject, text: bytes) -> None:
+        ids = [job.view.id for job in self.model.all]
+        some = data.draw(st.lists(st.sampled_from(ids), max_size=3, unique=True))
+        self.logged.policies.mark("a", dict.fromkeys(some, text))
+        self.logged.pump()
 
     @rule(
         data=st.data(),
@@ -166,6 +197,7 @@ class RestartMachine(CoreMachine):
         self.seen.update(self.logged.restarts)
         self.seen["freed"] += self.logged.freed
         self.seen["moved"] += self.logged.moved
+        self.seen["moved facts"] += self.logged.moved_facts
         expected = {
             queue: [job.view.id for job in self.model.in_order(queue)]
             for queue in sorted(self.model.by_name)
@@ -192,6 +224,7 @@ def run(names: tuple[str, ...], examples: int, steps: int = 60) -> None:
     assert (RestartMachine.seen["another core"] >= examples) == (len(names) > 1)
     assert RestartMachine.seen["freed"] > examples
     assert RestartMachine.seen["moved"] > examples
+    assert RestartMachine.seen["moved facts"] > examples
 
 
 @pytest.mark.timeout(600)

@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TypeGuard
 
@@ -25,6 +26,18 @@ FIRST = fmt.segment_name(1)
 def written(
     path: Path, *, clean: bool = False, segment_bytes: int = 4096, mode: str = "always"
 ) -> Journal:
+    frames = life(3, 60)
+    return written_frames(path, frames, clean=clean, segment_bytes=segment_bytes, mode=mode)
+
+
+def written_frames(
+    path: Path,
+    frames: Iterable[Sequence[records.Record]],
+    *,
+    clean: bool = True,
+    segment_bytes: int = 4096,
+    mode: str = "always",
+) -> Journal:
     folder = SystemFolder(path)
     journal = Journal(
         folder,
@@ -37,7 +50,7 @@ def written(
     )
     journal.begin(0, 0)
     last_id = sequence = 0
-    for number, some in enumerate(life(3, 60)):
+    for number, some in enumerate(frames):
         group = group_of(some, number)
         group.last_id, group.sequence = last_id, sequence
         for record in some:
@@ -290,3 +303,39 @@ def test_dump_commands_no_terminal(tmp_path: Path) -> None:
 
 def is_pushed(record: records.Record) -> TypeGuard[records.Pushed]:
     return isinstance(record, records.Pushed)
+
+
+def test_what_policies_wrote_is_checked_shown_copied_and_repaired(tmp_path: Path) -> None:
+    mark = msgspec.msgpack.encode((1, "key", None))
+    pushed = records.Pushed("q", 1, NOW_MS, [b"1", b"2"], NOW_MS, 0, 25, 0, jitters=False)
+    some: list[records.Record] = [
+        pushed,
+        records.Marked("q", [1, 2], [mark, b"plain"]),
+        records.Kept("request", [b"q\0k", b"\xff"], ["ü".encode(), b"\x93\x01"]),
+        records.Gone("request", [b"q\0k"]),
+        records.Promoted([2], NOW_MS + 1),
+        records.Replaced([1], [b"3"], [7], [NOW_MS], NOW_MS + 2),
+    ]
+    journal = written_frames(tmp_path / "log", [some, [records.Acked([1])]])
+    report = json.loads(run("check", "--json", "--data-dir", tmp_path / "log").output)
+    names = ["pushed", "marked", "kept", "gone", "promoted", "replaced", "acked"]
+    assert report["records"] == dict.fromkeys(sorted(names), 1)
+    lines = run("dump", "--data-dir", tmp_path / "log").output.splitlines()
+    rows = {row["record"]: row for row in map(json.loads, lines)}
+    assert (rows["marked"]["queue"], rows["marked"]["ids"]) == ("q", [1, 2])
+    assert rows["marked"]["texts"] == [[1, "key", None], "plain"]
+    assert rows["kept"]["keys"] == ["q\0k", "\\xff"]
+    assert rows["kept"]["values"] == ["ü", "\\x93\x01"]
+    assert rows["gone"]["keys"] == ["q\0k"]
+    assert rows["replaced"]["payloads"] == ["3"]
+    assert run("backup", tmp_path / "copy", "--data-dir", tmp_path / "log").exit_code == 0
+    assert (
+        run("dump", "--data-dir", tmp_path / "copy").output.splitlines()[: len(some)]
+        == (lines[: len(some)])
+    )
+    flip(
+        tmp_path / "log" / FIRST, journal.current.used_bytes - 2 * fmt.FRAME_HEAD_BYTES - 9
+    )
+    mended = json.loads(run("repair", "--json", "--data-dir", tmp_path / "log").output)
+    assert mended["damaged"]
+    assert run("check", "--data-dir", tmp_path / "log").exit_code == 0

@@ -46,7 +46,7 @@ _OPTIONS: Final[dict[str, Kind]] = {
     "priority": (-(2**31), 2**31 - 1),
     "delay": TIME,
     "run_at": TIME,
-    "max_attempts": TIME,
+    "max_attempts": (0, 2**31 - 1),
     "backoff": TIME,
     "jitter": "bool",
 }

@@ -73,6 +73,18 @@ SENTENCES: Final = [
     (f'{PUSH},"delay":{2**53}', "PUSH: delay must be an integer <= 9007199254740991"),
     (f'{PUSH},"run_at":{2**64}', "PUSH: run_at must be an integer <= 9007199254740991"),
     (f'{PUSH},"run_at":{10**30}', "PUSH: run_at must be an integer <= 9007199254740991"),
+    (
+        f'{PUSH},"max_attempts":{2**31}',
+        "PUSH: max_attempts must be an integer <= 2147483647",
+    ),
+    (
+        f'{JOBS}[],"max_attempts":{2**31}',
+        "PUSHB: max_attempts must be an integer <= 2147483647",
+    ),
+    (
+        f'{JOBS}[{{"data":1}},{{"data":2,"max_attempts":{2**31}}}]',
+        "PUSHB: jobs[1].max_attempts must be an integer <= 2147483647",
+    ),
     (f'{PUSH},"backoff":{-(10**30)}', "PUSH: backoff must be an integer >= 0"),
     (
         f'{PUSH},"backoff":{"9" * 5000}',

@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Raw
 
 from magicqueue.wire.values import (
+    Attempts,
     Decimal,
     JobId,
     Milliseconds,
@@ -42,7 +43,7 @@ class PlainItem(
     priority: Priority | None = None
     delay: Milliseconds | None = None
     run_at: Milliseconds | None = None
-    max_attempts: Milliseconds | None = None
+    max_attempts: Attempts | None = None
     backoff: Milliseconds | None = None
     jitter: bool | None = None
 
@@ -106,7 +107,7 @@ class PlainPush(
     priority: Priority | None = None
     delay: Milliseconds | None = None
     run_at: Milliseconds | None = None
-    max_attempts: Milliseconds | None = None
+    max_attempts: Attempts | None = None
     backoff: Milliseconds | None = None
     jitter: bool | None = None
 
@@ -139,7 +140,7 @@ class _Batch(Request, kw_only=True, omit_defaults=True, tag="PUSHB"):
     priority: Priority | None = None
     delay: Milliseconds | None = None
     run_at: Milliseconds | None = None
-    max_attempts: Milliseconds | None = None
+    max_attempts: Attempts | None = None
     backoff: Milliseconds | None = None
     jitter: bool | None = None
 

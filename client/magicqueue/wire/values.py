@@ -8,6 +8,7 @@ from magicqueue.wire.limits import ID_MAX
 
 Priority: TypeAlias = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]
 Milliseconds: TypeAlias = Annotated[int, Meta(ge=0, le=ID_MAX)]
+Attempts: TypeAlias = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 Positive: TypeAlias = Annotated[int, Meta(ge=1, le=ID_MAX)]
 Number: TypeAlias = Annotated[int, Meta(ge=-ID_MAX, le=ID_MAX)]
 Percent: TypeAlias = Annotated[int, Meta(ge=0, le=100)]

@@ -78,6 +78,7 @@ class ArrayCore(ById):
         refuse_options(options)
         self._options = options
         self._store = store = Store(options, wire or WireDefaults())
+        self._log = record
         self._sinks = sinks = Sinks(record, store.memory)
         self._fates = Fates(store, on_ready, sinks, on_death)
         self._clearing = Clearing(store, self._fates, sinks)
@@ -346,14 +347,15 @@ class ArrayCore(ById):
 
     def _report(self) -> None:
         """Say what kernels did that ran lines."""
-        state, log = self._state, self._sinks.log
-        if log and state[lo.S_EVENTS]:
+        state = self._state
+        if self._log and state[lo.S_EVENTS]:
             for record in recorded(self._store):
-                log(record)
+                self._log(record)
         if state[lo.S_NOTES]:
             self._store.take_notes()
             for record in befell_marked(self._store):
                 self._sinks.tell_observer(record)
+            self._sinks.follow_marks()
         if state[lo.S_WOKEN]:
             self._fates.wake((self._queues.numbered(state[lo.S_WOKEN]),))
 

@@ -11,7 +11,6 @@ from magicqueue_cores.array_core.store import Store
 from magicqueue_cores.contract import LIVE, WAITING, CoreError, JobState
 from magicqueue_cores.kernels import layout as lo
 
-
 _STATES: Final[dict[str, Iterable[JobState]]] = {
     "drained": WAITING,
     "dropped": (JobState.DEAD,),

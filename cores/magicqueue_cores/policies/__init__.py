@@ -1,4 +1,4 @@
-"""Policies: unique keys, times to live, results and cancels, in one layer above any core."""
+"""Policies: unique keys, times to live, results, cancels: one layer above any core."""
 
 from magicqueue_cores.policies.answers import (
     BadRepeat,

@@ -21,7 +21,6 @@ class Course:
         self._ways: dict[type, Callable[[Any], None]] = {
             records.Leased: self._leased,
             records.Extended: self._extended,
-            records.Postponed: self._postponed,
             records.Acked: self._acked,
             records.Failed: self._came_back,
             records.Lost: self._came_back,
@@ -49,9 +48,6 @@ class Course:
         if doomed:
             for job_id in record.ids:
                 doomed.moved(int(job_id))
-
-    def _postponed(self, _: records.Postponed) -> None:
-        self._marks.doomed.all_moved()
 
     def _acked(self, record: records.Acked) -> None:
         for job_id, mark in self._marks.among(record.ids):

@@ -48,25 +48,25 @@ class Doomed:
             self._unplace(job_id)
             self._unknown.add(job_id)
 
-    def all_moved(self) -> None:
-        """Ask anew for all leases. O(n)."""
-        for job_id in list(self._places):
-            self.moved(job_id)
-
     def of_session(self, core: Core, session: int) -> list[int]:
         """Return those that a session holds, by id."""
         self._learn(core)
         return sorted(self._by_session.get(session, ()))
 
     def over(self, core: Core, until_ms: int, most: int) -> list[int]:
-        """Take out those whose lease ends by then, `most` at most; they end now."""
+        """Return those whose lease ends by then, about `most` at most."""
         self._learn(core)
         ids = self._ends.due(until_ms, most)
         for job_id in ids:
-            place = self._places.pop(job_id)
-            assert place is not None, "its lease was learnt just now"
+            place = self._places[job_id]
+            assert place is not None, "an entry that holds has a place"
+            self._places[job_id] = None
             self._leave_session(job_id, place[0])
-        return ids
+            self._unknown.add(job_id)
+        # All leases may have been postponed, of which nobody is told: so ask again.
+        self._learn(core)
+        places = [(job_id, self._places[job_id]) for job_id in ids]
+        return [job_id for job_id, place in places if place and place[1] <= until_ms]
 
     def ids(self) -> set[int]:
         """Return all of them."""

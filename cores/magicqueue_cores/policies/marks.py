@@ -128,7 +128,7 @@ class Marks:
         if how == DIED and flags & CANCELLED:
             notes.back.append(job_id)
             notes.pending = True
-        elif mark.terms.keep_result_ms and not flags & DEAD:
+        elif mark.terms.keep_result_ms and flags & (DEAD | CANCELLED) != DEAD:
             notes.ended.append((job_id, mark, how))
             notes.pending = True
 

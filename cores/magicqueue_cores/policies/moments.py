@@ -45,8 +45,7 @@ class Moments(Generic[T]):
         """Put an entry in. O(log n)."""
         heappush(self._heap, (at_ms, what))
         self.count += 1
-        if at_ms < self._clock.due_ms:
-            self._clock.due_ms = at_ms
+        self._clock.due_ms = min(self._clock.due_ms, at_ms)
 
     def lose(self) -> None:
         """Count an entry that holds no more. O(1) amortised."""

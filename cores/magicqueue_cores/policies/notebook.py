@@ -35,7 +35,7 @@ class Notebook:
         self._words[job_id] = word
         self.bytes += _size(word)
         while len(self._words) > self._most or self.bytes > self._bytes_most:
-            oldest, word = self._words.popitem(last=False)
+            _, word = self._words.popitem(last=False)
             self.bytes -= _size(word)
             self.dropped += 1
 

@@ -31,7 +31,7 @@ enough jobs have left.
 import logging
 from array import array
 from collections.abc import Callable, Iterator, Sequence
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from magicqueue_cores import records
 from magicqueue_cores.contract import Core
@@ -60,12 +60,17 @@ _log = logging.getLogger("magicqueue.wal")
 
 
 class Source(Protocol):
-    """What is asked for all that is alive: policies, or a core by itself (`OfCore`).
+    """What is asked for all that is alive: policies, or a core by itself (`OfCore`)."""
 
-    fact_bytes: of the facts and marks that are alive, their keys included.
-    """
+    @property
+    def fact_bytes(self) -> int:
+        """Bytes of the facts that are alive, their keys included."""
+        ...
 
-    fact_bytes: int
+    @property
+    def mark_bytes(self) -> int:
+        """About the bytes of the marks of jobs that are alive."""
+        ...
 
     def export(self, ids: Sequence[int]) -> Sequence[records.Record]:
         """Tell all about those of `ids` that are here: `Moved`, then `Marked`."""
@@ -79,15 +84,14 @@ class Source(Protocol):
 class OfCore:
     """A core that has no policies above it: there are no marks and no facts."""
 
-    fact_bytes = 0
+    fact_bytes = mark_bytes = 0
 
     def __init__(self, core: Core) -> None:
         self._core = core
 
     def export(self, ids: Sequence[int]) -> Sequence[records.Record]:
         """Tell all about those of `ids` that are here."""
-        moved = self._core.export(ids)
-        return [moved] if moved.ids else []
+        return [self._core.export(ids)]
 
     def export_facts(self, space: str, keys: Sequence[bytes]) -> records.Kept:
         """Tell that none holds."""
@@ -176,7 +180,8 @@ class Reclaimer:
         """What the log would take if all in it were alive and written once."""
         jobs, content_bytes = self._jobs()
         pauses = sum(_PAUSE_BYTES + len(name.encode()) for name in self._paused)
-        return content_bytes + jobs * JOB_BYTES + pauses + self._source.fact_bytes
+        known_bytes = self._source.fact_bytes + self._source.mark_bytes
+        return content_bytes + jobs * JOB_BYTES + pauses + known_bytes
 
     def _jobs(self) -> tuple[int, int]:
         """How many jobs there are, and the bytes of their payloads and error texts."""
@@ -231,10 +236,11 @@ class Reclaimer:
 
     def _move_jobs(self, ids: Sequence[int]) -> int:
         """Write those that are here again, with their marks in the same frame."""
-        moved = self._source.export(ids)
-        self._log.record_again(moved)
-        jobs = sum(len(one.ids) for one in moved if isinstance(one, records.Moved))
-        self.moved_jobs += jobs
+        told: Sequence[Any] = self._source.export(ids)
+        jobs = sum(len(one.ids) for one in told if isinstance(one, records.Moved))
+        if jobs:
+            self._log.record_again(told)
+            self.moved_jobs += jobs
         return jobs
 
     def _move_facts(self, space: str, keys: Sequence[bytes], number: int) -> None:

@@ -204,7 +204,7 @@ class Replay:
         else:
             known: Any = record
             self._note(known)
-            if self._horizon and min(known.ids) <= self._horizon:
+            if self._horizon and min(known.ids, default=0) <= self._horizon:
                 self._known_part(known, before)
                 return
         self._core.replay(record)
