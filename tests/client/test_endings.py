@@ -6,6 +6,7 @@ import copy
 import json
 import pickle
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -197,13 +198,14 @@ def test_progress_of_a_pulled_job_names_its_attempt(client: str, able: FakeServe
 @pytest.mark.parametrize("client", CLIENTS)
 def test_an_older_server_is_asked_nothing_of_it(client: str, fake: FakeServer) -> None:
     with opened(client, "q", fake.url) as queue:
-        for ask in (
+        asks: tuple[Callable[[], Any], ...] = (
             lambda: queue.wait([1]),
             lambda: queue.result(1, timeout=0),
             lambda: queue.cancel(1),
             lambda: queue.promote(1),
             lambda: queue.progress(1, 5),
-        ):
+        )
+        for ask in asks:
             with pytest.raises(Unsupported):
                 ask()
     assert not fake.requests

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -115,9 +116,9 @@ def test_an_older_server_is_not_asked(
 ) -> None:
     fake.hello = lambda _: {**TELLS, "capabilities": [w for w in ALL if w != word]}
     with opened(client, "q", fake.url) as queue:
-        for ask in (queue.push, lambda data, **o: queue.push_batch([data], **o)):
+        for ask, data in ((queue.push, 1), (queue.push_batch, [1])):
             with pytest.raises(Unsupported, match=f"does not offer '{word}'"):
-                ask(1, **options)
+                ask(data, **options)
         assert queue.push(2) == 1
     assert [request["data"] for request in fake.of("PUSH")] == [2]
     assert not fake.of("PUSHB")
@@ -161,7 +162,7 @@ def test_a_key_is_a_text() -> None:
 
 @pytest.mark.parametrize("client", CLIENTS)
 def test_an_id_tells_whether_the_key_was_held(client: str, fake: FakeServer) -> None:
-    answers = iter(
+    answers: Iterator[Reply] = iter(
         [
             {"ok": True, "id": 4},
             {"ok": True, "id": 4, "duplicate": True},
@@ -196,7 +197,7 @@ def test_such_an_id_may_be_used_as_any(client: str, fake: FakeServer) -> None:
     fake.hello = lambda _: {**TELLS, "capabilities": ["cancel", "results", "release"]}
     held = PushedId(4, duplicate=True)
     with opened(client, "q", fake.url) as queue:
-        for ask in (
+        asks: tuple[Callable[[], Any], ...] = (
             lambda: queue.job(held),
             lambda: queue.ack(held),
             lambda: queue.fail(held),
@@ -207,7 +208,8 @@ def test_such_an_id_may_be_used_as_any(client: str, fake: FakeServer) -> None:
             lambda: queue.retry_dead(held),
             lambda: queue.purge_dead(held),
             lambda: queue.wait(held, timeout=0),
-        ):
+        )
+        for ask in asks:
             with pytest.raises(BadRequest):
                 ask()
     named = [request.get("ids", [request.get("id")]) for request in fake.requests]

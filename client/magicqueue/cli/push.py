@@ -165,7 +165,7 @@ def _push_stream(
             stored += len(new)
             came += len(ids)
             if session.json:
-                write_json({"queue": client.name, "ids": ids, **_held(ids)})
+                write_json({"queue": client.name, "ids": list(map(int, ids)), **_held(ids)})
             else:
                 _say_held(ids, client.name)
     except (MagicQueueError, click.ClickException, OSError):
@@ -178,7 +178,7 @@ def _push_stream(
 
 def _report(session: Session, queue: str, ids: list[int]) -> None:
     if session.json:
-        write_json({"queue": queue, "ids": ids, **_held(ids)})
+        write_json({"queue": queue, "ids": list(map(int, ids)), **_held(ids)})
         return
     _say_held(ids, queue)
     if new := _new(ids):

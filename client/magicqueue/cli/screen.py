@@ -48,7 +48,6 @@ _TEXT_CELLS: Final = 12
 
 _job_out: Final = msgspec.json.Decoder(JobOut).decode
 _job_info: Final = msgspec.json.Decoder(JobInfo).decode
-_OF_ALL: Final = frozenset(JobDetail.__struct_fields__)
 _OF_AN_END: Final = ("id", "queue", "state", "attempts", "result", "finished_at")
 _UNTOLD: Final = {
     "unique_key": None,
@@ -228,8 +227,5 @@ def job_fields(job: JobDetails) -> dict[str, Any]:
     fields = msgspec.structs.asdict(info)
     if info.finished_at is not None:
         return {name: fields[name] for name in _OF_AN_END}
-    return {
-        name: value
-        for name, value in fields.items()
-        if name in _OF_ALL or (name in _UNTOLD and value != _UNTOLD[name])
-    }
+    told = {name: fields[name] for name in JobDetail.__struct_fields__}
+    return told | {name: fields[name] for name, no in _UNTOLD.items() if fields[name] != no}
