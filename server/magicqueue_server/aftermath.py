@@ -7,7 +7,7 @@ is left, those are told who wait for ends and cancels.
 
 from typing import Final
 
-from magicqueue_cores.contract import Core
+from magicqueue_cores.contract import NEVER_MS, Core
 from magicqueue_cores.policies import Policies, PolicyOptions
 from magicqueue_server.blocked import Blocked
 from magicqueue_server.executing import OwnLines
@@ -22,9 +22,10 @@ def policies_above(core: Core, options: PolicyOptions, log: Log | None) -> Polic
 
 
 class _Nothing:
-    """Stands for what policies note where there are none."""
+    """Stands for what policies note, and wait for, where there are none."""
 
     pending = False
+    due_ms = NEVER_MS
 
 
 class Aftermath:
@@ -39,6 +40,7 @@ class Aftermath:
     ) -> None:
         self._policies = policies
         self.notes: Final = _Nothing() if policies is None else policies.notes
+        self.clock: Final = _Nothing() if policies is None else policies.clock
         self.news: Final = [] if blocked.waits is None else blocked.waits.news
         self._became_ready = became_ready
         self._blocked = blocked

@@ -6,6 +6,7 @@ from typing import Any, Final, TypeAlias
 from magicqueue.wire.requests import Heartbeat, Pull, PullBatch, Request, Wait
 from magicqueue_cores.pending import Answer
 from magicqueue_cores.policies import Policies
+from magicqueue_server.deadlines import Deadlines
 from magicqueue_server.looks import Handler
 from magicqueue_server.pulls import Pulls
 from magicqueue_server.session import Session
@@ -27,6 +28,10 @@ class Blocked:
         self.pulls: Final = pulls
         waits = None if policies is None else Waits(policies, pulls)
         self.waits: Final = waits
+        self._pull_deadlines = pulls.deadlines
+        self._deadlines: Deadlines[Any] = pulls.deadlines
+        if waits is not None:
+            self._deadlines = waits.deadlines
         self.handlers: dict[type[Request], Blocking] = {
             Pull: pulls.pull,
             PullBatch: pulls.pull,
@@ -54,10 +59,7 @@ class Blocked:
     @property
     def next_deadline_ms(self) -> int:
         """When `time_out` has something to do, at the earliest. O(1)."""
-        pulls_ms = self.pulls.next_deadline_ms
-        if self.waits is None:
-            return pulls_ms
-        return min(pulls_ms, self.waits.next_deadline_ms)
+        return min(self._pull_deadlines.next_ms, self._deadlines.next_ms)
 
     def time_out(self, now_ms: int) -> None:
         """Answer everybody whose time is over."""

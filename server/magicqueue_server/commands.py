@@ -131,7 +131,8 @@ class Commands:
             raise_if_missing(settled, job_id, request.attempt)
             return replies.ok(request.rid)
 
-        return map_answer(self._core.ack((job_id,), attempts, now_ms), reply)
+        answer = self._core.ack((job_id,), attempts, now_ms)
+        return map_answer(answer, reply) if isinstance(answer, Pending) else reply(answer)
 
     def ack_batch(self, request: PlainAckBatch | AckBatch, now_ms: int) -> Reply:
         """ACKB."""

@@ -27,16 +27,13 @@ class Deadlines(Generic[W]):
 
     def __init__(self, waits: Callable[[W], bool]) -> None:
         self._waits = waits
+        self.next_ms = NEVER_MS
+        """When the next one's time is over, at the earliest."""
         self._heap: list[tuple[int, int, W]] = []
         self._serial = 0
 
     def __len__(self) -> int:
         return len(self._heap)
-
-    @property
-    def next_ms(self) -> int:
-        """When the next one's time is over, at the earliest. O(1)."""
-        return self._heap[0][0] if self._heap else NEVER_MS
 
     def add(self, one: W, waiting: int) -> None:
         """Add one who waits, of `waiting` in all. O(log n)."""
@@ -47,12 +44,14 @@ class Deadlines(Generic[W]):
         if len(self._heap) > 2 * waiting + _SLACK:
             self._heap = [entry for entry in self._heap if self._waits(entry[2])]
             heapq.heapify(self._heap)
+        self._look()
 
     def postpone(self, by_ms: int) -> None:
         """Let everybody's time be over that much later. O(n)."""
         for _, _, one in self._heap:
             one.deadline_ms += by_ms
         self._heap = [(at_ms + by_ms, serial, one) for at_ms, serial, one in self._heap]
+        self._look()
 
     def overdue(self, now_ms: int) -> Iterator[W]:
         """Take out all who wait and whose time is over, in order of their deadlines.
@@ -61,9 +60,14 @@ class Deadlines(Generic[W]):
         """
         while self._heap and self._heap[0][0] <= now_ms:
             one = heapq.heappop(self._heap)[2]
+            self._look()
             if self._waits(one):
                 yield one
 
     def clear(self) -> None:
         """Forget everybody."""
         self._heap.clear()
+        self._look()
+
+    def _look(self) -> None:
+        self.next_ms = self._heap[0][0] if self._heap else NEVER_MS

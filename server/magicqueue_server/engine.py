@@ -86,6 +86,8 @@ class Engine:
         pulls = Pulls(self.core, limits, defaults, became_ready, host)
         self._blocked = Blocked(pulls, self.policies, handlers)
         self._after = Aftermath(self.policies, self._blocked, self._own_lines, became_ready)
+        self._notes, self._news = self._after.notes, self._after.news
+        self._clock = self._after.clock
         self._answers = Answers(handlers, self._blocked, host)
         self._runnable: deque[Session] = deque()
         self._now_ms = 0
@@ -103,8 +105,8 @@ class Engine:
     @property
     def next_deadline_ms(self) -> int:
         """When `advance` has something to do, at the earliest; NEVER_MS if not. O(1)."""
-        jobs_ms, waits_ms = self._verbs.next_deadline_ms, self._blocked.next_deadline_ms
-        return jobs_ms if jobs_ms < waits_ms else waits_ms  # noqa: FURB136 - asked after each command
+        waits_ms = self._blocked.next_deadline_ms
+        return min(self.core.next_deadline_ms, self._clock.due_ms, waits_ms)
 
     def tell_refusals(self, on_refusal: Callable[[Session, Exception], None]) -> None:
         """Have each error told that a request is refused with."""
@@ -155,7 +157,6 @@ class Engine:
             if session.held and not session.closed:
                 session.read_on()
         self._turns.take_step()
-        self._after.see_to(self._now_ms)
         self._run_others()
 
     def run_feeds(self, feeds: Feeds, now_ms: int) -> bool:
@@ -165,7 +166,6 @@ class Engine:
         """
         self._tick(now_ms)
         self.feed_rounds.run(feeds, self._now_ms)
-        self._after.see_to(self._now_ms)
         self._run_others()
         return self._log is None or self._log.answers_now()
 
@@ -180,7 +180,6 @@ class Engine:
         """Let time pass: jobs mature, blocked pulls time out."""
         self._tick(now_ms)
         self._blocked.time_out(self._now_ms)
-        self._after.see_to(self._now_ms)
         self._run_others()
 
     def end_leases(self, until_ms: int, now_ms: int) -> bool:
@@ -191,7 +190,6 @@ class Engine:
         self._tick(now_ms)
         done = self._verbs.end_leases(until_ms, self._now_ms)
         self._after.follow_time()
-        self._after.see_to(self._now_ms)
         self._run_others()
         return done
 
@@ -285,10 +283,12 @@ class Engine:
         self._now_ms = max(now_ms, self._now_ms)
         if self._started_ms is None:
             self._started_ms = self._now_ms
-        if self._now_ms >= self._verbs.next_deadline_ms:
-            self._verbs.advance(self._now_ms)
+        now_ms = self._now_ms
+        if now_ms >= self.core.next_deadline_ms or now_ms >= self._clock.due_ms:
+            self._verbs.advance(now_ms)
             self._after.follow_time()
-        self._after.see_to(self._now_ms)
+        if self._became_ready or self._notes.pending or self._news:
+            self._after.see_to(now_ms)
 
     def _run(self, session: Session) -> None:  # noqa: C901, PLR0912, PLR0915 - hot: calls cost more
         """Run a session's lines until they are done, or it has to stop or to wait."""
@@ -296,8 +296,8 @@ class Engine:
         out_bytes = 0
         now_ns, left = self._turns.now_ns, TURN_BYTES
         until_ns = now_ns() + TURN_NS
-        guard, own_lines, after = self._guard, self._own_lines, self._after
-        became_ready, notes, news = self._became_ready, after.notes, after.news
+        guard, own_lines = self._guard, self._own_lines
+        became_ready, notes, news = self._became_ready, self._notes, self._news
         if guard is not None:
             guard.mark(session)
         while not (
@@ -333,7 +333,7 @@ class Engine:
                     out.append(reply)
                     out_bytes += len(reply)
                     if became_ready or notes.pending or news:
-                        after.see_to(self._now_ms)
+                        self._after.see_to(self._now_ms)
                     continue
             line = session.next_line()
             left -= session.at - start
@@ -345,7 +345,7 @@ class Engine:
                     if session.parked and out:  # served now: earlier replies go first
                         session.write(b"".join(out))
                         out, out_bytes = [], 0
-                    after.see_to(self._now_ms)
+                    self._after.see_to(self._now_ms)
         if out and not session.closed:
             session.write(b"".join(out))
         if session.lines or session.counted_bytes:
@@ -359,12 +359,14 @@ class Engine:
         """All lines have run and no more will come."""
         session.parked = True
         self._count(session)
-        text = b"".join(out) + (session.last_words or b"")
-        if text:
+        if text := b"".join(out) + (session.last_words or b""):
             session.write(text)
         session.hang_up()
 
     def _run_others(self) -> None:
+        """Before the engine is left: do what follows, and run those who may go on."""
+        if self._became_ready or self._notes.pending or self._news:
+            self._after.see_to(self._now_ms)
         if self._runnable:
             until_ns = self._turns.now_ns() + TURN_NS
             while self._runnable:
@@ -379,8 +381,7 @@ class Engine:
 
     def _finish(self, session: Session, reply: bytes) -> None:
         """Give a session the reply that it was parked for; it may go on."""
-        session.parked = False
-        session.parked_bytes = 0
+        session.parked, session.parked_bytes = False, 0
         session.write(reply)
         if session.backlog_bytes or session.last_words is not None:
             self._runnable.append(session)
@@ -391,7 +392,6 @@ class Engine:
 
     def _release(self, session: Session) -> None:
         self.sessions.release(session, self._now_ms)
-        self._after.see_to(self._now_ms)
 
     def _server_counts(self) -> dict[str, Any]:
         uptime_ms = self._now_ms - (self._started_ms or self._now_ms)

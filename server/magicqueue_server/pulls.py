@@ -58,6 +58,7 @@ class Pulls:
         self._host = host
         self.finish = host.finish
         self._waiting = WaitingRoom()
+        self.deadlines = self._waiting.deadlines
         self._asking: dict[str, bool] = {}
         """Queues whose first waiter the core is looking for a job for, and whether the
         queue became ready meanwhile."""
@@ -69,12 +70,9 @@ class Pulls:
     def __len__(self) -> int:
         return len(self._waiting)
 
-    @property
-    def next_deadline_ms(self) -> int:
-        """When `time_out` has something to do, at the earliest. O(1)."""
-        return self._waiting.next_deadline_ms
-
-    def pull(self, session: Session, request: Request, now_ms: int) -> Answer[bytes]:
+    def pull(
+        self, session: Session, request: Pull | PullBatch, now_ms: int
+    ) -> Answer[bytes]:
         """Hand out jobs, or let the session wait for some: then the reply is b""."""
         if self._stopping:
             raise ShuttingDown("the server is shutting down: pull again later")
@@ -122,8 +120,7 @@ class Pulls:
         for waiter in self._waiting.everyone():
             self._dismiss(waiter)
 
-    def _waiter(self, session: Session, request: Request) -> Waiter:
-        assert isinstance(request, Pull | PullBatch), "nothing else pulls"
+    def _waiter(self, session: Session, request: Pull | PullBatch) -> Waiter:
         count = request.count if isinstance(request, PullBatch) else 1
         timeout_ms = request.timeout
         return Waiter(

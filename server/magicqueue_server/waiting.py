@@ -32,7 +32,7 @@ class WaitingRoom:
     def __init__(self) -> None:
         self._by_queue: dict[str, OrderedDict[int, Waiter]] = {}
         self._by_session: dict[int, Waiter] = {}
-        self._deadlines = Deadlines(self._waits)
+        self.deadlines = Deadlines(self._waits)
 
     def __len__(self) -> int:
         return len(self._by_session)
@@ -43,7 +43,7 @@ class WaitingRoom:
     @property
     def next_deadline_ms(self) -> int:
         """When the next waiter's time is over, at the earliest. O(1)."""
-        return self._deadlines.next_ms
+        return self.deadlines.next_ms
 
     def has(self, session_id: int) -> bool:
         """Whether a session waits. O(1)."""
@@ -57,11 +57,11 @@ class WaitingRoom:
         line[session_id] = waiter
         if first:
             line.move_to_end(session_id, last=False)
-        self._deadlines.add(waiter, len(self._by_session))
+        self.deadlines.add(waiter, len(self._by_session))
 
     def postpone(self, by_ms: int) -> None:
         """Let everybody's time be over that much later. O(n)."""
-        self._deadlines.postpone(by_ms)
+        self.deadlines.postpone(by_ms)
 
     def first(self, queue: str) -> Waiter | None:
         """Give the one whose turn it is. O(1)."""
@@ -81,7 +81,7 @@ class WaitingRoom:
     def overdue(self, now_ms: int) -> list[Waiter]:
         """Take out all whose time is over, in order of their deadlines."""
         waiters: list[Waiter] = []
-        for waiter in self._deadlines.overdue(now_ms):
+        for waiter in self.deadlines.overdue(now_ms):
             self.remove(waiter.session.id)
             waiters.append(waiter)
         return waiters
@@ -91,7 +91,7 @@ class WaitingRoom:
         waiters = [w for line in self._by_queue.values() for w in line.values()]
         self._by_queue.clear()
         self._by_session.clear()
-        self._deadlines.clear()
+        self.deadlines.clear()
         return waiters
 
     def _waits(self, waiter: Waiter) -> bool:

@@ -77,16 +77,11 @@ class Waits:
         self._finish = parts.finish
         self._by_session: dict[int, Waiting] = {}
         self._by_job: dict[int, dict[int, Waiting]] = {}
-        self._deadlines = Deadlines(self._still)
+        self.deadlines = Deadlines(self._still)
         self._stopping = False
 
     def __len__(self) -> int:
         return len(self._by_session)
-
-    @property
-    def next_deadline_ms(self) -> int:
-        """When `time_out` has something to do, at the earliest. O(1)."""
-        return self._deadlines.next_ms
 
     def wait(self, session: Session, request: Wait, now_ms: int) -> bytes:
         """WAIT: tell which of the jobs have ended, or wait for the first: then b""."""
@@ -140,7 +135,7 @@ class Waits:
 
     def time_out(self, now_ms: int) -> None:
         """Answer everybody whose time is over."""
-        for waiting in self._deadlines.overdue(now_ms):
+        for waiting in self.deadlines.overdue(now_ms):
             self._dismiss(waiting, now_ms)
 
     def hurry(self, session: Session, now_ms: int) -> bool:
@@ -152,7 +147,7 @@ class Waits:
 
     def postpone(self, by_ms: int) -> None:
         """Let the time of all who wait be over that much later."""
-        self._deadlines.postpone(by_ms)
+        self.deadlines.postpone(by_ms)
 
     def waits(self, session: Session) -> bool:
         """Whether this session waits. O(1)."""
@@ -254,7 +249,7 @@ class Waits:
         self._by_session[session.id] = waiting
         for job_id in waiting.ids:
             self._by_job.setdefault(job_id, {})[session.id] = waiting
-        self._deadlines.add(waiting, len(self._by_session))
+        self.deadlines.add(waiting, len(self._by_session))
         return b""
 
     def _remove(self, waiting: Waiting) -> None:

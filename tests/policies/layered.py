@@ -232,7 +232,6 @@ class Layered:
         for record in self.records:
             other.policies.replay(record)
         other.records = list(self.records)
-        other.core.outside_bytes = other.policies._ground.memory_bytes
         other.check()
         return other
 
@@ -260,7 +259,7 @@ class Layered:
 def copied(record: Record) -> Record:
     """A record whose columns are lists, as far as they are no numbers or texts."""
     plain = (str, bytes, int, bool)
-    columns = {
+    columns: dict[str, Any] = {
         name: value if isinstance(value, plain) else list(value)
         for name in record.__struct_fields__
         for value in [getattr(record, name)]

@@ -88,7 +88,7 @@ def test_results_are_bounded_by_count_and_bytes(core_name: str) -> None:
     assert states == ["gone", "gone", "done", "done", "done"]
     assert [layer.restarted().state(job_id) for job_id in ids] == states
     large = layer.push_id(keep_result_ms=1000)
-    layer.ack(*layer.pull(), results=[b"1" * 900])
+    layer.ack(*layer.pull(), results=[b"1" * 950])
     assert layer.policies.stats().results == 1
     assert layer.state(large) == "done"
     assert layer.policies.stats().results_dropped == 5

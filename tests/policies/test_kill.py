@@ -75,7 +75,7 @@ class Client:
                 "req_key": f"{self.number}: {next(self.serial)}",
                 "keep_result": FOREVER_MS,
                 "max_attempts": 0,
-                "delay": rng.choice((0, 0, 0, 5)),
+                "delay": rng.choice((0, 0, 0, 5, 60_000)),
                 **rng.choice(MORE),
             }
             if key is not None:
@@ -124,10 +124,10 @@ class Client:
             connection.ask(cmd="FAIL", id=job_id, attempt=self.held.pop(job_id))
 
     def cancel(self, connection: Connection) -> None:
-        known = list(self.crowd.known)
+        known = self.crowd.known.copy()
         if not known:
             return
-        cancel = self.crowd.history.begin(Cancel(id=self.rng.choice(known[-40:])))
+        cancel = self.crowd.history.begin(Cancel(id=self.rng.choice(sorted(known)[-60:])))
         reply = connection.ask(cmd="CANCEL", ids=[cancel.id])
         (word,) = [word for word in reply if reply[word] == [cancel.id]]
         self.crowd.history.end(cancel, word=word)
@@ -198,9 +198,9 @@ def worked(seen: Counter[str], kills: int) -> bool:
     """Whether so much happened that the kills hit something."""
     return (
         seen["repeated"] > kills // 4
-        and seen["duplicate"] > 5 * kills
-        and seen["done"] > 10 * kills
-        and seen["cancelled"] > kills
+        and seen["duplicate"] > kills
+        and seen["done"] > 5 * kills
+        and seen["cancelled"] > kills // 4
         and seen["cancelling"] > kills // 4
     )
 

@@ -58,6 +58,20 @@ def test_a_key_is_held_through_retries_or_until_the_start(
     layer.push_id(unique_key="k")
 
 
+@pytest.mark.parametrize("back", ["fail", "release", "close"])
+def test_a_job_that_was_started_takes_its_key_no_more(layer: Layered, back: str) -> None:
+    first = layer.push_id(unique_key="k", until="start")
+    layer.pull()
+    if back == "close":
+        layer.close_session()
+    else:
+        getattr(layer, back)(first)
+    assert layer.state(first) == "ready"
+    assert layer.policies.stats().unique_keys == 0
+    assert layer.restarted().push_id(unique_key="k") == first + 1
+    assert layer.push_id(unique_key="k") == first + 1
+
+
 def test_a_key_can_be_held_for_a_time_of_its_own(layer: Layered) -> None:
     first = layer.push_id(unique_key="k", unique_for_ms=50)
     layer.ack(*layer.pull())

@@ -141,7 +141,13 @@ class ServerCounts(Counts, kw_only=True):
 
     queues: Count
     content_bytes: Count = 0
-    marked: Count = 0  # 0 of a server without policies, as the others up to the next break
+    memory_bytes: Count
+    connections: Count
+    waiting: Count
+    input_bytes: Count = 0
+    output_bytes: Count = 0
+    uptime_ms: Count
+    marked: Count = 0  # 0 of a server without policies, as all that follow
     unique_keys: Count = 0
     windows: Count = 0
     req_keys: Count = 0
@@ -152,13 +158,6 @@ class ServerCounts(Counts, kw_only=True):
     req_keys_dropped: Count = 0
     results_dropped: Count = 0
     progress_dropped: Count = 0
-
-    memory_bytes: Count
-    connections: Count
-    waiting: Count
-    input_bytes: Count = 0
-    output_bytes: Count = 0
-    uptime_ms: Count
 
 
 class ServerInfo(msgspec.Struct, kw_only=True):

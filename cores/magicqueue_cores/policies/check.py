@@ -2,7 +2,9 @@
 
 from magicqueue_cores.contract import JobState
 from magicqueue_cores.policies.ground import Ground, at_once
-from magicqueue_cores.policies.marks import KEY_BYTES
+from magicqueue_cores.policies.marks import weight_of
+from magicqueue_cores.policies.notebook import PROGRESS_BYTES
+from magicqueue_cores.policies.shelf import FACT_BYTES
 from magicqueue_cores.policies.wishes import ACTIVE, CANCELLED, DEAD, HOLDS, TIMED
 
 
@@ -58,8 +60,7 @@ def _check_sums(ground: Ground) -> None:
     """Verify what is counted along, what is at work, and the facts."""
     marks = ground.marks
     keys = [mark.key for mark in marks.by_id.values() if mark.key is not None]
-    key_bytes = sum(map(len, keys)) + KEY_BYTES * len(keys)
-    assert marks.key_bytes == key_bytes, "bytes of keys miscounted"
+    assert marks.key_chars == sum(map(len, keys)), "bytes of keys miscounted"
     cancelled = {i for i, mark in marks.by_id.items() if mark.flags & CANCELLED}
     marks.doomed.check(cancelled)
     marks.notebook.check(set(marks.by_id))
@@ -67,4 +68,8 @@ def _check_sums(ground: Ground) -> None:
         shelf.check(space)
         assert not shelf.overflow(), f"{space}: more than its bound"
     assert not marks.notes.pending, "something is not settled"
-    assert ground.core.outside_bytes == ground.memory_bytes, "the core was not told"
+    size = sum(map(weight_of, marks.by_id.values())) + marks.notebook.bytes
+    size += PROGRESS_BYTES * len(marks.notebook) + ground.fact_bytes
+    size += FACT_BYTES * sum(map(len, ground.shelves.values()))
+    assert ground.tally.size == size, "memory miscounted"
+    assert ground.core.outside_bytes == size, "the core was not told"

@@ -7,9 +7,9 @@ from magicqueue_cores.contract import NEVER_MS, Core, RecordSink
 from magicqueue_cores.pending import Answer, Pending
 from magicqueue_cores.policies.course import Course
 from magicqueue_cores.policies.marks import Marks
-from magicqueue_cores.policies.moments import Clock
+from magicqueue_cores.policies.moments import Clock, Tally
 from magicqueue_cores.policies.options import PolicyOptions
-from magicqueue_cores.policies.shelf import FACT_BYTES, Shelf
+from magicqueue_cores.policies.shelf import Shelf
 from magicqueue_cores.policies.wishes import Mark, TermsShared, text_of
 from magicqueue_cores.records import Gone, Kept, Marked, Record
 
@@ -42,10 +42,13 @@ class Ground:
         self.options = options
         self.clock = clock = Clock()
         self.terms = TermsShared()
-        self.marks = Marks(clock, options)
-        self.windows = Shelf(clock, options.windows_max, options.windows_bytes_max)
-        self.results = Shelf(clock, options.results_max, options.results_bytes_max)
-        self.requests = Shelf(clock, options.req_keys_max, options.req_keys_bytes_max)
+        self.tally = tally = Tally()
+        self.marks = Marks(clock, tally, options)
+        self.windows = Shelf(clock, tally, options.windows_max, options.windows_bytes_max)
+        self.results = Shelf(clock, tally, options.results_max, options.results_bytes_max)
+        self.requests = Shelf(
+            clock, tally, options.req_keys_max, options.req_keys_bytes_max
+        )
         self.shelves = {
             WINDOW: self.windows,
             RESULT: self.results,
@@ -60,15 +63,9 @@ class Ground:
         """The bytes of the keys and values of all facts."""
         return sum(shelf.bytes for shelf in self.shelves.values())
 
-    @property
-    def memory_bytes(self) -> int:
-        """About what all that is here takes."""
-        facts = len(self.windows) + len(self.results) + len(self.requests)
-        return self.marks.memory_bytes + self.fact_bytes + facts * FACT_BYTES
-
     def weigh(self, more: int = 0) -> None:
         """Tell the core what is kept outside of it, and `more`, which is to come."""
-        self.core.outside_bytes = self.memory_bytes + more
+        self.core.outside_bytes = self.tally.size + more
 
     def tell(self, record: Record) -> None:
         """Record something."""

@@ -5,7 +5,8 @@ What is where:
 - `wishes`, `marks`, `keys`, `moments`, `doomed`, `notebook`: what is known of jobs;
 - `shelf`: what outlives them; `course`: what records mean for all that;
 - `pushing`, `verdicts`, `retrying`: decisions; `passage`: what time brings;
-- `outcomes`: what follows from what befell jobs; `check`: all that has to be true.
+- `outcomes`: what follows from what befell jobs; `check`: all that has to be true;
+- `shown`: marks and facts of a log as plain values.
 """
 
 from collections.abc import Callable, Sequence
@@ -67,6 +68,8 @@ class Policies:
         self.notes: Final = ground.marks.notes
         """What is to be settled: `notes.pending` is the cheapest test of `pending`."""
         self._notes = ground.marks.notes
+        self.clock: Final = ground.clock
+        """Nothing ends here before `clock.due_ms`: the cheapest test of that."""
         self._clock = ground.clock
         self._outcomes = Outcomes(ground)
         self._passage = Passage(ground, self._outcomes)
@@ -333,11 +336,12 @@ class Policies:
             self._ground.weigh()
         if isinstance(record, Marked):
             self._core.mark(record.ids, marked=True)
+        self._ground.weigh()
 
     def export(self, ids: Sequence[int]) -> Sequence[Record]:
-        """Tell the whole state of those of `ids` that are here: `Moved`, then `Marked`."""
+        """Tell all of those of `ids` that are here: `Moved`, then `Marked`; or nothing."""
         moved = self._core.export(ids)
-        return [moved, *self._marked_of(moved)]
+        return [moved, *self._marked_of(moved)] if moved.ids else []
 
     def export_facts(self, space: str, keys: Sequence[bytes]) -> Kept:
         """Tell those of the facts that still hold, in the order given."""

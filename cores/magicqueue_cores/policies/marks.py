@@ -10,8 +10,8 @@ from typing import Final
 from magicqueue_cores.contract import TIME_MAX_MS
 from magicqueue_cores.policies.doomed import Doomed
 from magicqueue_cores.policies.keys import Keys
-from magicqueue_cores.policies.moments import ENTRY_BYTES, Clock, Moments
-from magicqueue_cores.policies.notebook import PROGRESS_BYTES, Notebook
+from magicqueue_cores.policies.moments import ENTRY_BYTES, Clock, Moments, Tally
+from magicqueue_cores.policies.notebook import Notebook
 from magicqueue_cores.policies.options import PolicyOptions
 from magicqueue_cores.policies.wishes import (
     ACTIVE,
@@ -20,6 +20,7 @@ from magicqueue_cores.policies.wishes import (
     HOLDS,
     TIMED,
     Mark,
+    TimedMark,
 )
 
 MARK_BYTES: Final = 150
@@ -56,12 +57,13 @@ class Notes:
 class Marks:
     """Marks by job, and what is found by them: keys, moments, cancelled jobs."""
 
-    def __init__(self, clock: Clock, options: PolicyOptions) -> None:
+    def __init__(self, clock: Clock, tally: Tally, options: PolicyOptions) -> None:
         """Start empty."""
         self.by_id: dict[int, Mark] = {}
         self.keys = Keys()
         self.doomed = Doomed()
-        self.notebook = Notebook(options)
+        self.notebook = Notebook(tally, options)
+        self._tally = tally
         self.notes = Notes()
         self.expiries: Moments[int] = Moments(clock, self._expires_at)
         self.attempt_ends: Moments[int] = Moments(clock, self._attempt_ends_at)
@@ -69,34 +71,23 @@ class Marks:
         """Jobs that have an entry in `expiries`, by queue."""
         self.dead_keyed: dict[str, int] = {}
         """Dead letters that would take a key again, by queue."""
-        self.key_bytes = 0
-
-    @property
-    def memory_bytes(self) -> int:
-        """About what all this takes."""
-        moments = self.expiries.count + self.attempt_ends.count
-        return (
-            len(self.by_id) * MARK_BYTES
-            + self.key_bytes
-            + moments * ENTRY_BYTES
-            + len(self.notebook) * PROGRESS_BYTES
-            + self.notebook.bytes
-        )
+        self.key_chars = 0
+        """Of all keys, held or not."""
 
     @property
     def text_bytes(self) -> int:
         """About what the texts of all marks take."""
-        keyed_bytes = self.key_bytes - self.keys.count * KEY_BYTES
-        return len(self.by_id) * TEXT_BYTES + max(keyed_bytes, 0)
+        return len(self.by_id) * TEXT_BYTES + self.key_chars
 
     def put(self, job_id: int, mark: Mark) -> None:
         """Know this of a job, in place of what was known. O(log n)."""
         if job_id in self.by_id:
             self._unhook(job_id, self.by_id[job_id])
         self.by_id[job_id] = mark
+        self._tally.size += weight_of(mark)
         flags = mark.flags
         if mark.key is not None:
-            self.key_bytes += KEY_BYTES + len(mark.key)
+            self.key_chars += len(mark.key)
             if flags & HOLDS:
                 self.keys.take(mark.terms.queue, mark.key, job_id)
             elif flags & DEAD and mark.takes_key:
@@ -114,13 +105,13 @@ class Marks:
         how: a cause of `records.Removed`, `done`, or DIED.
         """
         flags = mark.flags
-        if flags & ~ACTIVE or mark.attempt_until_ms or mark.key is not None:
-            self._unhook(job_id, mark)
+        self._unhook(job_id, mark)
         del self.by_id[job_id]
         self.notebook.drop(job_id)
         if how == DIED and not mark.is_bare:
             mark.flags = DEAD | (flags & CANCELLED)
-            mark.attempt_until_ms = 0
+            if isinstance(mark, TimedMark):
+                mark.attempt_until_ms = 0
             self.put(job_id, mark)
         notes = self.notes
         if not notes.live:
@@ -153,7 +144,7 @@ class Marks:
     def come_back(self, job_id: int, mark: Mark) -> None:
         """A job's attempt ended, and it may run again."""
         mark.flags &= ~ACTIVE
-        if mark.attempt_until_ms:
+        if isinstance(mark, TimedMark) and mark.attempt_until_ms:
             mark.attempt_until_ms = 0
             self.attempt_ends.lose()
         untimed = mark.expires_at_ms and not mark.flags & TIMED
@@ -167,7 +158,8 @@ class Marks:
         self._unhook(job_id, mark)
         mark.flags = HOLDS if mark.takes_key else 0
         mark.attempts = 0
-        mark.expires_at_ms = min(at_ms + terms.ttl_ms, TIME_MAX_MS) if terms.ttl_ms else 0
+        if isinstance(mark, TimedMark) and terms.ttl_ms:
+            mark.expires_at_ms = min(at_ms + terms.ttl_ms, TIME_MAX_MS)
         del self.by_id[job_id]
         self.put(job_id, mark)
 
@@ -190,7 +182,9 @@ class Marks:
         """Take out jobs whose attempt ends by then."""
         ids = self.attempt_ends.due(until_ms, most)
         for job_id in ids:
-            self.by_id[job_id].attempt_until_ms = 0
+            mark = self.by_id[job_id]
+            assert isinstance(mark, TimedMark), "only those have ends of attempts"
+            mark.attempt_until_ms = 0
         return ids
 
     def among(self, ids: Iterable[int]) -> list[tuple[int, Mark]]:
@@ -205,8 +199,9 @@ class Marks:
     def _unhook(self, job_id: int, mark: Mark) -> None:
         """Let nothing lead to a mark but its id."""
         flags, queue = mark.flags, mark.terms.queue
+        self._tally.size -= weight_of(mark)
         if mark.key is not None:
-            self.key_bytes -= KEY_BYTES + len(mark.key)
+            self.key_chars -= len(mark.key)
             if flags & HOLDS:
                 self.keys.release(queue, mark.key)
             elif flags & DEAD and mark.takes_key:
@@ -215,9 +210,9 @@ class Marks:
             mark.flags = flags & ~TIMED
             self.expiries.lose()
             _count(self.timed, queue, -1)
-        if mark.attempt_until_ms:
+        if isinstance(mark, TimedMark) and mark.attempt_until_ms:
             until_ms, mark.attempt_until_ms = mark.attempt_until_ms, 0
-            self.attempt_ends.lose()
+            self.attempt_ends.lose()  # which may look whether entries hold
             mark.attempt_until_ms = until_ms
         if flags & CANCELLED:
             self.doomed.discard(job_id)
@@ -229,6 +224,18 @@ class Marks:
     def _attempt_ends_at(self, at_ms: int, job_id: int) -> bool:
         mark = self.by_id.get(job_id)
         return mark is not None and mark.attempt_until_ms == at_ms
+
+
+def weight_of(mark: Mark) -> int:
+    """Return about what a mark takes while its job is here, moments and all."""
+    terms, size = mark.terms, MARK_BYTES
+    if mark.key is not None:
+        size += KEY_BYTES + len(mark.key)
+    if terms.ttl_ms:
+        size += ENTRY_BYTES
+    if terms.timeout_ms:
+        size += ENTRY_BYTES
+    return size
 
 
 def _count(counts: dict[str, int], queue: str, by: int) -> None:

@@ -23,6 +23,16 @@ class Clock:
         self.due_ms = NEVER_MS
 
 
+class Tally:
+    """About how many bytes all that is known takes, counted along as it comes and goes."""
+
+    __slots__ = ("size",)
+
+    def __init__(self) -> None:
+        """Start with nothing."""
+        self.size = 0
+
+
 class Moments(Generic[T]):
     """Things (ids, keys) by time. `holds(at_ms, what)` says whether an entry still does."""
 

@@ -6,12 +6,12 @@ from typing import TypeVar
 
 import msgspec
 
-from magicqueue_cores.contract import TIME_MAX_MS, NewJobs
+from magicqueue_cores.contract import TIME_MAX_MS, Full, NewJobs
 from magicqueue_cores.policies.answers import BadRepeat, BadWish, Duplicate, PushAnswer
 from magicqueue_cores.policies.ground import REQUEST, WINDOW, Ground, at_once, named
 from magicqueue_cores.policies.marks import KEY_BYTES, MARK_BYTES
 from magicqueue_cores.policies.outcomes import Outcomes
-from magicqueue_cores.policies.wishes import ACTIVE, DEAD, HOLDS, Mark, Wishes
+from magicqueue_cores.policies.wishes import ACTIVE, DEAD, HOLDS, Mark, Wishes, new_mark
 
 T = TypeVar("T")
 
@@ -155,8 +155,9 @@ class Pushing:
             ground.weigh(weight + rest)
             try:
                 first_id = at_once(ground.core.push(queue, made, now_ms))
-            finally:
+            except Full:
                 ground.weigh()
+                raise
             ids = range(first_id, first_id + len(new))
             if len(new) == count:
                 self._mark_new(queue, ids, wishes, now_ms)
@@ -229,7 +230,7 @@ class Pushing:
             if shared.ttl_ms:
                 expires_at_ms = min(now_ms + shared.ttl_ms, TIME_MAX_MS)
             marked.append(job_id)
-            marks.append(Mark(shared, key, expires_at_ms, 0, 0, flags))
+            marks.append(new_mark(shared, key, expires_at_ms, flags))
         if marked:
             self._ground.mark(queue, marked, marks)
         if windows:

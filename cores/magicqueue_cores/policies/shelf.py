@@ -10,11 +10,18 @@ from collections.abc import Sequence
 from typing import Final
 
 from magicqueue_cores.contract import NEVER_MS, TIME_MAX_MS
-from magicqueue_cores.policies.moments import ENTRY_BYTES, Clock, Moments
+from magicqueue_cores.policies.moments import ENTRY_BYTES, Clock, Moments, Tally
 
 _HEAD: Final = struct.Struct(">QQ")
 FACT_BYTES: Final = 260 + ENTRY_BYTES
 """What a fact takes beside its key and value: two objects and a place in order."""
+
+
+def parts_of(value: bytes) -> tuple[int, int, bytes]:
+    """Return when a fact ends, its number, and its body. Raises ValueError."""
+    if len(value) < _HEAD.size:
+        raise ValueError("it is too short for a fact")
+    return *_HEAD.unpack_from(value), value[_HEAD.size :]
 
 
 class Shelf:
@@ -23,8 +30,9 @@ class Shelf:
     facts_max, bytes_max: what `overflow` leaves, 0 is no bound.
     """
 
-    def __init__(self, clock: Clock, facts_max: int, bytes_max: int) -> None:
+    def __init__(self, clock: Clock, tally: Tally, facts_max: int, bytes_max: int) -> None:
         """Start empty."""
+        self._tally = tally
         self._facts: OrderedDict[bytes, bytes] = OrderedDict()
         self._facts_max = facts_max or NEVER_MS
         self._bytes_max = bytes_max or NEVER_MS
@@ -53,14 +61,16 @@ class Shelf:
             self._in_order = False  # a log that was written anew tells old ones later
         self._number = max(self._number, number)
         self._facts[key] = value
-        self.bytes += len(key) + len(value)
+        size = len(key) + len(value)
+        self.bytes += size
+        self._tally.size += FACT_BYTES + size
         self._ends.add(until_ms, key)
 
     def remove(self, key: bytes) -> None:
         """Forget a fact, if it is here. O(1) amortised."""
         value = self._facts.pop(key, None)
         if value is not None:
-            self.bytes -= len(key) + len(value)
+            self._forget(key, value)
             self._ends.lose()
 
     def get(self, key: bytes, now_ms: int) -> bytes | None:
@@ -99,7 +109,7 @@ class Shelf:
         """Forget the facts that end by then, `most` at most, and return their keys."""
         keys = self._ends.due(until_ms, most)
         for key in keys:
-            self.bytes -= len(key) + len(self._facts.pop(key))
+            self._forget(key, self._facts.pop(key))
         return keys
 
     def held(self, keys: Sequence[bytes]) -> dict[bytes, bytes]:
@@ -117,6 +127,11 @@ class Shelf:
         assert len(set(numbers)) == len(numbers), f"{name}: a number twice"
         assert max(numbers, default=0) <= self._number, f"{name}: an old number"
         assert not self._in_order or numbers == sorted(numbers), f"{name}: order"
+
+    def _forget(self, key: bytes, value: bytes) -> None:
+        size = len(key) + len(value)
+        self.bytes -= size
+        self._tally.size -= FACT_BYTES + size
 
     def _ends_at(self, until_ms: int, key: bytes) -> bool:
         value = self._facts.get(key)

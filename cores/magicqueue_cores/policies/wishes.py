@@ -5,7 +5,7 @@ object; `Mark` is what is the job's own, and is kept small: a million unique key
 million of them.
 """
 
-from typing import Final, Literal
+from typing import Any, ClassVar, Final, Literal
 
 import msgspec
 
@@ -57,17 +57,14 @@ TOLD: Final = HOLDS | ACTIVE | DEAD | CANCELLED
 
 
 class Mark(msgspec.Struct, gc=False):
-    """What is known of one job; times of 0 are none. `flags` are the bits above.
-
-    attempt_until_ms: when the running attempt ends, of a job with a time-out.
-    """
+    """What is known of one job. `flags` are the bits above."""
 
     terms: Terms
     key: str | None = None
-    expires_at_ms: int = 0
-    attempt_until_ms: int = 0
     attempts: int = 0
     flags: int = 0
+    expires_at_ms: ClassVar[int] = 0
+    attempt_until_ms: ClassVar[int] = 0
 
     @property
     def is_bare(self) -> bool:
@@ -86,6 +83,16 @@ class Mark(msgspec.Struct, gc=False):
     def due(self, now_ms: int) -> bool:
         """Whether the job has to expire now: its time is over and it is not at work."""
         return 0 < self.expires_at_ms <= now_ms and not self.flags & (ACTIVE | DEAD)
+
+
+class TimedMark(Mark, gc=False):
+    """The mark of a job with a time to live or a time-out; times of 0 are none.
+
+    attempt_until_ms: when the running attempt ends.
+    """
+
+    expires_at_ms: int = 0  # type: ignore[misc]  # others have none, and no room for it
+    attempt_until_ms: int = 0  # type: ignore[misc]  # the same
 
 
 class _Text(msgspec.Struct, array_like=True, gc=False):
@@ -108,6 +115,11 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(_Text).decode
 
 
+def told_in(text: bytes) -> dict[str, Any]:
+    """Return what the text of a `Marked` record says. Raises MsgspecError."""
+    return msgspec.structs.asdict(_decode(text))
+
+
 def text_of(mark: Mark) -> bytes:
     """Return a mark as it is told in a `Marked` record."""
     terms = mark.terms
@@ -126,6 +138,13 @@ def text_of(mark: Mark) -> bytes:
             terms.keep_result_ms,
         )
     )
+
+
+def new_mark(terms: Terms, key: str | None, expires_at_ms: int, flags: int) -> Mark:
+    """Make the mark of a job that was not handed out yet."""
+    if terms.ttl_ms or terms.timeout_ms:
+        return TimedMark(terms, key, 0, flags, expires_at_ms)
+    return Mark(terms, key, 0, flags)
 
 
 _TERMS_MAX: Final = 1_000
@@ -172,11 +191,8 @@ class TermsShared:
             told.timeout_ms,
             told.keep_result_ms,
         )
-        return Mark(
-            self.share(terms),
-            told.key,
-            told.expires_at_ms,
-            told.attempt_until_ms,
-            told.attempts,
-            told.flags,
-        )
+        mark = new_mark(self.share(terms), told.key, told.expires_at_ms, told.flags)
+        mark.attempts = told.attempts
+        if isinstance(mark, TimedMark):
+            mark.attempt_until_ms = told.attempt_until_ms
+        return mark

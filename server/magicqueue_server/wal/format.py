@@ -31,7 +31,7 @@ In version 1 the 64 bytes up to the time end with 4 reserved bytes and the CRC, 
 for new files is 0, and there is no manifest. Version 2 is unreleased: until it is, later
 work may still change it, and then writes its golden log anew.
 
-A *frame* is what one or more commands did, written whole. Its LSN counts frames from 1
+A *frame* is all that one or more commands did, written whole. Its LSN counts frames from 1
 without a gap. The frame of one PUSH, queue "emails", data {"to":1}, as job 7:
 
     4d 51 46 72               magic "MQFr"
@@ -42,7 +42,7 @@ without a gap. The frame of one PUSH, queue "emails", data {"to":1}, as job 7:
     00 00                     reserved
     09 00 00 00 00 00 00 00   LSN 9
     08 00 00 00 00 00 00 00   durable LSN 8: frames up to 8 were known to be on disk
-    … the body: records, each as `encode.py` shows, each a multiple of 8 bytes
+    … the body: records, each as `layouts.py` shows, each a multiple of 8 bytes
 
 A *mark* has no body. It is written when the log falls idle, and twice at a clean shutdown.
 
@@ -58,9 +58,11 @@ the newest: `tests/wal/golden_log.py` says how to add it. A reader refuses a new
 and touches nothing. New record kinds are a new version too, since an old reader would not
 know them.
 
-Version 2 has two more kinds of records than version 1, `Released` and `Postponed`; and a
-`Removed` of drained jobs, which in version 1 named all that its queue held, ready or
-delayed, may name a part of them there.
+Version 2 has seven more kinds of records than version 1: `Released`, `Postponed`,
+`Promoted`, `Replaced`, `Marked`, `Kept` and `Gone`. A `Removed` of drained jobs, which in
+version 1 named all that its queue held, ready or delayed, may name a part of them there;
+`Removed` and `Died` have more causes and reasons, for jobs in more states. A command's
+records are in one frame, which in version 1 was so only if they were short.
 """
 
 import struct

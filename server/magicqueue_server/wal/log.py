@@ -18,13 +18,11 @@ records or none. What then happens depends on the mode:
 **Ids** that may be lost with their pushes in a power cut must not come again: what has an
 id beyond those reserved on the disk is not written, nor answered, before more are reserved.
 
-**Full disk**: see `room`. What could not be written at all stays here, unanswered, until it
-can.
+**Full disk**: see `room`. What could not be written stays here, unanswered, until it can.
 
-**Failing disk**: after any other error nothing is written any more, and nothing that was
-not safe is ever answered: whoever waits is hung up on. A sync is not tried again, since
-the kernel forgets what it could not write. `on_failure` ends the server or leaves it to
-answer questions only.
+**Failing disk**: after any other error nothing is written, and nothing that was not safe is
+ever answered: whoever waits is hung up on. A sync is not tried again: the kernel forgets
+what it could not write. `on_failure` ends the server or leaves it to answer questions.
 """
 
 import logging
@@ -117,9 +115,10 @@ class Log:
     @property
     def crowded(self) -> bool:
         """Whether no more commands should run: too much waits, or there may be no room."""
+        if not self.room.preparing:  # asked before each line, and nearly always so
+            return self._pending_bytes + self.gate.held_bytes > PENDING_BYTES_MAX
         tight = 2 * self.journal.room < self.journal.current.file_bytes
-        unsure = self.room.preparing and not self.journal.has_spare
-        return self.behind or (unsure and tight)
+        return self.behind or (tight and not self.journal.has_spare)
 
     @property
     def behind(self) -> bool:
