@@ -10,6 +10,9 @@
     ├── RequestTimeout         no answer in time; the request may still be carried out
     ├── ProtocolError          the other side sent what the protocol does not allow
     ├── Unsupported            the server cannot do what the request needs
+    ├── NoResult               the job did not end as done; `ending` says how it did
+    ├── NotDone                the job has not ended in time (also Python's TimeoutError)
+    ├── Cancelled              `job.check()`: the job that runs is not wanted any more
     ├── Closed                 the queue or worker has been closed before this call
     ├── NotJson                data that JSON cannot hold (also a TypeError)
     ├── BadAddress             a server's address that cannot be read (also a ValueError)
@@ -20,8 +23,12 @@ for people.
 """
 
 import errno
+from typing import TYPE_CHECKING
 
 from magicqueue.plain_text import plain
+
+if TYPE_CHECKING:
+    from magicqueue.answers import Ending
 
 _SENTENCE_CHARS_MAX = 4096
 _CODE_CHARS_MAX = 40
@@ -161,6 +168,28 @@ class ProtocolError(MagicQueueError):
 
 class Unsupported(MagicQueueError):
     """The server is too old for this request, which was not sent."""
+
+
+class NoResult(MagicQueueError):
+    """The job has ended without a result: it is dead, or was cancelled, or expired.
+
+    ending: how, a `magicqueue.Ending`.
+    """
+
+    def __init__(self, sentence: str, ending: "Ending") -> None:
+        super().__init__(sentence, ending)
+        self.ending = ending
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class NotDone(MagicQueueError, TimeoutError):
+    """The job has not ended within the time that was given; it goes on."""
+
+
+class Cancelled(MagicQueueError):
+    """The job that a handler runs was cancelled, or its lease is over: it may stop."""
 
 
 class Closed(MagicQueueError):
