@@ -14,6 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from magicqueue.address import AccessOptions
     from magicqueue.encoding import JobOptions
     from magicqueue.errors import (
         BadAddress,
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
         Closed,
         ConnectionLost,
         ConnectionRefused,
+        Forbidden,
         Full,
         HandlerNotFound,
         InternalError,
@@ -52,6 +54,7 @@ if TYPE_CHECKING:
     __version__: str
 
 _HOMES: Final = {
+    "address": ("AccessOptions",),
     "queue": ("Queue",),
     "worker": ("Worker",),
     "sync_queue": ("SyncQueue",),
@@ -68,6 +71,7 @@ _HOMES: Final = {
         "Closed",
         "ConnectionLost",
         "ConnectionRefused",
+        "Forbidden",
         "Full",
         "HandlerNotFound",
         "InternalError",
@@ -90,6 +94,7 @@ _HOMES: Final = {
 _HOME: Final = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "AccessOptions",
     "BadAddress",
     "BadJson",
     "BadRequest",
@@ -99,6 +104,7 @@ __all__ = [
     "Counts",
     "DeadPage",
     "Discard",
+    "Forbidden",
     "Full",
     "HandlerNotFound",
     "InternalError",

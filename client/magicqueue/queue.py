@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
 from magicqueue import commands
-from magicqueue.address import parse_address
+from magicqueue.address import AccessOptions, parse_address
 from magicqueue.arguments import job_list, one_job, optional_id, several_jobs, whole_number
 from magicqueue.channel import Channel
 from magicqueue.durations import Duration, duration_ms
@@ -41,18 +41,23 @@ class Queue:
 
     url: see `magicqueue.address`; None is MAGICQUEUE_URL or localhost:6789. timeout: how
     long a whole answer may take (a large one longer: see `connection`), and how long a
-    server that went away is waited for. It connects at its first use; use it as `async
-    with`, or `close` it.
+    server that went away is waited for. access: token, ca, cert, key, see AccessOptions.
+    It connects at its first use; use it as `async with`, or `close` it.
 
     Every call may raise ConnectionRefused, ConnectionLost, RequestTimeout, Closed, and
     the RequestErrors that the server refuses with.
     """
 
     def __init__(
-        self, name: str, url: str | None = None, *, timeout: Duration = commands.TIMEOUT_S
+        self,
+        name: str,
+        url: str | None = None,
+        *,
+        timeout: Duration = commands.TIMEOUT_S,
+        **access: Unpack[AccessOptions],
     ) -> None:
         self.name = commands.queue_name(name)
-        self.address = parse_address(url)
+        self.address = parse_address(url, access)
         timeout_s = duration_ms(timeout, "timeout", least_ms=1) / 1000
         self._channel = Channel(self.address, timeout_s=timeout_s, reconnect_s=timeout_s)
         self._pulls = PullChannels(self.name, self.address, timeout_s)

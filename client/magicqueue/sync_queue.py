@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
 from magicqueue import commands
-from magicqueue.address import parse_address
+from magicqueue.address import AccessOptions, parse_address
 from magicqueue.arguments import job_list, one_job, optional_id, several_jobs, whole_number
 from magicqueue.durations import Duration, duration_ms
 from magicqueue.encoding import (
@@ -40,18 +40,23 @@ class SyncQueue:
 
     url: see `magicqueue.address`; None is MAGICQUEUE_URL or localhost:6789. timeout: how
     long a whole answer may take (a large one longer: see `connection`), and how long a
-    server that went away is waited for. It connects at its first use; use it as `with`,
-    or `close` it.
+    server that went away is waited for. access: token, ca, cert, key, see AccessOptions.
+    It connects at its first use; use it as `with`, or `close` it.
 
     Every call may raise ConnectionRefused, ConnectionLost, RequestTimeout, Closed, and
     the RequestErrors that the server refuses with.
     """
 
     def __init__(
-        self, name: str, url: str | None = None, *, timeout: Duration = commands.TIMEOUT_S
+        self,
+        name: str,
+        url: str | None = None,
+        *,
+        timeout: Duration = commands.TIMEOUT_S,
+        **access: Unpack[AccessOptions],
     ) -> None:
         self.name = commands.queue_name(name)
-        self.address = parse_address(url)
+        self.address = parse_address(url, access)
         self._timeout_s = duration_ms(timeout, "timeout", least_ms=1) / 1000
         self._channel = self._new_channel()
         self._lock = threading.Lock()

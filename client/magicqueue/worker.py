@@ -22,9 +22,10 @@ import contextlib
 import logging
 from functools import partial
 from types import TracebackType
-from typing import Self
+from typing import Self, Unpack
 
 from magicqueue import commands
+from magicqueue.address import AccessOptions
 from magicqueue.backoff import next_wait_s
 from magicqueue.channel import Channel
 from magicqueue.durations import Duration
@@ -89,6 +90,7 @@ class Worker(WorkerCounts):
         grace: Duration = GRACE_S,
         timeout: Duration = commands.TIMEOUT_S,
         on_error: OnError | None = None,
+        **access: Unpack[AccessOptions],
     ) -> None:
         self._is_async = is_async(handler)
         if inline and self._is_async:
@@ -107,6 +109,7 @@ class Worker(WorkerCounts):
             time_limit=time_limit,
             grace=grace,
             timeout=timeout,
+            access=access,
         )
         if prefetch is None and self._is_async:
             prefetch = 0  # tasks begin all at once: there is no turn to wait for

@@ -25,6 +25,7 @@ from magicqueue_server.acceptor import Places
 from magicqueue_server.clock import Clock, SystemClock
 from magicqueue_server.commands import ServerFacts
 from magicqueue_server.config import Config
+from magicqueue_server.doorkeeper import Doorkeeper
 from magicqueue_server.engine import Engine
 from magicqueue_server.exchange import Exchange
 from magicqueue_server.incidents import Incidents
@@ -36,6 +37,7 @@ from magicqueue_server.randomness import hash_seed
 from magicqueue_server.safekeeping import CannotOpen, Safekeeping
 from magicqueue_server.session import Session
 from magicqueue_server.timekeeper import Timekeeper
+from magicqueue_server.tokens import BadTokens
 from magicqueue_server.trace import TracingEngine
 from magicqueue_server.trimming import Trimmer
 from magicqueue_server.turns import Turns
@@ -84,6 +86,7 @@ class App:
             self._safekeeping.log,
         )
         self.engine.tell_refusals(self._incidents.refused)
+        self._doorkeeper = self._find_doorkeeper()
         self._listener = Listener(self.engine, self._clock, config.bounds, self.turns)
         places = Places(
             config["max_connections"],
@@ -117,6 +120,9 @@ class App:
             self._incidents.begin()
             for signal_number in (signal.SIGTERM, signal.SIGINT):
                 self._loop.add_signal_handler(signal_number, self._on_signal, signal_number)
+            if self._doorkeeper is not None:
+                self._doorkeeper.begin(self._listener)
+                self._loop.add_signal_handler(signal.SIGHUP, self.reload)
             on_signals_handled()
             await self._listen()
             self._time.start()
@@ -127,6 +133,25 @@ class App:
             await self._close()
         if self._safekeeping.ended_by is not None:
             raise DiskFailed(f"the log could not be written: {self._safekeeping.ended_by}")
+
+    def _find_doorkeeper(self) -> Doorkeeper | None:
+        """Have tokens asked for, if there are any to be."""
+        if not self._config["tokens"]:
+            return None
+        path = Path(self._config["tokens"])
+        try:
+            doorkeeper = Doorkeeper(path, self.engine.core, self._clock)
+        except BadTokens as error:
+            start_error = StartError(str(error))
+            start_error.exit_code = 2
+            raise start_error from None
+        self.engine.sessions.access = doorkeeper.access
+        return doorkeeper
+
+    def reload(self) -> None:
+        """Read again what may change while the server runs (on SIGHUP)."""
+        if self._doorkeeper is not None:
+            self._doorkeeper.reload()
 
     def stop(self) -> None:
         """Have `serve` shut down and return."""
@@ -142,10 +167,12 @@ class App:
     async def _listen(self) -> None:
         path = self._socket_path()
         if path is not None:
-            self.address = self._doors.open_unix(path)
+            mode, group = self._config["socket_mode"], self._config["socket_group"]
+            self.address = self._doors.open_unix(path, mode, group)
         else:
             host, port = self._config["host"], self._config["port"]
-            self.address = await self._doors.open_tcp(host, port)
+            only_here = self._doorkeeper is None and not self._config["insecure"]
+            self.address = await self._doors.open_tcp(host, port, only_here=only_here)
 
     def _socket_path(self) -> Path | None:
         try:
@@ -217,6 +244,8 @@ class App:
         for connection in list(self._listener.connections):
             connection.abort()
         await asyncio.sleep(0)
+        if self._doorkeeper is not None:
+            self._doorkeeper.close()
         self._time.close()
         self._trimmer.close()
         if self._listener.exchange is not None:

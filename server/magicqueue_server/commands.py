@@ -19,6 +19,7 @@ from magicqueue.wire.limits import ERROR_CHARS_MAX, Limits
 from magicqueue.wire.requests import (
     Ack,
     AckBatch,
+    Auth,
     Dead,
     Drain,
     Fail,
@@ -48,6 +49,7 @@ from magicqueue_cores.contract import (
     Settled,
 )
 from magicqueue_cores.pending import Answer, map_answer
+from magicqueue_server.access import open_to_all
 from magicqueue_server.columns import (
     JobDefaults,
     clipped_delay_ms,
@@ -77,6 +79,7 @@ _CAPABILITIES: Final = [
     "fail_options",
     "batch_defaults",
     "queue_pages",
+    "auth",
 ]
 
 
@@ -125,6 +128,7 @@ class Commands:
             PurgeDead: self._whole.purge_dead,
             Ping: self.ping,
             Hello: self.hello,
+            Auth: open_to_all,
         }
 
     def queue(self, name: str) -> str:

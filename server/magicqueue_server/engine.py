@@ -292,8 +292,7 @@ class Engine:
 
     def _run(self, session: Session) -> None:  # noqa: C901, PLR0912 - hot: calls cost more than branches
         """Run a session's lines until they are done, or it has to stop or to wait."""
-        out: list[bytes] = []
-        out_bytes = 0
+        out, out_bytes = list[bytes](), 0
         now_ns, left = self._turns.now_ns, TURN_BYTES
         until_ns = now_ns() + TURN_NS
         guard, own_lines = self._guard, self._own_lines
@@ -322,10 +321,9 @@ class Engine:
                 self._turns.wait(session, spent=True)
                 break
             start = session.at
-            if own_lines.core is not None and (
-                session.greeted or session.lines[start] == _BRACE
-            ):
-                reply = execute(own_lines.core, session, left, self._now_ms)
+            core = None if session.checked else own_lines.core
+            if core is not None and (session.greeted or session.lines[start] == _BRACE):
+                reply = execute(core, session, left, self._now_ms)
                 left -= session.at - start
                 if session.at > start or not session.lines:
                     session.greeted = True  # it began with a line that ran

@@ -206,6 +206,8 @@ class Connection(asyncio.BufferedProtocol):
                 not session.is_free
                 or self._kept
                 or self._deaf
+                or session.checked
+                or session.quick is not None
                 or self._transport.get_write_buffer_size()
             )
             self._exchange.let_run(self._descriptor, 0 if busy else session.id)
@@ -323,6 +325,16 @@ class Connection(asyncio.BufferedProtocol):
     def session(self) -> Session:
         """The session of this connection."""
         return self._session
+
+    def end_session(self, error: RequestError) -> None:
+        """End a session that may go on no more: its jobs come back, its lines never run."""
+        session = self._session
+        self._stop_listening()
+        self._follow_freedom()
+        if session.congested or session.leaving:
+            self.abort()
+        else:
+            self._give_up(error, at_once=True)
 
     def _count_kept(self) -> None:
         kept = self._lines.kept_bytes

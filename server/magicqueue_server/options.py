@@ -60,6 +60,13 @@ def port_number(text: str) -> int:
     return number
 
 
+def file_mode(text: str) -> int:
+    """Read a file's permissions, as chmod takes them in digits."""
+    if not re.fullmatch("[0-7]{3,4}", text.strip()):
+        raise ValueError('must be permissions in octal digits, such as "660"')
+    return int(text.strip(), 8) & 0o777
+
+
 def flag(text: str) -> bool:
     """Read 1, true, yes, on, or their opposites."""
     word = text.strip().lower()
@@ -85,6 +92,7 @@ _KINDS: Final[dict[Callable[[str], Any], str]] = {
     size_bytes: "SIZE",
     count: "N",
     port_number: "PORT",
+    file_mode: "MODE",
     str: "TEXT",
 }
 
@@ -141,6 +149,20 @@ OPTIONS: Final = (
         "",
         "Socket file to listen on instead of TCP; 1: magic-queue.sock in the temp folder.",
         ("UNIX_SOCKET",),
+    ),
+    Option("socket_mode", file_mode, "600", "Permissions of the Unix socket's file."),
+    Option("socket_group", str, "", "Group of the Unix socket's file."),
+    Option(
+        "tokens",
+        str,
+        "",
+        "TOML file of who may do what, see `magicqueue token`; read again on SIGHUP.",
+    ),
+    Option(
+        "insecure",
+        flag,
+        "false",
+        "Let everybody do everything, also from other machines, without tokens.",
     ),
     Option("core", Choice(CORE_NAMES), "auto", "Which core holds the jobs."),
     Option("loop", Choice(LOOPS), "auto", "Which event loop runs."),

@@ -10,6 +10,7 @@ from typing import Final
 
 from magicqueue_cores.contract import Core
 from magicqueue_cores.pending import Pending
+from magicqueue_server.access import Access
 from magicqueue_server.session import Session
 
 _log: Final = logging.getLogger("magicqueue.engine")
@@ -26,6 +27,8 @@ class Sessions:
         """Replies of those that do not read theirs (which the listener adds)."""
         self.on_more: Callable[[Session], None] = lambda _session: None
         """Called when a session that ended holds more jobs: `release` goes on later."""
+        self.access: Access | None = None
+        """What new sessions have to show a token to."""
         self._core = core
         self._open: dict[int, Session] = {}
         self._last_id = 0
@@ -60,6 +63,8 @@ class Sessions:
         """Begin a session; see `Session` for the callbacks."""
         self._last_id += 1
         session = Session(self._last_id, write, hang_up, read_on)
+        if self.access is not None:
+            self.access.begin(session)
         self._open[session.id] = session
         return session
 

@@ -245,7 +245,8 @@ def test_errors(code: str) -> None:
 def test_the_codes_are_those_of_the_protocol() -> None:
     assert set(ERROR_CODES) == {
         *("BAD_JSON", "BAD_REQUEST", "UNKNOWN_COMMAND", "NOT_FOUND", "STALE", "TOO_LARGE"),
-        *("FULL", "PAUSED", "UNAUTHORIZED", "READ_ONLY", "SHUTTING_DOWN", "INTERNAL"),
+        *("FULL", "PAUSED", "UNAUTHORIZED", "FORBIDDEN", "READ_ONLY", "INTERNAL"),
+        "SHUTTING_DOWN",
     }
     assert type(error_from_reply("NEW_CODE", "x")) is RequestError
 
