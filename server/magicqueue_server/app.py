@@ -37,6 +37,7 @@ from magicqueue_server.randomness import hash_seed
 from magicqueue_server.safekeeping import CannotOpen, Safekeeping
 from magicqueue_server.session import Session
 from magicqueue_server.timekeeper import Timekeeper
+from magicqueue_server.tls import BadTls, ServerTls
 from magicqueue_server.tokens import BadTokens
 from magicqueue_server.trace import TracingEngine
 from magicqueue_server.trimming import Trimmer
@@ -87,13 +88,14 @@ class App:
         )
         self.engine.tell_refusals(self._incidents.refused)
         self._doorkeeper = self._find_doorkeeper()
+        self.tls = self._find_tls()
         self._listener = Listener(self.engine, self._clock, config.bounds, self.turns)
         places = Places(
             config["max_connections"],
             lambda: len(self._listener.connections),
             self._clock,
         )
-        self._doors = Doors(self._listener, places)
+        self._doors = Doors(self._listener, places, self.tls)
         self._time = Timekeeper(self._loop, self._clock, self.engine, self.turns)
         self._trimmer = Trimmer(self._loop, self.engine.core, self.turns, trim_heap)
         self._time.on_pulse = self._trimmer.look
@@ -122,6 +124,7 @@ class App:
                 self._loop.add_signal_handler(signal_number, self._on_signal, signal_number)
             if self._doorkeeper is not None:
                 self._doorkeeper.begin(self._listener)
+            if self._doorkeeper is not None or self.tls is not None:
                 self._loop.add_signal_handler(signal.SIGHUP, self.reload)
             on_signals_handled()
             await self._listen()
@@ -142,16 +145,30 @@ class App:
         try:
             doorkeeper = Doorkeeper(path, self.engine.core, self._clock)
         except BadTokens as error:
-            start_error = StartError(str(error))
-            start_error.exit_code = 2
-            raise start_error from None
+            raise _cannot_be(str(error)) from None
         self.engine.sessions.access = doorkeeper.access
         return doorkeeper
+
+    def _find_tls(self) -> ServerTls | None:
+        """Have TCP connections encrypted, if they are to be."""
+        files = self._config.tls_files
+        try:
+            return None if files is None else ServerTls(files)
+        except BadTls as error:
+            raise _cannot_be(str(error)) from None
 
     def reload(self) -> None:
         """Read again what may change while the server runs (on SIGHUP)."""
         if self._doorkeeper is not None:
             self._doorkeeper.reload()
+        if self.tls is None:
+            return
+        try:
+            self.tls.reload()
+        except BadTls as error:
+            event(_log, logging.ERROR, "TLS stays as it was", why=error)
+        else:
+            event(_log, logging.INFO, "the certificate was read again")
 
     def stop(self) -> None:
         """Have `serve` shut down and return."""
@@ -171,7 +188,8 @@ class App:
             self.address = self._doors.open_unix(path, mode, group)
         else:
             host, port = self._config["host"], self._config["port"]
-            only_here = self._doorkeeper is None and not self._config["insecure"]
+            guarded = self._doorkeeper is not None or self._config["tls_client_ca"]
+            only_here = not guarded and not self._config["insecure"]
             self.address = await self._doors.open_tcp(host, port, only_here=only_here)
 
     def _socket_path(self) -> Path | None:
@@ -251,6 +269,13 @@ class App:
         if self._listener.exchange is not None:
             self._listener.exchange.close()
         await self._safekeeping.close()
+
+
+def _cannot_be(text: str) -> StartError:
+    """Make the error of an option that names what cannot be used."""
+    error = StartError(text)
+    error.exit_code = 2
+    return error
 
 
 def _start_error(error: CannotOpen) -> StartError:

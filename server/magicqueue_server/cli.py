@@ -36,7 +36,7 @@ SPAN is 500ms, 30s, 5m, 1h30m or 2d; SIZE is 64KiB, 512MiB or 2GB.
 
 \b
 Signals:
-  SIGHUP           read the tokens again, where there are some
+  SIGHUP           read tokens and certificates again, where there are some
   SIGTERM, SIGINT  stop: no new jobs, those under way may be settled; a second
                    one, or one while it starts, ends it at once
 
@@ -138,12 +138,17 @@ def _announce(server: app.App, settings: config.Config) -> None:
     )
     core, running = server.engine.core.name, loop.loop_name(asyncio.get_running_loop())
     say(f"{_core_and_why(core, settings)} on {running}", core=core, loop=running)
+    if server.tls is not None:
+        say(str(server.tls), tls=str(server.tls))
     for line in server.about_jobs():
         say(line)
     elsewhere = settings.chosen_elsewhere()
     if elsewhere:
         say(f"not set by a flag: {', '.join(elsewhere)}", settings=elsewhere)
-    if not settings["tokens"] and not server.address.is_loopback:
+    if (
+        not (settings["tokens"] or settings["tls_client_ca"])
+        and not server.address.is_loopback
+    ):
         logs.event(
             _log,
             logging.WARNING,

@@ -23,6 +23,7 @@ from magicqueue_cores.line_contract import WireDefaults
 from magicqueue_server.columns import JobDefaults
 from magicqueue_server.listener import Bounds
 from magicqueue_server.options import OPTIONS, Option, port_number
+from magicqueue_server.tls import TlsFiles
 from magicqueue_server.turns import STEP_JOBS
 
 _ORIGINAL_SOCKET: Final = "magic-queue.sock"
@@ -98,6 +99,18 @@ class Config:
         return JobDefaults(max_attempts=self["max_attempts"], lease_ms=self["lease"])
 
     @property
+    def tls_files(self) -> TlsFiles | None:
+        """What TLS is made of, if it is to be spoken."""
+        if not self["tls_cert"]:
+            return None
+        return TlsFiles(
+            cert=self["tls_cert"],
+            key=self["tls_key"],
+            client_ca=self["tls_client_ca"],
+            least=self["tls_min"],
+        )
+
+    @property
     def bounds(self) -> Bounds:
         """What the listener enforces."""
         return Bounds(
@@ -165,7 +178,15 @@ def load(
                 f"{option.name} {error} (not {text!r}, from {source})"
             ) from None
         settings[option.name] = Setting(value, text, source)
+    _refuse_lone_tls(settings)
     return Config(settings)
+
+
+def _refuse_lone_tls(settings: Mapping[str, Setting]) -> None:
+    """Raise ConfigError where somebody thinks that TLS is spoken, and it is not."""
+    for name in ("tls_key", "tls_client_ca"):
+        if settings[name].value and not settings["tls_cert"].value:
+            raise ConfigError(f"{name} ({settings[name].source}) needs a tls_cert")
 
 
 def log_format(flags: Mapping[str, str | None], environ: Mapping[str, str]) -> str:

@@ -12,6 +12,7 @@ import msgspec
 
 from magicqueue_server.acceptor import QUEUE, Acceptor, Places, tcp_socket
 from magicqueue_server.logs import event
+from magicqueue_server.tls import ServerTls
 from magicqueue_server.unix_socket import MODE, CannotBind, UnixSocket
 
 _LOOPBACK: Final = ("127.", "::1", "localhost")
@@ -64,13 +65,20 @@ class Address(msgspec.Struct, frozen=True):
 
 
 class Doors:
-    """The listening sockets. `protocol` makes the protocol of a connection."""
+    """The listening sockets.
+
+    protocol: makes the protocol of a connection. tls: what TCP is encrypted with, if it is.
+    """
 
     def __init__(
-        self, protocol: Callable[[], asyncio.BaseProtocol], places: Places
+        self,
+        protocol: Callable[[], asyncio.BaseProtocol],
+        places: Places,
+        tls: ServerTls | None = None,
     ) -> None:
         self._protocol = protocol
         self._places = places
+        self._tls = tls
         self._acceptors: list[Acceptor] = []
         self._unix: UnixSocket | None = None
 
@@ -80,7 +88,7 @@ class Doors:
             self._unix = UnixSocket(path, QUEUE, mode, group)
         except CannotBind as error:
             raise StartError(str(error)) from None
-        self._accept(self._unix.sock)
+        self._accept(self._unix.sock, None)
         return Address(path=path)
 
     async def open_tcp(self, host: str, port: int, *, only_here: bool = False) -> Address:
@@ -137,12 +145,12 @@ class Doors:
                     event(_log, logging.WARNING, "no IPv6", address=address, why=error)
                     continue
                 raise StartError(f"cannot listen on {address}:{port}: {error}") from None
-            bound.append(self._accept(sock).name)
+            bound.append(self._accept(sock, self._tls).name)
             port = bound[-1][1]
         return bound
 
-    def _accept(self, sock: socket.socket) -> Acceptor:
-        acceptor = Acceptor(sock, self._protocol, self._places)
+    def _accept(self, sock: socket.socket, tls: ServerTls | None) -> Acceptor:
+        acceptor = Acceptor(sock, self._protocol, self._places, tls)
         self._acceptors.append(acceptor)
         return acceptor
 

@@ -16,6 +16,7 @@ from magicqueue.wire.limits import ID_MAX
 from magicqueue_cores import CORE_NAMES
 from magicqueue_server.logs import FORMATS, LEVELS
 from magicqueue_server.loop import LOOPS
+from magicqueue_server.tls import VERSIONS
 from magicqueue_server.wal.log import MODES
 
 _SIZE: Final = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*([KMGT]i?B|B|[KMGT])?\s*$", re.IGNORECASE)
@@ -164,6 +165,10 @@ OPTIONS: Final = (
         "false",
         "Let everybody do everything, also from other machines, without tokens.",
     ),
+    Option("tls_cert", str, "", "Certificate in PEM: TCP connections speak TLS then."),
+    Option("tls_key", str, "", "Its key; if it is not in the same file."),
+    Option("tls_client_ca", str, "", "Clients need a certificate that these signed."),
+    Option("tls_min", Choice(VERSIONS), "1.3", "Oldest version of TLS that is spoken."),
     Option("core", Choice(CORE_NAMES), "auto", "Which core holds the jobs."),
     Option("loop", Choice(LOOPS), "auto", "Which event loop runs."),
     Option(
