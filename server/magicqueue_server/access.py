@@ -77,6 +77,11 @@ class Access:
         self.grant(session, token)
         return token
 
+    def find(self, secret: str) -> Token | None:
+        """Give the token of a secret, if it is good now."""
+        token = self.tokens.find(secret)
+        return token if token is not None and token.holds_at(self._wall_ms()) else None
+
     def grant(self, session: Session, token: Token) -> None:
         """Let a session do what a token allows."""
         session.token = token

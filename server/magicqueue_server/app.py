@@ -14,10 +14,11 @@ import signal
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 import msgspec
 
+from magicqueue.errors import ReadOnly, ShuttingDown
 from magicqueue_cores import make_core
 from magicqueue_cores.line_contract import FeedCore
 from magicqueue_cores.pending import Pending
@@ -42,6 +43,9 @@ from magicqueue_server.tokens import BadTokens
 from magicqueue_server.trace import TracingEngine
 from magicqueue_server.trimming import Trimmer
 from magicqueue_server.turns import Turns
+
+if TYPE_CHECKING:
+    from magicqueue_server.http.server import HttpServer
 
 _FLUSH_S: Final = 1.0
 _GRACE_POLL_S: Final = 0.01
@@ -106,7 +110,8 @@ class App:
             self._listener.exchange = Exchange(
                 core.feeds, self.engine, self._clock, self.turns, self._time.follow_deadline
             )
-        self.address = Address()
+        self.http = self._find_http(version)
+        self.address = self.http_address = Address()
 
     async def serve(
         self,
@@ -123,7 +128,8 @@ class App:
             for signal_number in (signal.SIGTERM, signal.SIGINT):
                 self._loop.add_signal_handler(signal_number, self._on_signal, signal_number)
             if self._doorkeeper is not None:
-                self._doorkeeper.begin(self._listener)
+                http = () if self.http is None else self.http.connections
+                self._doorkeeper.begin(self._listener.connections, http)
             if self._doorkeeper is not None or self.tls is not None:
                 self._loop.add_signal_handler(signal.SIGHUP, self.reload)
             on_signals_handled()
@@ -148,6 +154,40 @@ class App:
             raise _cannot_be(str(error)) from None
         self.engine.sessions.access = doorkeeper.access
         return doorkeeper
+
+    def _find_http(self, version: str) -> "HttpServer | None":
+        """Have HTTP spoken, if it is to be; nothing of it is imported otherwise."""
+        options = self._config.http
+        if options is None:
+            return None
+        try:
+            from magicqueue_server.http.metrics import ServerState  # noqa: PLC0415 - see above
+            from magicqueue_server.http.server import HttpServer  # noqa: PLC0415
+        except ImportError as error:
+            raise StartError(f"--http needs httptools: {error}") from None
+        state = ServerState(
+            version=version,
+            persistence=self._safekeeping.mode,
+            memory_bytes_max=self._config["max_memory"],
+            not_ready=self._not_ready,
+            read_only=lambda: self._safekeeping.is_broken,
+        )
+        return HttpServer(
+            options,
+            self.engine,
+            self._clock,
+            self._listener.unread,
+            state,
+            self._time.follow_deadline,
+        )
+
+    def _not_ready(self) -> tuple[str, str] | None:
+        """Say why not everything that is asked for can be done."""
+        if self.engine.stopping or self._stopped.is_set():
+            return ShuttingDown.code, "the server is shutting down"
+        if self._safekeeping.is_broken:
+            return ReadOnly.code, "the log cannot be written"
+        return None
 
     def _find_tls(self) -> ServerTls | None:
         """Have TCP connections encrypted, if they are to be."""
@@ -188,9 +228,10 @@ class App:
             self.address = self._doors.open_unix(path, mode, group)
         else:
             host, port = self._config["host"], self._config["port"]
-            guarded = self._doorkeeper is not None or self._config["tls_client_ca"]
-            only_here = not guarded and not self._config["insecure"]
+            only_here = self._config.is_open and not self._config["insecure"]
             self.address = await self._doors.open_tcp(host, port, only_here=only_here)
+        if self.http is not None:
+            self.http_address = await self.http.open(self.tls)
 
     def _socket_path(self) -> Path | None:
         try:
@@ -220,6 +261,8 @@ class App:
 
     async def _shut_down(self) -> None:
         self._doors.close()
+        if self.http is not None:
+            self.http.close_doors()
         self.engine.stop(self._clock.now_ms())
         await self._all_had_a_turn()
         with contextlib.suppress(TimeoutError):
@@ -228,6 +271,8 @@ class App:
                     await asyncio.sleep(_GRACE_POLL_S)
         self.engine.sessions.keep_leases()
         await self._safekeeping.flushed()
+        if self.http is not None:
+            self.http.close()
         connections = list(self._listener.connections)
         for connection in connections:
             connection.close()
@@ -259,6 +304,10 @@ class App:
 
     async def _close(self) -> None:
         self._doors.close()
+        if self.http is not None:
+            self.http.close_doors()
+            self.http.close()
+            self.http.abort()
         for connection in list(self._listener.connections):
             connection.abort()
         await asyncio.sleep(0)

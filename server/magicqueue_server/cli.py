@@ -138,6 +138,8 @@ def _announce(server: app.App, settings: config.Config) -> None:
     )
     core, running = server.engine.core.name, loop.loop_name(asyncio.get_running_loop())
     say(f"{_core_and_why(core, settings)} on {running}", core=core, loop=running)
+    if server.http is not None:
+        say(f"HTTP at {server.http_address}", http=str(server.http_address))
     if server.tls is not None:
         say(str(server.tls), tls=str(server.tls))
     for line in server.about_jobs():
@@ -145,10 +147,7 @@ def _announce(server: app.App, settings: config.Config) -> None:
     elsewhere = settings.chosen_elsewhere()
     if elsewhere:
         say(f"not set by a flag: {', '.join(elsewhere)}", settings=elsewhere)
-    if (
-        not (settings["tokens"] or settings["tls_client_ca"])
-        and not server.address.is_loopback
-    ):
+    if settings.is_open and not server.address.is_loopback:
         logs.event(
             _log,
             logging.WARNING,

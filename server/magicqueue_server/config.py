@@ -43,6 +43,20 @@ class Setting(msgspec.Struct, frozen=True):
     source: str
 
 
+class HttpOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """What it is told once."""
+
+    place: str
+    """HOST:PORT or unix:PATH."""
+    socket_mode: int
+    socket_group: str
+    only_here: bool
+    any_host: bool
+    body_bytes_max: int
+    input_bytes_max: int
+    metrics_queues: int
+
+
 class Config:
     """The settings in force, and the structs that the server's parts take."""
 
@@ -97,6 +111,27 @@ class Config:
     def job_defaults(self) -> JobDefaults:
         """What holds for jobs that do not say."""
         return JobDefaults(max_attempts=self["max_attempts"], lease_ms=self["lease"])
+
+    @property
+    def http(self) -> HttpOptions | None:
+        """What the HTTP server is told, if there is one."""
+        if not self["http"]:
+            return None
+        return HttpOptions(
+            place=self["http"],
+            socket_mode=self["socket_mode"],
+            socket_group=self["socket_group"],
+            only_here=self.is_open and not self["insecure"],
+            any_host=not self.is_open or self["insecure"],
+            body_bytes_max=self["max_line"],
+            input_bytes_max=self["max_input"],
+            metrics_queues=self["metrics_queues"],
+        )
+
+    @property
+    def is_open(self) -> bool:
+        """Whether anybody who comes may do everything: nothing has to be shown."""
+        return not (self["tokens"] or self["tls_client_ca"])
 
     @property
     def tls_files(self) -> TlsFiles | None:

@@ -7,21 +7,33 @@ the tokens as they were, and the log says why.
 import asyncio
 import logging
 import stat
+from collections.abc import Collection
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
-from magicqueue.errors import Unauthorized
+from magicqueue.errors import RequestError, Unauthorized
 from magicqueue_cores.contract import Core
 from magicqueue_server.access import Access
 from magicqueue_server.clock import Clock
-from magicqueue_server.listener import Listener
 from magicqueue_server.logs import event
+from magicqueue_server.session import Session
 from magicqueue_server.tokens import BadTokens, Tokens, read_tokens
 
 _LOOK_S_MAX: Final = 60.0
 """The wall clock may be set, so it is looked at this often at least."""
 
 _log = logging.getLogger("magicqueue")
+
+
+class Guest(Protocol):
+    """A connection, for what has to be done here."""
+
+    @property
+    def session(self) -> Session:
+        """Its session."""
+
+    def end_session(self, error: RequestError) -> None:
+        """Say why, and close."""
 
 
 class Doorkeeper:
@@ -31,12 +43,12 @@ class Doorkeeper:
         self._path = path
         self._clock = clock
         self._timer: asyncio.TimerHandle | None = None
-        self._listener: Listener
+        self._connections: tuple[Collection[Guest], ...] = ()
         self.access = Access(self._read(), core, self._wall_ms)
 
-    def begin(self, listener: Listener) -> None:
-        """Watch over a listener's sessions."""
-        self._listener = listener
+    def begin(self, *connections: Collection[Guest]) -> None:
+        """Watch over the sessions of these."""
+        self._connections = connections
         self._look()
 
     def close(self) -> None:
@@ -79,7 +91,7 @@ class Doorkeeper:
         if self._timer is not None:
             self._timer.cancel()
         ended = 0
-        for connection in list(self._listener.connections):
+        for connection in [one for some in self._connections for one in some]:
             token = connection.session.token
             if token is not None and not self.access.still_holds(connection.session):
                 connection.end_session(

@@ -76,7 +76,7 @@ class Engine:
         self._runnable: deque[Session] = deque()
         self._now_ms = 0
         self._started_ms: int | None = None
-        self._commands.server_counts = self._server_counts
+        self._commands.server_counts = self.server_counts
         self._commands.long.later = lambda go: turns.go_on_later(lambda: go(self._now_ms))
         self._before_feeds = 0, 0
         """What the log had counted before the last round of feeds."""
@@ -391,6 +391,7 @@ class Engine:
         if self._became_ready:
             self._pulls.serve(self._now_ms)
 
-    def _server_counts(self) -> dict[str, int]:
+    def server_counts(self) -> dict[str, int]:
+        """Give what STATS adds to the core's counts."""
         uptime_ms = self._now_ms - (self._started_ms or self._now_ms)
         return {**self.sessions.counts(waiting=len(self._pulls)), "uptime_ms": uptime_ms}

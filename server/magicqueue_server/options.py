@@ -61,6 +61,22 @@ def port_number(text: str) -> int:
     return number
 
 
+def http_place(text: str) -> str:
+    """Read HOST:PORT, a port alone, or unix:PATH."""
+    text = text.strip()
+    if not text or (text.startswith("unix:") and text != "unix:"):
+        return text
+    host, _, port = text.rpartition(":")
+    try:
+        number = port_number(port)
+    except ValueError:
+        number = -1
+    bare = host.startswith("[") and host.endswith("]")
+    if number < 0 or (":" in host and not bare):
+        raise ValueError('must be HOST:PORT, as in "127.0.0.1:8080", or unix:PATH')
+    return f"{host or '127.0.0.1'}:{number}"
+
+
 def file_mode(text: str) -> int:
     """Read a file's permissions, as chmod takes them in digits."""
     if not re.fullmatch("[0-7]{3,4}", text.strip()):
@@ -94,6 +110,7 @@ _KINDS: Final[dict[Callable[[str], Any], str]] = {
     count: "N",
     port_number: "PORT",
     file_mode: "MODE",
+    http_place: "PLACE",
     str: "TEXT",
 }
 
@@ -169,6 +186,13 @@ OPTIONS: Final = (
     Option("tls_key", str, "", "Its key; if it is not in the same file."),
     Option("tls_client_ca", str, "", "Clients need a certificate that these signed."),
     Option("tls_min", Choice(VERSIONS), "1.3", "Oldest version of TLS that is spoken."),
+    Option(
+        "http",
+        http_place,
+        "",
+        "Listen for HTTP too, at HOST:PORT or unix:PATH: REST, health, metrics.",
+    ),
+    Option("metrics_queues", count, "1000", "Queues with metrics of their own.", least=1),
     Option("core", Choice(CORE_NAMES), "auto", "Which core holds the jobs."),
     Option("loop", Choice(LOOPS), "auto", "Which event loop runs."),
     Option(

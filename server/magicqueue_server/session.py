@@ -54,6 +54,7 @@ class Session:
         "last_words",
         "later",
         "later_bytes",
+        "leases_stay",
         "leaving",
         "lines",
         "look",
@@ -85,8 +86,7 @@ class Session:
         self.read_on = read_on
         self.held = False
         """The listener reads no more until the backlog has run."""
-        self.lines = b""
-        self.at = 0
+        self.lines, self.at = b"", 0
         self.later: deque[bytes | bytearray] | None = None
         self.later_bytes = 0
         self.counted_bytes = 0
@@ -105,6 +105,8 @@ class Session:
         """A first line was a JSON object."""
         self.last_words: bytes | None = None
         """No more lines come: what to write once those here have run, then to hang up."""
+        self.leases_stay = False
+        """Its jobs do not come back when it ends, but when their lease does."""
         self.leaving = False
         """The other side has ended its input: no pull of it may wait."""
         self.closed = False

@@ -88,7 +88,7 @@ class Sessions:
 
         One step of it, if they are very many: `on_more` is called if there are more.
         """
-        if self._leases_stay:
+        if self._leases_stay or session.leases_stay:
             return
         answer = self._core.close_session(session.id, now_ms)
         if isinstance(answer, Pending):
