@@ -3,13 +3,13 @@
 Names and labels are part of the product (docs/http.md). Labels are bounded: at most so many
 queues have lines of their own, those with the most jobs at the last look and for an hour
 from then, so that their counters do not come and go; all others are summed under queue="".
-A scrape looks at some hundred queues, then lets others run.
+A scrape looks at some hundred queues, or writes one family, then lets others run.
 """
 
 import asyncio
 import heapq
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
+from collections.abc import AsyncIterator, Callable, Iterable
+from typing import Any, Final, NamedTuple, TypeVar
 
 from magicqueue_cores.contract import CoreStats, QueueStats
 from magicqueue_cores.pending import Answer, Pending
@@ -18,8 +18,6 @@ from magicqueue_server.engine import Engine
 from magicqueue_server.http.process import process_facts
 
 T = TypeVar("T")
-Labels: TypeAlias = tuple[tuple[str, str], ...]
-
 _STEP_QUEUES: Final = 200
 _LOOK_S: Final = 60.0
 _STICKY_S: Final = 3600.0
@@ -43,6 +41,19 @@ _TOTALS: Final = (
     ("duplicates", "Pushes of a job that was there already."),
 )
 _HAS: Final = frozenset(QueueStats.__struct_fields__)
+_COUNTERS: Final = [
+    *(
+        (f"magicqueue_jobs_{field}_total", text, field)
+        for field, text in _TOTALS
+        if field in _HAS
+    ),
+    (
+        "magicqueue_dead_jobs_dropped_total",
+        "Dead letters that were dropped, the oldest first.",
+        "dropped",
+    ),
+]
+"""Name, help and field; queue="" has what other queues, and forgotten ones, counted."""
 
 
 class ServerState(NamedTuple):
@@ -95,7 +106,7 @@ class Metrics:
         rows = await self._rows()
         stats = await _settled(self._engine.core.stats(self._now_ms()))
         out = Writer()
-        self._write_queues(out, rows, stats)
+        await self._write_queues(out, rows, stats)
         self._write_server(out, stats, len(rows))
         return out.text()
 
@@ -154,65 +165,38 @@ class Metrics:
             self._others.clear()
         self._named = named
 
-    def _write_queues(
+    async def _write_queues(
         self, out: "Writer", rows: list[QueueStats], stats: CoreStats
     ) -> None:
-        named: list[tuple[QueueStats, Labels]] = [
-            (row, (("queue", row.name),)) for row in rows
-        ]
+        heads = [f'{{queue="{_escaped(row.name)}"' for row in rows]
         hidden = stats.queues - len(rows)
         out.family("magicqueue_jobs", "gauge", "Jobs that are here, by state.")
         for state, field in _STATES:
             if field not in _HAS:
                 continue
-            for row, label in named:
-                out.add((*label, ("state", state)), getattr(row, field))
+            values = [getattr(row, field) for row in rows]
+            tail = f',state="{state}"}}'
+            await out.many(heads, tail, values)
             if hidden > 0:
-                rest = getattr(stats, field) - sum(getattr(row, field) for row in rows)
+                rest = getattr(stats, field) - sum(values)
                 out.add((("queue", ""), ("state", state)), max(0, rest))
-        for field, text in _TOTALS:
-            if field in _HAS:
-                self._write_total(
-                    out, f"magicqueue_jobs_{field}_total", text, field, named, stats
-                )
-        self._write_total(
-            out,
-            "magicqueue_dead_jobs_dropped_total",
-            "Dead letters that were dropped, the oldest first.",
-            "dropped",
-            named,
-            stats,
-        )
+        for name, text, field in _COUNTERS:
+            out.family(name, "counter", text)
+            values = [getattr(row, field) for row in rows]
+            await out.many(heads, "}", values)
+            # the sums are of several moments, and a counter must not fall
+            rest = max(getattr(stats, field) - sum(values), self._others.get(field, 0))
+            self._others[field] = rest
+            if rest:
+                out.add((("queue", ""),), rest)
         out.family(
             "magicqueue_queue_oldest_ready_age_seconds",
             "gauge",
             "How long the oldest ready job has waited.",
         )
-        for row, label in named:
-            out.add(label, row.oldest_ready_ms / 1000)
+        await out.many(heads, "}", [row.oldest_ready_ms / 1000 for row in rows])
         out.family("magicqueue_queue_paused", "gauge", "Whether a queue is paused.")
-        for row, label in named:
-            out.add(label, int(row.paused))
-
-    def _write_total(
-        self,
-        out: "Writer",
-        name: str,
-        text: str,
-        field: str,
-        named: Sequence[tuple[QueueStats, Labels]],
-        stats: CoreStats,
-    ) -> None:
-        """Write a counter; queue="" has what other queues, and forgotten ones, counted."""
-        out.family(name, "counter", text)
-        for row, label in named:
-            out.add(label, getattr(row, field))
-        rest = getattr(stats, field) - sum(getattr(row, field) for row, _ in named)
-        # the sums are of several moments, and a counter must not fall
-        rest = max(rest, self._others.get(field, 0))
-        self._others[field] = rest
-        if rest:
-            out.add((("queue", ""),), rest)
+        await out.many(heads, "}", [int(row.paused) for row in rows])
 
     def _write_server(self, out: "Writer", stats: CoreStats, exported: int) -> None:
         engine, state = self._engine, self._state
@@ -281,6 +265,13 @@ class Writer:
         pairs = ",".join([f'{name}="{_escaped(text)}"' for name, text in labels])
         braces = f"{{{pairs}}}" if pairs else ""
         self._lines.append(f"{self._name}{braces} {value}\n")
+
+    async def many(self, heads: list[str], tail: str, values: list[Any]) -> None:
+        """Add a sample a queue, and let others run."""
+        name = self._name
+        pairs = zip(heads, values, strict=True)
+        self._lines += [f"{name}{head}{tail} {value}\n" for head, value in pairs]
+        await asyncio.sleep(0)
 
     def text(self) -> str:
         """Give it all."""
