@@ -8,7 +8,7 @@ STAMP := $(VENV)/.made-from-pyproject
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint fmt unit soak bench bench-quick bench-users bench-peers bench-durable bench-pauses dist wheel test-dist bench-dist clean
+.PHONY: help demo test test-all lint fmt unit soak bench bench-quick bench-users bench-peers bench-durable bench-pauses dist wheel test-dist bench-dist test-api clean
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -106,6 +106,17 @@ test-dist: $(STAMP) ## Test what is in dist/, where no Python can be reached (3 
 
 bench-dist: ## Compare what is in dist/ with the package, under the same Python (2 minutes)
 	$(DIST)/bin/python -m benchmarks.executables $(ARGS)
+
+API := .venv-api
+API_STAMP := $(API)/.made
+
+$(API_STAMP):
+	$(PYTHON) -m venv --clear $(API)
+	$(API)/bin/python -m pip install --quiet "schemathesis>=4"
+	@touch $@
+
+test-api: $(STAMP) $(API_STAMP) ## Have schemathesis ask all that the OpenAPI document offers (1 minute)
+	PYTHONPATH=tests $(BIN)/python tests/http/run_schemathesis.py $(API)/bin/schemathesis $(ARGS)
 
 clean: ## Remove environments and caches
 	rm -rf .venv .venv-* build dist .asv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

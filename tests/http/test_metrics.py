@@ -4,6 +4,7 @@ import asyncio
 import shutil
 import subprocess
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -77,6 +78,8 @@ def test_counts_of_queues_and_of_the_server(run: Run) -> None:
         assert (of(found, "process_open_fds") or 0) > 5
         (about,) = [labels for name, labels in found if name == "magicqueue_build_info"]
         assert dict(about)["persistence"] == "off"
+        page = (Path(__file__).parents[2] / "docs" / "http.md").read_text("utf-8")
+        assert {name for name, _ in found if f"`{name}`" not in page} == set()
 
     run(scenario, max_memory="1GiB")
 

@@ -2,11 +2,13 @@
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
+from magicqueue.errors import ERROR_CODES
 from magicqueue.wire.requests import COMMANDS
 from magicqueue_server.http.messages import STATUS_OF, Head, HttpError
 from magicqueue_server.http.openapi import described, document
@@ -65,3 +67,15 @@ def test_references_lead_somewhere() -> None:
 def test_every_status_of_a_code_is_told() -> None:
     for _, _, operation in OPERATIONS:
         assert {str(status) for status in STATUS_OF.values()} <= set(operation["responses"])
+
+
+PAGE = (Path(__file__).parents[2] / "docs" / "http.md").read_text("utf-8")
+
+
+def test_the_page_names_every_short_way_and_every_code() -> None:
+    for target in ALL:
+        if target.route.count("/") > 1 and target.method == "GET":
+            assert f"`GET {target.route}`" in PAGE
+        if "{queue}" in target.route:
+            assert f"/{target.route.rpartition('/')[2]}`" in PAGE
+    assert {code for code in ERROR_CODES if f"`{code}`" not in PAGE} == set()

@@ -27,6 +27,13 @@ _REFUSAL: Final = {
         "code": {"type": "string", "description": "a word for programs"},
     },
 }
+_QUEUE: Final = {
+    "type": "string",
+    "minLength": 1,
+    "maxLength": 255,
+    "pattern": r"^[^\x00-\x1f\x7f-\x9f]+$",
+    "description": "a queue's name, of at most 255 bytes in UTF-8",
+}
 _JSON: Final = "application/json"
 _TEXTS: Final = {
     "/health": "Whether the event loop runs.",
@@ -115,6 +122,8 @@ def _body(name: str, schemas: dict[str, Any], left_out: set[str]) -> dict[str, A
     """Give the schema of a request object without what the path says."""
     whole = schemas[name]
     fields = {f: schema for f, schema in whole["properties"].items() if f not in left_out}
+    if "queue" in fields:
+        fields["queue"] = _QUEUE
     fields["rid"] = {"type": ["string", "number", "null"]}
     required = [field for field in whole.get("required", ()) if field not in left_out]
     body = {"type": "object", "title": name, "properties": fields}
@@ -126,11 +135,7 @@ def _named_in(route: str) -> list[str]:
 
 
 def _in_path(name: str, _target: Target) -> dict[str, Any]:
-    kind = (
-        {"type": "string", "pattern": "^[0-9]{1,15}$"}
-        if name == "id"
-        else {"type": "string", "minLength": 1, "maxLength": 255}
-    )
+    kind = {"type": "string", "pattern": "^[0-9]{1,15}$"} if name == "id" else _QUEUE
     return {"name": name, "in": "path", "required": True, "schema": kind}
 
 
