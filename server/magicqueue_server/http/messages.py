@@ -1,6 +1,5 @@
 """What HTTP is made of here: the head of a request, a refusal, a response."""
 
-from http import HTTPStatus
 from typing import Final
 
 import msgspec
@@ -93,8 +92,27 @@ def response_of(reply: bytes) -> Response:
 CHALLENGE: Final = b'WWW-Authenticate: Bearer realm="magicqueue"\r\n'
 _UNAUTHORIZED: Final = 401
 _ALWAYS: Final = b"Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n"
+_PHRASES: Final = {
+    200: b"OK",
+    400: b"Bad Request",
+    401: b"Unauthorized",
+    403: b"Forbidden",
+    404: b"Not Found",
+    405: b"Method Not Allowed",
+    408: b"Request Timeout",
+    409: b"Conflict",
+    413: b"Content Too Large",
+    415: b"Unsupported Media Type",
+    417: b"Expectation Failed",
+    429: b"Too Many Requests",
+    431: b"Request Header Fields Too Large",
+    500: b"Internal Server Error",
+    501: b"Not Implemented",
+    503: b"Service Unavailable",
+    505: b"HTTP Version Not Supported",
+}
+"""All that are answered; Python's `http` has them too, and is not in the executable."""
 _STARTS: Final = {
-    status.value: b"HTTP/1.1 %d %b\r\n%b" % (status.value, status.phrase.encode(), _ALWAYS)
-    for status in HTTPStatus
-    if status >= HTTPStatus.OK
+    status: b"HTTP/1.1 %d %b\r\n%b" % (status, phrase, _ALWAYS)
+    for status, phrase in _PHRASES.items()
 }

@@ -123,7 +123,8 @@ def _body(name: str, schemas: dict[str, Any], left_out: set[str]) -> dict[str, A
     whole = schemas[name]
     fields = {f: schema for f, schema in whole["properties"].items() if f not in left_out}
     if "queue" in fields:
-        fields["queue"] = _QUEUE
+        optional = "queue" not in whole.get("required", ())
+        fields["queue"] = {"anyOf": [_QUEUE, {"type": "null"}]} if optional else _QUEUE
     fields["rid"] = {"type": ["string", "number", "null"]}
     required = [field for field in whole.get("required", ()) if field not in left_out]
     body = {"type": "object", "title": name, "properties": fields}
