@@ -18,6 +18,7 @@ import trustme
 import uvloop
 
 from client.both import CLIENTS, opened
+from http_client import Http
 from magicqueue import BadAddress, ConnectionRefused, SyncQueue, SyncWorker
 from magicqueue.address import parse_address
 from magicqueue.sync_tls import TlsSocket
@@ -495,3 +496,22 @@ def test_a_server_with_a_certificate_but_no_tokens_is_for_this_machine(
 
     with pytest.raises(StartError, match="--tokens"):
         asyncio.run(with_server(scenario, {"host": "0.0.0.0", **files.options}))
+
+
+def test_http_is_https_then(run: Callable[..., None], files: Files) -> None:
+    async def scenario(app: App) -> None:
+        context = files.context()
+        push = {"queue": "q", "data": "x" * 400_000}
+        async with await Http.connect(app, ssl=context) as http:
+            for _ in range(3):
+                assert (await http.post("/v1/push", push)).status == 200
+            pulled = await http.post("/v1/pullb", {"queue": "q", "count": 3})
+            assert len(pulled.json["jobs"]) == 3
+            refused = await http.post("/v1/push", push, Sec_Fetch_Site="cross-site")
+            assert refused.status == 403
+            assert await http.ends()
+        async with await Http.connect(app) as plain:
+            plain.send(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert not (await plain.reader.read()).startswith(b"HTTP/")
+
+    run(scenario, http="127.0.0.1:0", **files.options)

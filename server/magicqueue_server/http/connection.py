@@ -10,9 +10,9 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING, Final, cast
 
-import httptools
 import msgspec
 
+import httptools
 from magicqueue.errors import RequestError
 from magicqueue_server.http.messages import Head, HttpError, Response, refused, response_of
 from magicqueue_server.http.routes import Target, find, line_of
@@ -27,6 +27,7 @@ HEADERS_MAX: Final = 100
 HEAD_S: Final = 10.0
 IDLE_S: Final = 75.0
 LINGER_S: Final = 2.0
+TLS_LINGER_S: Final = 0.2
 UNREAD_S: Final = 60.0
 BODY_BYTES_PER_S: Final = 64 * 1024
 _SLICE: Final = 4096
@@ -153,6 +154,8 @@ class HttpConnection(asyncio.Protocol):
         if self._in_head or self._in_body:
             part = "head" if self._in_head else "body"
             self._refuse(HttpError(408, "BAD_REQUEST", f"the {part} came too slowly"))
+        elif self._deaf and not self._transport.can_write_eof():
+            self._transport.close()  # TLS: the end of both directions, said
         else:
             self._transport.abort()
 
@@ -374,7 +377,9 @@ class HttpConnection(asyncio.Protocol):
         transport.resume_reading()
         if transport.can_write_eof():
             transport.write_eof()
-        self._allow(LINGER_S)
+            self._allow(LINGER_S)
+        else:
+            self._allow(TLS_LINGER_S)
 
     def _drop_body(self) -> None:
         self._server.make_room(-len(self._body))
