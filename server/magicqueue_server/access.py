@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable
 from typing import Any, Final, NoReturn, TypeAlias
 
-from magicqueue.errors import Forbidden, NotFound, Unauthorized
+from magicqueue.errors import Forbidden, NotFound, TooLarge, Unauthorized
 from magicqueue.wire import replies
 from magicqueue.wire.requests import COMMANDS, Auth, Hello, Ping, Queues, Request
 from magicqueue_cores.contract import Core, JobView
@@ -38,6 +38,7 @@ _OWN_LINES: Final = {
 }
 """Lines that a core may run by itself, of those who have one of the scopes only. A line
 that names its command twice is nothing that a core runs."""
+_IDS_MAX: Final = 10_000
 _LINE_BYTES_UNKNOWN_MAX: Final = 64 * 1024
 _TOKEN_IN_LINE: Final = re.compile(rb'("token"\s*:\s*)"?[^",}]*"?')
 
@@ -65,6 +66,7 @@ class Access:
         session.look = self.run
         session.token = None
         session.checked = True
+        session.quick = None
         session.allowed = frozenset({Ping})
 
     def prove(self, session: Session, secret: str) -> Token:
@@ -138,6 +140,11 @@ class Access:
         self, token: Token, name: str, request: Any, now_ms: int, run: Run
     ) -> Answer[bytes]:
         queues, ids = _objects_of(request)
+        if len(ids) > _IDS_MAX:
+            raise TooLarge(
+                f"{name} names {len(ids)} jobs: a token of some queues may name"
+                f" {_IDS_MAX} at once, since each is looked up"
+            )
         for queue in queues:
             if not token.covers(queue):
                 _forbid(token, name, f"the queue {queue!r}")

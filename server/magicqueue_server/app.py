@@ -11,6 +11,7 @@ import contextlib
 import logging
 import os
 import signal
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -130,7 +131,7 @@ class App:
             if self._doorkeeper is not None:
                 http = () if self.http is None else self.http.connections
                 self._doorkeeper.begin(self._listener.connections, http)
-            if self._doorkeeper is not None or self.tls is not None:
+            if self._reloads or not _is_in_a_terminal():
                 self._loop.add_signal_handler(signal.SIGHUP, self.reload)
             on_signals_handled()
             await self._listen()
@@ -197,8 +198,15 @@ class App:
         except BadTls as error:
             raise _cannot_be(str(error)) from None
 
+    @property
+    def _reloads(self) -> bool:
+        """Whether there is anything to read again."""
+        return self._doorkeeper is not None or self.tls is not None
+
     def reload(self) -> None:
         """Read again what may change while the server runs (on SIGHUP)."""
+        if not self._reloads:
+            event(_log, logging.INFO, "there is nothing to read again")
         if self._doorkeeper is not None:
             self._doorkeeper.reload()
         if self.tls is None:
@@ -318,6 +326,11 @@ class App:
         if self._listener.exchange is not None:
             self._listener.exchange.close()
         await self._safekeeping.close()
+
+
+def _is_in_a_terminal() -> bool:
+    """Whether SIGHUP may mean that the terminal was closed."""
+    return sys.stdin is not None and not sys.stdin.closed and sys.stdin.isatty()
 
 
 def _cannot_be(text: str) -> StartError:

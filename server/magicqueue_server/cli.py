@@ -36,7 +36,7 @@ SPAN is 500ms, 30s, 5m, 1h30m or 2d; SIZE is 64KiB, 512MiB or 2GB.
 
 \b
 Signals:
-  SIGHUP           read tokens and certificates again, where there are some
+  SIGHUP           read tokens and certificates again
   SIGTERM, SIGINT  stop: no new jobs, those under way may be settled; a second
                    one, or one while it starts, ends it at once
 

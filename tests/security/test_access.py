@@ -247,6 +247,17 @@ def test_ways_to_name_another_queue(desk: Desk, line: bytes, wanted: str | None)
     assert code(known(desk, "t").ask(line)[0]) == wanted
 
 
+def test_a_token_of_some_queues_names_so_many_jobs(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("magicqueue_server.access._IDS_MAX", 2)
+    secured(desk, t=PATTERNED, all=("admin", None))
+    for name, wanted in (("t", "TOO_LARGE"), ("all", None)):
+        caller = known(desk, name)
+        assert code(caller.ask(b'{"cmd":"ACKB","ids":[1,2]}')[0]) is None
+        assert code(caller.ask(b'{"cmd":"ACKB","ids":[1,2,3]}')[0]) == wanted
+
+
 CORES: tuple[Callable[[], Desk], ...] = (
     lambda: Desk(core=PythonCore),
     lambda: Desk(core=ArrayCore),

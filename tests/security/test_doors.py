@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import pty
 import signal
 import stat
 import time
@@ -16,7 +17,7 @@ import uvloop
 from magicqueue_server.app import App
 from magicqueue_server.listening import StartError
 from magicqueue_server.tokens import digest_of
-from server.process import ServerProcess, run_serve
+from server.process import ServerProcess, environment, run_serve, serve_command
 from server.running import Peer, Scenario, until, with_server
 
 PUSH = b'{"cmd":"PUSH","queue":"q","data":1}'
@@ -268,10 +269,25 @@ def test_secrets_are_in_no_log(tokens: Path) -> None:
     assert "mq_secret" not in err
 
 
-def test_without_tokens_a_hang_up_ends_the_server_as_ever() -> None:
-    with ServerProcess() as server:
-        code, _ = server.stop(signal.SIGHUP)
-    assert code == -signal.SIGHUP
+def test_with_nothing_to_read_a_hang_up_changes_nothing() -> None:
+    with ServerProcess() as server, server.connect() as peer:
+        server.process.send_signal(signal.SIGHUP)
+        while "nothing to read again" not in server.errors():
+            assert b'"ok":true' in peer.ask(PUSH)
+        code, _ = server.stop()
+    assert code == 0
+
+
+def test_without_tokens_a_closed_terminal_ends_the_server() -> None:
+    pid, terminal = pty.fork()
+    if pid == 0:
+        command = serve_command("--port", "0", "--core", "python")
+        os.execve(command[0], command, environment())
+    while b"Ctrl-C" not in os.read(terminal, 10_000):
+        pass
+    os.kill(pid, signal.SIGHUP)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGHUP
+    os.close(terminal)
 
 
 def test_the_socket_may_be_for_a_group(run: Callable[..., None], tmp_path: Path) -> None:
