@@ -287,6 +287,8 @@ class App:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_FLUSH_S):
                 await self._listener.all_gone()
+                if self.http is not None:
+                    await self.http.all_gone()
         for connection in list(self._listener.connections):
             connection.abort()
         self._incidents.end()

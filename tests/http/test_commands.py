@@ -16,6 +16,7 @@ from magicqueue_server.app import App
 from magicqueue_server.http.messages import STATUS_OF
 from magicqueue_server.http.routes import ALL, NOT_HERE
 from magicqueue_server.options import http_place
+from magicqueue_server.safekeeping import Safekeeping
 from server.process import environment
 from server.running import Peer, until
 
@@ -309,6 +310,42 @@ def test_at_a_unix_socket(run: Run, tmp_path: Path) -> None:
 
     run(scenario, http=f"unix:{path}")
     assert not path.exists()
+
+
+def test_a_stop_answers_those_who_wait_and_ends_large_responses(run: Run) -> None:
+    async def scenario(app: App, http: Http) -> None:
+        for _ in range(12):
+            await http.post("/v1/push", {"queue": "q", "data": "x" * 900_000})
+        waiter, reader = await Http.connect(app), await Http.connect(app)
+        waiter.send(request("POST", "/v1/pull", b'{"queue":"w"}'))
+        await _waiting(http, 1)
+        reader.send(request("POST", "/v1/pullb", b'{"queue":"q","count":20}'))
+        while (await http.get("/v1/stats")).json["processing"] != 12:
+            pass
+        app.stop()
+        assert (await waiter.answer()).json == {"ok": True, "job": None}
+        assert len((await reader.answer()).json["jobs"]) == 12
+        assert await waiter.ends()
+        assert await reader.ends()
+        for other in (waiter, reader):
+            other.writer.close()
+
+    run(scenario)
+
+
+def test_a_server_that_cannot_write_is_not_ready(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario(_app: App, http: Http) -> None:
+        monkeypatch.setattr(Safekeeping, "is_broken", True)
+        answer = await http.get("/ready")
+        assert (answer.status, answer.json["code"]) == (503, "READ_ONLY")
+        assert b"magicqueue_read_only 1" in (await http.get("/metrics")).body
+        assert (await http.get("/health")).status == 200
+        monkeypatch.undo()
+        assert (await http.get("/ready")).status == 200
+
+    run(scenario)
 
 
 @pytest.mark.parametrize(

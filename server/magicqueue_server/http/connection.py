@@ -8,6 +8,7 @@ not ask costs more than a head. While a request runs, no more is parsed.
 
 import asyncio
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING, Final, cast
 
 import msgspec
@@ -316,7 +317,7 @@ class HttpConnection(asyncio.Protocol):
 
     def _start(self, asked: Asked) -> None:
         if not asked.target.command:
-            self._server.answer(asked.target, asked.token, self._answer_later(asked))
+            self._server.answer(asked.target, asked.token, partial(self._answer_to, asked))
             return
         try:
             line = line_of(asked.target, asked.query, asked.body)
@@ -325,10 +326,7 @@ class HttpConnection(asyncio.Protocol):
             return
         self._server.run(self._session, asked.token, line)
 
-    def _answer_later(self, asked: Asked) -> "Later":
-        return Later(self, asked)
-
-    def answer_to(self, asked: Asked, response: Response) -> None:
+    def _answer_to(self, asked: Asked, response: Response) -> None:
         """Answer a request, unless it is answered or the connection gone."""
         if self._runs is asked and not self._deaf:
             self._answer(response)
@@ -387,15 +385,3 @@ class HttpConnection(asyncio.Protocol):
 
     def _allow(self, seconds: float) -> None:
         self.until_s = self._server.now_s() + seconds
-
-
-class Later:
-    """Takes the response to a request that is answered without the engine."""
-
-    def __init__(self, connection: HttpConnection, asked: Asked) -> None:
-        self._connection = connection
-        self._asked = asked
-
-    def __call__(self, response: Response) -> None:
-        """Answer it."""
-        self._connection.answer_to(self._asked, response)

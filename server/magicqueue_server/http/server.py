@@ -52,6 +52,7 @@ class HttpServer:
         self._sweep_timer: asyncio.TimerHandle | None = None
         self._scrape: asyncio.Task[str] | None = None
         self._doors: Doors
+        self._nobody = asyncio.Event()
         self.unread = unread
         self.body_bytes_max = options.body_bytes_max
         self.guards = Guards(self._access, any_host=options.any_host)
@@ -90,6 +91,12 @@ class HttpServer:
         for connection in list(self.connections):
             connection.close()
 
+    async def all_gone(self) -> None:
+        """Wait until no connection is open."""
+        while self.connections:
+            self._nobody.clear()
+            await self._nobody.wait()
+
     def abort(self) -> None:
         """Close what is left at once."""
         if self._scrape is not None:
@@ -112,6 +119,8 @@ class HttpServer:
     def gone(self, connection: HttpConnection) -> None:
         """End the session of a connection."""
         self.connections.discard(connection)
+        if not self.connections:
+            self._nobody.set()
         self.unread.remove(connection)
         self._engine.close(connection.session, self._clock.now_ms())
         self._after()
