@@ -14,6 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from magicqueue.address import AccessOptions
     from magicqueue.answers import Cancelling, Ending, PushedId
     from magicqueue.errors import (
         BadAddress,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
         ConnectionLost,
         ConnectionRefused,
         Duplicate,
+        Forbidden,
         Full,
         HandlerNotFound,
         InternalError,
@@ -57,6 +59,7 @@ if TYPE_CHECKING:
     __version__: str
 
 _HOMES: Final = {
+    "address": ("AccessOptions",),
     "queue": ("Queue",),
     "worker": ("Worker",),
     "sync_queue": ("SyncQueue",),
@@ -76,6 +79,7 @@ _HOMES: Final = {
         "ConnectionLost",
         "ConnectionRefused",
         "Duplicate",
+        "Forbidden",
         "Full",
         "HandlerNotFound",
         "InternalError",
@@ -100,6 +104,7 @@ _HOMES: Final = {
 _HOME: Final = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "AccessOptions",
     "BadAddress",
     "BadJson",
     "BadRequest",
@@ -113,6 +118,7 @@ __all__ = [
     "Discard",
     "Duplicate",
     "Ending",
+    "Forbidden",
     "Full",
     "HandlerNotFound",
     "InternalError",

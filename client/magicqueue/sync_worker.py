@@ -14,9 +14,10 @@ import threading
 import time
 from collections.abc import Awaitable, Callable
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 from magicqueue import commands
+from magicqueue.address import AccessOptions
 from magicqueue.backoff import next_wait_s
 from magicqueue.durations import Duration
 from magicqueue.errors import PASSING_REFUSALS
@@ -80,6 +81,7 @@ class SyncWorker(WorkerCounts):
         timeout: Duration = commands.TIMEOUT_S,
         on_error: OnError | None = None,
         on_bad_result: OnBadResult = ON_BAD_RESULT,
+        **access: Unpack[AccessOptions],
     ) -> None:
         if is_async(handler):
             raise TypeError("the handler is an async def: Worker runs those")
@@ -93,6 +95,7 @@ class SyncWorker(WorkerCounts):
             time_limit=time_limit,
             grace=grace,
             timeout=timeout,
+            access=access,
         )
 
         def new_runner() -> Runner:

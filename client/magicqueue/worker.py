@@ -22,9 +22,10 @@ import contextlib
 import logging
 from functools import partial
 from types import TracebackType
-from typing import Self
+from typing import Self, Unpack
 
 from magicqueue import commands
+from magicqueue.address import AccessOptions
 from magicqueue.backoff import next_wait_s
 from magicqueue.channel import Channel
 from magicqueue.durations import Duration
@@ -93,6 +94,7 @@ class Worker(WorkerCounts):
         timeout: Duration = commands.TIMEOUT_S,
         on_error: OnError | None = None,
         on_bad_result: OnBadResult = ON_BAD_RESULT,
+        **access: Unpack[AccessOptions],
     ) -> None:
         self._is_async = is_async(handler)
         if inline and self._is_async:
@@ -111,6 +113,7 @@ class Worker(WorkerCounts):
             time_limit=time_limit,
             grace=grace,
             timeout=timeout,
+            access=access,
         )
         if prefetch is None and self._is_async:
             prefetch = 0  # tasks begin all at once: there is no turn to wait for
