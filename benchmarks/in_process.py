@@ -15,8 +15,8 @@ from magicqueue_cores.contract import CoreOptions, NewJobs  # noqa: E402
 from magicqueue_server import memory  # noqa: E402
 from magicqueue_server.clock import SystemClock  # noqa: E402
 from magicqueue_server.columns import JobDefaults  # noqa: E402
-from magicqueue_server.commands import ServerFacts  # noqa: E402
 from magicqueue_server.engine import Engine  # noqa: E402
+from magicqueue_server.looks import ServerFacts  # noqa: E402
 from magicqueue_server.turns import Turns  # noqa: E402
 
 CORES = ["python", "array"]

@@ -56,6 +56,7 @@ def check_targets(rows):
             200,
             "bytes/job",
         ),
+        *_marked(found),
         _at_most(
             "longest pause at 10^7 jobs",
             found.get("bench_growth.LongestPause.track_longest_pause", depth=10_000_000),
@@ -106,6 +107,26 @@ def _at_most(what, value, limit, unit):
         value,
         met=(value or 0) <= limit,
     )
+
+
+def _marked(found):
+    """Compare a job with a unique key, in batches, with its targets on each core."""
+    where = {"wish": "key", "batch": 100}
+    return [
+        _at_most(f"{what}, {core} core", found.get(name, core, **params), limit, unit)
+        for core in ("array", "python")
+        for what, name, params, limit, unit in (
+            ("marked push", "bench_marked.Marked.track_push", where, 3_000, "ns/job"),
+            ("marked exit", "bench_marked.Marked.track_exit", where, 2_000, "ns/job"),
+            (
+                "memory a unique key",
+                "bench_marked.UniqueKeys.track_bytes_per_key",
+                {},
+                250,
+                "bytes/job",
+            ),
+        )
+    ]
 
 
 def _beside_bare(found, workload):

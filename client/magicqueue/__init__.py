@@ -14,18 +14,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from magicqueue.encoding import JobOptions
+    from magicqueue.answers import Cancelling, Ending, PushedId
     from magicqueue.errors import (
         BadAddress,
         BadJson,
         BadRequest,
+        Cancelled,
         Closed,
         ConnectionLost,
         ConnectionRefused,
+        Duplicate,
         Full,
         HandlerNotFound,
         InternalError,
         MagicQueueError,
+        NoResult,
+        NotDone,
         NotFound,
         NotJson,
         Paused,
@@ -41,8 +45,9 @@ if TYPE_CHECKING:
         Unsupported,
     )
     from magicqueue.failures import Discard, Retry, TimeLimitExceeded
-    from magicqueue.job import DeadPage, Job, JobDetails, NewJob
+    from magicqueue.job import DeadPage, Job, JobDetails, NewJob, Progress
     from magicqueue.job_log import JobLogFilter, current_job
+    from magicqueue.job_options import JobOptions
     from magicqueue.queue import Queue
     from magicqueue.sync_queue import SyncQueue
     from magicqueue.sync_worker import SyncWorker
@@ -56,22 +61,27 @@ _HOMES: Final = {
     "worker": ("Worker",),
     "sync_queue": ("SyncQueue",),
     "sync_worker": ("SyncWorker",),
-    "encoding": ("JobOptions",),
+    "answers": ("Cancelling", "Ending", "PushedId"),
+    "job_options": ("JobOptions",),
     "failures": ("Discard", "Retry", "TimeLimitExceeded"),
     "job_log": ("JobLogFilter", "current_job"),
-    "job": ("DeadPage", "Job", "JobDetails", "NewJob"),
+    "job": ("DeadPage", "Job", "JobDetails", "NewJob", "Progress"),
     "wire.replies": ("Counts", "QueueCounts", "ServerCounts", "ServerInfo"),
     "errors": (
         "BadAddress",
         "BadJson",
         "BadRequest",
+        "Cancelled",
         "Closed",
         "ConnectionLost",
         "ConnectionRefused",
+        "Duplicate",
         "Full",
         "HandlerNotFound",
         "InternalError",
         "MagicQueueError",
+        "NoResult",
+        "NotDone",
         "NotFound",
         "NotJson",
         "Paused",
@@ -93,12 +103,16 @@ __all__ = [
     "BadAddress",
     "BadJson",
     "BadRequest",
+    "Cancelled",
+    "Cancelling",
     "Closed",
     "ConnectionLost",
     "ConnectionRefused",
     "Counts",
     "DeadPage",
     "Discard",
+    "Duplicate",
+    "Ending",
     "Full",
     "HandlerNotFound",
     "InternalError",
@@ -108,10 +122,14 @@ __all__ = [
     "JobOptions",
     "MagicQueueError",
     "NewJob",
+    "NoResult",
+    "NotDone",
     "NotFound",
     "NotJson",
     "Paused",
+    "Progress",
     "ProtocolError",
+    "PushedId",
     "Queue",
     "QueueCounts",
     "ReadOnly",

@@ -15,13 +15,13 @@ _ONE: Final = (str, bytes, bytearray, memoryview, Mapping)
 
 
 def whole_number(value: object, name: str, least: int = 1, most: int = ID_MAX) -> int:
-    """Give an integer back. Raises TypeError or ValueError that names it."""
+    """Give a plain integer back. Raises TypeError or ValueError that names it."""
     if not isinstance(value, int) or isinstance(value, bool):
         raise TypeError(f"{name} must be an integer, not {type(value).__name__}")
     if not least <= value <= most:
         bounds = f"{least} or more" if most == ID_MAX else f"{least} to {most}"
         raise ValueError(f"{name} is {value}: it must be {bounds}")
-    return value
+    return int(value)
 
 
 def optional_id(value: int | None, name: str) -> int | None:
@@ -46,6 +46,18 @@ def one_job(job: Any) -> AnyJob:
     if not isinstance(job, int) or isinstance(job, bool):
         raise TypeError(f"give a job or its id, not {type(job).__name__}")
     return whole_number(job, "a job's id")
+
+
+def several_ids(jobs: Any, name: str, most: int = ID_MAX) -> list[int]:
+    """Give the ids of jobs (or of one), each once; raises as `one_job`, or ValueError."""
+    if isinstance(jobs, StoredJob | int):
+        jobs = (jobs,)
+    some = several_jobs(jobs, name)
+    ids = list(dict.fromkeys(job if isinstance(job, int) else job.id for job in some))
+    if not 1 <= len(ids) <= most:
+        bounds = "1 or more" if most == ID_MAX else f"1 to {most}"
+        raise ValueError(f"{name} takes {bounds} jobs, not {len(ids)}")
+    return ids
 
 
 def several_jobs(jobs: Any, name: str) -> list[AnyJob]:

@@ -22,7 +22,7 @@ from magicqueue.backoff import next_wait_s
 from magicqueue.connection import Connection, open_connection
 from magicqueue.errors import Closed, ConnectionRefused, MagicQueueError, RequestTimeout
 from magicqueue.forks import after_fork, keep
-from magicqueue.protocol import HELLO, Call, Command
+from magicqueue.protocol import HELLO, REQUEST_KEYS, Call, Command
 from magicqueue.trouble import fact_of, lost_connection
 from magicqueue.wire.replies import ServerInfo
 
@@ -216,7 +216,12 @@ class Channel:
         for call in calls:
             call.tries += 1
             hopeless = not for_ever and (timed_out or call.tries >= TRIES_MAX)
-            if call.command.repeat and not (hopeless or self._closed):
+            if hopeless or self._closed:
+                call.fail(error)
+            elif call.command.repeat or not call.sent:
+                again.append(call)
+            elif call.command.has_key and connection.offers(REQUEST_KEYS):
+                call.command = call.command.repeated(error)
                 again.append(call)
             else:
                 call.fail(error)

@@ -9,12 +9,19 @@ sent again alone (`is_one_items_fault`): coalescing must not show.
 from collections.abc import Iterator
 from typing import Final, Generic, TypeVar
 
-from magicqueue.errors import BadJson, BadRequest, Full, TooLarge
+from magicqueue.errors import (
+    BadJson,
+    BadRequest,
+    Duplicate,
+    Full,
+    TooLarge,
+    Unsupported,
+)
 
 I = TypeVar("I")  # noqa: E741 - an item
 W = TypeVar("W")
 
-_ITEMS_FAULT: Final = (BadJson, BadRequest, Full, TooLarge)
+_ITEMS_FAULT: Final = (BadJson, BadRequest, Duplicate, Full, TooLarge, Unsupported)
 
 
 class Gathering(Generic[I, W]):

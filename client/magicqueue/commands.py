@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import msgspec
 import orjson
 
-from magicqueue import readers
+from magicqueue import job_readers, readers
 from magicqueue.encoding import Batch, spelled_out
 from magicqueue.errors import NotFound
 from magicqueue.job import AnyJob, DeadPage, Job, JobDetails
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 BATCH_DEFAULTS: Final = "batch_defaults"
 """What a server can do that takes the options of a PUSHB's jobs beside these."""
 
+UNIQUE: Final = "unique"
+"""What a server can do that knows unique keys."""
+
 TIMEOUT_S: Final = 30.0
 """A whole answer may take this long, unless told otherwise."""
 
@@ -40,7 +43,7 @@ PULL_SLICE_MS: Final = 10_000
 DEAD_PAGE: Final = 100
 """Dead letters in a page, unless told otherwise."""
 
-_ID_BYTES: Final = 20
+ID_BYTES: Final = 20
 _JOB_BYTES: Final = 256
 _ERROR_BYTES: Final = 6 * ERROR_CHARS_MAX
 _ITEMS_MAX: Final = 100_000
@@ -59,31 +62,53 @@ def queue_name(name: str) -> str:
     return check_queue(name, readers.NAME_BYTES_MAX)
 
 
-def push(queue: str, job_object: bytes) -> Command[list[int]]:
-    """Push one job; job_object: see `encoding.object_of`."""
-    return Command(
-        b'{"cmd":"PUSH","queue":%b,%b\n' % (orjson.dumps(queue), job_object[1:]),
-        readers.pushed,
-    )
-
-
-def push_batch(queue: str, batch: Batch) -> Command[list[int]]:
-    """Push many. What they share is said once, if the server has told that it can."""
-    head = b'{"cmd":"PUSHB","queue":%b%b,"jobs":[' % (orjson.dumps(queue), batch.shared)
-    line = b"%b%b]}\n" % (head, batch.objects)
-    if not batch.shared:
-        return _push_batch(line, batch.count)
+def push(
+    queue: str, job_object: bytes, needs: tuple[str, ...] = (), key: bytes = b""
+) -> Command[list[int]]:
+    """Push one job; job_object: see `encoding.object_of`. key: see `request_keys`."""
+    name = orjson.dumps(queue)
+    line = b'{"cmd":"PUSH","queue":%b%b,%b\n' % (name, key, job_object[1:])
+    if not needs and not key:
+        return Command(line, readers.pushed)
     return Command(
         line,
-        readers.pushed_batch(batch.count),
-        needs=BATCH_DEFAULTS,
-        instead=lambda: _push_batch(spelled_out(line), batch.count),
-        reply_bytes=_ID_BYTES * batch.count,
+        readers.pushed_unique if UNIQUE in needs else readers.pushed,
+        needs=needs,
+        has_key=bool(key),
     )
 
 
-def _push_batch(line: bytes, count: int) -> Command[list[int]]:
-    return Command(line, readers.pushed_batch(count), reply_bytes=_ID_BYTES * count)
+def push_batch(queue: str, batch: Batch, key: bytes = b"") -> Command[list[int]]:
+    """Push many. What they share is said once, if the server has told that it can."""
+    beside = key + batch.shared
+    head = b'{"cmd":"PUSHB","queue":%b%b,"jobs":[' % (orjson.dumps(queue), beside)
+    line = b"%b%b]}\n" % (head, batch.objects)
+    if not batch.shared:
+        return _push_batch(line, batch, key)
+    return Command(
+        line,
+        _reader_of(batch),
+        needs=(*batch.needs, BATCH_DEFAULTS),
+        instead=lambda: _push_batch(spelled_out(line), batch, key),
+        has_key=bool(key),
+        reply_bytes=ID_BYTES * batch.count,
+    )
+
+
+def _push_batch(line: bytes, batch: Batch, key: bytes) -> Command[list[int]]:
+    return Command(
+        line,
+        _reader_of(batch),
+        needs=batch.needs,
+        has_key=bool(key),
+        reply_bytes=ID_BYTES * batch.count * (3 if batch.needs else 1),
+    )
+
+
+def _reader_of(batch: Batch) -> Callable[[Line], list[int]]:
+    if UNIQUE in batch.needs:
+        return readers.pushed_unique_batch(batch.count)
+    return readers.pushed_batch(batch.count)
 
 
 @lru_cache(maxsize=64)  # a worker asks for the same again and again
@@ -113,10 +138,10 @@ def not_yours(job: AnyJob) -> NotFound:
 def ack(jobs: Sequence[AnyJob], *, repeat: bool = False) -> Command[list[int]]:
     """Settle jobs as done; gives the ids that could not be."""
     return Command(
-        b'{"cmd":"ACKB","ids":%b}\n' % _verdicts(jobs),
+        b'{"cmd":"ACKB","ids":%b}\n' % ids_json(jobs),
         readers.acked(jobs),
         repeat=repeat,
-        reply_bytes=_ID_BYTES * len(jobs),
+        reply_bytes=ID_BYTES * len(jobs),
     )
 
 
@@ -129,7 +154,7 @@ def fail_one(
     number, attempt = (
         (job, None) if isinstance(job, int) else (job.id, job.attempts or None)
     )
-    return _command(
+    return with_rid(
         requests.Fail(
             id=number,
             attempt=attempt,
@@ -138,7 +163,7 @@ def fail_one(
             delay=delay_ms,
         ),
         readers.failed_one,
-        needs="fail_options" if delay_ms is not None or not retry else None,
+        needs=("fail_options",) if delay_ms is not None or not retry else (),
     )
 
 
@@ -158,8 +183,8 @@ def fail(failures: Sequence["Failure"], *, repeat: bool = False) -> Command[list
         requests.encode_request(requests.FailBatch(jobs=items)),
         readers.failed([told.job for told in failures]),
         repeat=repeat,
-        needs="fail_options" if any(told.is_special for told in failures) else None,
-        reply_bytes=_ID_BYTES * len(items),
+        needs=("fail_options",) if any(told.is_special for told in failures) else (),
+        reply_bytes=ID_BYTES * len(items),
     )
 
 
@@ -169,31 +194,33 @@ def release(
     """Give jobs back unharmed; gives the ids that could not be."""
     delay = b',"delay":%d' % delay_ms if delay_ms else b""
     return Command(
-        b'{"cmd":"RELEASE","ids":%b%b}\n' % (_verdicts(jobs), delay),
+        b'{"cmd":"RELEASE","ids":%b%b}\n' % (ids_json(jobs), delay),
         readers.released(jobs),
         repeat=repeat,
-        needs="release",
-        reply_bytes=_ID_BYTES * len(jobs),
+        needs=("release",),
+        reply_bytes=ID_BYTES * len(jobs),
     )
 
 
-def heartbeat(jobs: Sequence[AnyJob], lease_ms: int | None) -> Command[list[int]]:
-    """Extend leases; gives the ids whose lease is already over."""
+def heartbeat(
+    jobs: Sequence[AnyJob], lease_ms: int | None
+) -> Command[tuple[list[int], list[int]]]:
+    """Extend leases; gives the ids whose lease is already over, and of those cancelled."""
     lease = b"" if lease_ms is None else b',"lease":%d' % lease_ms
-    line = b'{"cmd":"HEARTBEAT","ids":%b%b}\n' % (_verdicts(jobs), lease)
+    line = b'{"cmd":"HEARTBEAT","ids":%b%b}\n' % (ids_json(jobs), lease)
     return Command(
-        line, readers.extended(jobs), repeat=True, reply_bytes=_ID_BYTES * len(jobs)
+        line, readers.extended(jobs), repeat=True, reply_bytes=2 * ID_BYTES * len(jobs)
     )
 
 
 def stats(queue: str) -> Command[Counts]:
     """Count one queue's jobs."""
-    return _command(requests.StatsRequest(queue=queue), readers.counts, repeat=True)
+    return with_rid(requests.StatsRequest(queue=queue), readers.counts, repeat=True)
 
 
 def server_stats() -> Command[ServerCounts]:
     """Count the whole server's jobs."""
-    return _command(requests.StatsRequest(), readers.server_counts, repeat=True)
+    return with_rid(requests.StatsRequest(), readers.server_counts, repeat=True)
 
 
 def queues(after: str | None = None) -> Command[tuple[list[QueueCounts], str | None]]:
@@ -201,7 +228,7 @@ def queues(after: str | None = None) -> Command[tuple[list[QueueCounts], str | N
 
     A server that knows no pages gives all queues at once.
     """
-    return _command(
+    return with_rid(
         requests.Queues(count=_QUEUES_PAGE, after=after),
         readers.queues(after),
         repeat=True,
@@ -211,29 +238,29 @@ def queues(after: str | None = None) -> Command[tuple[list[QueueCounts], str | N
 
 def job(job_id: int) -> Command[JobDetails]:
     """Look a job up; NotFound where the server has none."""
-    return _command(
-        requests.GetJob(id=job_id), readers.found(job_id), repeat=True, holds_data=True
+    return with_rid(
+        requests.GetJob(id=job_id), job_readers.found(job_id), repeat=True, holds_data=True
     )
 
 
 def pause(queue: str) -> Command[None]:
     """Hand out no more jobs."""
-    return _command(requests.Pause(queue=queue), readers.done, repeat=True)
+    return with_rid(requests.Pause(queue=queue), readers.done, repeat=True)
 
 
 def resume(queue: str) -> Command[None]:
     """Hand them out again."""
-    return _command(requests.Resume(queue=queue), readers.done, repeat=True)
+    return with_rid(requests.Resume(queue=queue), readers.done, repeat=True)
 
 
 def drain(queue: str) -> Command[int]:
     """Remove ready and delayed jobs; gives how many."""
-    return _command(requests.Drain(queue=queue), readers.removed)
+    return with_rid(requests.Drain(queue=queue), readers.removed)
 
 
 def dead(queue: str, count: int, after: int | None) -> Command[DeadPage]:
     """List dead letters."""
-    return _command(
+    return with_rid(
         requests.Dead(queue=queue, count=count, after=after),
         readers.dead(queue, count, after),
         repeat=True,
@@ -244,17 +271,17 @@ def dead(queue: str, count: int, after: int | None) -> Command[DeadPage]:
 
 def retry_dead(queue: str, job_id: int | None) -> Command[int]:
     """Make dead jobs ready anew; gives how many."""
-    return _command(requests.RetryDead(queue=queue, id=job_id), readers.retried(job_id))
+    return with_rid(requests.RetryDead(queue=queue, id=job_id), readers.retried(job_id))
 
 
 def purge_dead(queue: str, job_id: int | None) -> Command[int]:
     """Remove dead jobs; gives how many."""
-    return _command(requests.PurgeDead(queue=queue, id=job_id), readers.purged(job_id))
+    return with_rid(requests.PurgeDead(queue=queue, id=job_id), readers.purged(job_id))
 
 
 def ping() -> Command[None]:
     """Ask whether anybody is there."""
-    return _command(requests.Ping(), readers.done, repeat=True)
+    return with_rid(requests.Ping(), readers.done, repeat=True)
 
 
 def message_of(error: str | BaseException) -> str:
@@ -268,15 +295,16 @@ def message_of(error: str | BaseException) -> str:
     return error[:ERROR_CHARS_MAX].encode(errors="backslashreplace").decode()
 
 
-def _command(
+def with_rid(
     request: requests.Request,
     read: Callable[[Line], V],
     *,
     repeat: bool = False,
-    needs: str | None = None,
+    needs: tuple[str, ...] = (),
     reply_bytes: int = 0,
     holds_data: bool = False,
 ) -> Command[V]:
+    """Make a command of a struct, with a `rid` by which its reply is known."""
     rid = b"%d" % next(_numbers)
     request.rid = msgspec.Raw(rid)
     return Command(
@@ -290,7 +318,7 @@ def _command(
     )
 
 
-def _verdicts(jobs: Sequence[AnyJob]) -> bytes:
+def ids_json(jobs: Sequence[AnyJob]) -> bytes:
     """Write a batch's ids, each with the attempt that is meant where that is known."""
     try:
         attempts = {job.attempts for job in jobs}  # type: ignore[union-attr]

@@ -25,22 +25,23 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from functools import lru_cache
 from itertools import chain, islice
-from typing import Any, Final, TypedDict
+from typing import Any, Final
 
 import msgspec
 import orjson
 from msgspec import Raw
 
-from magicqueue.arguments import whole_number
-from magicqueue.durations import Duration, Moment, duration_ms, moment_ms
 from magicqueue.errors import NotJson
 from magicqueue.job import NewJob
+from magicqueue.job_options import (
+    NO_OPTIONS,
+    SHAREABLE,
+    members_of,
+    needs_of,
+    tail_of_job,
+)
 from magicqueue.plain_text import plain
-
-BACKOFF_S: Final = 1.0
-"""Failed jobs wait this long before their first retry, unless told otherwise."""
 
 BATCH_JOBS: Final = 5000
 """Jobs in a batch where the client decides."""
@@ -50,10 +51,10 @@ BATCH_BYTES_MAX: Final = 8 * 2**20
 
 _CHUNK: Final = 128
 _HEAD: Final = b'{"data":'
-_NO_OPTIONS: Final = b"}"
+_BESIDE: Final[tuple[str, ...]] = ("cmd", "queue", "req_key")
+"""What a PUSHB says of itself, not of its jobs."""
 _TABLE: Final = msgspec.json.Decoder(dict[str, Raw])
 _TABLES: Final = msgspec.json.Decoder(list[dict[str, Raw]])
-_PRIORITY_MAX: Final = 2**31 - 1
 
 
 def json_of(data: Any, where: str = "") -> bytes:
@@ -118,90 +119,17 @@ def _odd_number(data: Any, path: str) -> str:
     return next(filter(None, (_odd_number(item, path + at) for at, item in inner)), "")
 
 
-class JobOptions(TypedDict, total=False):
-    """The options of `push`, `push_batch` and `push_many`.
-
-    priority: higher runs first (0; 32 bits, signed). delay or run_at: not before then.
-    max_attempts: failures after which it is dead (the server's default is 25; 0: no
-    limit). backoff: the wait before the first retry (1 s), doubled by each failure up to
-    an hour. jitter: take a random part of that wait (True).
-    """
-
-    priority: int
-    delay: Duration | None
-    run_at: Moment | None
-    max_attempts: int | None
-    backoff: Duration
-    jitter: bool
-
-
-def tail_of(options: JobOptions) -> bytes:
-    """Encode a job's options, as the rest of its object behind the data.
-
-    Raises TypeError or ValueError that names the option.
-    """
-    if not options:
-        return _DEFAULT_TAIL
-    unknown = options.keys() - JobOptions.__annotations__.keys()
-    if unknown:
-        raise TypeError(f"a job has no option {min(unknown)!r}: see JobOptions")
-    return _tail(**options)
-
-
-def tail_of_job(job: NewJob) -> bytes:
-    """Encode the options of a NewJob."""
-    return _tail(
-        priority=job.priority,
-        delay=job.delay,
-        run_at=job.run_at,
-        max_attempts=job.max_attempts,
-        backoff=job.backoff,
-        jitter=job.jitter,
-    )
-
-
-@lru_cache(maxsize=1024, typed=True)
-def _tail(
-    *,
-    priority: int = 0,
-    delay: Duration | None = None,
-    run_at: Moment | None = None,
-    max_attempts: int | None = None,
-    backoff: Duration = BACKOFF_S,
-    jitter: bool = True,
-) -> bytes:
-    fields: dict[str, int | bool] = {}
-    if whole_number(priority, "priority", -_PRIORITY_MAX - 1, _PRIORITY_MAX):
-        fields["priority"] = priority
-    if delay is not None and run_at is not None:
-        raise ValueError("give delay or run_at, not both")
-    if delay is not None:
-        fields["delay"] = duration_ms(delay, "delay")
-    if run_at is not None:
-        fields["run_at"] = moment_ms(run_at, "run_at")
-    if max_attempts is not None:
-        fields["max_attempts"] = whole_number(
-            max_attempts, "max_attempts", 0, _PRIORITY_MAX
-        )
-    if backoff_ms := duration_ms(backoff, "backoff"):
-        fields["backoff"] = backoff_ms
-        if jitter:
-            fields["jitter"] = True
-    return b"," + orjson.dumps(fields)[1:] if fields else _NO_OPTIONS
-
-
-_DEFAULT_TAIL: Final = _tail()
-
-
 class Batch(msgspec.Struct, frozen=True):
     """Jobs as a PUSHB has them: objects between commas, and how many.
 
-    shared: options beside the list that hold for all of them, a comma before each.
+    shared: options beside the list that hold for all of them, a comma before each. needs:
+    what a server must be able to do for their options.
     """
 
     objects: bytes
     count: int
     shared: bytes = b""
+    needs: tuple[str, ...] = ()
 
 
 def encode_batch(items: Sequence[Any], tail: bytes, *, share: bool) -> Batch:
@@ -211,30 +139,37 @@ def encode_batch(items: Sequence[Any], tail: bytes, *, share: bool) -> Batch:
     """
     if NewJob in set(map(type, items)):
         return join_jobs(list(_encode_each(items, tail)), share=share)
-    if share:
-        return Batch(encode_jobs(items, _NO_OPTIONS), len(items), tail[:-1])
-    return Batch(encode_jobs(items, tail), len(items))
+    needs = needs_of(tail)
+    if share and not needs:
+        return Batch(encode_jobs(items, NO_OPTIONS), len(items), tail[:-1])
+    return Batch(encode_jobs(items, tail), len(items), needs=needs)
 
 
 def join_jobs(jobs: Sequence[tuple[bytes, bytes]], *, share: bool) -> Batch:
     """Put jobs together, each given as its encoded data and its options' tail."""
     shared: list[bytes] = []
     tails = {tail: tail for _, tail in jobs}
+    needs = dict.fromkeys(word for tail in tails for word in needs_of(tail))
     if share:
-        members = {tail: tail[:-1].split(b",")[1:] for tail in tails}
+        members = {tail: members_of(tail) for tail in tails}
         some, *others = members.values()
-        shared = [one for one in some if all(one in other for other in others)]
+        shared = [
+            one
+            for one in some
+            if one.startswith(SHAREABLE) and all(one in other for other in others)
+        ]
         for tail, each in members.items():
             tails[tail] = b"".join(b",%b" % m for m in each if m not in shared) + b"}"
     objects = b",".join([object_of(data, tails[tail]) for data, tail in jobs])
-    return Batch(objects, len(jobs), b"".join(b",%b" % one for one in shared))
+    beside = b"".join(b",%b" % one for one in shared)
+    return Batch(objects, len(jobs), beside, tuple(needs))
 
 
 def spelled_out(line: bytes) -> bytes:
     """Give a PUSHB in which each job has its options, of one that says them once."""
     fields = _TABLE.decode(line)
     jobs = _TABLES.decode(fields.pop("jobs"))
-    head = {key: fields.pop(key) for key in ("cmd", "queue")}
+    head = {key: fields.pop(key) for key in _BESIDE if key in fields}
     whole = {**head, "jobs": [job | fields for job in jobs]}
     return msgspec.json.encode(whole) + b"\n"
 

@@ -2,7 +2,7 @@
 
     MagicQueueError
     ├── RequestError           the server refused one request; `code` says why
-    │   ├── BadJson, BadRequest, UnknownCommand, NotFound, Stale, TooLarge, Full,
+    │   ├── BadJson, BadRequest, UnknownCommand, NotFound, Stale, Duplicate, TooLarge, Full,
     │   └── Paused, Unauthorized, ReadOnly, ShuttingDown, InternalError
     ├── ConnectionLost         the connection went away before the answer came
     ├── ConnectionRefused      no server answered where one was expected (also Python's
@@ -10,6 +10,9 @@
     ├── RequestTimeout         no answer in time; the request may still be carried out
     ├── ProtocolError          the other side sent what the protocol does not allow
     ├── Unsupported            the server cannot do what the request needs
+    ├── NoResult               the job did not end as done; `ending` says how it did
+    ├── NotDone                the job has not ended in time (also Python's TimeoutError)
+    ├── Cancelled              `job.check()`: the job that runs is not wanted any more
     ├── Closed                 the queue or worker has been closed before this call
     ├── NotJson                data that JSON cannot hold (also a TypeError)
     ├── BadAddress             a server's address that cannot be read (also a ValueError)
@@ -20,8 +23,12 @@ for people.
 """
 
 import errno
+from typing import TYPE_CHECKING
 
 from magicqueue.plain_text import plain
+
+if TYPE_CHECKING:
+    from magicqueue.answers import Ending
 
 _SENTENCE_CHARS_MAX = 4096
 _CODE_CHARS_MAX = 40
@@ -71,6 +78,15 @@ class Stale(RequestError):
     """The job has been handed out again since the attempt that was named."""
 
     code = "STALE"
+
+
+class Duplicate(RequestError):
+    """A job with the same unique key is there, and the push asked to be refused then."""
+
+    code = "DUPLICATE"
+
+    job_id: int | None = None
+    """Which job that is, if it was not one of the same request."""
 
 
 class TooLarge(RequestError):
@@ -154,6 +170,28 @@ class Unsupported(MagicQueueError):
     """The server is too old for this request, which was not sent."""
 
 
+class NoResult(MagicQueueError):
+    """The job has ended without a result: it is dead, or was cancelled, or expired.
+
+    ending: how, a `magicqueue.Ending`.
+    """
+
+    def __init__(self, sentence: str, ending: "Ending") -> None:
+        super().__init__(sentence, ending)
+        self.ending = ending
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class NotDone(MagicQueueError, TimeoutError):
+    """The job has not ended within the time that was given; it goes on."""
+
+
+class Cancelled(MagicQueueError):
+    """The job that a handler runs was cancelled, or its lease is over: it may stop."""
+
+
 class Closed(MagicQueueError):
     """The queue or worker has been closed and takes no more calls."""
 
@@ -181,6 +219,7 @@ _BY_CODE: dict[str, type[RequestError]] = {
         UnknownCommand,
         NotFound,
         Stale,
+        Duplicate,
         TooLarge,
         Full,
         Paused,
@@ -193,15 +232,19 @@ _BY_CODE: dict[str, type[RequestError]] = {
 ERROR_CODES = tuple(_BY_CODE)
 
 
-def error_from_reply(code: str, sentence: str) -> RequestError:
+def error_from_reply(code: str, sentence: str, job_id: int | None = None) -> RequestError:
     """Make the exception for an error reply; an unknown code gives a RequestError.
 
+    job_id: the job that stands in the way, if the reply names one.
     The sentence comes from elsewhere: it is made harmless for a terminal and a log.
     """
     kind = _BY_CODE.get(code)
     sentence = plain(sentence[:_SENTENCE_CHARS_MAX])
     if kind is not None:
-        return kind(sentence)
+        error = kind(sentence)
+        if isinstance(error, Duplicate):
+            error.job_id = job_id
+        return error
     error = RequestError(sentence)
     error.code = plain(code[:_CODE_CHARS_MAX])
     return error

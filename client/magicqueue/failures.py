@@ -7,6 +7,7 @@ What is kept with the job is the message first, so that lists stay readable, and
 end of the traceback, as far as both fit into what a server keeps of a failure.
 """
 
+import logging
 import traceback
 from dataclasses import dataclass
 from types import TracebackType
@@ -14,8 +15,13 @@ from typing import Final
 
 from magicqueue import commands
 from magicqueue.durations import Duration, duration_ms
+from magicqueue.errors import Cancelled
 from magicqueue.job import Job
+from magicqueue.job_log import fields_of, span
+from magicqueue.plain_text import plain
 from magicqueue.wire.limits import ERROR_CHARS_MAX
+
+logger = logging.getLogger("magicqueue")
 
 _MESSAGE_CHARS_MAX: Final = ERROR_CHARS_MAX // 4
 """A longer message is cut where there is a traceback to keep, too."""
@@ -72,6 +78,41 @@ def failure_of(job: Job, error: BaseException) -> Failure:
     """Say what became of a job whose handler raised."""
     delay_ms = error.after_ms if isinstance(error, Retry) else None
     return Failure(job, text_of(error), not isinstance(error, Discard), delay_ms)
+
+
+def is_cancellation(error: BaseException) -> bool:
+    """Tell whether a handler ended since it was cancelled: by asyncio, or `job.check()`."""
+    # by its name: a worker of plain handlers loads no asyncio
+    return isinstance(error, Cancelled) or type(error).__name__ == "CancelledError"
+
+
+def log_failure(job: Job, error: BaseException) -> None:
+    """Write the line of a job that has failed, with where in its handler that was."""
+    message = plain(commands.message_of(error))
+    fields = fields_of(job)
+    if isinstance(error, Retry):
+        when = "" if error.after_ms is None else f" in {span(error.after_ms / 1000)}"
+        logger.info(
+            "job %d of %s is to be tried again%s (attempt %d): %s",
+            job.id,
+            job.queue,
+            when,
+            job.attempts,
+            message,
+            extra=fields,
+        )
+        return
+    calls = users_part(error.__traceback__)
+    show = calls is not None and not isinstance(error, Discard | TimeLimitExceeded)
+    logger.warning(
+        "job %d of %s failed (attempt %d): %s",
+        job.id,
+        job.queue,
+        job.attempts,
+        message,
+        exc_info=(type(error), error, calls) if show else None,
+        extra=fields,
+    )
 
 
 def text_of(error: BaseException) -> str:

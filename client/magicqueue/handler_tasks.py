@@ -67,6 +67,12 @@ class HandlerTasks:
         self._tasks.pop(job, None)
         self.start_some()
 
+    def cancel(self, job: Job) -> None:
+        """Cancel a job's handler, if it still runs."""
+        task = self._tasks.get(job)
+        if task is not None:
+            task.cancel()
+
     def cut_off(self) -> Sequence[asyncio.Task[None]]:
         """Cancel all, and give the tasks: their jobs are neither done nor failed."""
         self._is_cut_off = True
@@ -79,9 +85,9 @@ class HandlerTasks:
         set_current(job)
         try:
             if self._limit_s is None:
-                await self._handler(job)
+                value = await self._handler(job)
             else:
-                await within(self._limit_s, self._handler(job))
+                value = await within(self._limit_s, self._handler(job))
         except BaseException as raised:  # noqa: BLE001 - a handler may raise anything
             self._runner.end_if_forked()
             self._tasks.pop(job, None)
@@ -90,5 +96,5 @@ class HandlerTasks:
                 self._on_outcome()
             return
         self._tasks.pop(job, None)
-        self._runner.returned(job)
+        self._runner.returned(job, value)
         self._on_outcome()

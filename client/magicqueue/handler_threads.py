@@ -26,8 +26,8 @@ class OnOutcome(Protocol):
 class Finisher(Protocol):
     """Runs, for one thread, what a handler returned to be awaited."""
 
-    def run(self, awaitable: Awaitable[Any], /) -> None:
-        """Run it to its end."""
+    def run(self, awaitable: Awaitable[Any], /) -> Any:
+        """Run it to its end; gives what it returns."""
 
     def close(self) -> None:
         """End; it is not used again."""

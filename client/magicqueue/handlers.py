@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import asyncio
 
 Handler: TypeAlias = Callable[[Job], Any]
-"""Plain or async; its result is ignored."""
+"""Plain or async; what it returns is the result of the job, if its producer asked."""
 
 OnError: TypeAlias = Callable[[Job, BaseException], object]
 """Called with a job that failed, besides the log."""

@@ -6,27 +6,36 @@ It beats every third of the lease, for those jobs that were already held at the 
 before: a job's first heartbeat comes between one and two thirds of its lease, so short
 jobs cost none, and a worker of short jobs never opens this connection.
 
-Where a beat fails it tries again soon. A job that the server reports missing is marked
-lost if it still runs; if it has ended, its verdict may just have come before the beat.
+Where a beat fails it tries again soon. A job that the server reports missing is lost, and
+its handler is told so, if it still runs; if it has ended, its verdict may just have come
+before the beat.
 
-The same thread looks a few times a second for jobs that get no further: see `stalls`.
+The same thread hears of cancels (see `cancel_watch`), tells of progress, and looks a few
+times a second for jobs that get no further (see `stalls`).
 """
 
 import logging
 import threading
 import time
+from collections.abc import Sequence
 from typing import Final
 
 from magicqueue import commands
 from magicqueue.address import Address
+from magicqueue.cancel_watch import CancelWatch
 from magicqueue.errors import MagicQueueError
 from magicqueue.job import Job
+from magicqueue.progress_notes import ProgressNotes
 from magicqueue.runner import Runner
 from magicqueue.stalls import LOOK_S, Stalls
 from magicqueue.sync_channel import SyncChannel
 from magicqueue.trouble import fact_of
 
 BEATS_PER_LEASE: Final = 3
+TICK_S: Final = 0.025
+IDLE_TICK_S: Final = 0.05
+"""So often there is a look at what has come, where there are jobs and where there are none:
+a cancel is heard after three ticks at most, also of a job that has just begun."""
 _RETRIES_PER_BEAT: Final = 8
 _BATCH: Final = 5000
 
@@ -57,6 +66,14 @@ class Heartbeats:
             timeout_s=min(timeout_s, max(self._interval_s, 1.0)),
             reconnect_s=0.0,
         )
+        self._progress = ProgressNotes()
+        self._watch = CancelWatch(
+            runner,
+            self._channel,
+            lease_ms=lease_ms,
+            wait_s=self._interval_s,
+            tell=self._told,
+        )
         self._condition = threading.Condition()
         self._stopped = False
         self._wanted = False
@@ -74,6 +91,10 @@ class Heartbeats:
             self._wanted = True
             self._condition.notify()
 
+    def progress(self, job: Job, percent: int | None, note: str | None) -> None:
+        """Tell the server how far a job is, soon; from any thread, without waiting."""
+        self._progress.note(job, percent, note)
+
     def stop(self) -> None:
         """End; it does not wait for a beat under way."""
         with self._condition:
@@ -84,15 +105,21 @@ class Heartbeats:
         known: set[Job] = set()
         now = time.monotonic()
         beat_at = now + self._interval_s
+        look_at = now + LOOK_S
         while True:
             with self._condition:
                 if not (self._stopped or self._wanted):
-                    self._condition.wait(min(LOOK_S, max(0.0, beat_at - now)))
+                    tick_s = TICK_S if self._runner.held else IDLE_TICK_S
+                    self._condition.wait(min(tick_s, max(0.0, beat_at - now)))
                 if self._stopped:
                     break
                 wanted, self._wanted = self._wanted, False
             now = time.monotonic()
-            self._stalls.look(now, self._channel)
+            if wanted or now >= look_at:
+                look_at = now + LOOK_S
+                self._stalls.look(now, self._channel)
+            self._progress.send(now, self._channel)
+            self._watch.look(now)
             if not wanted and now < beat_at:
                 continue
             held = self._runner.leased()
@@ -111,14 +138,25 @@ class Heartbeats:
     def _beat(self, jobs: list[Job]) -> None:
         for start in range(0, len(jobs), _BATCH):
             some = jobs[start : start + _BATCH]
-            missing = self._channel.request(commands.heartbeat(some, self._lease_ms))
-            gone = set(missing)
-            for job in some:
-                if job.id in gone and job in self._runner.held:
-                    job.lost = True
-                    logger.warning(
-                        "the lease of job %d of %s is over while it runs: it may run"
-                        " elsewhere too",
-                        job.id,
-                        job.queue,
-                    )
+            beat = commands.heartbeat(some, self._lease_ms)
+            self._told(some, *self._channel.request(beat))
+
+    def _told(self, jobs: Sequence[Job], missing: list[int], cancelled: list[int]) -> None:
+        """Take what the server says of some jobs: which are not ours, or not wanted."""
+        if not missing and not cancelled:
+            return
+        gone, unwanted = set(missing), set(cancelled)
+        for job in jobs:
+            if job.id not in gone and job.id not in unwanted:
+                continue
+            if job not in self._runner.held or job.cancelled:
+                continue
+            if job.id in gone:
+                job.lost = True
+                logger.warning(
+                    "the lease of job %d of %s is over while it runs: it may run"
+                    " elsewhere too",
+                    job.id,
+                    job.queue,
+                )
+            self._runner.cancel(job)

@@ -2,9 +2,11 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any
 
 from magicqueue.job import Job
+from magicqueue.loop_threads import call_in
 from magicqueue.runner import Runner
 from magicqueue.tasks import outcome_of
 
@@ -24,6 +26,7 @@ class InlineHandlers:
         self._on_verdicts = on_verdicts
         self._announced = asyncio.Event()
         self._is_cut_off = False
+        self._awaits: Job | None = None
         self.task = asyncio.create_task(self._run())
 
     def announce(self, _jobs: int) -> None:
@@ -54,7 +57,17 @@ class InlineHandlers:
     async def _finish(self, job: Job, awaitable: Awaitable[Any]) -> None:
         loop = asyncio.get_running_loop()
         started_at = loop.time()
-        error = await outcome_of(self._limit_s, awaitable)
+        with self._runner.cancels.by(partial(call_in, loop, self._cancel, job)):
+            self._awaits = job
+            value, error = await outcome_of(self._limit_s, awaitable)
+            self._awaits = None
         if isinstance(error, asyncio.CancelledError) and self._is_cut_off:
             raise error
-        self._runner.judge(job, error, loop.time() - started_at)
+        if self.task.cancelling() and not self._is_cut_off:
+            self.task.uncancel()  # it was the job's
+        self._runner.ended(job, value, error, loop.time() - started_at)
+
+    def _cancel(self, job: Job) -> None:
+        """Cancel what is awaited for a job, if it still is."""
+        if self._awaits is job:
+            self.task.cancel()

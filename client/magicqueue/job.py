@@ -10,22 +10,24 @@ worker's side.
 """
 
 import json
-from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import KW_ONLY, dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Protocol, TypeAlias
 
 import msgspec
-import orjson
 from msgspec import UNSET, Meta, Raw, UnsetType
 
 from magicqueue.durations import Duration, Moment, datetime_of
-from magicqueue.errors import MagicQueueError
+from magicqueue.errors import Cancelled, MagicQueueError
 from magicqueue.plain_text import plain
+from magicqueue.wire.limits import NOTE_BYTES_MAX
 
-_Id: TypeAlias = Annotated[int, Meta(ge=1)]
-_Count: TypeAlias = Annotated[int, Meta(ge=0)]
-_Word: TypeAlias = Annotated[str, Meta(pattern=r"^[a-z_]{1,40}\Z")]
+Id: TypeAlias = Annotated[int, Meta(ge=1)]
+Count: TypeAlias = Annotated[int, Meta(ge=0)]
+Word: TypeAlias = Annotated[str, Meta(pattern=r"^[a-z_]{1,40}\Z")]
+
+NULL: Final = Raw(b"null")
 
 _SHOWN_BYTES: Final = 200
 """So much of a job's data is in its repr."""
@@ -34,18 +36,18 @@ _SHOWN_BYTES: Final = 200
 class StoredJob(msgspec.Struct, gc=False, eq=False):
     """What every job has."""
 
-    id: _Id
+    id: Id
     """Given by the server; rising, never used twice."""
     queue: str
     """The queue it is in."""
     _data: Raw = msgspec.field(name="data")
     priority: int
     """Higher runs first."""
-    created_at_ms: _Count = msgspec.field(name="created_at")
+    created_at_ms: Count = msgspec.field(name="created_at")
     """When it was pushed, in milliseconds since 1970."""
-    run_at_ms: _Count = msgspec.field(name="run_at")
+    run_at_ms: Count = msgspec.field(name="run_at")
     """When it was due, in milliseconds since 1970."""
-    attempts: _Count
+    attempts: Count
     """How often it was handed out, this time included."""
     if TYPE_CHECKING:
         _decoded: Any = UNSET
@@ -59,7 +61,7 @@ class StoredJob(msgspec.Struct, gc=False, eq=False):
         Integers of any size are exact, fractions are Python's floats.
         """
         if self._decoded is UNSET:
-            self._decoded = _decode(self._data)
+            self._decoded = decode(self._data)
         return self._decoded
 
     @property
@@ -91,17 +93,29 @@ AnyJob: TypeAlias = StoredJob | int
 """A job, or its id; a job names the attempt too, an id means whichever."""
 
 
+class WorkerSide(Protocol):
+    """The way from a job back to the worker that runs it; called from any thread."""
+
+    def beat_now(self) -> None:
+        """Extend the leases of the jobs held, soon."""
+
+    def progress(self, job: "Job", percent: int | None, note: str | None) -> None:
+        """Tell the server how far a job is, soon."""
+
+
 class Job(StoredJob, gc=False, eq=False):
     """A job that was handed out: yours until its lease ends."""
 
-    attempts: _Id
+    attempts: Id
     """How often it was handed out, this time included."""
     lost: bool = msgspec.field(name="lost to the client", default=False)
     """The lease is known to be over: the job may be running elsewhere by now."""
+    cancelled: bool = msgspec.field(name="cancelled at the client", default=False)
+    """Nobody wants it to be done any more: it was cancelled, or its lease is over."""
     if TYPE_CHECKING:
-        _beat: Callable[[], None] | None = None
+        _worker: WorkerSide | None = None
     else:
-        _beat: None = None  # a type that gives a reply no say in it
+        _worker: None = None  # a type that gives a reply no say in it
     _started_at: float = msgspec.field(name="begun by the client", default=0.0)
     """When a worker began it, on its monotonic clock; 0 until then."""
     _took_s: float = msgspec.field(name="run by the client", default=-1.0)
@@ -114,55 +128,145 @@ class Job(StoredJob, gc=False, eq=False):
         the interpreter. Raises MagicQueueError for a job that no worker runs: use
         `queue.heartbeat(job)` for one.
         """
-        beat = self._beat
-        if beat is None:
-            raise MagicQueueError(
-                f"job {self.id} was not pulled by a worker: use queue.heartbeat(job)"
+        self._side("heartbeat(job)").beat_now()
+
+    def progress(self, percent: int | None = None, note: str | None = None) -> None:
+        """Have the worker tell the server how far the job is; it returns at once.
+
+        percent: 0 to 100. note: up to 1 KiB. `queue.job(id)` shows it until the job is
+        settled. It may be said as often as you like, from any thread: the last is sent, a
+        few times a second. Raises ValueError, TypeError, and MagicQueueError for a job that
+        no worker runs: use `queue.progress(job, …)` for one.
+        """
+        check_progress(percent, note)
+        self._side("progress(job, …)").progress(self, percent, note)
+
+    def check(self) -> None:
+        """Raise Cancelled if the job was cancelled, or its lease is over.
+
+        For a plain handler, to be called now and then: an async one is cancelled by itself.
+        """
+        if self.cancelled:
+            raise Cancelled(
+                f"job {self.id} is not this worker's any more"
+                if self.lost
+                else f"job {self.id} was cancelled"
             )
-        beat()
+
+    def _side(self, instead: str) -> WorkerSide:
+        if self._worker is None:
+            raise MagicQueueError(
+                f"job {self.id} was not pulled by a worker: use queue.{instead}"
+            )
+        return self._worker
+
+
+def check_progress(percent: object, note: object) -> None:
+    """Refuse what no PROGRESS can say. Raises TypeError or ValueError."""
+    if percent is not None:
+        if not isinstance(percent, int) or isinstance(percent, bool):
+            raise TypeError(f"percent must be an integer, not {type(percent).__name__}")
+        if not 0 <= percent <= 100:  # noqa: PLR2004 - per cent
+            raise ValueError(f"percent is {percent}: it must be 0 to 100")
+    if note is not None:
+        if not isinstance(note, str):
+            raise TypeError(f"note must be a string, not {type(note).__name__}")
+        size = len(note.encode(errors="replace"))
+        if size > NOTE_BYTES_MAX:
+            raise ValueError(f"note is {size} bytes: the limit is {NOTE_BYTES_MAX}")
+
+
+class Progress(msgspec.Struct, frozen=True):
+    """How far an active job is, as its worker has told last."""
+
+    percent: int | None = None
+    note: str | None = None
 
 
 class JobDetails(StoredJob, gc=False, eq=False, kw_only=True):
-    """A job looked up, or a dead letter, with all that the server knows of it."""
+    """A job looked up, or a dead letter, with all that the server knows of it.
 
-    state: _Word
-    """`ready`, `delayed`, `active` or `dead`."""
-    failures: _Count
+    Of one that has ended, and whose end was kept, there is its id, queue, state, attempts,
+    `result` and `finished_at`; its data is None then, and its other times are 1970.
+    """
+
+    state: Word
+    """`ready`, `delayed`, `active` or `dead`; `done`, `cancelled`, `expired` if kept."""
+    failures: Count
     """Attempts that failed."""
-    lost: _Count
+    lost: Count
     """Attempts whose lease ended or whose worker went away."""
-    max_attempts: _Count
+    max_attempts: Count
     """Failures after which it is dead; 0 is no limit."""
     error: str | None
     """The last failure's message."""
-    lease_until_ms: _Count | None = msgspec.field(name="lease_until")
+    lease_until_ms: Count | None = msgspec.field(name="lease_until")
     """When its lease ends, in milliseconds since 1970, if it is active."""
-    reason: _Word | None = None
-    """Why it is dead: `failed` or `worker_lost`."""
-    died_at_ms: _Count | None = msgspec.field(name="died_at", default=None)
+    reason: Word | None = None
+    """Why it is dead: `failed`, `worker_lost`, `expired` or `timeout`."""
+    died_at_ms: Count | None = msgspec.field(name="died_at", default=None)
     """When it died, in milliseconds since 1970, if it is dead."""
+    unique_key: str | None = None
+    """The key that it holds."""
+    expires_at_ms: Count | None = msgspec.field(name="expires_at", default=None)
+    """When its time to live is over, in milliseconds since 1970."""
+    timeout_ms: Count | None = msgspec.field(name="timeout", default=None)
+    """How long an attempt may run, in milliseconds."""
+    attempt_until_ms: Count | None = msgspec.field(name="attempt_until", default=None)
+    """When its attempt times out, in milliseconds since 1970, if it is active."""
+    keep_result_ms: Count = msgspec.field(name="keep_result", default=0)
+    """How long its end will be kept, in milliseconds."""
+    cancelled: bool = False
+    """It is active, and was cancelled: it will not run again."""
+    progress: Progress | None = None
+    """How far its worker said that it is."""
+    _result: Raw = msgspec.field(name="result", default=NULL)
+    finished_at_ms: Count | None = msgspec.field(name="finished_at", default=None)
+    """When it ended, in milliseconds since 1970, if its end was kept."""
 
     @property
     def lease_until(self) -> datetime | None:
         """When its lease ends (UTC), if it is active."""
-        return _datetime_of(self.lease_until_ms)
+        return optional_datetime(self.lease_until_ms)
+
+    @property
+    def expires_at(self) -> datetime | None:
+        """When its time to live is over (UTC)."""
+        return optional_datetime(self.expires_at_ms)
+
+    @property
+    def finished_at(self) -> datetime | None:
+        """When it ended (UTC), if its end was kept."""
+        return optional_datetime(self.finished_at_ms)
+
+    @property
+    def result(self) -> Any:
+        """What its handler returned, if it is done and that was kept; else None."""
+        return decode(self._result)
 
     @property
     def died_at(self) -> datetime | None:
         """When it died (UTC), if it is dead."""
-        return _datetime_of(self.died_at_ms)
+        return optional_datetime(self.died_at_ms)
 
 
-def _datetime_of(epoch_ms: int | None) -> datetime | None:
+def optional_datetime(epoch_ms: int | None) -> datetime | None:
+    """Convert epoch milliseconds, if there are any, as `datetime_of`."""
     return None if epoch_ms is None else datetime_of(epoch_ms)
 
 
+def decode(raw: Raw) -> Any:
+    """Decode any JSON exactly: integers of any size too, which orjson makes floats of."""
+    try:
+        return _decode(raw)
+    except RecursionError:  # nesting counts together with the caller's own depth
+        with ThreadPoolExecutor(1) as apart:
+            return apart.submit(_decode, raw).result()
+
+
 def _decode(raw: Raw) -> Any:
-    """Decode any JSON exactly; the quickest way is msgspec's, with two gaps."""
     try:
         return msgspec.json.decode(raw)
-    except RecursionError:  # it counts nesting together with the caller's own
-        return orjson.loads(memoryview(raw))
     except msgspec.ValidationError:  # a number beyond what a float can hold
         return json.loads(bytes(raw))
 
@@ -186,3 +290,11 @@ class NewJob:
     max_attempts: int | None = None
     backoff: Duration = 1.0
     jitter: bool = True
+    unique_key: str | None = None
+    unique: Literal["done", "start"] | None = None
+    unique_for: Duration | None = None
+    on_conflict: Literal["return", "reject", "replace"] | None = None
+    ttl: Duration | None = None
+    on_expire: Literal["remove", "dead"] | None = None
+    timeout: Duration | None = None
+    keep_result: Duration | None = None

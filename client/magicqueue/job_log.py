@@ -137,6 +137,17 @@ class JobLog:
                 extra=fields_of(job),
             )
 
+    def cancelled(self, job: Job) -> None:
+        """A cancelled job has ended, or does not begin."""
+        logger.info(
+            "job %d of %s %s (attempt %d)",
+            job.id,
+            job.queue,
+            "is not ours any more and ended" if job.lost else "was cancelled",
+            job.attempts,
+            extra=fields_of(job),
+        )
+
     def tell_rest(self) -> None:
         """Write how many jobs had no line of their own."""
         more, self._more = self._more, 0

@@ -3,6 +3,8 @@
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any
 
+from magicqueue.cancels import Cancels
+
 if TYPE_CHECKING:
     import asyncio
 
@@ -10,23 +12,28 @@ if TYPE_CHECKING:
 class LoopOfOwn:
     """An event loop for a thread that has none, made when it is first needed."""
 
-    def __init__(self, limit_s: float | None) -> None:
+    def __init__(self, limit_s: float | None, cancels: Cancels) -> None:
         self._limit_s = limit_s
+        self._cancels = cancels
         self._runner: asyncio.Runner | None = None
 
-    def run(self, awaitable: Awaitable[Any]) -> None:
-        """Run it to its end, for up to the time limit."""
+    def run(self, awaitable: Awaitable[Any]) -> Any:
+        """Run it to its end, for up to the time limit; gives what it returns."""
         # Loaded when it is needed: a worker of plain handlers needs no asyncio.
         import asyncio  # noqa: PLC0415
 
+        from magicqueue.loop_threads import call_in  # noqa: PLC0415
         from magicqueue.tasks import outcome_of  # noqa: PLC0415
 
         if self._runner is None:
             self._runner = asyncio.Runner()
         loop = self._runner.get_loop()
-        error = loop.run_until_complete(outcome_of(self._limit_s, awaitable))
+        task = loop.create_task(outcome_of(self._limit_s, awaitable))
+        with self._cancels.by(lambda: call_in(loop, task.cancel)):
+            value, error = loop.run_until_complete(task)
         if error is not None:
             raise error
+        return value
 
     def close(self) -> None:
         """End the loop, if there is one."""

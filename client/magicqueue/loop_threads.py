@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
+from magicqueue.cancels import Cancels
 from magicqueue.handler_threads import HandlerThreads
 from magicqueue.job import Job
 from magicqueue.runner import Runner
@@ -36,7 +37,7 @@ class LoopThreads:
         self._outcomes: deque[tuple[Job, BaseException | None]] = deque()
         self._collecting = False
         self._is_cut_off = False
-        in_loop = self._in_loop = LoopOfWorker(self._loop, limit_s)
+        in_loop = self._in_loop = LoopOfWorker(self._loop, limit_s, runner.cancels)
         self._threads = HandlerThreads(runner, count, self._outcome, lambda: in_loop)
 
     def announce(self, jobs: int) -> None:
@@ -74,22 +75,27 @@ class LoopThreads:
 class LoopOfWorker:
     """Runs, in the worker's event loop, what handlers in threads return to be awaited."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, limit_s: float | None) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, limit_s: float | None, cancels: Cancels
+    ) -> None:
         self._loop = loop
         self._limit_s = limit_s
-        self._under_way: set[concurrent.futures.Future[BaseException | None]] = set()
+        self._cancels = cancels
+        self._under_way: set[concurrent.futures.Future[Any]] = set()
 
-    def run(self, awaitable: Awaitable[Any]) -> None:
-        """Run it to its end; called from a handler's thread."""
+    def run(self, awaitable: Awaitable[Any]) -> Any:
+        """Run it to its end, from a handler's thread; gives what it returns."""
         coroutine = outcome_of(self._limit_s, awaitable)
         future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
         self._under_way.add(future)
         try:
-            error = future.result()
+            with self._cancels.by(future.cancel):
+                value, error = future.result()
         finally:
             self._under_way.discard(future)
         if error is not None:
             raise error
+        return value
 
     def cut_off(self) -> None:
         """Cancel all that is under way."""

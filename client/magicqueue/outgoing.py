@@ -17,7 +17,9 @@ from magicqueue.encoding import BATCH_BYTES_MAX, BATCH_JOBS, join_jobs, object_o
 from magicqueue.errors import MagicQueueError
 from magicqueue.forks import after_fork
 from magicqueue.job import AnyJob
+from magicqueue.job_options import needs_of
 from magicqueue.protocol import Call, Command
+from magicqueue.request_keys import RequestKeys
 
 R = TypeVar("R")
 _Item: TypeAlias = tuple[bytes, bytes]
@@ -30,7 +32,7 @@ class Outgoing:
     """Gathers what one queue pushes and acks.
 
     settling: called with the jobs whose acks are being sent. shares: whether a PUSHB may
-    say once what its jobs share.
+    say once what its jobs share. keys: for requests that may be sent twice.
     """
 
     def __init__(
@@ -40,11 +42,13 @@ class Outgoing:
         settling: Callable[[Sequence[AnyJob]], None],
         *,
         shares: Callable[[], bool],
+        keys: RequestKeys,
     ) -> None:
         self._queue = queue
         self._channel = channel
         self._settling = settling
         self._shares = shares
+        self._keys = keys
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pushes: Gathering[_Item, _IdWaiter] = Gathering(BATCH_JOBS, BATCH_BYTES_MAX)
         self._acks: Gathering[AnyJob, _Waiter] = Gathering(BATCH_JOBS, BATCH_BYTES_MAX)
@@ -91,11 +95,14 @@ class Outgoing:
             self._send_batch(items, waiters)
 
     def _send_batch(self, items: list[_Item], waiters: list[_IdWaiter]) -> None:
-        command = (
-            commands.push(self._queue, object_of(*items[0]))
-            if len(items) == 1
-            else commands.push_batch(self._queue, join_jobs(items, share=self._shares()))
-        )
+        key = self._keys.next()
+        if len(items) == 1:
+            ((data, tail),) = items
+            one = object_of(data, tail)
+            command = commands.push(self._queue, one, needs_of(tail), key)
+        else:
+            batch = join_jobs(items, share=self._shares())
+            command = commands.push_batch(self._queue, batch, key)
         self._post(command, waiters, partial(self._pushed, items, waiters))
 
     def _pushed(

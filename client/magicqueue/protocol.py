@@ -48,6 +48,9 @@ LEAST_BYTES_PER_S: Final = 2**18
 SMALL_REPLY_BYTES: Final = 2**16
 """Room for any reply without items, and for the longest refusal."""
 
+REQUEST_KEYS: Final = "req_key"
+"""What a server can do that remembers the key of a push, and what it answered."""
+
 REPLY_BYTES_MAX: Final = 2**30
 """No reply is larger, whatever limits a server tells."""
 
@@ -65,11 +68,15 @@ class Command(msgspec.Struct, Generic[R], frozen=True, eq=False):
     """It may be sent again when the connection was lost after sending it."""
     patience_s: float = 0.0
     """How long the server may take by design, beyond the time-out for every request."""
-    needs: str | None = None
+    needs: tuple[str, ...] = ()
     """What the server must have told in HELLO's `capabilities` for this to be sent."""
     instead: Callable[[], "Command[R]"] | None = None
-    """Makes a command that says the same and needs nothing, to be sent where the server
-    has not told (yet)."""
+    """Makes a command that says the same and needs less, for where the server has not told
+    (yet)."""
+    has_key: bool = False
+    """It names a request key: where the server remembers those, it may be sent again."""
+    lack: Exception | None = None
+    """What to fail with where the server lacks what this needs; None: what it lacks."""
     reply_bytes: int = 0
     """Room for what is asked for, beyond that of a small reply."""
     holds_data: bool = False
@@ -82,6 +89,13 @@ class Command(msgspec.Struct, Generic[R], frozen=True, eq=False):
         """The protocol's name of it, for people."""
         start = len(b'{"cmd":"')
         return self.line[start : self.line.find(b'"', start)].decode()
+
+    def repeated(self, lost: Exception) -> "Command[R]":
+        """Make what is sent again after a loss, to a server that remembers keys only."""
+        needs = (*self.needs, REQUEST_KEYS)
+        return msgspec.structs.replace(
+            self, needs=needs, instead=None, repeat=True, lack=lost
+        )
 
 
 class Call(msgspec.Struct, Generic[R], eq=False):
@@ -183,17 +197,19 @@ class Protocol:
             size += len(self._kept)
         return size / LEAST_BYTES_PER_S
 
-    def offers(self, what: str) -> bool:
+    def offers(self, *what: str) -> bool:
         """Whether the server has told that it can do this."""
-        return self.server is not None and what in self.server.capabilities
+        told = self.server.capabilities if self.server is not None else ()
+        return all(word in told for word in what)
 
     def send(self, call: Call[Any]) -> bytes:
         """Count the call as sent, or hold it back, and give the bytes to write."""
-        command = call.command
-        met = command.needs is None or self.offers(command.needs)
-        if not met and command.instead is not None:
+        needs = call.command.needs
+        met = not needs or self.offers(*needs)
+        if not met and call.command.instead is not None:
             # holding it back would let later requests overtake it
-            call.command, met = command.instead(), True
+            call.command = call.command.instead()
+            met = not call.command.needs or self.offers(*call.command.needs)
         if self._plain and met:
             call.sent = True
             self._waiting.append(call)
@@ -311,7 +327,7 @@ class Protocol:
         for call in held:
             lack = lack_of(self.server, call.command.needs)
             if lack is not None:
-                call.fail(lack)
+                call.fail(call.command.lack or lack)
                 continue
             call.sent = True
             self._waiting.append(call)

@@ -9,34 +9,38 @@ because a pull that waits holds back everything behind it.
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Iterable
+from collections.abc import AsyncIterable, Iterable
 from types import TracebackType
-from typing import Any, Self, TypeVar, Unpack
+from typing import Any, Self, TypeVar, Unpack, cast, overload
 
-from magicqueue import commands
+from magicqueue import commands, job_commands
 from magicqueue.address import parse_address
-from magicqueue.arguments import job_list, one_job, optional_id, several_jobs, whole_number
+from magicqueue.answers import Cancelling, Ending, PushedId, result_of
+from magicqueue.arguments import job_list, one_job, several_ids, several_jobs, whole_number
 from magicqueue.channel import Channel
 from magicqueue.durations import Duration, duration_ms
 from magicqueue.encoding import (
     BATCH_JOBS,
-    JobOptions,
     async_batches,
     encode_batch,
     json_of,
-    tail_of,
 )
 from magicqueue.errors import MagicQueueError, TooLarge
-from magicqueue.job import AnyJob, DeadPage, Job, JobDetails
+from magicqueue.job import AnyJob, Job, check_progress
+from magicqueue.job_options import JobOptions, UniqueOptions, tail_of
 from magicqueue.outgoing import Outgoing
 from magicqueue.protocol import Command
 from magicqueue.pulls import PullChannels
-from magicqueue.wire.replies import Counts, QueueCounts, ServerCounts, ServerInfo
+from magicqueue.queue_admin import QueueAdmin
+from magicqueue.request_keys import RequestKeys
+from magicqueue.waits import Waits
+from magicqueue.wire.limits import WAIT_JOBS_MAX
+from magicqueue.wire.replies import ServerInfo
 
 R = TypeVar("R")
 
 
-class Queue:
+class Queue(QueueAdmin):
     """A queue by its name, on the server at `url`.
 
     url: see `magicqueue.address`; None is MAGICQUEUE_URL or localhost:6789. timeout: how
@@ -44,20 +48,37 @@ class Queue:
     server that went away is waited for. It connects at its first use; use it as `async
     with`, or `close` it.
 
+    repeat_pushes: a push whose connection broke is sent again, and is stored once: the
+    server knows it by a key of its own, which makes pushes slower. Without it, and of
+    servers that cannot do that, such a push raises ConnectionLost.
+
     Every call may raise ConnectionRefused, ConnectionLost, RequestTimeout, Closed, and
     the RequestErrors that the server refuses with.
     """
 
     def __init__(
-        self, name: str, url: str | None = None, *, timeout: Duration = commands.TIMEOUT_S
+        self,
+        name: str,
+        url: str | None = None,
+        *,
+        timeout: Duration = commands.TIMEOUT_S,
+        repeat_pushes: bool = False,
     ) -> None:
         self.name = commands.queue_name(name)
         self.address = parse_address(url)
         timeout_s = duration_ms(timeout, "timeout", least_ms=1) / 1000
         self._channel = Channel(self.address, timeout_s=timeout_s, reconnect_s=timeout_s)
+        self._keys = RequestKeys(wanted=repeat_pushes)
         self._pulls = PullChannels(self.name, self.address, timeout_s)
         self._outgoing = Outgoing(
-            self.name, self._channel, self._pulls.forget, shares=self._shares
+            self.name,
+            self._channel,
+            self._pulls.forget,
+            shares=self._shares,
+            keys=self._keys,
+        )
+        self._waits = Waits(
+            lambda: Channel(self.address, timeout_s=timeout_s, reconnect_s=timeout_s)
         )
 
     async def __aenter__(self) -> Self:
@@ -80,6 +101,7 @@ class Queue:
         Jobs pulled and not settled go back to the queue, and waiting pulls end.
         """
         self._outgoing.send()
+        await self._waits.close()
         await self._pulls.close()
         if self._channel.busy:
             # replies come in order, so this one says that all have come
@@ -87,16 +109,27 @@ class Queue:
                 await self.ping()
         await self._channel.close()
 
-    async def push(self, data: Any, **options: Unpack[JobOptions]) -> int:
+    @overload
+    async def push(self, data: Any, **options: Unpack[UniqueOptions]) -> PushedId: ...
+
+    @overload
+    async def push(self, data: Any, **options: Unpack[JobOptions]) -> int: ...
+
+    async def push(self, data: Any, **options: Any) -> int:
         """Store a job and give its id.
 
         data: any JSON value, and what orjson makes one of (dataclasses, datetimes, …).
-        Options: priority, delay or run_at, max_attempts, backoff, jitter; see JobOptions.
+        Options: priority, delay or run_at, max_attempts, backoff, jitter, unique_key,
+        ttl, timeout, keep_result and more: see JobOptions. With a unique_key the id tells
+        whether the key was held: see PushedId.
 
-        Raises NotJson, TypeError and ValueError before anything is sent, and
-        ConnectionLost when the job may or may not have been stored.
+        Raises NotJson, TypeError and ValueError before anything is sent, Duplicate where
+        on_conflict is "reject", Unsupported for an option that an older server lacks, and
+        ConnectionLost when the job may or may not have been stored (see `repeat_pushes`).
         """
-        return await self._outgoing.push((json_of(data), tail_of(options)))
+        return await self._outgoing.push(
+            (json_of(data), tail_of(cast("JobOptions", options)))
+        )
 
     async def push_batch(
         self, items: Iterable[Any], **options: Unpack[JobOptions]
@@ -104,8 +137,9 @@ class Queue:
         """Store many jobs, all or none, and give their ids in order.
 
         The options are those of `push`, for each item that is not a NewJob with its own.
-        Raises as `push`, and TooLarge over the server's limits for one batch. A string or
-        a dict is one job's data and no list: a TypeError.
+        Where a job has a unique_key, each id is a PushedId. Raises as `push`, and TooLarge
+        over the server's limits for one batch. A string or a dict is one job's data and no
+        list: a TypeError.
         """
         job_list(items, "push_batch")
         jobs = items if isinstance(items, list) else list(items)
@@ -113,7 +147,7 @@ class Queue:
         if not jobs:
             return []
         try:
-            return await self._run(commands.push_batch(self.name, batch))
+            return await self._run(commands.push_batch(self.name, batch, self._keys.next()))
         except TooLarge as error:
             raise TooLarge(f"{error}; push_many splits jobs into batches") from None
 
@@ -143,7 +177,7 @@ class Queue:
                 while len(under_way) >= window:
                     ids += await under_way[0]
                     under_way.popleft()
-                command = commands.push_batch(self.name, batch)
+                command = commands.push_batch(self.name, batch, self._keys.next())
                 under_way.append(asyncio.create_task(self._run(command)))
                 await asyncio.sleep(0)
             while under_way:
@@ -225,82 +259,77 @@ class Queue:
         return await self._run(commands.release(several_jobs(jobs, "release"), delay_ms))
 
     async def heartbeat(self, *jobs: AnyJob, lease: Duration | None = None) -> list[int]:
-        """Let leases end `lease` from now; gives the ids whose lease is already over."""
+        """Let leases end `lease` from now; gives the ids whose lease is already over.
+
+        A job that was cancelled is marked so: see `job.cancelled`.
+        """
         jobs = tuple(map(one_job, jobs))
         lease_ms = None if lease is None else duration_ms(lease, "lease", least_ms=1)
-        missing = await self._run(commands.heartbeat(jobs, lease_ms))
+        missing, cancelled = await self._run(commands.heartbeat(jobs, lease_ms))
         for job in jobs:
-            if isinstance(job, Job) and job.id in missing:
-                job.lost = True
+            if isinstance(job, Job):
+                job.lost = job.lost or job.id in missing
+                job.cancelled = job.cancelled or job.lost or job.id in cancelled
         return missing
 
-    async def stats(self) -> Counts:
-        """Count this queue's jobs; zeros for a queue that nobody has used."""
-        return await self._run(commands.stats(self.name))
+    async def progress(
+        self, job: AnyJob, percent: int | None = None, note: str | None = None
+    ) -> None:
+        """Tell how far a job is that you have pulled; `job` shows it until it is settled.
 
-    async def server_stats(self) -> ServerCounts:
-        """Count the whole server's jobs."""
-        return await self._run(commands.server_stats())
+        percent: 0 to 100. note: up to 1 KiB. Raises NotFound and Stale where it is not
+        yours any more, and Unsupported of an older server.
+        """
+        check_progress(percent, note)
+        await self._run(job_commands.progress(one_job(job), percent, note))
 
-    async def queues(self) -> list[QueueCounts]:
-        """Count the jobs of each queue on the server, by name, a page a request."""
-        found, after = await self._run(commands.queues())
-        while after is not None:
-            page, after = await self._run(commands.queues(after))
-            found += page
-        return found
+    async def wait(
+        self,
+        ids: Iterable[AnyJob] | AnyJob,
+        timeout: Duration | None = None,  # noqa: ASYNC109 - the server does the waiting
+    ) -> list[Ending]:
+        """Wait until at least one of some jobs has ended, and give those that have.
 
-    async def job(self, job_id: int) -> JobDetails:
-        """Look a job up. Raises NotFound for one that is done or was never there."""
-        return await self._run(commands.job(whole_number(job_id, "job_id")))
+        ids: up to 1,000 jobs or ids, pushed with `keep_result`; or one. timeout: after that
+        long the list is empty (None: wait for ever; 0: don't wait). See Ending: a job that
+        is not there and was not kept is `unknown`. Raises BadRequest for a job that is
+        there and keeps no result, and Unsupported (of an older server).
+        """
+        several = several_ids(ids, "wait", WAIT_JOBS_MAX)
+        timeout_ms = None if timeout is None else duration_ms(timeout, "timeout")
+        if timeout_ms == 0:
+            return await self._run(job_commands.wait(several, 0))
+        return await self._waits.wait(several, timeout_ms)
 
-    async def pause(self) -> None:
-        """Hand out no more jobs of this queue until `resume`."""
-        await self._run(commands.pause(self.name))
+    async def result(
+        self,
+        job: AnyJob,
+        timeout: Duration | None = None,  # noqa: ASYNC109 - the server does the waiting
+    ) -> Any:
+        """Give what a job's handler returned; wait for it.
 
-    async def resume(self) -> None:
-        """Hand out jobs again."""
-        await self._run(commands.resume(self.name))
+        The job was pushed with `keep_result`. Raises NotDone after `timeout` (None: wait
+        for ever), NoResult where the job is dead, or was cancelled, or has expired,
+        NotFound where nothing is known of it any more, and what `wait` raises.
+        """
+        (job_id,) = several_ids(one_job(job), "result")
+        return result_of(job_id, await self.wait(job_id, timeout))
 
-    async def drain(self) -> int:
-        """Remove the jobs that wait, ready or delayed; gives how many."""
-        return await self._run(commands.drain(self.name))
+    async def cancel(self, ids: Iterable[AnyJob] | AnyJob) -> Cancelling:
+        """Let jobs not run, or not again; says of each what became of it.
 
-    async def dead(
-        self, count: int = commands.DEAD_PAGE, after: int | None = None
-    ) -> DeadPage:
-        """List dead letters, oldest death first; after: the `next` of the page before."""
-        whole_number(count, "count")
-        optional_id(after, "after")
-        return await self._run(commands.dead(self.name, count, after))
+        ids: jobs or ids, or one. Those that wait are removed. Those under way are marked:
+        their worker is told at once, and they are neither retried nor dead. It may be
+        repeated. Raises Unsupported of an older server.
+        """
+        return await self._run(job_commands.cancel(several_ids(ids, "cancel")))
 
-    async def all_dead(
-        self, page_size: int = commands.DEAD_PAGE
-    ) -> AsyncIterator[JobDetails]:
-        """Iterate over all dead letters, a page a request."""
-        whole_number(page_size, "page_size")
-        after: int | None = None
-        while True:
-            page = await self.dead(page_size, after)
-            for job in page.jobs:
-                yield job
-            after = page.next
-            if after is None:
-                return
+    async def promote(self, ids: Iterable[AnyJob] | AnyJob) -> list[int]:
+        """Make delayed jobs ready now; gives the ids of those that were not delayed.
 
-    async def retry_dead(self, job_id: int | None = None) -> int:
-        """Make a dead job, or all of this queue, ready anew; gives how many."""
-        optional_id(job_id, "job_id")
-        return await self._run(commands.retry_dead(self.name, job_id))
-
-    async def purge_dead(self, job_id: int | None = None) -> int:
-        """Remove a dead job, or all of this queue; gives how many."""
-        optional_id(job_id, "job_id")
-        return await self._run(commands.purge_dead(self.name, job_id))
-
-    async def ping(self) -> None:
-        """Ask whether the server is there."""
-        await self._run(commands.ping())
+        ids: jobs or ids, or one. Raises Unsupported of an older server.
+        """
+        return await self._run(job_commands.promote(several_ids(ids, "promote")))
 
     async def hello(self) -> ServerInfo:
         """Give what the server is, what it allows and what it can do.

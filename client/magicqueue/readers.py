@@ -17,7 +17,8 @@ import msgspec
 import orjson
 from msgspec import Meta
 
-from magicqueue.errors import BadRequest, NotFound
+from magicqueue.answers import PushedId
+from magicqueue.errors import BadRequest
 from magicqueue.job import AnyJob, DeadPage, Job, JobDetails
 from magicqueue.refusals import Line
 from magicqueue.wire.fields import check_queue
@@ -43,6 +44,20 @@ class _Pushed(msgspec.Struct):
 
 class _PushedBatch(msgspec.Struct):
     ids: list[_Id]
+    rid: None = None
+
+
+class _PushedUnique(msgspec.Struct):
+    id: _Id
+    duplicate: bool = False
+    replaced: bool = False
+    rid: None = None
+
+
+class _PushedUniqueBatch(msgspec.Struct):
+    ids: list[_Id]
+    duplicates: list[_Count] = []
+    replaced: list[_Count] = []
     rid: None = None
 
 
@@ -72,6 +87,7 @@ class _Released(msgspec.Struct):
 class _Extended(msgspec.Struct):
     extended: _Count
     missing: list[int]
+    cancelled: list[int] = []
     rid: None = None
 
 
@@ -92,34 +108,32 @@ class _Queues(msgspec.Struct):
     next: str | None = None
 
 
-class _Found(msgspec.Struct):
-    job: JobDetails | None
-
-
 class _Dead(msgspec.Struct):
     jobs: list[JobDetails]
     next: _Id | None
 
 
-def _decoder(kind: type[S]) -> Callable[[Line], S]:
+def decoder(kind: type[S]) -> Callable[[Line], S]:
+    """Make what reads a reply into a struct."""
     return msgspec.json.Decoder(kind).decode
 
 
-_pushed: Final = _decoder(_Pushed)
-_pushed_batch: Final = _decoder(_PushedBatch)
-_pulled: Final = _decoder(_Pulled)
-_acked: Final = _decoder(_Acked)
-_failed: Final = _decoder(_Failed)
-_released: Final = _decoder(_Released)
-_extended: Final = _decoder(_Extended)
-_failed_one: Final = _decoder(_FailedOne)
-_removed: Final = _decoder(_Removed)
-_retried: Final = _decoder(_Retried)
-_queues: Final = _decoder(_Queues)
-_found: Final = _decoder(_Found)
-_dead: Final = _decoder(_Dead)
-counts: Final = _decoder(Counts)
-server_counts: Final = _decoder(ServerCounts)
+_pushed: Final = decoder(_Pushed)
+_pushed_batch: Final = decoder(_PushedBatch)
+_pushed_unique: Final = decoder(_PushedUnique)
+_pushed_unique_batch: Final = decoder(_PushedUniqueBatch)
+_pulled: Final = decoder(_Pulled)
+_acked: Final = decoder(_Acked)
+_failed: Final = decoder(_Failed)
+_released: Final = decoder(_Released)
+_extended: Final = decoder(_Extended)
+_failed_one: Final = decoder(_FailedOne)
+_removed: Final = decoder(_Removed)
+_retried: Final = decoder(_Retried)
+_queues: Final = decoder(_Queues)
+_dead: Final = decoder(_Dead)
+counts: Final = decoder(Counts)
+server_counts: Final = decoder(ServerCounts)
 
 
 def done(_: Line) -> None:
@@ -151,6 +165,37 @@ def pushed_batch(count: int) -> Callable[[Line], list[int]]:
     return read
 
 
+def pushed_unique(line: Line) -> list[int]:
+    """Read the reply to a PUSH with a unique key."""
+    told = _pushed_unique(line)
+    return [PushedId(told.id, duplicate=told.duplicate, replaced=told.replaced)]
+
+
+def pushed_unique_batch(count: int) -> Callable[[Line], list[int]]:
+    """Read the reply to a PUSHB with unique keys: its ids are new ones, or holders'."""
+
+    def read(line: Line) -> list[int]:
+        told = _pushed_unique_batch(line)
+        if len(told.ids) != count:
+            raise ValueError(f"{len(told.ids)} ids for {count} jobs")
+        duplicates, replaced = set(told.duplicates), set(told.replaced)
+        if max(duplicates | replaced, default=0) >= count:
+            raise ValueError(f"it tells of more than {count} jobs")
+        old = duplicates | replaced
+        if any(a >= b for a, b in pairwise(_except(told.ids, old))):
+            raise ValueError("its new ids do not rise")
+        return [
+            PushedId(job_id, duplicate=index in duplicates, replaced=index in replaced)
+            for index, job_id in enumerate(told.ids)
+        ]
+
+    return read
+
+
+def _except(ids: list[int], indexes: set[int]) -> list[int]:
+    return [job_id for index, job_id in enumerate(ids) if index not in indexes]
+
+
 def pulled(queue: str, count: int) -> Callable[[Line], list[Job]]:
     """Read PULLB's reply: no more jobs than asked for, of that queue, each once."""
 
@@ -175,7 +220,7 @@ def acked(jobs: Sequence[AnyJob]) -> Callable[[Line], list[int]]:
         if line.strip() == all_done:
             return []
         reply = _acked(line)
-        return _checked(reply.acked, reply.missing, jobs)
+        return checked(reply.acked, reply.missing, jobs)
 
     return read
 
@@ -185,7 +230,7 @@ def failed(jobs: Sequence[AnyJob]) -> Callable[[Line], list[int]]:
 
     def read(line: Line) -> list[int]:
         reply = _failed(line)
-        return _checked(reply.failed, reply.missing, jobs)
+        return checked(reply.failed, reply.missing, jobs)
 
     return read
 
@@ -195,17 +240,19 @@ def released(jobs: Sequence[AnyJob]) -> Callable[[Line], list[int]]:
 
     def read(line: Line) -> list[int]:
         reply = _released(line)
-        return _checked(reply.released, reply.missing, jobs)
+        return checked(reply.released, reply.missing, jobs)
 
     return read
 
 
-def extended(jobs: Sequence[AnyJob]) -> Callable[[Line], list[int]]:
-    """Read HEARTBEAT's reply, as `acked`."""
+def extended(jobs: Sequence[AnyJob]) -> Callable[[Line], tuple[list[int], list[int]]]:
+    """Read HEARTBEAT's reply: which jobs are missing, and which were cancelled."""
 
-    def read(line: Line) -> list[int]:
+    def read(line: Line) -> tuple[list[int], list[int]]:
         reply = _extended(line)
-        return _checked(reply.extended, reply.missing, jobs)
+        missing = checked(reply.extended, reply.missing, jobs)
+        checked(len(jobs) - len(reply.cancelled), reply.cancelled, jobs)
+        return missing, reply.cancelled
 
     return read
 
@@ -235,7 +282,7 @@ def queues(after: str | None) -> Callable[[Line], tuple[list[QueueCounts], str |
 
     def read(line: Line) -> tuple[list[QueueCounts], str | None]:
         page = _queues(line)
-        names = {_queue_name(queue.name) for queue in page.queues}
+        names = {queue_name(queue.name) for queue in page.queues}
         if len(names) != len(page.queues):
             raise ValueError("a queue is in it twice")
         if after is not None and any(name <= after for name in names):
@@ -243,21 +290,6 @@ def queues(after: str | None) -> Callable[[Line], tuple[list[QueueCounts], str |
         if page.next is not None and (not names or page.next != max(names)):
             raise ValueError("its listing does not go on")
         return page.queues, page.next
-
-    return read
-
-
-def found(job_id: int) -> Callable[[Line], JobDetails]:
-    """Read GETJOB's reply: that job, or none."""
-
-    def read(line: Line) -> JobDetails:
-        job = _found(line).job
-        if job is None:
-            raise NotFound(f"there is no job {job_id}: done, removed or never pushed")
-        if job.id != job_id:
-            raise ValueError(f"it is of job {job.id}")
-        _queue_name(job.queue)
-        return job
 
     return read
 
@@ -278,14 +310,16 @@ def dead(queue: str, count: int, after: int | None) -> Callable[[Line], DeadPage
     return read
 
 
-def _queue_name(name: str) -> str:
+def queue_name(name: str) -> str:
+    """Give a queue's name back. Raises ValueError if none can be called so."""
     try:
         return check_queue(name, NAME_BYTES_MAX)
     except BadRequest as error:
         raise ValueError(str(error)) from None
 
 
-def _checked(settled: int, missing: list[int], jobs: Sequence[AnyJob]) -> list[int]:
+def checked(settled: int, missing: list[int], jobs: Sequence[AnyJob]) -> list[int]:
+    """Give back what is missing of the jobs. Raises ValueError if that cannot be."""
     if settled + len(missing) != len(jobs):
         raise ValueError(f"{settled} and {len(missing)} missing, of {len(jobs)} jobs")
     if missing:

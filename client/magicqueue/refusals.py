@@ -1,6 +1,7 @@
 """Replies that say no, and what a server is known to lack before it could."""
 
-from typing import Final, TypeAlias
+from collections.abc import Sequence
+from typing import Any, Final, TypeAlias
 
 import msgspec
 from msgspec import Raw
@@ -18,21 +19,21 @@ SHOWN_BYTES: Final = 80
 """As much of a reply that is none is shown."""
 
 
-def lack_of(server: ServerInfo | None, needs: str | None) -> Unsupported | None:
+def lack_of(server: ServerInfo | None, needs: Sequence[str]) -> Unsupported | None:
     """Say what a server lacks of what a request needs; None if nothing.
 
     server: what it told in HELLO; None is one that knows no HELLO.
     """
-    if needs is None:
+    told = () if server is None else server.capabilities
+    lacking = [word for word in needs if word not in told]
+    if not lacking:
         return None
     if server is None:
         who = "the server, which does not answer HELLO,"
-    elif needs in server.capabilities:
-        return None
     else:
         who = f"the server ({plain(server.server)} {plain(server.version)})"
     return Unsupported(
-        f"{who} does not offer {needs!r}, which this request needs: nothing was sent."
+        f"{who} does not offer {lacking[0]!r}, which this request needs: nothing was sent."
         " Run a newer server, or do without"
     )
 
@@ -41,6 +42,7 @@ class _Reply(msgspec.Struct):
     ok: bool
     error: str | None = None
     code: str | None = None
+    id: Any = None
     rid: Raw = requests.NO_RID
 
 
@@ -57,7 +59,8 @@ def refusal_in(line: Line, rid: bytes) -> Exception | None:
         return None
     if reply.error is None or not reply.code:
         raise ValueError("it is neither ok nor an error with its code")
-    return error_from_reply(reply.code, reply.error)
+    holder = reply.id if isinstance(reply.id, int) else None
+    return error_from_reply(reply.code, reply.error, holder)
 
 
 def hangs_up(refusal: Exception) -> bool:

@@ -19,22 +19,16 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from typing import Any, Final, TypeVar
 
 from magicqueue import commands
-from magicqueue.errors import Unsupported
-from magicqueue.failures import (
-    Discard,
-    Failure,
-    Retry,
-    TimeLimitExceeded,
-    failure_of,
-    users_part,
-)
+from magicqueue.cancels import Cancels
+from magicqueue.failures import Failure, failure_of, is_cancellation, log_failure
 from magicqueue.forks import after_fork
 from magicqueue.handlers import Handler, OnError
-from magicqueue.job import Job
+from magicqueue.job import Job, WorkerSide
 from magicqueue.job_log import JobLog, Slot, fields_of, set_current, span
-from magicqueue.plain_text import plain
+from magicqueue.results import Results
 from magicqueue.room import Room
-from magicqueue.verdicts import Verdict, by_needs
+from magicqueue.settling import Settling
+from magicqueue.verdicts import Verdict, by_needs, verdict_on_cancelled, verdicts_on
 
 BREATH_S: Final = 0.02
 """Inline jobs run for this long between looks at anything else."""
@@ -47,28 +41,35 @@ V = TypeVar("V")
 logger = logging.getLogger("magicqueue")
 
 
-class Runner:
+class Runner(Settling):
     """The jobs of one worker; `room` learns from it how long handlers take."""
 
-    def __init__(self, handler: Handler, on_error: OnError | None, room: Room) -> None:
+    def __init__(
+        self,
+        handler: Handler,
+        on_error: OnError | None,
+        room: Room,
+        results: Results | None = None,
+    ) -> None:
         self.handler = handler
         self.room = room
         self.log = JobLog()
+        super().__init__(results or Results(), on_error)
         self.held: set[Job] = set()
-        self.unanswered: set[Job] = set()
         self.unstarted: deque[Job] = deque()
         self.forfeited: set[Job] = set()
         """Jobs that were given up, and whose handlers still run."""
         self.in_turn = Slot()
         """The job that `run_in_turn` runs."""
-        self.completed = 0
-        self.failed = 0
-        self.lost = 0
+        self.cancels = Cancels()
+        self.on_cancel: Callable[[Job], object] = lambda _: None
+        """Called, in any thread, with a cancelled job whose handler runs."""
         self.released = 0
-        self._on_error = on_error
+        self.cancelled = 0
         self._done: list[Job] = []
         self._failures: list[Failure] = []
         self._given_back: list[Job] = []
+        self._cancelled: list[Job] = []
         self._busy_s = 0.0
         self._taking = threading.Lock()
         self._is_parents = False
@@ -81,8 +82,9 @@ class Runner:
         self.unstarted.clear()
         self.held.clear()
         self.unanswered.clear()
-        for notes in (self._done, self._failures, self._given_back):
+        for notes in (self._done, self._failures, self._given_back, self._cancelled):
             notes.clear()
+        self.results.clear()
 
     def end_if_forked(self) -> None:
         """End a child process that came back from the handler it was forked in.
@@ -98,10 +100,10 @@ class Runner:
             )
             os._exit(EXIT_CAME_BACK)
 
-    def hold(self, jobs: Sequence[Job], beat: Callable[[], None]) -> None:
+    def hold(self, jobs: Sequence[Job], side: WorkerSide) -> None:
         """Jobs have come: they are held, and wait for their turn."""
         for job in jobs:
-            job._beat = beat  # noqa: SLF001 - the way back that its heartbeat() takes
+            job._worker = side  # noqa: SLF001 - the way back that its heartbeat() takes
         self.held.update(jobs)
         self.unstarted.extend(jobs)
 
@@ -117,17 +119,20 @@ class Runner:
         return job
 
     def call(
-        self, job: Job, finish: Callable[[Awaitable[Any]], object]
+        self, job: Job, finish: Callable[[Awaitable[Any]], Any]
     ) -> BaseException | None:
-        """Run a plain handler on one job; gives what it raised.
+        """Run a plain handler on one job, and keep its result; gives what it raised.
 
         finish: runs what the handler returns, if that is to be awaited.
         """
         error: BaseException | None = None
         try:
             result = self.handler(job)
-            if result is not None and inspect.isawaitable(result):
-                finish(result)
+            if result is not None:
+                if inspect.isawaitable(result):
+                    result = finish(result)
+                if result is not None:
+                    error = self.results.keep(job, result)
         except BaseException as raised:  # noqa: BLE001 - even sys.exit() ends only the job
             error = raised
         self.end_if_forked()
@@ -157,8 +162,11 @@ class Runner:
             except BaseException as raised:  # noqa: BLE001 - ends only the job
                 self.judge(job, raised, clock() - now)
             else:
-                if result is not None and inspect.isawaitable(result):
-                    yield job, result
+                if result is not None:
+                    if inspect.isawaitable(result):
+                        yield job, result
+                    else:
+                        self.ended(job, result, None, clock() - now)
                 elif forfeited:
                     self.judge(job, None, clock() - now)
                 else:
@@ -183,19 +191,28 @@ class Runner:
         self._busy_s += took_s
         self.judge(job, error, took_s)
 
-    def returned(self, job: Job) -> None:
+    def returned(self, job: Job, value: Any) -> None:
         """Note that an async handler returned; its time is taken when it is logged."""
-        if self.forfeited or self._is_parents:  # of each job: rare things in one look
+        if value is not None or self.forfeited or self._is_parents:  # rare, of each job
             self.end_if_forked()
-            self.judge(job, None, time.monotonic() - job._started_at)  # noqa: SLF001
+            self.ended(job, value, None, time.monotonic() - job._started_at)  # noqa: SLF001
         else:
             self._done.append(job)
+
+    def ended(
+        self, job: Job, value: Any, error: BaseException | None, took_s: float
+    ) -> None:
+        """Keep what a handler returned, if it did, and note the verdict."""
+        if error is None and value is not None:
+            error = self.results.keep(job, value)
+        self.judge(job, error, took_s)
 
     def judge(self, job: Job, error: BaseException | None, took_s: float) -> None:
         """Note the verdict of one job, whose handler ran for so long."""
         job._took_s = took_s  # noqa: SLF001
         if job in self.forfeited:
             self.forfeited.discard(job)
+            self.results.drop(job)
             logger.warning(
                 "job %d of %s ended after %s, when it had been given up: nothing changes",
                 job.id,
@@ -205,44 +222,39 @@ class Runner:
             )
         elif error is None:
             self._done.append(job)
+        elif job.cancelled and is_cancellation(error):
+            self.end_cancelled(job)
         else:
             self.fail(job, error)
+
+    def cancel(self, job: Job) -> None:
+        """Let a job's handler know that nobody wants it any more; from any thread."""
+        job.cancelled = True
+        try:
+            self.unstarted.remove(job)
+        except ValueError:
+            if not self.cancels.cancel(job):
+                self.on_cancel(job)
+        else:
+            self.end_cancelled(job)
+
+    def end_cancelled(self, job: Job) -> None:
+        """Note that a cancelled job has ended; one that is not ours has no verdict."""
+        self.results.drop(job)
+        self.log.cancelled(job)
+        if job.lost:
+            self.lost += 1
+            self.held.discard(job)
+        else:
+            self._cancelled.append(job)
 
     def fail(self, job: Job, error: BaseException) -> None:
         """Note that a job failed, log it, and tell `on_error`."""
         self.end_if_forked()
         failure = failure_of(job, error)
         self._failures.append(failure)
-        message = plain(commands.message_of(error))
-        fields = fields_of(job)
-        if isinstance(error, Retry):
-            when = "" if error.after_ms is None else f" in {span(error.after_ms / 1000)}"
-            logger.info(
-                "job %d of %s is to be tried again%s (attempt %d): %s",
-                job.id,
-                job.queue,
-                when,
-                job.attempts,
-                message,
-                extra=fields,
-            )
-        else:
-            calls = users_part(error.__traceback__)
-            show = not isinstance(error, Discard | TimeLimitExceeded)
-            logger.warning(
-                "job %d of %s failed (attempt %d): %s",
-                job.id,
-                job.queue,
-                job.attempts,
-                message,
-                exc_info=(type(error), error, calls) if show else None,
-                extra=fields,
-            )
-        if self._on_error is not None:
-            try:
-                self._on_error(job, error)
-            except Exception:
-                logger.exception("on_error itself failed for job %d", job.id)
+        log_failure(job, error)
+        self._tell_error(job, error)
 
     def forfeit(self, job: Job, error: BaseException) -> None:
         """Fail a job whose handler still runs, and cannot be ended."""
@@ -256,7 +268,7 @@ class Runner:
 
     def give_back_rest(self) -> bool:
         """Note all jobs that have no verdict yet, if any: their handlers are cut off."""
-        for verdict in (self._done, self._given_back):
+        for verdict in (self._done, self._given_back, self._cancelled):
             self.held.difference_update(verdict)
         self.held.difference_update(told.job for told in self._failures)
         self.unstarted.clear()
@@ -300,7 +312,11 @@ class Runner:
             if done:
                 self._send_off(done)
                 self.completed += len(done)
-                taken.append(Verdict(done, commands.ack(done, repeat=True)))
+                taken += verdicts_on(done, self.results)
+            if cancelled := _emptied(self._cancelled):
+                self._send_off(cancelled)
+                self.cancelled += len(cancelled)
+                taken.append(verdict_on_cancelled(cancelled))
             if failures:
                 self.failed += len(failures)
                 for some in by_needs(failures):
@@ -323,45 +339,12 @@ class Runner:
         """Copy the jobs whose leases are to be kept up; from any thread."""
         return self.held | self.unanswered
 
-    def settled(self, verdict: Verdict, missing: list[int]) -> None:
-        """The server has taken a verdict, but for jobs not ours any more."""
-        self.unanswered.difference_update(verdict.jobs)
-        if not missing or verdict.gives_back:
-            return
-        ids = set(missing)
-        for job in verdict.jobs:
-            if job.id in ids:
-                job.lost = True
-                self.lost += 1
-                logger.warning(
-                    "job %d of %s (attempt %d) was not ours any more when it was finished:"
-                    " it may have run elsewhere too",
-                    job.id,
-                    job.queue,
-                    job.attempts,
-                    extra=fields_of(job),
-                )
-
-    def unsettled(self, verdict: Verdict, error: Exception) -> Verdict | None:
-        """The server has not taken a verdict; gives one to send instead, if there is one.
-
-        An older server cannot take jobs back before the connection closes, and decides
-        for itself when a failed job is tried again.
-        """
-        if isinstance(error, Unsupported) and verdict.failures:
-            logger.warning("Retry and Discard count as any failure: %s", error)
-            bare = [Failure(told.job, told.error) for told in verdict.failures]
-            return Verdict(verdict.jobs, commands.fail(bare, repeat=True), bare)
-        self.unanswered.difference_update(verdict.jobs)
-        if not verdict.gives_back:
-            logger.error("the verdicts of %d jobs were lost: %s", len(verdict.jobs), error)
-        return None
-
     def clear(self) -> None:
         """Forget the jobs left, when the worker ends."""
         self.held.clear()
         self.unanswered.clear()
         self.unstarted.clear()
+        self.results.clear()
         self.log.tell_rest()
 
     def lose_all(self) -> None:

@@ -25,7 +25,7 @@ from magicqueue.errors import (
     RequestTimeout,
 )
 from magicqueue.forks import after_fork
-from magicqueue.protocol import HELLO, Call, Command
+from magicqueue.protocol import HELLO, REQUEST_KEYS, Call, Command
 from magicqueue.sync_connection import Interrupted, SyncConnection
 from magicqueue.wire.replies import ServerInfo
 
@@ -79,29 +79,26 @@ class SyncChannel:
     def request(self, command: Command[R]) -> R:
         """Send a command and wait for its answer; raises as `Channel.request`."""
         with self._lock:
-            tries = 0
-            while True:
-                call = Call(command)
-                connection: SyncConnection | None = None
-                try:
-                    # what may be sent again need not look first: a call to the system less
-                    connection = self._connected(look=not command.repeat)
-                    connection.send(call)
-                    connection.wait(call)
-                    return call.result()
-                except Interrupted:
-                    self._interrupted = call
-                    raise
-                except (ConnectionLost, RequestTimeout, ProtocolError) as error:
+            return self._request(command)
+
+    def begin(self, command: Command[R]) -> Call[R]:
+        """Send a command without waiting: `look` takes its answer, or a later request.
+
+        Raises ConnectionRefused, ConnectionLost and Closed; it is not sent again.
+        """
+        with self._lock:
+            call = Call(command)
+            connection = self._connected()
+            connection.send(call)
+            return call
+
+    def look(self) -> None:
+        """Take what has come, without waiting."""
+        with self._lock:
+            if self._connection is not None:
+                self._connection.check()
+                if self._connection.closed:
                     self._drop()
-                    tries += 1
-                    misread = connection is not None and connection.misread_greeting
-                    lost = misread or isinstance(error, ConnectionLost)
-                    if not self._may_repeat(call, tries, lost=lost):
-                        raise
-                    if tries > 1:
-                        # it takes connections and ends them: not a busy loop
-                        self._wait(next_wait_s(tries - 2))
 
     def late_reply(self) -> Any:
         """Give what has come for a request that was interrupted, once; else None."""
@@ -134,30 +131,62 @@ class SyncChannel:
         connection = self._connection
         return connection is not None and connection.offers(what)
 
+    def _request(self, command: Command[R], tries: int = 0) -> R:
+        while True:
+            call = Call(command)
+            connection: SyncConnection | None = None
+            try:
+                # what may be sent again need not look first: a call to the system less
+                connection = self._connected(look=not command.repeat)
+                connection.send(call)
+                connection.wait(call)
+                return call.result()
+            except Interrupted:
+                self._interrupted = call
+                raise
+            except (ConnectionLost, RequestTimeout, ProtocolError) as error:
+                self._drop()
+                tries += 1
+                misread = connection is not None and connection.misread_greeting
+                lost = misread or isinstance(error, ConnectionLost)
+                command = _repeatable(call, connection, error)
+                if not self._may_repeat(call, command, tries, lost=lost):
+                    raise
+                if tries > 1:
+                    # it takes connections and ends them: not a busy loop
+                    self._wait(next_wait_s(tries - 2))
+
     def stream(
         self, many: Iterator[Command[R]], window: int, take: Callable[[R], object]
     ) -> None:
         """Send commands with `window` of them under way, and `take` each answer in order.
 
         The first that fails ends it with its error, after those under way have got their
-        answers. Nothing is sent again.
+        answers. Nothing is sent again but what names a request key.
         """
         with self._lock:
-            connection = self._connected()
-            under_way: deque[Call[R]] = deque()
+            under_way: deque[tuple[Call[R], SyncConnection]] = deque()
 
             def take_oldest() -> None:
-                call = under_way.popleft()
+                call, connection = under_way.popleft()
                 connection.wait(call)
-                take(call.result())
+                again = _repeatable(call, connection, call.error)
+                if again is call.command:
+                    take(call.result())
+                else:
+                    take(self._request(again, tries=1))
 
+            self._connected()
             try:
                 for command in many:
                     if len(under_way) >= window:
                         take_oldest()
-                    call = Call(command)
-                    under_way.append(call)
-                    connection.send(call)
+                    call, connection = Call(command), self._connected(look=False)
+                    while under_way and under_way[0][1] is not connection:
+                        take_oldest()  # none is to be overtaken
+                    under_way.append((call, connection))
+                    with contextlib.suppress(ConnectionLost):  # waiting for it tells, too
+                        connection.send(call)
                 while under_way:
                     take_oldest()
             except BaseException:
@@ -166,7 +195,7 @@ class SyncChannel:
                         take_oldest()
                 raise
             finally:
-                if connection.closed:
+                if self._connection is not None and self._connection.closed:
                     self._drop()
 
     def close(self) -> None:
@@ -180,8 +209,10 @@ class SyncChannel:
         with self._lock:
             self._drop()
 
-    def _may_repeat(self, call: Call[R], tries: int, *, lost: bool) -> bool:
-        if self._closed or (call.sent and not call.command.repeat):
+    def _may_repeat(
+        self, call: Call[R], command: Command[R], tries: int, *, lost: bool
+    ) -> bool:
+        if self._closed or (call.sent and not command.repeat):
             return False
         if self._reconnect_s is None:
             return True
@@ -225,3 +256,15 @@ class SyncChannel:
             logger.info("connected to %s", self.address)
         self._was_connected = True
         return self._connection
+
+
+def _repeatable(
+    call: Call[R], connection: SyncConnection | None, error: Exception | None
+) -> Command[R]:
+    """Give what may be sent again for a call that was lost, else its own command."""
+    command = call.command
+    if not isinstance(error, ConnectionLost) or not command.has_key or command.repeat:
+        return command
+    if connection is None or not call.sent or not connection.offers(REQUEST_KEYS):
+        return command
+    return command.repeated(error)

@@ -8,34 +8,38 @@ the parent pulled stays the parent's.
 
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable
 from types import TracebackType
-from typing import Any, Self, TypeVar, Unpack
+from typing import Any, Self, TypeVar, Unpack, cast, overload
 
-from magicqueue import commands
+from magicqueue import commands, job_commands
 from magicqueue.address import parse_address
-from magicqueue.arguments import job_list, one_job, optional_id, several_jobs, whole_number
+from magicqueue.answers import Cancelling, Ending, PushedId, result_of
+from magicqueue.arguments import job_list, one_job, several_ids, several_jobs, whole_number
 from magicqueue.durations import Duration, duration_ms
 from magicqueue.encoding import (
     BATCH_JOBS,
-    JobOptions,
     batches,
     encode_batch,
     json_of,
     object_of,
-    tail_of,
 )
 from magicqueue.errors import Closed, RequestError, TooLarge
 from magicqueue.forks import after_fork
-from magicqueue.job import AnyJob, DeadPage, Job, JobDetails
+from magicqueue.job import AnyJob, Job, check_progress
+from magicqueue.job_options import JobOptions, UniqueOptions, needs_of, tail_of
 from magicqueue.protocol import Command
+from magicqueue.request_keys import RequestKeys
 from magicqueue.sync_channel import SyncChannel
-from magicqueue.wire.replies import Counts, QueueCounts, ServerCounts, ServerInfo
+from magicqueue.sync_queue_admin import SyncQueueAdmin
+from magicqueue.wire.limits import WAIT_JOBS_MAX
+from magicqueue.wire.replies import ServerInfo
 
 R = TypeVar("R")
+S = TypeVar("S")
 
 
-class SyncQueue:
+class SyncQueue(SyncQueueAdmin):
     """A queue by its name, on the server at `url`.
 
     url: see `magicqueue.address`; None is MAGICQUEUE_URL or localhost:6789. timeout: how
@@ -43,17 +47,27 @@ class SyncQueue:
     server that went away is waited for. It connects at its first use; use it as `with`,
     or `close` it.
 
+    repeat_pushes: a push whose connection broke is sent again, and is stored once: the
+    server knows it by a key of its own, which makes pushes slower. Without it, and of
+    servers that cannot do that, such a push raises ConnectionLost.
+
     Every call may raise ConnectionRefused, ConnectionLost, RequestTimeout, Closed, and
     the RequestErrors that the server refuses with.
     """
 
     def __init__(
-        self, name: str, url: str | None = None, *, timeout: Duration = commands.TIMEOUT_S
+        self,
+        name: str,
+        url: str | None = None,
+        *,
+        timeout: Duration = commands.TIMEOUT_S,
+        repeat_pushes: bool = False,
     ) -> None:
         self.name = commands.queue_name(name)
         self.address = parse_address(url)
         self._timeout_s = duration_ms(timeout, "timeout", least_ms=1) / 1000
         self._channel = self._new_channel()
+        self._keys = RequestKeys(wanted=repeat_pushes)
         self._lock = threading.Lock()
         self._idle: list[SyncChannel] = []
         self._closed = False
@@ -87,24 +101,36 @@ class SyncQueue:
             channel.close()
         self._channel.close()
 
-    def push(self, data: Any, **options: Unpack[JobOptions]) -> int:
+    @overload
+    def push(self, data: Any, **options: Unpack[UniqueOptions]) -> PushedId: ...
+
+    @overload
+    def push(self, data: Any, **options: Unpack[JobOptions]) -> int: ...
+
+    def push(self, data: Any, **options: Any) -> int:
         """Store a job and give its id.
 
         data: any JSON value, and what orjson makes one of (dataclasses, datetimes, …).
-        Options: priority, delay or run_at, max_attempts, backoff, jitter; see JobOptions.
+        Options: priority, delay or run_at, max_attempts, backoff, jitter, unique_key,
+        ttl, timeout, keep_result and more: see JobOptions. With a unique_key the id tells
+        whether the key was held: see PushedId.
 
-        Raises NotJson, TypeError and ValueError before anything is sent, and
-        ConnectionLost when the job may or may not have been stored.
+        Raises NotJson, TypeError and ValueError before anything is sent, Duplicate where
+        on_conflict is "reject", Unsupported for an option that an older server lacks, and
+        ConnectionLost when the job may or may not have been stored (see `repeat_pushes`).
         """
-        item = object_of(json_of(data), tail_of(options))
-        return self._run(commands.push(self.name, item))[0]
+        tail = tail_of(cast("JobOptions", options))
+        item = object_of(json_of(data), tail)
+        key = self._keys.next()
+        return self._run(commands.push(self.name, item, needs_of(tail), key))[0]
 
     def push_batch(self, items: Iterable[Any], **options: Unpack[JobOptions]) -> list[int]:
         """Store many jobs, all or none, and give their ids in order.
 
         The options are those of `push`, for each item that is not a NewJob with its own.
-        Raises as `push`, and TooLarge over the server's limits for one batch. A string or
-        a dict is one job's data and no list: a TypeError.
+        Where a job has a unique_key, each id is a PushedId. Raises as `push`, and TooLarge
+        over the server's limits for one batch. A string or a dict is one job's data and no
+        list: a TypeError.
         """
         job_list(items, "push_batch")
         jobs = items if isinstance(items, list) else list(items)
@@ -112,7 +138,7 @@ class SyncQueue:
         if not jobs:
             return []
         try:
-            return self._run(commands.push_batch(self.name, batch))
+            return self._run(commands.push_batch(self.name, batch, self._keys.next()))
         except TooLarge as error:
             raise TooLarge(f"{error}; push_many splits jobs into batches") from None
 
@@ -138,7 +164,10 @@ class SyncQueue:
         many = batches(iter(items), tail_of(options), batch_size, self._shares)
         try:
             self._channel.stream(
-                (commands.push_batch(self.name, batch) for batch in many),
+                (
+                    commands.push_batch(self.name, batch, self._keys.next())
+                    for batch in many
+                ),
                 window,
                 ids.extend,
             )
@@ -168,26 +197,9 @@ class SyncQueue:
         whole_number(count, "count")
         timeout_ms = None if timeout is None else duration_ms(timeout, "timeout")
         lease_ms = None if lease is None else duration_ms(lease, "lease", least_ms=1)
-        slice_ms = commands.PULL_SLICE_MS
-        end = None if timeout_ms is None else time.monotonic() + timeout_ms / 1000
-        left_ms = slice_ms if timeout_ms is None else timeout_ms
-        channel = self._take_channel()
-        try:
-            while True:
-                wait_ms = min(left_ms, slice_ms)
-                jobs = channel.request(commands.pull(self.name, count, wait_ms, lease_ms))
-                if end is not None:
-                    left_ms = max(0, round((end - time.monotonic()) * 1000))
-                if jobs or not left_ms:
-                    break
-        except RequestError:
-            self._give_back(channel)
-            raise
-        except BaseException:
-            channel.close()
-            raise
-        self._give_back(channel)
-        return jobs
+        return self._wait_in_slices(
+            timeout_ms, lambda wait_ms: commands.pull(self.name, count, wait_ms, lease_ms)
+        )
 
     def ack(self, job: AnyJob) -> None:
         """Settle a job as done. Raises NotFound when it is not yours any more."""
@@ -230,77 +242,77 @@ class SyncQueue:
         return self._run(commands.release(several_jobs(jobs, "release"), delay_ms))
 
     def heartbeat(self, *jobs: AnyJob, lease: Duration | None = None) -> list[int]:
-        """Let leases end `lease` from now; gives the ids whose lease is already over."""
+        """Let leases end `lease` from now; gives the ids whose lease is already over.
+
+        A job that was cancelled is marked so: see `job.cancelled`.
+        """
         jobs = tuple(map(one_job, jobs))
         lease_ms = None if lease is None else duration_ms(lease, "lease", least_ms=1)
-        missing = self._run(commands.heartbeat(jobs, lease_ms))
+        missing, cancelled = self._run(commands.heartbeat(jobs, lease_ms))
         for job in jobs:
-            if isinstance(job, Job) and job.id in missing:
-                job.lost = True
+            if isinstance(job, Job):
+                job.lost = job.lost or job.id in missing
+                job.cancelled = job.cancelled or job.lost or job.id in cancelled
         return missing
 
-    def stats(self) -> Counts:
-        """Count this queue's jobs; zeros for a queue that nobody has used."""
-        return self._run(commands.stats(self.name))
+    def progress(
+        self, job: AnyJob, percent: int | None = None, note: str | None = None
+    ) -> None:
+        """Tell how far a job is that you have pulled; `job` shows it until it is settled.
 
-    def server_stats(self) -> ServerCounts:
-        """Count the whole server's jobs."""
-        return self._run(commands.server_stats())
+        percent: 0 to 100. note: up to 1 KiB. Raises NotFound and Stale where it is not
+        yours any more, and Unsupported of an older server.
+        """
+        check_progress(percent, note)
+        self._run(job_commands.progress(one_job(job), percent, note))
 
-    def queues(self) -> list[QueueCounts]:
-        """Count the jobs of each queue on the server, by name, a page a request."""
-        found, after = self._run(commands.queues())
-        while after is not None:
-            page, after = self._run(commands.queues(after))
-            found += page
-        return found
+    def wait(
+        self,
+        ids: Iterable[AnyJob] | AnyJob,
+        timeout: Duration | None = None,
+    ) -> list[Ending]:
+        """Wait until at least one of some jobs has ended, and give those that have.
 
-    def job(self, job_id: int) -> JobDetails:
-        """Look a job up. Raises NotFound for one that is done or was never there."""
-        return self._run(commands.job(whole_number(job_id, "job_id")))
+        ids: up to 1,000 jobs or ids, pushed with `keep_result`; or one. timeout: after that
+        long the list is empty (None: wait for ever; 0: don't wait). See Ending: a job that
+        is not there and was not kept is `unknown`. Raises BadRequest for a job that is
+        there and keeps no result, and Unsupported (of an older server).
+        """
+        several = several_ids(ids, "wait", WAIT_JOBS_MAX)
+        timeout_ms = None if timeout is None else duration_ms(timeout, "timeout")
+        return self._wait_in_slices(
+            timeout_ms, lambda wait_ms: job_commands.wait(several, wait_ms)
+        )
 
-    def pause(self) -> None:
-        """Hand out no more jobs of this queue until `resume`."""
-        self._run(commands.pause(self.name))
+    def result(
+        self,
+        job: AnyJob,
+        timeout: Duration | None = None,
+    ) -> Any:
+        """Give what a job's handler returned; wait for it.
 
-    def resume(self) -> None:
-        """Hand out jobs again."""
-        self._run(commands.resume(self.name))
+        The job was pushed with `keep_result`. Raises NotDone after `timeout` (None: wait
+        for ever), NoResult where the job is dead, or was cancelled, or has expired,
+        NotFound where nothing is known of it any more, and what `wait` raises.
+        """
+        (job_id,) = several_ids(one_job(job), "result")
+        return result_of(job_id, self.wait(job_id, timeout))
 
-    def drain(self) -> int:
-        """Remove the jobs that wait, ready or delayed; gives how many."""
-        return self._run(commands.drain(self.name))
+    def cancel(self, ids: Iterable[AnyJob] | AnyJob) -> Cancelling:
+        """Let jobs not run, or not again; says of each what became of it.
 
-    def dead(self, count: int = commands.DEAD_PAGE, after: int | None = None) -> DeadPage:
-        """List dead letters, oldest death first; after: the `next` of the page before."""
-        whole_number(count, "count")
-        optional_id(after, "after")
-        return self._run(commands.dead(self.name, count, after))
+        ids: jobs or ids, or one. Those that wait are removed. Those under way are marked:
+        their worker is told at once, and they are neither retried nor dead. It may be
+        repeated. Raises Unsupported of an older server.
+        """
+        return self._run(job_commands.cancel(several_ids(ids, "cancel")))
 
-    def all_dead(self, page_size: int = commands.DEAD_PAGE) -> Iterator[JobDetails]:
-        """Iterate over all dead letters, a page a request."""
-        whole_number(page_size, "page_size")
-        after: int | None = None
-        while True:
-            page = self.dead(page_size, after)
-            yield from page.jobs
-            after = page.next
-            if after is None:
-                return
+    def promote(self, ids: Iterable[AnyJob] | AnyJob) -> list[int]:
+        """Make delayed jobs ready now; gives the ids of those that were not delayed.
 
-    def retry_dead(self, job_id: int | None = None) -> int:
-        """Make a dead job, or all of this queue, ready anew; gives how many."""
-        optional_id(job_id, "job_id")
-        return self._run(commands.retry_dead(self.name, job_id))
-
-    def purge_dead(self, job_id: int | None = None) -> int:
-        """Remove a dead job, or all of this queue; gives how many."""
-        optional_id(job_id, "job_id")
-        return self._run(commands.purge_dead(self.name, job_id))
-
-    def ping(self) -> None:
-        """Ask whether the server is there."""
-        self._run(commands.ping())
+        ids: jobs or ids, or one. Raises Unsupported of an older server.
+        """
+        return self._run(job_commands.promote(several_ids(ids, "promote")))
 
     def hello(self) -> ServerInfo:
         """Give what the server is, what it allows and what it can do.
@@ -313,6 +325,33 @@ class SyncQueue:
     def _shares(self) -> bool:
         """Whether a PUSHB may say once what its jobs share."""
         return self._channel.offers(commands.BATCH_DEFAULTS)
+
+    def _wait_in_slices(
+        self, timeout_ms: int | None, command: Callable[[int], Command[list[S]]]
+    ) -> list[S]:
+        """Send a request that waits, over a connection of its own, until it gives some.
+
+        A long wait is cut into slices, so that a dead server is noticed.
+        """
+        slice_ms = commands.PULL_SLICE_MS
+        end = None if timeout_ms is None else time.monotonic() + timeout_ms / 1000
+        left_ms = slice_ms if timeout_ms is None else timeout_ms
+        channel = self._take_channel()
+        try:
+            while True:
+                found = channel.request(command(min(left_ms, slice_ms)))
+                if end is not None:
+                    left_ms = max(0, round((end - time.monotonic()) * 1000))
+                if found or not left_ms:
+                    break
+        except RequestError:
+            self._give_back(channel)
+            raise
+        except BaseException:
+            channel.close()
+            raise
+        self._give_back(channel)
+        return found
 
     def _run(self, command: Command[R]) -> R:
         return self._channel.request(command)

@@ -26,6 +26,7 @@ from magicqueue.handlers import Handler, OnError, is_async
 from magicqueue.heartbeats import Heartbeats
 from magicqueue.job import Job
 from magicqueue.loop_of_own import LoopOfOwn
+from magicqueue.results import ON_BAD_RESULT, OnBadResult, Results
 from magicqueue.room import Room
 from magicqueue.runner import Runner
 from magicqueue.stalls import Stalls
@@ -57,7 +58,9 @@ class SyncWorker(WorkerCounts):
     handler runs. time_limit: the job of a handler that runs for longer fails, though the
     handler cannot be ended; None is no limit. grace: how long a stop lets handlers
     finish. timeout: as for `SyncQueue`. on_error: called with each failed job and its
-    exception.
+    exception. on_bad_result: what becomes of a job whose handler returned what cannot be
+    kept, as it is not JSON or too large: it is done without a result ("log"), or fails
+    ("fail").
 
     A server that is not there, or goes away, is waited for, for ever.
     """
@@ -76,6 +79,7 @@ class SyncWorker(WorkerCounts):
         grace: Duration = GRACE_S,
         timeout: Duration = commands.TIMEOUT_S,
         on_error: OnError | None = None,
+        on_bad_result: OnBadResult = ON_BAD_RESULT,
     ) -> None:
         if is_async(handler):
             raise TypeError("the handler is an async def: Worker runs those")
@@ -92,7 +96,8 @@ class SyncWorker(WorkerCounts):
         )
 
         def new_runner() -> Runner:
-            return Runner(handler, on_error, Room(concurrency, batch_size, prefetch))
+            room = Room(concurrency, batch_size, prefetch)
+            return Runner(handler, on_error, room, Results(on_bad_result))
 
         self._new_runner = new_runner
         self.on_hung: Callable[[Job], object] | None = None
@@ -241,7 +246,7 @@ class SyncWorker(WorkerCounts):
 
     def _work_inline(self, pulls: SyncChannel, verdicts: VerdictSender) -> None:
         runner = self._runner
-        loop = LoopOfOwn(self._options.time_limit_s)
+        loop = LoopOfOwn(self._options.time_limit_s, runner.cancels)
         try:
             while self._stop_at is None:
                 # what the heartbeats' thread is giving back is held still, and cannot run
@@ -263,19 +268,20 @@ class SyncWorker(WorkerCounts):
 
     def _finish_inline(self, loop: LoopOfOwn, job: Job, awaitable: Awaitable[Any]) -> None:
         started_at = time.monotonic()
+        value: Any = None
         error: BaseException | None = None
         try:
-            loop.run(awaitable)
+            value = loop.run(awaitable)
         except BaseException as raised:  # noqa: BLE001 - a handler may raise anything
             error = raised
-        self._runner.judge(job, error, time.monotonic() - started_at)
+        self._runner.ended(job, value, error, time.monotonic() - started_at)
 
     def _work_with_threads(self, pulls: SyncChannel, verdicts: VerdictSender) -> None:
         threads = self._threads = HandlerThreads(
             self._runner,
             self._options.concurrency,
             verdicts.note,
-            lambda: LoopOfOwn(self._options.time_limit_s),
+            lambda: LoopOfOwn(self._options.time_limit_s, self._runner.cancels),
         )
         settler = threading.Thread(
             target=verdicts.run, name="magicqueue-verdicts", daemon=True
@@ -317,14 +323,14 @@ class SyncWorker(WorkerCounts):
                 self._wait(next_wait_s(refusals))
                 refusals += 1
             else:
-                self._runner.hold(jobs, self._heartbeats.beat_now)
+                self._runner.hold(jobs, self._heartbeats)
                 return len(jobs)
 
     def _give_back_late(self, pulls: SyncChannel) -> bool:
         """Note what still came for a pull that a stop has interrupted, to go back."""
         jobs = pulls.late_reply()
         if jobs:
-            self._runner.hold(jobs, self._heartbeats.beat_now)
+            self._runner.hold(jobs, self._heartbeats)
             self._runner.give_back(self._runner.take_unstarted())
         return bool(jobs)
 

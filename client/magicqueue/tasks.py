@@ -25,15 +25,14 @@ else:
         return asyncio.Task(coroutine, loop=loop)
 
 
-async def within(limit_s: float | None, awaitable: Awaitable[Any]) -> None:
+async def within(limit_s: float | None, awaitable: Awaitable[Any]) -> Any:
     """Await something; cancel it after `limit_s`, and raise TimeLimitExceeded."""
     if limit_s is None:
-        await awaitable
-        return
+        return await awaitable
     scope = asyncio.timeout(limit_s)
     try:
         async with scope:
-            await awaitable
+            return await awaitable
     except BaseException as raised:
         if scope.expired():
             raise TimeLimitExceeded(limit_s) from raised.__cause__ or raised
@@ -42,14 +41,13 @@ async def within(limit_s: float | None, awaitable: Awaitable[Any]) -> None:
 
 async def outcome_of(
     limit_s: float | None, awaitable: Awaitable[Any]
-) -> BaseException | None:
-    """Await something for up to `limit_s`; gives what it raised.
+) -> tuple[Any, BaseException | None]:
+    """Await something for up to `limit_s`; gives what it returned, and what it raised.
 
     A task that raises SystemExit or KeyboardInterrupt ends its event loop, so here they
     are no exceptions.
     """
     try:
-        await within(limit_s, awaitable)
+        return await within(limit_s, awaitable), None
     except BaseException as raised:  # noqa: BLE001 - a handler may raise anything
-        return raised
-    return None
+        return None, raised

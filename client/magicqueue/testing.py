@@ -6,7 +6,8 @@
         welcome(job({"to": "ada@example.org"}, attempts=3))
 
 Such a job behaves as one that a worker has pulled: its data has been through JSON, and
-`heartbeat` may be called, though nobody hears of it.
+`heartbeat` and `progress` may be called, though nobody hears of it. A test of a handler
+that calls `check` may set `cancelled`.
 """
 
 from datetime import UTC, datetime
@@ -53,9 +54,15 @@ def job(  # noqa: PLR0913 - keywords, as many as a job has
         run_at_ms=created_at_ms if run_at is None else moment_ms(run_at, "run_at"),
         attempts=whole_number(attempts, "attempts"),
     )
-    made._beat = _nothing  # noqa: SLF001 - as a worker does, see `Job.heartbeat`
+    made._worker = _NoWorker()  # noqa: SLF001 - as a worker does, see `Job.heartbeat`
     return made
 
 
-def _nothing() -> None:
-    """Stand for a worker that is told to extend the lease."""
+class _NoWorker:
+    """Stands for a worker that is told things."""
+
+    def beat_now(self) -> None:
+        """Extend no lease."""
+
+    def progress(self, job: Job, percent: int | None, note: str | None) -> None:
+        """Tell nobody."""

@@ -79,6 +79,5 @@ def send_verdict(runner: Runner, channel: SyncChannel, verdict: Verdict) -> None
     try:
         runner.settled(verdict, channel.request(verdict.command))
     except MagicQueueError as error:
-        instead = runner.unsettled(verdict, error)
-        if instead is not None:
+        for instead in runner.unsettled(verdict, error):
             send_verdict(runner, channel, instead)

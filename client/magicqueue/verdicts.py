@@ -4,9 +4,11 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
+from magicqueue import commands, job_commands
 from magicqueue.failures import Failure
 from magicqueue.job import Job
 from magicqueue.protocol import Command
+from magicqueue.results import Results
 
 
 class Verdict(msgspec.Struct, frozen=True, eq=False):
@@ -17,6 +19,31 @@ class Verdict(msgspec.Struct, frozen=True, eq=False):
     failures: Sequence[Failure] = ()
     """What it says, where it says that jobs have failed."""
     gives_back: bool = False
+    results: Sequence[bytes] = ()
+    """What came of each job, where it says that."""
+
+    def one_by_one(self) -> Sequence["Verdict"]:
+        """Say it anew of each job alone: one of its results was refused."""
+        pairs = zip(self.jobs, self.results, strict=True)
+        return [_with_results([job], [result]) for job, result in pairs]
+
+
+def verdicts_on(done: Sequence[Job], results: Results) -> Sequence[Verdict]:
+    """Say that jobs are done: those without a result in the quickest way there is."""
+    bare, others = results.part(done)
+    said = [Verdict(bare, commands.ack(bare, repeat=True))] if bare else []
+    return said + [_with_results(jobs, some) for jobs, some in others]
+
+
+def verdict_on_cancelled(jobs: Sequence[Job]) -> Verdict:
+    """Say that cancelled jobs have ended; the server knows how."""
+    failures = [Failure(job, "cancelled") for job in jobs]
+    return Verdict(jobs, commands.fail(failures, repeat=True))
+
+
+def _with_results(jobs: Sequence[Job], results: Sequence[bytes]) -> Verdict:
+    command = job_commands.ack_with_results(jobs, results, repeat=True)
+    return Verdict(jobs, command, results=results)
 
 
 def by_needs(failures: Sequence[Failure]) -> Iterator[Sequence[Failure]]:

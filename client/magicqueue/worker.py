@@ -38,6 +38,7 @@ from magicqueue.job import Job
 from magicqueue.loop_signals import signals_in_loop
 from magicqueue.loop_threads import LoopThreads, call_in
 from magicqueue.protocol import Call
+from magicqueue.results import ON_BAD_RESULT, OnBadResult, Results
 from magicqueue.room import Room
 from magicqueue.runner import Runner
 from magicqueue.stalls import Stalls
@@ -69,7 +70,9 @@ class Worker(WorkerCounts):
     keep it up while the handler runs. time_limit: a handler that runs for longer is
     cancelled, or given up if it is a plain one, and its job fails; None is no limit.
     grace: how long `stop` lets handlers finish. timeout: as for `Queue`. on_error: called
-    with each failed job and its exception.
+    with each failed job and its exception. on_bad_result: what becomes of a job whose
+    handler returned what cannot be kept, as it is not JSON or too large: it is done without
+    a result ("log"), or fails ("fail").
 
     A server that is not there, or goes away, is waited for, for ever.
     """
@@ -89,6 +92,7 @@ class Worker(WorkerCounts):
         grace: Duration = GRACE_S,
         timeout: Duration = commands.TIMEOUT_S,
         on_error: OnError | None = None,
+        on_bad_result: OnBadResult = ON_BAD_RESULT,
     ) -> None:
         self._is_async = is_async(handler)
         if inline and self._is_async:
@@ -113,7 +117,8 @@ class Worker(WorkerCounts):
         at_once = 1 if inline else concurrency
 
         def new_runner() -> Runner:
-            return Runner(handler, on_error, Room(at_once, batch_size, prefetch))
+            room = Room(at_once, batch_size, prefetch)
+            return Runner(handler, on_error, room, Results(on_bad_result))
 
         self._new_runner = new_runner
         self._set_up()
@@ -258,7 +263,9 @@ class Worker(WorkerCounts):
             inline.task.add_done_callback(self._ended)
             self._handlers = inline
         elif self._is_async:
-            self._handlers = HandlerTasks(runner, count, limit_s, self._send_soon)
+            tasks = HandlerTasks(runner, count, limit_s, self._send_soon)
+            runner.on_cancel = lambda job: call(tasks.cancel, job)
+            self._handlers = tasks
         else:
             self._handlers = LoopThreads(runner, count, limit_s, self._send_verdicts)
 
@@ -299,7 +306,7 @@ class Worker(WorkerCounts):
             jobs = call.value
             self._pull_call = None
             if jobs:
-                self._runner.hold(jobs, self._heartbeats.beat_now)
+                self._runner.hold(jobs, self._heartbeats)
             if not future.done():
                 if call.error is not None:
                     future.set_exception(call.error)
@@ -349,8 +356,7 @@ class Worker(WorkerCounts):
         if call.error is None:
             self._runner.settled(verdict, call.result())
         else:
-            instead = self._runner.unsettled(verdict, call.error)
-            if instead is not None:
+            for instead in self._runner.unsettled(verdict, call.error):
                 self._send(instead)
         if not self._verdicts_under_way:
             self._made_progress()

@@ -29,6 +29,11 @@ class WorkerCounts:
         return self._runner.released
 
     @property
+    def cancelled(self) -> int:
+        """Jobs that were cancelled, and ended by that, so far."""
+        return self._runner.cancelled
+
+    @property
     def lost(self) -> int:
         """Jobs that were not the worker's any more when they were finished, so far."""
         return self._runner.lost

@@ -37,7 +37,7 @@ class LineCore(Core, Protocol):
     def declined(self) -> dict[str, int]:
         """How many lines `execute` left to its caller since the start, by reason.
 
-        A line counts when a call begins with it. The reasons are a small fixed set of words.
+        A line counts when a call begins with it. The reasons are a fixed set of words.
         """
         ...
 

@@ -16,8 +16,10 @@ from magicqueue.wire.decode import decode_request, rid_of
 from magicqueue.wire.requests import NO_RID, Request
 from magicqueue_cores import contract
 from magicqueue_cores.pending import Pending
-from magicqueue_server.commands import Handler
-from magicqueue_server.pulls import PULLS, Host, Pulls
+from magicqueue_server.blocked import Blocked
+from magicqueue_server.looks import Handler
+from magicqueue_server.policy_commands import told_as
+from magicqueue_server.pulls import PULLS, Host
 from magicqueue_server.session import Session
 from magicqueue_server.wal.guard import Guard
 
@@ -30,13 +32,15 @@ class Answers:
     """Gives each line its answer. `guard` stands before pulls where there is a log."""
 
     def __init__(
-        self, handlers: dict[type[Request], Handler], pulls: Pulls, host: Host
+        self, handlers: dict[type[Request], Handler], blocked: Blocked, host: Host
     ) -> None:
         self.guard: Guard | None = None
         self.on_refusal: Callable[[Session, Exception], None] = lambda *_: None
         """Called with each error that a request is refused with."""
         self._handlers = handlers
-        self._pulls = pulls
+        self._blocked = blocked
+        self._blocking = blocked.handlers
+        self._blocks = frozenset(blocked.handlers)
         self._host = host
 
     def answer(self, session: Session, line: bytes, now_ms: int) -> bytes:
@@ -47,10 +51,10 @@ class Answers:
             rid = request.rid
             session.greeted = True
             kind = type(request)
-            if kind in PULLS:
-                if self.guard is not None:
+            if kind in self._blocks:
+                if self.guard is not None and kind in PULLS:
                     self.guard.check_pull()
-                reply = self._pulls.pull(session, request, now_ms)
+                reply = self._blocking[kind](session, request, now_ms)
             else:
                 reply = self._handlers[kind](request, now_ms)
         except Exception as error:  # noqa: BLE001 - whatever a line brings, it gets an answer
@@ -81,7 +85,7 @@ class Answers:
                 if text:
                     self._host.finish(session, text)
                 else:
-                    session.parked = self._pulls.waits(session)
+                    session.parked = self._blocked.has(session)
                 self._host.wake(session)
 
         if rid is not NO_RID:
@@ -120,4 +124,6 @@ def refusal_of(error: Exception) -> errors.RequestError:
         return errors.Full(str(error))
     if isinstance(error, contract.NotFound):
         return errors.NotFound(str(error))
+    if (refusal := told_as(error)) is not None:
+        return refusal
     return errors.InternalError("the server met a bug of its own: its log says more")

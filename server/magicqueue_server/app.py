@@ -23,7 +23,6 @@ from magicqueue_cores.line_contract import FeedCore
 from magicqueue_cores.pending import Pending
 from magicqueue_server.acceptor import Places
 from magicqueue_server.clock import Clock, SystemClock
-from magicqueue_server.commands import ServerFacts
 from magicqueue_server.config import Config
 from magicqueue_server.engine import Engine
 from magicqueue_server.exchange import Exchange
@@ -31,6 +30,7 @@ from magicqueue_server.incidents import Incidents
 from magicqueue_server.listener import Listener
 from magicqueue_server.listening import Address, Doors, StartError
 from magicqueue_server.logs import event
+from magicqueue_server.looks import ServerFacts
 from magicqueue_server.memory import trim_heap
 from magicqueue_server.randomness import hash_seed
 from magicqueue_server.safekeeping import CannotOpen, Safekeeping
@@ -82,6 +82,7 @@ class App:
             self._wake,
             self.turns,
             self._safekeeping.log,
+            config.policy_options,
         )
         self.engine.tell_refusals(self._incidents.refused)
         self._listener = Listener(self.engine, self._clock, config.bounds, self.turns)
@@ -134,7 +135,7 @@ class App:
 
     def _recover(self) -> None:
         try:
-            session_id = self._safekeeping.recover(self.engine.core)
+            session_id = self._safekeeping.recover(self.engine.core, self.engine.policies)
         except CannotOpen as error:
             raise _start_error(error) from None
         self.engine.sessions.begin_after(session_id)

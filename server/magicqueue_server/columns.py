@@ -12,7 +12,14 @@ import msgspec
 from magicqueue.errors import BadRequest
 from magicqueue.wire.fields import payload_of, payloads_of
 from magicqueue.wire.limits import ID_MAX, Limits
-from magicqueue.wire.requests import Fail, Failure, Push, PushBatch, PushItem
+from magicqueue.wire.requests import (
+    Fail,
+    Failure,
+    PlainItem,
+    PlainPush,
+    PlainPushBatch,
+    PushBatch,
+)
 from magicqueue_cores.contract import NEVER_MS, NewJobs
 
 V = TypeVar("V")
@@ -27,7 +34,7 @@ class JobDefaults(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def new_job(
-    job: Push, limits: Limits, defaults: JobDefaults, now_ms: int, ahead_ms: int
+    job: PlainPush, limits: Limits, defaults: JobDefaults, now_ms: int, ahead_ms: int
 ) -> NewJobs:
     """Make a batch of one; raises RequestError.
 
@@ -49,7 +56,11 @@ def new_job(
 
 
 def new_jobs(
-    batch: PushBatch, limits: Limits, defaults: JobDefaults, now_ms: int, ahead_ms: int
+    batch: PlainPushBatch | PushBatch,
+    limits: Limits,
+    defaults: JobDefaults,
+    now_ms: int,
+    ahead_ms: int,
 ) -> NewJobs:
     """Make the batch of a PUSHB as `new_job`; an error names the index.
 
@@ -60,7 +71,7 @@ def new_jobs(
     attempts = defaults.max_attempts if batch.max_attempts is None else batch.max_attempts
     backoff_ms = defaults.backoff_ms if batch.backoff is None else batch.backoff
     jitter = batch.jitter or False
-    jobs = batch.jobs
+    jobs: Sequence[PlainItem] = batch.jobs
     payloads = payloads_of(jobs, limits)
     special = [
         None
@@ -103,7 +114,7 @@ def _column(said: list[V | None], default: V) -> V | list[V]:
 
 
 def _run_ats_ms(
-    jobs: list[PushItem], default_ms: int, now_ms: int, ahead_ms: int
+    jobs: Sequence[PlainItem], default_ms: int, now_ms: int, ahead_ms: int
 ) -> int | list[int]:
     if {j.delay for j in jobs} == {None} == {j.run_at for j in jobs}:
         return default_ms
@@ -116,7 +127,10 @@ def _run_ats_ms(
 
 
 def _run_at_ms(
-    job: Push | PushItem | PushBatch, where: str, now_ms: int, ahead_ms: int
+    job: PlainPush | PlainItem | PlainPushBatch | PushBatch,
+    where: str,
+    now_ms: int,
+    ahead_ms: int,
 ) -> int:
     if job.run_at is None:
         return now_ms + clipped_delay_ms(job.delay or 0, now_ms)

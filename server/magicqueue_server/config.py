@@ -20,6 +20,7 @@ import msgspec
 from magicqueue.wire.limits import ERROR_CHARS_MAX, Limits
 from magicqueue_cores.contract import CoreOptions
 from magicqueue_cores.line_contract import WireDefaults
+from magicqueue_cores.policies import PolicyOptions
 from magicqueue_server.columns import JobDefaults
 from magicqueue_server.listener import Bounds
 from magicqueue_server.options import OPTIONS, Option, port_number
@@ -61,6 +62,20 @@ class Config:
             push_jobs_max=self["max_push"],
             pull_jobs_max=self["max_pull"],
             reply_payload_bytes_max=self["max_reply"],
+            result_bytes_max=self["max_result"],
+        )
+
+    @property
+    def policy_options(self) -> PolicyOptions:
+        """What the policies above a core are told."""
+        return PolicyOptions(
+            req_key_ttl_ms=self["req_key_ttl"],
+            req_keys_max=self["req_keys"],
+            windows_max=self["max_windows"],
+            result_bytes_max=self["max_result"],
+            results_max=self["max_results"],
+            results_bytes_max=self["max_results_memory"],
+            step_jobs=STEP_JOBS,
         )
 
     @property

@@ -6,13 +6,15 @@ as far as that goes) and writes the replies of one feed in one piece. Four thing
 session stop before its lines are done, and each continues it later:
 
 - its turn is over (see `turns`): others go first;
-- a pull finds nothing and waits in the `WaitingRoom` until jobs come or its time is over;
+- a pull finds nothing and waits in the `WaitingRoom` until jobs come or its time is over,
+  or another command waits for what becomes of jobs (see `waits`);
 - the core answers later (`Pending`): other sessions go on, this one keeps its order;
 - replies pile up: the listener says when they have been read.
 
 Sessions that may go on are collected and run by the outermost call, so that one push that
 wakes a thousand waiters costs no depth of stack. After each command that made jobs ready,
-waiters are served before anything else runs: first come, first served.
+waiters are served before anything else runs: first come, first served. What
+follows for jobs that policies know is settled then, too (see `aftermath`).
 """
 
 from collections import deque
@@ -24,10 +26,15 @@ from magicqueue.wire import replies
 from magicqueue.wire.limits import Limits
 from magicqueue_cores.contract import Core
 from magicqueue_cores.line_contract import Feeds
+from magicqueue_cores.policies import Policies, PolicyOptions
+from magicqueue_server.aftermath import Aftermath, policies_above
 from magicqueue_server.answers import Answers
+from magicqueue_server.blocked import Blocked
 from magicqueue_server.columns import JobDefaults
-from magicqueue_server.commands import Commands, ServerFacts
+from magicqueue_server.commands import Commands
 from magicqueue_server.executing import OwnLines, execute
+from magicqueue_server.feeding import FeedRounds
+from magicqueue_server.looks import ServerFacts
 from magicqueue_server.pulls import Host, Pulls
 from magicqueue_server.session import Session
 from magicqueue_server.sessions import Sessions
@@ -36,6 +43,7 @@ from magicqueue_server.wal.guard import Guard
 from magicqueue_server.wal.log import Log
 
 _BRACE: Final = ord("{")
+_POLICY_OPTIONS: Final = PolicyOptions()
 
 
 class Engine:
@@ -46,6 +54,7 @@ class Engine:
     later); the host then soon calls `resume(session, now_ms)`, or `advance` for None.
     turns: who may run, and how long; the engine runs its rounds.
     log: where the core's records go, if anywhere; replies then wait for it.
+    policy_options: the bounds of the policies.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 - all that a server consists of
@@ -57,45 +66,47 @@ class Engine:
         wake: Callable[[Session | None], None],
         turns: Turns,
         log: Log | None = None,
+        policy_options: PolicyOptions = _POLICY_OPTIONS,
     ) -> None:
         self._turns = turns
         turns.run_round = self.run_round
         self._inside = False
         self._became_ready = became_ready = list[str]()
         self.core = make_core(self._on_ready)
-        self.sessions = Sessions(self.core)
+        self.policies = policies_above(self.core, policy_options, log)
+        self._verbs: Core | Policies = self.policies or self.core
+        self.sessions = Sessions(self._verbs)
         self.sessions.on_more = lambda who: turns.go_on_later(lambda: self._release(who))
         self._count = self.sessions.count
         self._own_lines = OwnLines(self.core)
         self._wake = wake
-        self._commands = Commands(self.core, limits, defaults, facts)
+        self._commands = Commands(self.core, self.policies, limits, defaults, facts)
         handlers = self._commands.handlers
         host = Host(finish=self._finish, wake=wake, release=self._release)
-        self._pulls = Pulls(self.core, limits, defaults, became_ready, host)
-        self._answers = Answers(handlers, self._pulls, host)
+        pulls = Pulls(self.core, limits, defaults, became_ready, host)
+        self._blocked = Blocked(pulls, self.policies, handlers)
+        self._after = Aftermath(self.policies, self._blocked, self._own_lines, became_ready)
+        self._notes, self._news = self._after.notes, self._after.news
+        self._clock = self._after.clock
+        self._answers = Answers(handlers, self._blocked, host)
         self._runnable: deque[Session] = deque()
         self._now_ms = 0
         self._started_ms: int | None = None
-        self._commands.server_counts = self._server_counts
+        self._commands.looks.server_counts = self._server_counts
         self._commands.long.later = lambda go: turns.go_on_later(lambda: go(self._now_ms))
-        self._before_feeds = 0, 0
-        """What the log had counted before the last round of feeds."""
         self._log = None if self.core.capabilities.durable else log
+        self.feed_rounds: Final = FeedRounds(self._own_lines, self._log)
         self._guard: Guard | None = None
         if self._log is not None:
             self._guard = Guard(self._log, handlers, wake, self._follow_log)
             self._answers.guard = self._guard
+            self._blocked.ask(self._guard.check_pull, self._log.depend)
 
     @property
     def next_deadline_ms(self) -> int:
         """When `advance` has something to do, at the earliest; NEVER_MS if not. O(1)."""
-        core_ms, pulls_ms = self.core.next_deadline_ms, self._pulls.next_deadline_ms
-        return core_ms if core_ms < pulls_ms else pulls_ms  # noqa: FURB136 - asked after each command
-
-    @property
-    def stopping(self) -> bool:
-        """Whether `stop` was called."""
-        return self._commands.stopping
+        waits_ms = self._blocked.next_deadline_ms
+        return min(self.core.next_deadline_ms, self._clock.due_ms, waits_ms)
 
     def tell_refusals(self, on_refusal: Callable[[Session, Exception], None]) -> None:
         """Have each error told that a request is refused with."""
@@ -120,6 +131,8 @@ class Engine:
         """Run whole request lines (each with its end) that a session received."""
         self._tick(now_ms)
         session.append(lines)
+        if session.parked:
+            self._blocked.hurry(session, self._now_ms)
         turns = self._turns
         if session.queued:
             self._count(session)
@@ -144,32 +157,17 @@ class Engine:
             if session.held and not session.closed:
                 session.read_on()
         self._turns.take_step()
-        if self._became_ready:
-            self._pulls.serve(self._now_ms)
         self._run_others()
 
     def run_feeds(self, feeds: Feeds, now_ms: int) -> bool:
         """Run what a round received; gives whether its replies may be sent at once.
 
-        If not, each goes through `answer_feed`.
+        If not, each goes through `feed_rounds.answer`.
         """
         self._tick(now_ms)
-        log = self._log
-        if log is not None:
-            self._before_feeds = log.count, log.binding
-        if self._own_lines.core is None or (log is not None and log.crowded):
-            feeds.skip()
-        else:
-            feeds.run(self._now_ms)
-        if self._became_ready:
-            self._pulls.serve(self._now_ms)
+        self.feed_rounds.run(feeds, self._now_ms)
         self._run_others()
-        return log is None or log.answers_now()
-
-    def answer_feed(self, session: Session, reply: bytes) -> None:
-        """Write the reply to a feed of the last round when the log lets it go."""
-        session.seen_count, session.seen_binding = self._before_feeds
-        session.write(reply)
+        return self._log is None or self._log.answers_now()
 
     def resume(self, session: Session, now_ms: int) -> None:
         """Go on with a session that was congested or had to wait for the core."""
@@ -181,7 +179,7 @@ class Engine:
     def advance(self, now_ms: int) -> None:
         """Let time pass: jobs mature, blocked pulls time out."""
         self._tick(now_ms)
-        self._pulls.time_out(self._now_ms)
+        self._blocked.time_out(self._now_ms)
         self._run_others()
 
     def end_leases(self, until_ms: int, now_ms: int) -> bool:
@@ -190,9 +188,8 @@ class Engine:
         Gives whether that was all; if not, it is to be called again after a poll.
         """
         self._tick(now_ms)
-        done = self.core.end_leases(until_ms, self._now_ms)
-        if self._became_ready:
-            self._pulls.serve(self._now_ms)
+        done = self._verbs.end_leases(until_ms, self._now_ms)
+        self._after.follow_time()
         self._run_others()
         return done
 
@@ -200,14 +197,15 @@ class Engine:
         """Let leases and waiting pulls end later: by that much time that does not count."""
         self._now_ms = max(now_ms, self._now_ms)
         self.core.postpone_leases(by_ms, self._now_ms)
-        self._pulls.postpone(by_ms)
+        self._blocked.postpone(by_ms)
         if self._started_ms is not None:
             self._started_ms += by_ms
         self.advance(now_ms)
 
     def clock_ahead(self, ahead_ms: int) -> None:
         """Be told by how much time is ahead of the wall clock, which requests are about."""
-        self._commands.ahead_ms = self._pulls.ahead_ms = ahead_ms
+        self._commands.ahead_ms = self._commands.looks.ahead_ms = ahead_ms
+        self._blocked.clock_ahead(ahead_ms)
         self._own_lines.clock_ahead(ahead_ms)
 
     def close(self, session: Session, now_ms: int) -> None:
@@ -215,7 +213,7 @@ class Engine:
         if session.closed:
             return
         self.sessions.end(session)
-        self._pulls.forget(session)
+        self._blocked.forget(session)
         self._tick(now_ms)
         self._release(session)
         self._run_others()
@@ -225,7 +223,7 @@ class Engine:
         self._tick(now_ms)
         self._commands.stopping = True
         self._own_lines.end()
-        self._pulls.stop()
+        self._blocked.stop(self._now_ms)
         self._run_others()
 
     def refuse(
@@ -254,13 +252,13 @@ class Engine:
         session.leaving = True
         if session.last_words is None:
             session.last_words = b""
-        if self._pulls.waits(session):
+        if not self._blocked.hurry(session, self._now_ms) and self._blocked.has(session):
             self._forget_lines(session)
         self.resume(session, now_ms)
 
     def _forget_lines(self, session: Session) -> None:
         session.drop_lines()
-        if self._pulls.forget(session):
+        if self._blocked.forget(session):
             session.parked = False
             session.parked_bytes = 0
         self._count(session)
@@ -270,7 +268,7 @@ class Engine:
         assert self._log is not None
         if self._log.failure is not None:
             self._own_lines.end()
-            self._pulls.stop()
+            self._blocked.stop(self._now_ms)
             self._run_others()
         else:
             self._own_lines.follow(self._log)
@@ -285,18 +283,21 @@ class Engine:
         self._now_ms = max(now_ms, self._now_ms)
         if self._started_ms is None:
             self._started_ms = self._now_ms
-        if self._now_ms >= self.core.next_deadline_ms:
-            self.core.advance(self._now_ms)
-        if self._became_ready:
-            self._pulls.serve(self._now_ms)
+        now_ms = self._now_ms
+        if now_ms >= self.core.next_deadline_ms or now_ms >= self._clock.due_ms:
+            self._verbs.advance(now_ms)
+            self._after.follow_time()
+        if self._became_ready or self._notes.pending or self._news:
+            self._after.see_to(now_ms)
 
-    def _run(self, session: Session) -> None:  # noqa: C901, PLR0912 - hot: calls cost more than branches
+    def _run(self, session: Session) -> None:  # noqa: C901, PLR0912, PLR0915 - hot: calls cost more
         """Run a session's lines until they are done, or it has to stop or to wait."""
         out: list[bytes] = []
         out_bytes = 0
         now_ns, left = self._turns.now_ns, TURN_BYTES
         until_ns = now_ns() + TURN_NS
         guard, own_lines = self._guard, self._own_lines
+        became_ready, notes, news = self._became_ready, self._notes, self._news
         if guard is not None:
             guard.mark(session)
         while not (
@@ -331,8 +332,8 @@ class Engine:
                     session.greeted = True  # it began with a line that ran
                     out.append(reply)
                     out_bytes += len(reply)
-                    if self._became_ready:
-                        self._pulls.serve(self._now_ms)
+                    if became_ready or notes.pending or news:
+                        self._after.see_to(self._now_ms)
                     continue
             line = session.next_line()
             left -= session.at - start
@@ -340,11 +341,11 @@ class Engine:
                 reply = self._answers.answer(session, line, self._now_ms)
                 out.append(reply)
                 out_bytes += len(reply)
-                if self._became_ready:
+                if became_ready or notes.pending or news:
                     if session.parked and out:  # served now: earlier replies go first
                         session.write(b"".join(out))
                         out, out_bytes = [], 0
-                    self._pulls.serve(self._now_ms)
+                    self._after.see_to(self._now_ms)
         if out and not session.closed:
             session.write(b"".join(out))
         if session.lines or session.counted_bytes:
@@ -358,12 +359,14 @@ class Engine:
         """All lines have run and no more will come."""
         session.parked = True
         self._count(session)
-        text = b"".join(out) + (session.last_words or b"")
-        if text:
+        if text := b"".join(out) + (session.last_words or b""):
             session.write(text)
         session.hang_up()
 
     def _run_others(self) -> None:
+        """Before the engine is left: do what follows, and run those who may go on."""
+        if self._became_ready or self._notes.pending or self._news:
+            self._after.see_to(self._now_ms)
         if self._runnable:
             until_ns = self._turns.now_ns() + TURN_NS
             while self._runnable:
@@ -378,8 +381,7 @@ class Engine:
 
     def _finish(self, session: Session, reply: bytes) -> None:
         """Give a session the reply that it was parked for; it may go on."""
-        session.parked = False
-        session.parked_bytes = 0
+        session.parked, session.parked_bytes = False, 0
         session.write(reply)
         if session.backlog_bytes or session.last_words is not None:
             self._runnable.append(session)
@@ -390,10 +392,8 @@ class Engine:
 
     def _release(self, session: Session) -> None:
         self.sessions.release(session, self._now_ms)
-        if self._became_ready:
-            self._pulls.serve(self._now_ms)
 
     def _server_counts(self) -> dict[str, Any]:
         uptime_ms = self._now_ms - (self._started_ms or self._now_ms)
-        counts = self.sessions.counts(waiting=len(self._pulls))
+        counts = self.sessions.counts(waiting=len(self._blocked))
         return {**counts, "uptime_ms": uptime_ms, **self._own_lines.counts()}

@@ -102,7 +102,9 @@ class Exchange:
             feeds.send()
         else:
             for descriptor, reply in feeds.replies():
-                self._engine.answer_feed(self._connections[descriptor].session, reply)
+                self._engine.feed_rounds.answer(
+                    self._connections[descriptor].session, reply
+                )
         for feed in feeds.unfinished():
             connection = self._connections.get(feed.descriptor)
             if connection is not None:

@@ -1,7 +1,7 @@
 """Lines that a core runs by itself, as far as it can and while it may.
 
-It may not while the server stops or the log takes no pushes: then all lines go through the
-commands, where what has to be refused is refused.
+It may not while the server stops, the log takes no pushes, or policies lag behind: then all
+lines go through the commands, where what has to be refused is refused, or left out.
 """
 
 import logging
@@ -25,6 +25,7 @@ class OwnLines:
         if core.capabilities.executes_lines:
             self.core = core  # type: ignore[assignment]  # it says it is one
         self._able = self._counted = self.core
+        self._refused = self._lagging = False
 
     def end(self) -> None:
         """Let the core run no more lines."""
@@ -32,7 +33,13 @@ class OwnLines:
 
     def follow(self, log: Log) -> None:
         """Let the core run lines, or not, as the log takes pushes."""
-        self.core = None if log.refusal(push=True) is not None else self._able
+        self._refused = log.refusal(push=True) is not None
+        self._choose()
+
+    def lag(self, *, lagging: bool) -> None:
+        """Let the core run lines, or not, as policies have caught up with the time."""
+        self._lagging = lagging
+        self._choose()
 
     def counts(self) -> dict[str, Any]:
         """Give what STATS tells: the lines that were left to the commands, by reason."""
@@ -45,6 +52,9 @@ class OwnLines:
         """Be told by how much time is ahead of the wall clock."""
         if self._able is not None:
             self._able.clock_ahead_ms = ahead_ms
+
+    def _choose(self) -> None:
+        self.core = None if self._refused or self._lagging else self._able
 
 
 def execute(core: LineCore, session: Session, size: int, now_ms: int) -> bytes:

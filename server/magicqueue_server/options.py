@@ -191,6 +191,19 @@ OPTIONS: Final = (
     Option("max_queues", count, "100000", "Distinct queue names."),
     Option("max_dead", count, "100000", "Dead letters a queue keeps."),
     Option("max_dead_memory", size_bytes, "256MiB", "Bytes of dead letters a queue keeps."),
+    Option(
+        "req_key_ttl", span_ms, "24h", "How long a push may be repeated by its req_key."
+    ),
+    Option("req_keys", count, "100000", "Request keys that are known at a time."),
+    Option("max_windows", count, "100000", "Keys held by unique_for at a time."),
+    Option("max_result", size_bytes, "64KiB", "Largest result of one job.", least=1),
+    Option("max_results", count, "100000", "Ends of jobs that are kept; 0 is no bound."),
+    Option(
+        "max_results_memory",
+        size_bytes,
+        "64MiB",
+        "Bytes of ends of jobs that are kept; 0 is no bound.",
+    ),
     Option("max_line", size_bytes, "64MiB", "Longest request line.", least=1),
     Option("max_job", size_bytes, "1MiB", "Largest data of one job.", least=1),
     Option("max_queue_name", count, "255", "Longest queue name in bytes.", least=1),

@@ -49,13 +49,16 @@ class Pulls:
         became_ready: list[str],
         host: Host,
     ) -> None:
-        self._core = core
-        self._limits = limits
-        self._defaults = defaults
+        self.core = core
+        self.take: Callable[..., Answer[Delivery]] = core.pull
+        """Takes jobs: the core's verb, or that of policies while these lag behind."""
+        self.limits = limits
+        self.defaults = defaults
         self._became_ready = became_ready
         self._host = host
-        self._finish = host.finish
+        self.finish = host.finish
         self._waiting = WaitingRoom()
+        self.deadlines = self._waiting.deadlines
         self._asking: dict[str, bool] = {}
         """Queues whose first waiter the core is looking for a job for, and whether the
         queue became ready meanwhile."""
@@ -67,12 +70,9 @@ class Pulls:
     def __len__(self) -> int:
         return len(self._waiting)
 
-    @property
-    def next_deadline_ms(self) -> int:
-        """When `time_out` has something to do, at the earliest. O(1)."""
-        return self._waiting.next_deadline_ms
-
-    def pull(self, session: Session, request: Request, now_ms: int) -> Answer[bytes]:
+    def pull(
+        self, session: Session, request: Pull | PullBatch, now_ms: int
+    ) -> Answer[bytes]:
         """Hand out jobs, or let the session wait for some: then the reply is b""."""
         if self._stopping:
             raise ShuttingDown("the server is shutting down: pull again later")
@@ -120,25 +120,24 @@ class Pulls:
         for waiter in self._waiting.everyone():
             self._dismiss(waiter)
 
-    def _waiter(self, session: Session, request: Request) -> Waiter:
-        assert isinstance(request, Pull | PullBatch), "nothing else pulls"
+    def _waiter(self, session: Session, request: Pull | PullBatch) -> Waiter:
         count = request.count if isinstance(request, PullBatch) else 1
         timeout_ms = request.timeout
         return Waiter(
             session=session,
-            queue=check_queue(request.queue, self._limits.queue_name_bytes_max),
-            count=min(count, self._limits.pull_jobs_max),
-            lease_ms=request.lease or self._defaults.lease_ms,
+            queue=check_queue(request.queue, self.limits.queue_name_bytes_max),
+            count=min(count, self.limits.pull_jobs_max),
+            lease_ms=request.lease or self.defaults.lease_ms,
             deadline_ms=NEVER_MS if timeout_ms is None else self._now_ms + timeout_ms,
             batch=isinstance(request, PullBatch),
             rid=request.rid,
         )
 
     def _take(self, waiter: Waiter) -> Answer[Delivery]:
-        return self._core.pull(
+        return self.take(
             waiter.queue,
             waiter.count,
-            self._limits.reply_payload_bytes_max,
+            self.limits.reply_payload_bytes_max,
             waiter.lease_ms,
             waiter.session.id,
             self._now_ms,
@@ -163,7 +162,7 @@ class Pulls:
         watched = waiter.queue in self._waiting
         self._waiting.add(waiter, first=first)
         if not watched:
-            self._core.watch(waiter.queue, watching=True)
+            self.core.watch(waiter.queue, watching=True)
         return b""
 
     def _serve_queue(self, queue: str) -> None:
@@ -181,7 +180,7 @@ class Pulls:
             if answer.ids:
                 self._waiting.remove(waiter.session.id)
                 self._unwatch(queue)
-                self._finish(waiter.session, _delivered(waiter, answer, self.ahead_ms))
+                self.finish(waiter.session, _delivered(waiter, answer, self.ahead_ms))
             else:
                 return
 
@@ -203,9 +202,9 @@ class Pulls:
             if session.closed:
                 self._host.release(session)
             elif delivery.ids:
-                self._finish(session, _delivered(waiter, delivery, self.ahead_ms))
+                self.finish(session, _delivered(waiter, delivery, self.ahead_ms))
             elif text := self._wait(waiter, first=True):
-                self._finish(session, text)
+                self.finish(session, text)
             else:
                 session.parked = self.waits(session)
             self._host.wake(session)
@@ -215,11 +214,11 @@ class Pulls:
     def _dismiss(self, waiter: Waiter) -> None:
         """Tell a waiter, who has been taken out, that there was no job."""
         self._unwatch(waiter.queue)
-        self._finish(waiter.session, _delivered(waiter, None))
+        self.finish(waiter.session, _delivered(waiter, None))
 
     def _unwatch(self, queue: str) -> None:
         if queue not in self._waiting:
-            self._core.watch(queue, watching=False)
+            self.core.watch(queue, watching=False)
 
 
 _NOTHING: Final = Delivery([], [], [], [], [], [])

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from magicqueue_cores.contract import Core
+from magicqueue_cores.policies import Policies
 from magicqueue_cores.records import Record
 from magicqueue_server.clock import Clock
 from magicqueue_server.config import Config
@@ -84,8 +85,11 @@ class Safekeeping:
         """What a core is to report to."""
         return None if self._persistence is None else self._persistence.log.record
 
-    def recover(self, core: Core) -> int:
-        """Fill the core; gives the highest session that has leases. Raises CannotOpen."""
+    def recover(self, core: Core, policies: Policies | None) -> int:
+        """Fill the core, and the policies above it if there are any. Raises CannotOpen.
+
+        Gives the highest session that has leases.
+        """
         persistence = self._persistence
         if persistence is None:
             return 0
@@ -94,9 +98,9 @@ class Safekeeping:
             return 0
         progress = _Progress(as_json=self._as_json)
         try:
-            found = persistence.recover(core, progress)
+            found = persistence.recover(policies or core, progress)
             ahead_ms = self._clock.not_before(found.last_ms)
-            persistence.begin(core, found)
+            persistence.begin(core, found, policies)
         except Refused as error:
             raise CannotOpen(f"{self._path}: {error}", EXIT_CORRUPT) from None
         except OSError as error:

@@ -9,16 +9,20 @@ from collections.abc import Callable
 from typing import Final
 
 from magicqueue_cores.contract import Core
-from magicqueue_cores.pending import Pending
+from magicqueue_cores.pending import Answer, Pending
+from magicqueue_cores.policies import Policies
 from magicqueue_server.session import Session
 
 _log: Final = logging.getLogger("magicqueue.engine")
 
 
 class Sessions:
-    """Opens sessions, counts the memory that their lines take, and ends them."""
+    """Opens sessions, counts the memory that their lines take, and ends them.
 
-    def __init__(self, core: Core) -> None:
+    verbs: the core, or the policies above it.
+    """
+
+    def __init__(self, verbs: Core | Policies) -> None:
         self.input_bytes = 0
         """What is kept of what clients sent: unfinished lines (which the listener adds),
         whole ones that wait, and what is kept of pulls that wait."""
@@ -26,7 +30,7 @@ class Sessions:
         """Replies of those that do not read theirs (which the listener adds)."""
         self.on_more: Callable[[Session], None] = lambda _session: None
         """Called when a session that ended holds more jobs: `release` goes on later."""
-        self._core = core
+        self._verbs = verbs
         self._open: dict[int, Session] = {}
         self._last_id = 0
         self._leases_stay = False
@@ -85,7 +89,7 @@ class Sessions:
         """
         if self._leases_stay:
             return
-        answer = self._core.close_session(session.id, now_ms)
+        answer: Answer[bool] = self._verbs.close_session(session.id, now_ms)
         if isinstance(answer, Pending):
             answer.then(lambda settled: self._released(session, settled))
         elif not answer:

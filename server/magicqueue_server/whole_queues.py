@@ -12,6 +12,7 @@ from magicqueue.wire import replies
 from magicqueue.wire.requests import Drain, PurgeDead, Queues, RetryDead
 from magicqueue_cores.contract import Core, QueueStats
 from magicqueue_cores.pending import Answer, map_answer
+from magicqueue_cores.policies import Policies
 from magicqueue_server.long_commands import LongCommands, counting
 
 _QUEUES_STEP: Final = 250
@@ -19,10 +20,20 @@ _QUEUES_STEP: Final = 250
 
 
 class WholeQueues:
-    """The handlers. queue: gives a queue's name back, or raises BadRequest."""
+    """The handlers. verbs: the core, or the policies above it.
 
-    def __init__(self, core: Core, long: LongCommands, queue: Callable[[str], str]) -> None:
+    queue: gives a queue's name back, or raises BadRequest.
+    """
+
+    def __init__(
+        self,
+        core: Core,
+        verbs: Core | Policies,
+        long: LongCommands,
+        queue: Callable[[str], str],
+    ) -> None:
         self._core = core
+        self._verbs = verbs
         self._long = long
         self._queue = queue
 
@@ -30,7 +41,7 @@ class WholeQueues:
         """DRAIN."""
         queue, rid = self._queue(request.queue), request.rid
         go = counting(
-            lambda at_ms, upto: self._core.drain(queue, at_ms, upto),
+            lambda at_ms, upto: self._verbs.drain(queue, at_ms, upto),
             lambda removed: replies.counted(rid, removed=removed),
         )
         return self._long.run(go, now_ms, queue)
@@ -40,7 +51,7 @@ class WholeQueues:
         queue, job_id = self._dead_target("RETRYDEAD", request)
         rid = request.rid
         go = counting(
-            lambda at_ms, upto: self._core.retry_dead(queue, job_id, at_ms, upto),
+            lambda at_ms, upto: self._verbs.retry_dead(queue, job_id, at_ms, upto),
             lambda retried: replies.counted(rid, retried=retried),
         )
         return self._long.run(go, now_ms, queue if job_id is None else None)
@@ -50,7 +61,7 @@ class WholeQueues:
         queue, job_id = self._dead_target("PURGEDEAD", request)
         rid = request.rid
         go = counting(
-            lambda at_ms, upto: self._core.purge_dead(queue, job_id, at_ms, upto),
+            lambda at_ms, upto: self._verbs.purge_dead(queue, job_id, at_ms, upto),
             lambda removed: replies.counted(rid, removed=removed),
         )
         return self._long.run(go, now_ms, queue if job_id is None else None)

@@ -36,12 +36,12 @@ from history.operations import (
 )
 from magicqueue.wire.requests import (
     AckBatch,
+    Done,
     FailBatch,
     Failure,
     PullBatch,
     PushBatch,
     PushItem,
-    Verdict,
 )
 from server.process import ServerProcess
 
@@ -138,7 +138,7 @@ async def _settle(
     bad = [n for n in jobs if n % 1000 == 0 or (n % 50 == 0 and jobs[n]["attempts"] == 1)]
     good = [n for n in jobs if n not in set(bad)]
     if good:
-        verdicts = [Verdict(id=jobs[n]["id"], attempt=jobs[n]["attempts"]) for n in good]
+        verdicts = [Done(id=jobs[n]["id"], attempt=jobs[n]["attempts"]) for n in good]
         journal.maybe_done.update(good)
         settle = _settlement(good, jobs, done=True)
         reply = await client.ask(AckBatch(ids=[*verdicts]), settle)

@@ -26,11 +26,11 @@ def make_worker(
 ) -> Worker | SyncWorker:
     """Make a worker of a kind; "starving" is async and blocks its event loop."""
 
-    async def as_async(job: Job) -> None:
-        await asyncio.to_thread(handler, job)
+    async def as_async(job: Job) -> Any:
+        return await asyncio.to_thread(handler, job)
 
-    async def starving(job: Job) -> None:
-        handler(job)
+    async def starving(job: Job) -> Any:
+        return handler(job)
 
     if kind == "starving":
         return Worker(queue, starving, **options)

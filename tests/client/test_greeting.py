@@ -24,7 +24,7 @@ def stripped(line: Line) -> bytes:
 
 
 def needing(what: str, cmd: bytes = b"RELEASE") -> Command[Any]:
-    return Command(b'{"cmd":"%b"}\n' % cmd, stripped, needs=what)
+    return Command(b'{"cmd":"%b"}\n' % cmd, stripped, needs=(what,))
 
 
 PLAIN = Command(b'{"cmd":"PING"}\n', stripped)

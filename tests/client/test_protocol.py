@@ -15,7 +15,7 @@ from magicqueue.failures import Failure
 from magicqueue.job import Job
 from magicqueue.protocol import Call, Command, Protocol
 from magicqueue.wire.decode import decode_request
-from magicqueue.wire.requests import AckBatch, FailBatch, PullBatch, Verdict
+from magicqueue.wire.requests import FailBatch, PlainAckBatch, PlainDone, PullBatch
 
 JOB = (
     b'{"id":%d,"queue":"q","data":{"a":[1,"\xc3\xa9"]},"priority":2,'
@@ -142,16 +142,16 @@ def test_a_job_is_read_lazily_and_exactly() -> None:
 
 def test_verdicts_name_the_attempt_of_each_job() -> None:
     cases: list[tuple[Any, Any]] = [
-        (pulled((1, 1), (2, 1)), [Verdict(1, 1), Verdict(2, 1)]),
-        (pulled((1, 1), (2, 3)), [Verdict(1, 1), Verdict(2, 3)]),
+        (pulled((1, 1), (2, 1)), [PlainDone(1, 1), PlainDone(2, 1)]),
+        (pulled((1, 1), (2, 3)), [PlainDone(1, 1), PlainDone(2, 3)]),
         ([4, 5], [4, 5]),
-        ([4, *pulled((1, 2))], [4, Verdict(1, 2)]),
-        ([*pulled((1, 2)), 4], [Verdict(1, 2), 4]),
+        ([4, *pulled((1, 2))], [4, PlainDone(1, 2)]),
+        ([*pulled((1, 2)), 4], [PlainDone(1, 2), 4]),
         ([], []),
     ]
     for jobs, expected in cases:
         request = decode_request(commands.ack(jobs).line)
-        assert isinstance(request, AckBatch)
+        assert isinstance(request, PlainAckBatch)
         assert request.ids == expected
 
 

@@ -9,7 +9,8 @@ from client.both import CLIENTS, opened
 from client.fake_server import TELLS, FakeServer, Request
 from magicqueue import NewJob, Queue
 from magicqueue.commands import BATCH_DEFAULTS, push, push_batch
-from magicqueue.encoding import Batch, encode_batch, tail_of
+from magicqueue.encoding import Batch, encode_batch
+from magicqueue.job_options import tail_of
 from magicqueue.protocol import HELLO, Call, Protocol
 
 NEW = {**TELLS, "capabilities": [BATCH_DEFAULTS]}

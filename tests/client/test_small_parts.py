@@ -27,12 +27,12 @@ from magicqueue.encoding import (
     encode_jobs,
     json_of,
     spelled_out,
-    tail_of,
 )
 from magicqueue.errors import BadAddress, HandlerNotFound, NotJson
 from magicqueue.failures import Retry
 from magicqueue.handlers import is_async, load_handler
 from magicqueue.job import Job, NewJob
+from magicqueue.job_options import tail_of
 from magicqueue.room import Room
 from magicqueue.runner import Runner
 from patience import PATIENCE_S

@@ -90,7 +90,7 @@ LIES: list[tuple[str, Any]] = [
         for field, bad in (
             *(("queue", "other"), ("queue", None), ("id", 0), ("id", -7), ("id", "7")),
             *(("attempts", 0), ("attempts", -1), ("attempts", None), ("priority", "high")),
-            *(("created_at", -1), ("run_at", -5), ("run_at", 1.5), ("_beat", 1)),
+            *(("created_at", -1), ("run_at", -5), ("run_at", 1.5), ("_worker", 1)),
             ("_decoded", 3),
         )
     ),

@@ -26,7 +26,8 @@ from magicqueue import (
     SyncWorker,
     Worker,
 )
-from magicqueue.encoding import encode_jobs, json_of, tail_of
+from magicqueue.encoding import encode_jobs, json_of
+from magicqueue.job_options import tail_of
 from magicqueue.testing import job as made_job
 
 

@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass
 
+import msgspec
 import pytest
 
 from conformance.driver import CORES, START_MS, Driver, answered, require_core
 from magicqueue_cores.contract import COUNT_MAX, TIME_MAX_MS, JobState
 from magicqueue_cores.kernels import layout as lo
-from magicqueue_cores.records import Moved, Origin
+from magicqueue_cores.records import Moved, Origin, Pushed, Removed
 
 
 def test_kernels_have_the_same_bounds() -> None:
@@ -25,6 +26,30 @@ def test_a_lease_ends_at_the_end_of_time(core: Driver, lease_ms: int) -> None:
     assert core.job(1).lease_until_ms == START_MS + 50
     assert core.job(2).lease_until_ms == TIME_MAX_MS
     assert core.replayed(core.name).job(2).lease_until_ms == TIME_MAX_MS
+
+
+def test_a_log_that_allows_more_attempts_than_there_may_be_is_bounded(core: Driver) -> None:
+    most = 3_000_000_000
+    for max_attempts in (most, [most, 5]):
+        core.core.replay(
+            Pushed(
+                queue="q",
+                first_id=1 + 2 * isinstance(max_attempts, list),
+                created_at_ms=START_MS,
+                payloads=[b"1", b"2"],
+                run_ats_ms=START_MS,
+                priorities=0,
+                max_attempts=max_attempts,
+                backoffs_ms=0,
+                jitters=False,
+            )
+        )
+    moved = core.core.export([4])
+    core.core.replay(Removed([4], "purged"))
+    core.core.replay(msgspec.structs.replace(moved, max_attempts=[most]))
+    bounds = [core.job(job_id).max_attempts for job_id in (1, 2, 3, 4)]
+    assert bounds == [COUNT_MAX] * 4
+    assert core.core.export([1]).max_attempts == [COUNT_MAX]
 
 
 @pytest.mark.parametrize("jitter", [False, True])

@@ -15,7 +15,7 @@ from differential.line_makers import Lines
 from differential.twins import START_MS, Side, told_singly
 from magicqueue.wire.limits import Limits
 
-_BLANK = re.compile(rb'"(?:memory|input)_bytes":\d+')
+_BLANK = re.compile(rb'"(?:memory|input)_bytes":\d+|,"declined":\{[^}]*\}')
 _GREETING = b'{"cmd":"PING"}\n'
 _OPTIONS: tuple[dict[str, int], ...] = (
     {"lost_max": 1, "dead_jobs_max": 3},

@@ -14,7 +14,8 @@ from hypothesis.stateful import run_state_machine_as_test
 from conformance.driver import Driver, require_core, without_memory
 from conformance.test_against_model import ROOMY, CoreMachine
 from differential.twins import plain
-from magicqueue_cores.contract import CoreError, CoreStats
+from magicqueue_cores.contract import CoreError, CoreStats, RecordSink
+from magicqueue_cores.records import Record
 
 _TIGHT = {**ROOMY, "jobs_max": 12, "queues_max": 2}
 
@@ -27,6 +28,11 @@ class _Twins:
         self._cores = one.core, two.core
         self._seen = 0
         self.capabilities = one.core.capabilities
+        self.other_sink: RecordSink | None = None
+
+    def observe(self, sink: RecordSink | None) -> None:
+        self._cores[0].observe(sink)
+        self._cores[1].observe(self.other_sink)
 
     @property
     def next_deadline_ms(self) -> int:
@@ -74,6 +80,23 @@ class _TwinMachine(CoreMachine):
         other = Driver("array", **self.options)
         twins: Any = _Twins(self.driver, other)
         self.driver.core = twins
+        twins.other_sink = self.hear_other
+        self.told_other: dict[int, list[str]] = {}
+        """What the observer of the other core heard of each marked job."""
+
+    def listen(self) -> None:
+        super().listen()
+        self.told_other = {}
+
+    def hear_other(self, record: Record) -> None:
+        told, self.told = self.told, self.told_other
+        self.hear(record)
+        self.told = told
+
+    def both(self, verb: str, *arguments: Any, **named: Any) -> Any:
+        answer = super().both(verb, *arguments, **named)
+        assert self.told_other == self.told
+        return answer
 
 
 @pytest.mark.timeout(600)  # shrinking a failure takes up to five minutes

@@ -11,8 +11,8 @@ from magicqueue_cores import make_core, records
 from magicqueue_cores.contract import Core, CoreOptions
 from magicqueue_cores.line_contract import WireDefaults
 from magicqueue_server.columns import JobDefaults
-from magicqueue_server.commands import ServerFacts
 from magicqueue_server.engine import Engine
+from magicqueue_server.looks import ServerFacts
 from magicqueue_server.turns import Turns
 from server.desk import StillClock
 

@@ -31,7 +31,7 @@ def core() -> ArrayCore:
 def _look(core: ArrayCore, now_ms: int) -> tuple[int, int]:
     """The age, and how many priorities were looked at to tell it."""
     age_ms = answered(core.queue_stats("q", now_ms)).oldest_ready_ms
-    return age_ms, core._state[lo.R_COUNT]
+    return age_ms, core._state[lo.A_LEVELS]
 
 
 def test_each_priority_is_looked_at_once(core: ArrayCore) -> None:

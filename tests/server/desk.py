@@ -15,10 +15,11 @@ from later_core import LaterCore
 from magicqueue.wire.limits import Limits
 from magicqueue_cores.array_core import ArrayCore
 from magicqueue_cores.contract import Core, CoreOptions
+from magicqueue_cores.policies import PolicyOptions
 from magicqueue_cores.python_core import PythonCore
 from magicqueue_server.columns import JobDefaults
-from magicqueue_server.commands import ServerFacts
 from magicqueue_server.engine import Engine
+from magicqueue_server.looks import ServerFacts
 from magicqueue_server.session import Session
 from magicqueue_server.turns import Turns
 
@@ -103,6 +104,7 @@ class Desk:
         core: type[PythonCore] | type[ArrayCore] = PythonCore,
         limits: Limits | None = None,
         defaults: JobDefaults | None = None,
+        policy_options: PolicyOptions | None = None,
         **options: int,
     ) -> None:
         self.now = START_MS
@@ -130,6 +132,7 @@ class Desk:
             ServerFacts(version="1.2.3"),
             self._woken.append,
             self.turns,
+            policy_options=policy_options or PolicyOptions(),
         )
         self.engine.advance(self.now)
 

@@ -213,5 +213,5 @@ def test_a_batch_of_none_and_other_keys_beside_it(core_name: str) -> None:
     engine = Engine(core_name)
     assert engine.ask(push_batch([], {"priority": 1, "backoff": 5}))["ids"] == []
     engine.ask(WARM)
-    odd = {"data": "not a job's", "id": [], "lease": 0, "ttl": 5}
+    odd = {"data": "not a job's", "id": [], "lease": 0, "colour": 5}
     assert len(engine.ask(push_batch([{"data": 1}], odd))["ids"]) == 1

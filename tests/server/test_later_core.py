@@ -175,7 +175,7 @@ def test_many_sessions_at_once_get_every_reply_once_and_in_order(seed: int) -> N
             desk.now += 1
             desk.engine.advance(desk.now)
     desk.settle()
-    while len(desk.engine._pulls):
+    while len(desk.engine._blocked):
         desk.tick(10)
     for caller, numbers in zip(callers, sent, strict=True):
         rids = [int(reply.rsplit(b'"rid":', 1)[1][:-1]) for reply in caller.heard()]

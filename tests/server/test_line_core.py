@@ -2,12 +2,16 @@
 
 import logging
 
+import msgspec
 import pytest
 
+from conformance.driver import require_core
+from magicqueue_cores.array_core import ArrayCore
 from magicqueue_cores.contract import Capabilities
 from magicqueue_cores.python_core import PythonCore
 from server.desk import Desk, code_of, job, one
 
+STATS = b'{"cmd":"STATS"}'
 PING = b'{"cmd":"PING"}'
 PONG = b'{"ok":true,"pong":true}'
 PUSH = b'{"cmd":"PUSH","queue":"q","data":1}'
@@ -21,6 +25,7 @@ class FewLines(PythonCore):
 
     capabilities = Capabilities(executes_lines=True)
     executed = 0
+    declined = {"rare": 2, "error": 0}  # noqa: RUF012 - it is not changed
 
     def execute(
         self,
@@ -49,6 +54,25 @@ class FewLines(PythonCore):
 @pytest.fixture
 def desk() -> Desk:
     return Desk(core=FewLines)
+
+
+def test_stats_of_the_server_tell_what_was_declined(desk: Desk) -> None:
+    of_all, of_one = desk.caller().ask(STATS, b'{"cmd":"STATS","queue":"q"}')
+    assert msgspec.json.decode(of_all)["declined"] == {"rare": 2}
+    assert b"declined" not in of_one
+    assert b"declined" not in Desk(core=PythonCore).caller().ask(STATS)[0]
+
+
+def test_each_line_that_kernels_decline_counts_once() -> None:
+    require_core("array")
+    caller = Desk(core=ArrayCore).caller()
+    caller.ask(PUSH, PUSH, PING, PUSH, PUSH[:-1] + b',"x":1}', PULL, PULL)
+    (reply,) = caller.ask(STATS)
+    assert msgspec.json.decode(reply)["declined"] == {
+        "unknown_queue": 1,
+        "other_command": 2,
+        "unknown_field": 1,
+    }
 
 
 def test_lines_of_both_kinds_are_answered_in_order(desk: Desk) -> None:

@@ -198,6 +198,10 @@ def test_settings_reach_the_parts() -> None:
         (b"port = \n", "not valid TOML"),
         (b'host = "\xff"\n', "not valid TOML"),
         (b"port = 99999\n", "port must be a port from 0 to 65535 (not '99999', from file"),
+        (
+            b"max_attempts = 2147483648\n",
+            "max_attempts must be at most 2147483647 (not '2147483648', from file",
+        ),
         (b"lease = true\n", "lease must be a span of time"),
     ],
 )

@@ -1,5 +1,7 @@
 """The exact reply to every command of the protocol, over cores that answer now or later."""
 
+from typing import Final
+
 import msgspec
 import pytest
 
@@ -273,6 +275,9 @@ def test_ping(caller: Caller) -> None:
     assert caller.ask(b'{"cmd":"PING"}') == [b'{"ok":true,"pong":true}']
 
 
+POLICIES: Final = ("unique", "req_key", "ttl", "timeout", "results", "progress", "cancel")
+
+
 def test_hello_tells_what_the_server_is(desk: Desk, caller: Caller) -> None:
     reply = msgspec.json.decode(caller.ask(b'{"cmd":"HELLO","client":"me"}')[0])
     assert reply.pop("ok") is True
@@ -289,11 +294,13 @@ def test_hello_tells_what_the_server_is(desk: Desk, caller: Caller) -> None:
             "push_jobs_max": 100_000,
             "pull_jobs_max": 10_000,
             "reply_payload_bytes_max": 16 * 2**20,
+            "result_bytes_max": 2**16,
         },
         "capabilities": [
             *("batches", "priorities", "delays", "leases"),
             *("attempts", "retries", "dead_letters", "pause"),
             *("release", "fail_options", "batch_defaults", "queue_pages"),
+            *(POLICIES if desk.later is None else ()),
         ],
     }
 

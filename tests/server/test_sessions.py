@@ -253,7 +253,7 @@ def _played(script: list[tuple[int, bytes]], seed: int | None) -> list[list[byte
             desk.tick(1)
         free = [c for c in callers[who:] + callers[:who] if not c.session.parked]
         free[0].send(line)
-    while len(desk.engine._pulls):
+    while len(desk.engine._blocked):
         desk.tick(1)
     return [caller.heard() for caller in callers]
 

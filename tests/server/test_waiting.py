@@ -250,7 +250,6 @@ def test_stopping_answers_those_who_wait_and_refuses_new_jobs(desk: Desk) -> Non
     batch.ask(b'{"cmd":"PULLB","queue":"z","count":1,"rid":4}')
     desk.engine.stop(desk.now)
     desk.settle()
-    assert desk.engine.stopping
     assert waiter.heard() == [NONE]
     assert batch.heard() == [b'{"ok":true,"jobs":[],"rid":4}']
     refused = holder.ask(PUSH, _pushes(1), PULL, b'{"cmd":"PULLB","queue":"q","count":1}')

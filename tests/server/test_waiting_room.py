@@ -79,6 +79,6 @@ def test_deadlines_of_those_who_left_do_not_pile_up() -> None:
     for number in range(20_000):
         room.add(_waiter(1000 + number, deadline_ms=rng.randrange(1, 10**6)))
         room.remove(1000 + number)
-        assert len(room._deadlines) <= 2 * (len(room) + 1) + 64
+        assert len(room.deadlines) <= 2 * (len(room) + 1) + 64
     assert room.overdue(10**8) == []
     assert room.overdue(10**9) == staying

@@ -39,8 +39,8 @@ async def producing() -> None:
         assert_type(await queue.push({"to": "ada"}), int)
         assert_type(await queue.push(1, priority=2, delay=1.5, max_attempts=0), int)
         await queue.push(1, run_at=datetime.now(UTC), backoff=timedelta(1), jitter=False)
-        await queue.push(1, priority="high")  # type: ignore[arg-type]
-        await queue.push(1, prio=1)  # type: ignore[call-arg]
+        await queue.push(1, priority="high")  # type: ignore[call-overload]
+        await queue.push(1, prio=1)  # type: ignore[call-overload]
         job = NewJob(1, priority=3, run_at=5.0)
         assert_type(await queue.push_batch([1, job], delay=timedelta(hours=1)), list[int])
         assert_type(await queue.push_many(numbers(), batch_size=10, priority=1), list[int])

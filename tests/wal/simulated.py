@@ -16,9 +16,10 @@ import msgspec
 from magicqueue.wire.limits import Limits
 from magicqueue_cores import make_core
 from magicqueue_cores.contract import CoreOptions
+from magicqueue_cores.policies import PolicyOptions
 from magicqueue_server.columns import JobDefaults
-from magicqueue_server.commands import ServerFacts
 from magicqueue_server.engine import Engine
+from magicqueue_server.looks import ServerFacts
 from magicqueue_server.session import Session
 from magicqueue_server.turns import Turns
 from magicqueue_server.wal.journal import Journal
@@ -133,6 +134,7 @@ class Server:
         now: int = START_MS,
         segment_bytes: int = 4096,
         options: CoreOptions | None = None,
+        policy_options: PolicyOptions | None = None,
         with_policies: bool = False,
     ) -> None:
         self.folder = folder
@@ -154,10 +156,12 @@ class Server:
             lambda session: self.tasks.soon(lambda: self._resume(session)),
             Turns(self.tasks.soon, StillClock(lambda: self.now)),
             self.log,
+            policy_options or PolicyOptions(),
         )
         self.policies.core = core_here = self.engine.core
         self.found: Recovered = recover(
-            folder, self.policies if with_policies else core_here
+            folder,
+            self.policies if with_policies else self.engine.policies or core_here,
         )
         self.now = max(now, self.found.last_ms)
         self.engine.sessions.begin_after(self.found.session)
@@ -177,7 +181,7 @@ class Server:
             self.found,
             segment_bytes=segment_bytes,
             now_ms=lambda: self.now,
-            source=self.policies if with_policies else None,
+            source=self.policies if with_policies else self.engine.policies,
         )
         self.log.prepare()
         self.reclaimer.start()

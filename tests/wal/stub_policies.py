@@ -21,9 +21,13 @@ class StubPolicies:
 
     @property
     def fact_bytes(self) -> int:
-        """What marks and facts take."""
-        facts = sum(len(key) + len(value) for (_, key), value in self.facts.items())
-        return facts + sum(len(text) for _, text in self.marks.values())
+        """What facts take."""
+        return sum(len(key) + len(value) for (_, key), value in self.facts.items())
+
+    @property
+    def mark_bytes(self) -> int:
+        """What marks take."""
+        return sum(len(text) for _, text in self.marks.values())
 
     def see(self, record: records.Record) -> None:
         """Take what the core reports."""

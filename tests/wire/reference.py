@@ -13,13 +13,31 @@ from msgspec import Raw
 
 from magicqueue.errors import RequestError
 from magicqueue.wire.decode import decode_request
-from magicqueue.wire.fields import check_queue, payload_of, payloads_of
+from magicqueue.wire.fields import (
+    check_key,
+    check_queue,
+    payload_of,
+    payloads_of,
+    result_of,
+)
 from magicqueue.wire.limits import NUMBER_CHARS_MAX, Limits
-from magicqueue.wire.requests import NO_RID, Failure, Push, PushBatch, Verdict
+from magicqueue.wire.requests import (
+    COMMANDS,
+    NO_RESULT,
+    NO_RID,
+    Failure,
+    PlainAck,
+    PlainItem,
+    PlainPush,
+    PlainPushBatch,
+    PushBatch,
+    PushItem,
+    Verdict,
+)
 from wire.strict_json import NotJsonError, Value, parse
 
 Fields = dict[str, Any]
-Kind = str | tuple[int, int]
+Kind = str | tuple[int, int] | frozenset[str]
 
 EXACT: Final = 2**53 - 1
 TIME: Final = (0, EXACT)
@@ -32,8 +50,20 @@ _OPTIONS: Final[dict[str, Kind]] = {
     "backoff": TIME,
     "jitter": "bool",
 }
-_JOB: Final[dict[str, Kind]] = {"data!": "data", **_OPTIONS}
+_POLICIES: Final[dict[str, Kind]] = {
+    "unique_key": "key",
+    "unique": frozenset(("done", "start")),
+    "unique_for": POSITIVE,
+    "on_conflict": frozenset(("return", "reject", "replace")),
+    "ttl": POSITIVE,
+    "on_expire": frozenset(("remove", "dead")),
+    "timeout": POSITIVE,
+    "keep_result": TIME,
+}
+_JOB: Final[dict[str, Kind]] = {"data!": "data", **_OPTIONS, **_POLICIES}
+_REPEAT: Final[dict[str, Kind]] = {"req_key": "key"}
 _VERDICT: Final[dict[str, Kind]] = {"id!": "id", "attempt": POSITIVE}
+_DONE: Final[dict[str, Kind]] = {**_VERDICT, "result": "raw"}
 _FAILURE: Final[dict[str, Kind]] = {
     **_VERDICT,
     "error": "string",
@@ -43,21 +73,39 @@ _FAILURE: Final[dict[str, Kind]] = {
 _PULL: Final[dict[str, Kind]] = {"queue!": "string", "timeout": TIME, "lease": POSITIVE}
 _QUEUE: Final[dict[str, Kind]] = {"queue!": "string"}
 _ONE_OR_ALL: Final[dict[str, Kind]] = {"queue": "string", "id": "id"}
+_ONE_OR_MANY: Final[dict[str, Kind]] = {"ids": "bare ids", "id": "id"}
+
+_BY: Final = frozenset(("name",))
 
 TABLE: Final[dict[str, dict[str, Kind]]] = {
-    "PUSH": {"queue!": "string", **_JOB},
-    "PUSHB": {"queue!": "string", **_OPTIONS, "jobs!": "jobs"},
+    "PUSH": {"queue!": "string", **_JOB, **_REPEAT},
+    "PUSHB": {"queue!": "string", **_OPTIONS, **_POLICIES, **_REPEAT, "jobs!": "jobs"},
     "PULL": _PULL,
     "PULLB": {**_PULL, "count!": POSITIVE},
-    "ACK": _VERDICT,
-    "ACKB": {"ids!": "ids"},
+    "ACK": _DONE,
+    "ACKB": {"ids!": "done ids"},
     "FAIL": _FAILURE,
     "FAILB": {"jobs!": "failures"},
-    "HEARTBEAT": {"ids": "ids", "id": "id", "attempt": POSITIVE, "lease": POSITIVE},
+    "HEARTBEAT": {
+        "ids": "ids",
+        "id": "id",
+        "attempt": POSITIVE,
+        "lease": POSITIVE,
+        "wait": TIME,
+    },
+    "PROGRESS": {
+        **_VERDICT,
+        "percent": (0, 100),
+        "note": "string",
+        "lease": POSITIVE,
+    },
+    "CANCEL": _ONE_OR_MANY,
+    "PROMOTE": _ONE_OR_MANY,
+    "WAIT": {"ids": "bare ids", "queue": "string", **_REPEAT, "timeout": TIME},
     "RELEASE": {"ids": "ids", "id": "id", "attempt": POSITIVE, "delay": TIME},
     "STATS": {"queue": "string"},
-    "QUEUES": {"count": POSITIVE, "after": "string", "prefix": "string", "sort": "by name"},
-    "GETJOB": {"id!": "id"},
+    "QUEUES": {"count": POSITIVE, "after": "string", "prefix": "string", "sort": _BY},
+    "GETJOB": {"id": "id", "queue": "string", **_REPEAT},
     "PAUSE": _QUEUE,
     "RESUME": _QUEUE,
     "DRAIN": _QUEUE,
@@ -87,7 +135,9 @@ def read_line(line: bytes, limits: Limits) -> Fields | str:
         return str(refused)
 
 
-def _request(line: bytes, members: dict[str, Value], limits: Limits) -> Fields:
+def _request(  # noqa: C901, PLR0912 - rule after rule
+    line: bytes, members: dict[str, Value], limits: Limits
+) -> Fields:
     cmd = members.get("cmd")
     if cmd is None or cmd.kind != "string":
         raise RefusedError("BAD_REQUEST")
@@ -111,6 +161,12 @@ def _request(line: bytes, members: dict[str, Value], limits: Limits) -> Fields:
             raise RefusedError("TOO_LARGE")
         for job in fields["jobs"]:
             job["data"] = _payload(line, job["data"], limits)
+    for one in (fields, *(fields["jobs"] if name == "PUSHB" else ())):
+        for key in (one.get("unique_key"), one.get("req_key")):
+            if key is not None:
+                _check_name(key, Limits())
+    if name == "ACK":
+        _result(members.get("result"), limits)
     return fields
 
 
@@ -121,6 +177,8 @@ def _fields(line: bytes, members: dict[str, Value], kinds: dict[str, Kind]) -> F
         value = members.get(name)
         if value is not None and kind == "data":
             fields[name] = value
+        elif kind == "raw":
+            fields[name] = line[value.start : value.end] if value else b""
         elif value is None or (value.kind == "null" and field == name):
             if field != name:
                 raise RefusedError("BAD_REQUEST")
@@ -130,24 +188,29 @@ def _fields(line: bytes, members: dict[str, Value], kinds: dict[str, Kind]) -> F
     return fields
 
 
-def _field(line: bytes, value: Value, kind: Kind) -> Any:
+def _field(  # noqa: PLR0911 - kind after kind
+    line: bytes, value: Value, kind: Kind
+) -> Any:
     if isinstance(kind, tuple):
         return _integer(value, *kind)
-    if kind in {"bool", "string"}:
-        if value.kind != kind:
+    if kind in {"bool", "string", "key"}:
+        if value.kind != ("bool" if kind == "bool" else "string"):
             raise RefusedError("BAD_REQUEST")
         return value.text == "true" if kind == "bool" else value.text
-    if kind == "by name":
-        if value.kind != "string" or value.text != "name":
+    if isinstance(kind, frozenset):
+        if value.kind != "string" or value.text not in kind:
             raise RefusedError("BAD_REQUEST")
         return value.text
     if kind == "id":
         return _job_id(value)
     if value.kind != "array":
         raise RefusedError("BAD_REQUEST")
-    if kind == "ids":
+    if kind == "bare ids":
+        return [_job_id(item) for item in value.items]
+    if kind in {"ids", "done ids"}:
+        kinds, rest = (_VERDICT, (None,)) if kind == "ids" else (_DONE, (None, b""))
         return [
-            _item(line, item, _VERDICT) if item.kind == "object" else (_job_id(item), None)
+            _item(line, item, kinds) if item.kind == "object" else (_job_id(item), *rest)
             for item in value.items
         ]
     return [_item(line, item, _JOB if kind == "jobs" else _FAILURE) for item in value.items]
@@ -157,7 +220,7 @@ def _item(line: bytes, item: Value, kinds: dict[str, Kind]) -> Any:
     if item.kind != "object":
         raise RefusedError("BAD_REQUEST")
     fields = _fields(line, item.members(), kinds)
-    return tuple(fields.values()) if kinds is _VERDICT else fields
+    return tuple(fields.values()) if kinds in (_VERDICT, _DONE) else fields
 
 
 def _integer(value: Value, least: int, most: int) -> int:
@@ -191,31 +254,61 @@ def _payload(line: bytes, data: Value, limits: Limits) -> bytes:
     return payload
 
 
-def codec_reads(line: bytes, limits: Limits) -> Fields | str:
+def _result(result: Value | None, limits: Limits) -> None:
+    if result is None:
+        return
+    if result.end - result.start > limits.result_bytes_max:
+        raise RefusedError("TOO_LARGE")
+    if result.depth > 512 or result.number_chars > 4300:
+        raise RefusedError("BAD_JSON")
+
+
+def codec_reads(  # noqa: C901 - as a server goes about it
+    line: bytes, limits: Limits
+) -> Fields | str:
     """Say the same of a line by the codec: decode it, then look into names and data."""
     try:
         request = decode_request(line)
         queue = getattr(request, "queue", None)
         if queue is not None:
             check_queue(queue, limits.queue_name_bytes_max)
-        fields = {
-            name: _plain(getattr(request, name)) for name in request.__struct_fields__
-        }
-        if isinstance(request, Push):
+        cmd = str(request.__struct_config__.tag)
+        fields = _all_fields(request, COMMANDS[cmd].__struct_fields__)
+        if isinstance(request, PlainPush):
             fields["data"] = payload_of(request.data, limits)
-        if isinstance(request, PushBatch):
+        if isinstance(request, PlainPushBatch | PushBatch):
             payloads = payloads_of(request.jobs, limits)
             assert payloads == [job["data"] for job in fields["jobs"]]
+        for one in (fields, *(fields.get("jobs") or ())):
+            for name in ("unique_key", "req_key"):
+                if one.get(name) is not None:
+                    check_key(one[name], name)
+        if isinstance(request, PlainAck):
+            result_of(getattr(request, "result", NO_RESULT), "result", limits)
         for name in ("id", "after"):
             if fields.get(name) is not None:
                 fields[name] = int(fields[name])
         if isinstance(ids := fields.get("ids"), list):
-            fields["ids"] = [i if isinstance(i, tuple) else (int(i), None) for i in ids]
+            fields["ids"] = [_item_of_ids(cmd, item) for item in ids]
     except RequestError as error:
         return error.code if error.sentence else "an error without a sentence"
-    fields["cmd"] = request.__struct_config__.tag
+    fields["cmd"] = cmd
     fields["rid"] = None if request.rid is NO_RID else bytes(request.rid)
     return fields
+
+
+def _all_fields(value: Any, names: tuple[str, ...]) -> Fields:
+    """Give the fields of a struct, those too that only its wide one has."""
+    absent = {"result": NO_RESULT}
+    return {name: _plain(getattr(value, name, absent.get(name))) for name in names}
+
+
+def _item_of_ids(cmd: str, item: Any) -> Any:
+    if cmd in {"WAIT", "CANCEL", "PROMOTE"}:
+        return int(item)
+    if not isinstance(item, tuple):
+        item = (int(item), None)
+    return (*item, b"")[:3] if cmd == "ACKB" else item
 
 
 def _plain(value: Any) -> Any:
@@ -226,7 +319,8 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Failure):
         return {**msgspec.structs.asdict(value), "id": int(value.id)}
     if isinstance(value, Verdict):
-        return (int(value.id), value.attempt)
-    if isinstance(value, msgspec.Struct):
-        return {name: _plain(getattr(value, name)) for name in value.__struct_fields__}
+        said = _all_fields(value, value.__struct_fields__)
+        return (int(value.id), *list(said.values())[1:])
+    if isinstance(value, PlainItem):
+        return _all_fields(value, PushItem.__struct_fields__)
     return value

@@ -24,6 +24,18 @@ LINES: Final = tuple(
             '{"cmd":"PUSHB","queue":"q","priority":4,"delay":5,"run_at":null,"jobs":[{"data":1}],'
             '"max_attempts":3,"backoff":250,"jitter":true}'
         ),
+        (
+            '{"cmd":"PUSH","queue":"q","data":1,"unique_key":"user:7","unique":"start",'
+            '"on_conflict":"reject","req_key":"é"}'
+        ),
+        (
+            '{"cmd":"PUSH","queue":"q","data":1,"ttl":5000,"on_expire":"dead","timeout":1000,'
+            '"keep_result":3600000}'
+        ),
+        (
+            '{"cmd":"PUSHB","queue":"q","ttl":9,"req_key":"r","on_conflict":"replace","jobs":['
+            '{"data":1,"unique_key":"a","unique_for":7},{"data":2,"timeout":5}]}'
+        ),
         '{"cmd":"PULL","queue":"q"}',
         '{"cmd":"PULL","queue":"q","timeout":0,"lease":30000,"rid":-1}',
         '{"cmd":"PULLB","queue":"q","count":50,"timeout":null,"lease":null}',
@@ -31,10 +43,19 @@ LINES: Final = tuple(
         '{"cmd":"ACK","id":"17","attempt":2}',
         '{"cmd":"ACKB","ids":[1,2,3]}',
         '{"cmd":"ACKB","ids":[1,"2",{"id":3,"attempt":2},{"id":"4"}]}',
+        '{"cmd":"ACK","id":1,"attempt":1,"result":{"n":[3]}}',
+        '{"cmd":"ACKB","ids":[1,{"id":2,"result":"x"},{"id":3,"attempt":1,"result":null}]}',
         '{"cmd":"FAIL","id":1,"error":"why \\u0041","attempt":1}',
         '{"cmd":"FAILB","jobs":[{"id":1,"error":"why"},{"id":"2"},{"id":3,"attempt":1}]}',
         '{"cmd":"HEARTBEAT","ids":[1,{"id":2,"attempt":1}],"lease":30000}',
         '{"cmd":"HEARTBEAT","id":9,"attempt":4,"lease":1}',
+        '{"cmd":"HEARTBEAT","ids":[1],"wait":20000}',
+        '{"cmd":"PROGRESS","id":1,"attempt":2,"percent":40,"note":"é","lease":5}',
+        '{"cmd":"CANCEL","ids":[1,"2"]}',
+        '{"cmd":"PROMOTE","id":7}',
+        '{"cmd":"WAIT","ids":[1,"2"],"timeout":5000}',
+        '{"cmd":"WAIT","queue":"q","req_key":"r"}',
+        '{"cmd":"GETJOB","queue":"q","req_key":"r"}',
         '{"cmd":"RELEASE","ids":[1,{"id":2,"attempt":1}],"delay":50}',
         '{"cmd":"FAIL","id":9,"retry":false,"delay":null}',
         '{"cmd":"STATS"}',
@@ -76,6 +97,7 @@ VALUES: Final = tuple(
         *('[1,"2",{"id":3}]', '[{"data":1},{"data":1,"delay":-1}]', '[{"priority":1}]'),
         *(
             '"PUSH"',
+            '"start"',
             '"ping"',
             '"sTaTs"',
             '"\u017ftats"',
@@ -96,6 +118,14 @@ MEMBERS: Final = tuple(
             '"rid":null,',
             '"cmd":"PING",',
             '"c\\u006dd":"stats",',
+        ),
+        *('"ttl":5,', '"ttl":0,', '"unique_key":"k",', '"unique_key":7,', '"req_key":"",'),
+        *(
+            '"unique":"done",',
+            '"unique":"x",',
+            '"result":[1],',
+            '"wait":1,',
+            '"percent":101,',
         ),
         *('"queue":"z",', '"queue":5,', '"queue":"\\u0085",', '"queue":"",', '"data":[0],'),
         *(

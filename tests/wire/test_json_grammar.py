@@ -12,7 +12,7 @@ from magicqueue.errors import BadJson
 from magicqueue.wire.decode import decode_request
 from magicqueue.wire.fields import payload_of, payloads_of
 from magicqueue.wire.limits import Limits
-from magicqueue.wire.requests import Push, PushBatch
+from magicqueue.wire.requests import PlainPush, PushBatch
 from wire.strict_json import NotJsonError, parse
 
 LIMITS: Final = Limits()
@@ -183,7 +183,7 @@ TOO_MUCH: Final = (
 
 def _payload(data: bytes) -> bytes:
     request = decode_request(b'{"cmd":"PUSH","queue":"q","data":%b}' % data)
-    assert isinstance(request, Push)
+    assert isinstance(request, PlainPush)
     return payload_of(request.data, LIMITS)
 
 

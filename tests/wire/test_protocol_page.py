@@ -17,7 +17,7 @@ from magicqueue.wire.limits import (
 from magicqueue.wire.requests import COMMANDS
 
 PAGE: Final = (Path(__file__).parents[2] / "docs" / "protocol.md").read_text("utf-8")
-SIZES: Final = {64 * 2**20: "64 MiB", 2**20: "1 MiB", 16 * 2**20: "16 MiB"}
+SIZES: Final = {64 * 2**20: "64 MiB", 2**20: "1 MiB", 16 * 2**20: "16 MiB", 2**16: "64 KiB"}
 
 
 def test_every_request_on_the_page_is_one() -> None:

@@ -10,12 +10,12 @@ from magicqueue.wire.fields import check_queue, ids_of, payload_of, payloads_of
 from magicqueue.wire.limits import Limits
 from magicqueue.wire.requests import (
     NO_RID,
-    Ack,
-    AckBatch,
     FailBatch,
-    Push,
-    PushBatch,
-    PushItem,
+    PlainAck,
+    PlainAckBatch,
+    PlainItem,
+    PlainPush,
+    PlainPushBatch,
 )
 
 ID_MAX: Final = 2**53 - 1
@@ -35,6 +35,12 @@ WITH_IDS: Final = {
     '"cmd":"RELEASE","ids":[{}]': "RELEASE: ids[0]",
     '"cmd":"RELEASE","ids":[{{"id":{}}}]': "RELEASE: ids[0].id",
     '"cmd":"GETJOB","id":{}': "GETJOB: id",
+    '"cmd":"PROGRESS","id":{}': "PROGRESS: id",
+    '"cmd":"CANCEL","id":{}': "CANCEL: id",
+    '"cmd":"CANCEL","ids":[1,{}]': "CANCEL: ids[1]",
+    '"cmd":"PROMOTE","ids":[{}]': "PROMOTE: ids[0]",
+    '"cmd":"WAIT","ids":[{}]': "WAIT: ids[0]",
+    '"cmd":"ACKB","ids":[{{"result":1,"id":{}}}]': "ACKB: ids[0].id",
     '"cmd":"DEAD","queue":"q","after":{}': "DEAD: after",
     '"cmd":"RETRYDEAD","id":{}': "RETRYDEAD: id",
     '"cmd":"PURGEDEAD","id":{}': "PURGEDEAD: id",
@@ -101,6 +107,24 @@ SENTENCES: Final = [
         f'{PUSH},"rid":{{}}',
         "PUSH: rid must be a string, or a number of at most 4300 characters",
     ),
+    (f'{PUSH},"unique_key":7', "PUSH: unique_key must be a string or null, not an integer"),
+    (f'{PUSH},"unique":"ever"', "PUSH: unique must be done or start"),
+    (f'{PUSH},"on_conflict":""', "PUSH: on_conflict must be return or reject or replace"),
+    (f'{PUSH},"on_expire":"x"', "PUSH: on_expire must be remove or dead"),
+    (f'{PUSH},"unique_for":0', "PUSH: unique_for must be an integer >= 1"),
+    (f'{PUSH},"ttl":0', "PUSH: ttl must be an integer >= 1"),
+    (f'{PUSH},"timeout":-1', "PUSH: timeout must be an integer >= 1"),
+    (f'{PUSH},"keep_result":-1', "PUSH: keep_result must be an integer >= 0"),
+    (f'{PUSH},"req_key":[]', "PUSH: req_key must be a string or null, not a list"),
+    (
+        f'{JOBS}[{{"data":1}},{{"data":1,"unique":"x"}}]',
+        "PUSHB: jobs[1].unique must be done or start",
+    ),
+    (
+        '"cmd":"PROGRESS","id":1,"percent":101',
+        "PROGRESS: percent must be an integer <= 100",
+    ),
+    ('"cmd":"QUEUES","count":1,"sort":"x"', "QUEUES: sort must be name"),
     ('"cmd":"PUSHB","queue":"q"', "PUSHB: jobs is missing"),
     (
         f'{JOBS}[{{"data":1}}],"priority":"x"',
@@ -176,7 +200,7 @@ SENTENCES: Final = [
         "HEARTBEAT: lease must be an integer or null, not a number with a fraction",
     ),
     ('"cmd":"DEAD","queue":"q","count":0', "DEAD: count must be an integer >= 1"),
-    ('"cmd":"GETJOB"', "GETJOB: id is missing"),
+    ('"cmd":"PROGRESS"', "PROGRESS: id is missing"),
     (
         '"cmd":"HELLO","client":{}',
         "HELLO: client must be a string or null, not an object",
@@ -225,7 +249,7 @@ def test_bad_json_says_what_is_wrong() -> None:
 def test_ids_as_numbers_and_as_decimal_strings(number: int) -> None:
     for written in (f"{number}", f'"{number}"'):
         request = decode_request(f'{{"cmd":"ACK","id":{written}}}'.encode())
-        assert isinstance(request, Ack)
+        assert isinstance(request, PlainAck)
         assert int(request.id) == number
 
 
@@ -273,7 +297,7 @@ def test_ids_of_a_batch_become_columns() -> None:
         ('[1,{"id":"2","attempt":5},"3"]', ([1, 2, 3], [0, 5, 0])),
     ):
         request = decode_request(f'{{"cmd":"ACKB","ids":{ids}}}'.encode())
-        assert isinstance(request, AckBatch)
+        assert isinstance(request, PlainAckBatch)
         assert ids_of(request.ids) == columns
     request = decode_request(b'{"cmd":"FAILB","jobs":[{"id":"7"},{"id":8,"attempt":2}]}')
     assert isinstance(request, FailBatch)
@@ -309,16 +333,16 @@ def test_no_queue_names() -> None:
         check_queue("a\ud800", 255)
 
 
-def _push(data: bytes) -> Push:
+def _push(data: bytes) -> PlainPush:
     request = decode_request(b'{"cmd":"PUSH","queue":"q","data":%b}' % data)
-    assert isinstance(request, Push)
+    assert isinstance(request, PlainPush)
     return request
 
 
-def _items(*datas: bytes) -> list[PushItem]:
+def _items(*datas: bytes) -> list[PlainItem]:
     jobs = b",".join(b'{"data":%b}' % data for data in datas)
     request = decode_request(b'{"cmd":"PUSHB","queue":"q","jobs":[%b]}' % jobs)
-    assert isinstance(request, PushBatch)
+    assert isinstance(request, PlainPushBatch)
     return request.jobs
 
 

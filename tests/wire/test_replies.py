@@ -7,20 +7,24 @@ import msgspec
 import pytest
 from msgspec import Raw
 
-from magicqueue.errors import ERROR_CODES, RequestError, error_from_reply
+from magicqueue.errors import ERROR_CODES, Duplicate, RequestError, error_from_reply
 from magicqueue.wire import replies
 from magicqueue.wire.decode import decode_request
 from magicqueue.wire.limits import Limits
 from magicqueue.wire.replies import (
     AckBatchReply,
+    CancelReply,
     CountReply,
     DeadReply,
+    EndedJob,
     FailBatchReply,
     FailReply,
     HeartbeatReply,
     JobDetail,
+    JobInfo,
     JobOut,
     JobReply,
+    PromoteReply,
     PullBatchReply,
     PullReply,
     PushBatchReply,
@@ -30,6 +34,7 @@ from magicqueue.wire.replies import (
     Reply,
     ServerCounts,
     ServerInfo,
+    WaitReply,
 )
 
 ROW: Final = (3, 1760000000000, 1760000000500, 1)
@@ -48,14 +53,14 @@ COUNTS: Final[dict[str, int]] = {
     "lost": 8,
     "released": 0,
     "expired": 0,
-    "cancelled": 0,
-    "duplicates": 0,
+    "cancelled": 11,
+    "duplicates": 12,
     "dropped": 9,
     "oldest_ready_ms": 10,
 }
 COUNTS_TEXT: Final = (
-    '"pushed":5,"completed":6,"failed":7,"lost":8,"released":0,"expired":0,'
-    '"cancelled":0,"duplicates":0,"dropped":9,'
+    '"pushed":5,"completed":6,"failed":7,"lost":8,"released":0,"expired":0,"cancelled":11,'
+    '"duplicates":12,"dropped":9,'
     '"oldest_ready_ms":10'
 )
 DETAIL: Final = JobDetail(
@@ -72,6 +77,10 @@ DETAIL: Final = JobDetail(
     max_attempts=25,
     error=None,
     lease_until=1760000030000,
+)
+INFO: Final = JobInfo(**msgspec.structs.asdict(DETAIL))
+ENDED: Final = EndedJob(
+    id=1, state="done", queue="q", result=Raw(b"[1.50]"), finished_at=5, attempts=1
 )
 DETAIL_TEXT: Final = (
     f'{JOB[:-1]},"state":"active","failures":0,"lost":0,"max_attempts":25,"error":null,'
@@ -93,6 +102,24 @@ ROWS: Final[list[tuple[str, bytes, str]]] = [
     ("PUSHB", replies.pushed_batch([1, 2, 3]), '{"ok":true,"ids":[1,2,3]}'),
     ("PUSHB of a range", replies.pushed_batch(range(7, 10)), '{"ok":true,"ids":[7,8,9]}'),
     ("PUSHB of none", replies.pushed_batch([]), '{"ok":true,"ids":[]}'),
+    (
+        "PUSH of a key that is held",
+        replies.pushed_under_policies(PushReply(ok=True, id=12, duplicate=True)),
+        '{"ok":true,"id":12,"duplicate":true}',
+    ),
+    (
+        "PUSHB again",
+        replies.pushed_under_policies(PushBatchReply(ok=True, ids=[1, 2], repeated=True)),
+        '{"ok":true,"ids":[1,2],"repeated":true}',
+    ),
+    (
+        "WAIT",
+        replies.counted(jobs=[ENDED, EndedJob(id=9, state="unknown")]),
+        (
+            '{"ok":true,"jobs":[{"id":1,"state":"done","queue":"q","result":[1.50],'
+            '"finished_at":5,"attempts":1},{"id":9,"state":"unknown"}]}'
+        ),
+    ),
     ("PULL", replies.pulled(_job()), f'{{"ok":true,"job":{JOB}}}'),
     ("PULL of none", replies.pulled([]), '{"ok":true,"job":null}'),
     ("PULLB", replies.pulled_batch(_job()), f'{{"ok":true,"jobs":[{JOB}]}}'),
@@ -157,6 +184,7 @@ ROWS: Final[list[tuple[str, bytes, str]]] = [
                 input_bytes=16,
                 output_bytes=17,
                 uptime_ms=15,
+                marked=18,
                 **COUNTS,
             )
         ),
@@ -164,7 +192,9 @@ ROWS: Final[list[tuple[str, bytes, str]]] = [
             '{"ok":true,"queued":1,"processing":2,"delayed":3,"dead":4,"paused":1,'
             f'{COUNTS_TEXT},"queues":11,"content_bytes":10,"memory_bytes":12,'
             '"connections":13,"waiting":14,"input_bytes":16,"output_bytes":17,'
-            '"uptime_ms":15}'
+            '"uptime_ms":15,"marked":18,"unique_keys":0,"windows":0,"req_keys":0,'
+            '"results":0,"result_bytes":0,"cancelling":0,"windows_dropped":0,'
+            '"req_keys_dropped":0,"results_dropped":0,"progress_dropped":0}'
         ),
     ),
     (
@@ -184,7 +214,7 @@ ROWS: Final[list[tuple[str, bytes, str]]] = [
             '{"ok":true,"server":"magicqueue","version":"0.1.0","core":"python","protocol":1,'
             '"persistence":"none","limits":{"line_bytes_max":9,"job_bytes_max":1048576,'
             '"queue_name_bytes_max":255,"push_jobs_max":100000,"pull_jobs_max":10000,'
-            '"reply_payload_bytes_max":16777216},"capabilities":["rid"]}'
+            '"reply_payload_bytes_max":16777216,"result_bytes_max":65536},"capabilities":["rid"]}'
         ),
     ),
 ]
@@ -245,10 +275,28 @@ def test_errors(code: str) -> None:
     assert str(shown) == 'queue "é" is\\nfull: \\x00 wait'
 
 
+def test_a_duplicate_names_the_job_that_holds_the_key() -> None:
+    error = Duplicate("no")
+    error.job_id = 12
+    reply = replies.refused(error, Raw(b"7"))
+    assert reply == b'{"ok":false,"error":"no","code":"DUPLICATE","id":12,"rid":7}\n'
+    read = error_from_reply("DUPLICATE", "no", 12)
+    assert isinstance(read, Duplicate)
+    assert read.job_id == 12
+
+
 def test_the_codes_are_those_of_the_protocol() -> None:
     assert set(ERROR_CODES) == {
-        *("BAD_JSON", "BAD_REQUEST", "UNKNOWN_COMMAND", "NOT_FOUND", "STALE", "TOO_LARGE"),
-        *("FULL", "PAUSED", "UNAUTHORIZED", "READ_ONLY", "SHUTTING_DOWN", "INTERNAL"),
+        *("BAD_JSON", "BAD_REQUEST", "UNKNOWN_COMMAND", "NOT_FOUND", "STALE", "DUPLICATE"),
+        *(
+            "TOO_LARGE",
+            "FULL",
+            "PAUSED",
+            "UNAUTHORIZED",
+            "READ_ONLY",
+            "SHUTTING_DOWN",
+            "INTERNAL",
+        ),
     }
     assert type(error_from_reply("NEW_CODE", "x")) is RequestError
 
@@ -300,7 +348,34 @@ READS: Final[list[tuple[bytes, type[Reply], dict[str, Any]]]] = [
         QueuesReply,
         {"queues": [QueueCounts(name="q", paused=True, **COUNTS)]},
     ),
-    (replies.counted(job=DETAIL), JobReply, {"job": DETAIL}),
+    (replies.counted(job=DETAIL), JobReply, {"job": INFO}),
+    (
+        replies.counted(cancelled=[1], cancelling=[2], missing=[3]),
+        CancelReply,
+        {"cancelled": [1], "cancelling": [2], "missing": [3]},
+    ),
+    (
+        replies.counted(promoted=1, missing=[3]),
+        PromoteReply,
+        {"promoted": 1, "missing": [3]},
+    ),
+    (
+        replies.counted(jobs=[ENDED, EndedJob(id=9, state="unknown")]),
+        WaitReply,
+        {"jobs": [ENDED, EndedJob(id=9, state="unknown")]},
+    ),
+    (
+        replies.pushed_under_policies(PushReply(ok=True, id=5, duplicate=True)),
+        PushReply,
+        {"id": 5, "duplicate": True, "replaced": False, "repeated": False},
+    ),
+    (
+        replies.pushed_under_policies(
+            PushBatchReply(ok=True, ids=[5, 5], duplicates=[1], replaced=[1], repeated=True)
+        ),
+        PushBatchReply,
+        {"ids": [5, 5], "duplicates": [1], "replaced": [1], "repeated": True},
+    ),
     (replies.counted(jobs=[DETAIL], next=3), DeadReply, {"jobs": [DETAIL], "next": 3}),
     (replies.counted(removed=4), CountReply, {"removed": 4, "retried": 0}),
     (replies.counted(retried=4), CountReply, {"removed": 0, "retried": 4}),

@@ -39,6 +39,9 @@ T = TypeVar("T")
 
 _RATED: Final = ("pushed", "completed", "failed")
 _STATS_COLUMNS: Final = (Column(""), number("now"), number("per second"))
+_TOTALS: Final = ("pushed", "completed", "failed", "lost", "released")
+_RARE_TOTALS: Final = ("cancelled", "expired", "duplicates")
+"""Shown where there are any."""
 _QUEUES_COLUMNS: Final = (
     text("queue", least=20),
     number("queued"),
@@ -177,8 +180,10 @@ def _pairs(counts: Counts) -> list[tuple[str, str | list[str]]]:
         ]
     else:
         pairs.append(("paused", "yes" if counts.paused else "no"))
-    totals = ("pushed", "completed", "failed", "lost", "released")
-    return [*pairs, *((name, count(getattr(counts, name))) for name in totals)]
+    totals = [(name, getattr(counts, name)) for name in _TOTALS + _RARE_TOTALS]
+    return pairs + [
+        (name, count(total)) for name, total in totals if total or name in _TOTALS
+    ]
 
 
 def _watch_stats(

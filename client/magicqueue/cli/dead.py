@@ -10,6 +10,7 @@ from magicqueue.cli.options import JOB_ID, QUEUE, Session, manual, whole, with_s
 from magicqueue.cli.phrases import jobs, short, when
 from magicqueue.cli.screen import (
     details,
+    job_fields,
     many,
     note,
     number,
@@ -22,7 +23,7 @@ from magicqueue.command_line import Group
 from magicqueue.errors import NotFound
 from magicqueue.job import JobDetails
 from magicqueue.sync_queue import SyncQueue
-from magicqueue.wire.replies import JobDetail
+from magicqueue.wire.replies import JobInfo
 
 _PAGE: Final = 1000
 _ERROR_CHARS: Final = 60
@@ -79,7 +80,7 @@ def list_dead(
             found = chain(found, _pages_after(client, page.next))
         if session.json:
             for job in found:
-                write_json(job)
+                write_json(job_fields(job))
             return
         if not page.jobs:
             say(f"{queue} has no dead letters" + (f" after {after}" if after else ""))
@@ -165,7 +166,7 @@ def _pages_after(client: SyncQueue, after: int) -> Iterator[JobDetails]:
         following = page.next
 
 
-def _row(job: JobDetail) -> tuple[str, ...]:
+def _row(job: JobInfo) -> tuple[str, ...]:
     return (
         str(job.id),
         when(job.died_at) if job.died_at is not None else "",
@@ -175,7 +176,7 @@ def _row(job: JobDetail) -> tuple[str, ...]:
     )
 
 
-def _why(job: JobDetail) -> str:
+def _why(job: JobInfo) -> str:
     if job.reason == "worker_lost":
         return f"its worker was lost {many(job.lost, 'time')}"
     return (job.error or "").strip().partition("\n")[0] or "failed, without a message"

@@ -24,6 +24,10 @@ _SECTIONS: Final[dict[str, dict[str, tuple[str, str]]]] = {
         "pull": ("pull", "Take jobs and print them."),
         "ack": ("settle", "Settle jobs as done."),
         "fail": ("settle", "Settle jobs as failed."),
+        "cancel": ("cancel", "Let jobs not run, or not again."),
+        "promote": ("cancel", "Make delayed jobs ready now."),
+        "wait": ("endings", "Wait for jobs to end."),
+        "result": ("endings", "Print what came of a job."),
         "job": ("look", "Show jobs, by their ids."),
     },
     "Queues": {

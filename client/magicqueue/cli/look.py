@@ -6,13 +6,21 @@ from typing import Final
 import click
 
 from magicqueue.cli.options import JOB_ID, Session, manual, whole, with_session
-from magicqueue.cli.phrases import count, jobs, short, state_of, when
-from magicqueue.cli.screen import details, many, note, say, write_json, write_pairs
+from magicqueue.cli.phrases import count, jobs, short, span, state_of, when
+from magicqueue.cli.screen import (
+    details,
+    job_fields,
+    many,
+    note,
+    say,
+    write_json,
+    write_pairs,
+)
 from magicqueue.command_line import Command
 from magicqueue.errors import NotFound
 from magicqueue.plain_text import plain_lines
 from magicqueue.sync_queue import SyncQueue
-from magicqueue.wire.replies import JobDetail, ServerInfo
+from magicqueue.wire.replies import JobInfo, ServerInfo
 
 _DATA_CHARS: Final = 10_000
 
@@ -63,24 +71,24 @@ def ping(session: Session, *, times: int) -> None:
 def job(session: Session, job_ids: tuple[int, ...]) -> None:
     """Show jobs: where they stand, their attempts, last error and data.
 
-    A job that is done leaves no trace, so it is not found any more. Exits with 1 if one
-    of them is not there.
+    A job that is done leaves no trace, unless it was pushed with --keep-result, so it is
+    not found any more. Exits with 1 if one of them is not there.
     """
     missing: list[NotFound] = []
     shown = 0
     with session.queue() as client:
         for job_id in dict.fromkeys(job_ids):
             try:
-                found = details(client.job(job_id))
+                found = client.job(job_id)
             except NotFound as error:
                 missing.append(error)
                 continue
             if session.json:
-                write_json(found)
+                write_json(job_fields(found))
             else:
                 if shown:
                     say("")
-                write_pairs(_pairs(found))
+                write_pairs(_pairs(details(found)))
             shown += 1
     if len(missing) > 1:
         if not session.json:
@@ -91,21 +99,50 @@ def job(session: Session, job_ids: tuple[int, ...]) -> None:
         raise missing[0]
 
 
-def _pairs(found: JobDetail) -> list[tuple[str, str | list[str]]]:
+def _pairs(found: JobInfo) -> list[tuple[str, str | list[str]]]:
+    if found.finished_at is not None:
+        return [
+            ("job", str(found.id)),
+            ("queue", found.queue),
+            ("state", state_of(found)),
+            ("attempts", f"{found.attempts} begun"),
+            ("result", short(bytes(found.result).decode(), _DATA_CHARS)),
+        ]
     limit = count(found.max_attempts) if found.max_attempts else "no limit"
     pairs: list[tuple[str, str | list[str]]] = [
         ("job", str(found.id)),
         ("queue", found.queue),
         ("state", state_of(found)),
         ("priority", str(found.priority)),
-        ("pushed", when(found.created_at)),
+        ("pushed", when(found.created_at or 0)),
         ("attempts", f"{found.attempts} begun, {found.failures} failed of at most {limit}"),
     ]
     if found.lost:
         pairs.append(("lost", f"{many(found.lost, 'time')}, with its worker"))
+    pairs += _wishes(found)
     if found.error is not None:
         pairs.append(("error", plain_lines(found.error) if found.error else "(no message)"))
     pairs.append(("data", short(bytes(found.data).decode(), _DATA_CHARS)))
+    return pairs
+
+
+def _wishes(found: JobInfo) -> list[tuple[str, str | list[str]]]:
+    """Show what a job asked for, and how far it is."""
+    pairs: list[tuple[str, str | list[str]]] = []
+    if found.unique_key is not None:
+        pairs.append(("unique key", found.unique_key))
+    if found.expires_at is not None:
+        pairs.append(("expires", when(found.expires_at)))
+    if found.timeout is not None:
+        until = found.attempt_until
+        ends = "" if until is None else f", ends {when(until)}"
+        pairs.append(("timeout", f"{span(found.timeout / 1000)} an attempt{ends}"))
+    if found.keep_result:
+        pairs.append(("result", f"to be kept for {span(found.keep_result / 1000)}"))
+    if (told := found.progress) is not None:
+        percent = None if told.percent is None else f"{told.percent} %"
+        what = ", ".join(filter(None, (percent, told.note)))
+        pairs.append(("progress", what))
     return pairs
 
 

@@ -7,7 +7,7 @@ from typing import Final
 from magicqueue.command_line import many
 from magicqueue.errors import ConnectionRefused, MagicQueueError
 from magicqueue.plain_text import plain
-from magicqueue.wire.replies import JobDetail
+from magicqueue.wire.replies import JobInfo
 
 _UNITS: Final = (("y", 31_557_600), ("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
 _FEW: Final = 10
@@ -68,16 +68,29 @@ def short(text: str, chars_max: int) -> str:
     return line if len(line) <= chars_max else line[: chars_max - 1] + "…"
 
 
-def state_of(job: JobDetail) -> str:
+def state_of(job: JobInfo) -> str:
     """Say where a job stands, with the time that matters."""
-    if job.state == "delayed":
+    if job.state == "delayed" and job.run_at is not None:
         return f"delayed, due {when(job.run_at)}"
     if job.state == "active" and job.lease_until is not None:
-        return f"active, its lease ends {when(job.lease_until)}"
+        ends = f"its lease ends {when(job.lease_until)}"
+        return f"active, cancelled, {ends}" if job.cancelled else f"active, {ends}"
     if job.state == "dead" and job.died_at is not None:
-        why = {"failed": "it failed too often", "worker_lost": "its workers were lost"}
-        return f"dead, died {when(job.died_at)}: {why.get(job.reason or '', job.reason)}"
+        return f"dead, died {when(job.died_at)}: {reason_of(job.reason)}"
+    if job.finished_at is not None:
+        return f"{job.state} {when(job.finished_at)}"
     return job.state
+
+
+def reason_of(reason: str | None) -> str:
+    """Say why a job is dead."""
+    why = {
+        "failed": "it failed too often",
+        "worker_lost": "its workers were lost",
+        "expired": "its time to live was over",
+        "timeout": "it timed out too often",
+    }
+    return why.get(reason or "", reason or "")
 
 
 def said_here(error: MagicQueueError) -> str:

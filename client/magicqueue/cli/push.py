@@ -8,12 +8,13 @@ stored at once and a fast one's in large batches.
 import sys
 from collections.abc import Iterator
 from itertools import islice
-from typing import IO, Any, Final
+from typing import IO, Any, Final, cast
 
 import click
 import msgspec
 import orjson
 
+from magicqueue.answers import PushedId
 from magicqueue.cli.options import (
     MOMENT,
     QUEUE,
@@ -26,8 +27,9 @@ from magicqueue.cli.options import (
 from magicqueue.cli.phrases import count, jobs
 from magicqueue.cli.screen import note, say, write_json
 from magicqueue.command_line import Command, Failed
-from magicqueue.encoding import BATCH_BYTES_MAX, BATCH_JOBS, JobOptions
+from magicqueue.encoding import BATCH_BYTES_MAX, BATCH_JOBS
 from magicqueue.errors import MagicQueueError
+from magicqueue.job_options import JobOptions, tail_of
 from magicqueue.sync_queue import SyncQueue
 
 _PIECE_BYTES: Final = 2**20
@@ -40,6 +42,7 @@ _INT32_MAX: Final = 2**31 - 1
     epilog=manual(
         'magicqueue push emails \'{"to": "ada@example.org"}\'',
         'magicqueue push emails --delay 10m --priority 5 \'{"to": "bob@example.org"}\'',
+        "magicqueue push reports --unique-key daily --keep-result 1h '{}'",
         "jq -c '.users[]' users.json | magicqueue push emails",
     ),
 )
@@ -71,6 +74,27 @@ _INT32_MAX: Final = 2**31 - 1
     type=SPAN,
     help="Wait before the first retry; each failure doubles it. [default: 1s]",
 )
+@click.option("--unique-key", metavar="KEY", help="One job of QUEUE holds KEY at a time.")
+@click.option(
+    "--unique",
+    type=click.Choice(["done", "start"]),
+    help="Hold KEY until the job is done, or begun. [default: done]",
+)
+@click.option("--unique-for", type=SPAN, help="Hold KEY for so long instead.")
+@click.option(
+    "--on-conflict",
+    type=click.Choice(["return", "reject", "replace"]),
+    help="Where KEY is held: give the holder's id, fail, or give a holder that waits"
+    " the new data, priority and time. [default: return]",
+)
+@click.option("--ttl", type=SPAN, help="Not after this span has passed.")
+@click.option(
+    "--on-expire",
+    type=click.Choice(["remove", "dead"]),
+    help="What becomes of it when its --ttl is over. [default: remove]",
+)
+@click.option("--job-timeout", type=SPAN, help="An attempt fails that runs for longer.")
+@click.option("--keep-result", type=SPAN, help="Keep its end for `magicqueue result`.")
 @with_session
 def push(
     session: Session,
@@ -106,56 +130,85 @@ def push(
         _push_stream(session, client, file, job_options, text=text)
 
 
-def _job_options(
-    *,
-    priority: int | None,
-    delay: float | None,
-    run_at: float | None,
-    max_attempts: int | None,
-    backoff: float | None,
-) -> JobOptions:
-    if delay is not None and run_at is not None:
+def _job_options(*, job_timeout: float | None, **options: Any) -> JobOptions:
+    """Give the options that were given. Raises UsageError."""
+    if options["delay"] is not None and options["run_at"] is not None:
         raise click.UsageError("give --delay or --run-at, not both")
-    options = JobOptions()
-    if priority is not None:
-        options["priority"] = priority
-    if delay is not None:
-        options["delay"] = delay
-    if run_at is not None:
-        options["run_at"] = run_at
-    if max_attempts is not None:
-        options["max_attempts"] = max_attempts
-    if backoff is not None:
-        options["backoff"] = backoff
-    return options
+    if options["unique"] is not None and options["unique_for"] is not None:
+        raise click.UsageError("give --unique or --unique-for, not both")
+    for name in ("unique", "unique_for", "on_conflict"):
+        if options[name] is not None and options["unique_key"] is None:
+            raise click.UsageError(f"--{name.replace('_', '-')} needs a --unique-key")
+    if options["on_expire"] is not None and options["ttl"] is None:
+        raise click.UsageError("--on-expire needs a --ttl")
+    options["timeout"] = job_timeout
+    given = {name: value for name, value in options.items() if value is not None}
+    job_options = cast("JobOptions", given)
+    try:
+        tail_of(job_options)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    return job_options
 
 
 def _push_stream(
     session: Session, client: SyncQueue, file: IO[bytes], options: JobOptions, *, text: bool
 ) -> None:
-    stored = 0
-    first_id = last_id = 0
+    stored = came = first_id = last_id = 0
     items = _items(file, text=text)
     try:
         for batch in _batches(items):
             ids = client.push_batch(batch, **options)
-            first_id, last_id = first_id or ids[0], ids[-1]
-            stored += len(ids)
+            new = _new(ids)
+            if new:
+                first_id, last_id = first_id or new[0], new[-1]
+            stored += len(new)
+            came += len(ids)
             if session.json:
-                write_json({"queue": client.name, "ids": ids})
+                write_json({"queue": client.name, "ids": list(map(int, ids)), **_held(ids)})
+            else:
+                _say_held(ids, client.name)
     except (MagicQueueError, click.ClickException, OSError):
         if stored:
             note(f"magicqueue: {jobs(stored)} had been stored before this error:")
         raise
-    if not session.json:
+    if not session.json and (stored or not came):
         _say_stored(stored, client.name, first_id, last_id)
 
 
 def _report(session: Session, queue: str, ids: list[int]) -> None:
     if session.json:
-        write_json({"queue": queue, "ids": ids})
-    else:
-        _say_stored(len(ids), queue, ids[0], ids[-1])
+        write_json({"queue": queue, "ids": list(map(int, ids)), **_held(ids)})
+        return
+    _say_held(ids, queue)
+    if new := _new(ids):
+        _say_stored(len(new), queue, new[0], new[-1])
+
+
+def _new(ids: list[int]) -> list[int]:
+    """Give those under which something was stored."""
+    return [one for one in ids if not _is_held(one)]
+
+
+def _is_held(job_id: int) -> bool:
+    return isinstance(job_id, PushedId) and (job_id.duplicate or job_id.replaced)
+
+
+def _held(ids: list[int]) -> dict[str, list[int]]:
+    """Tell, as the protocol does, which jobs' keys were held: by their indexes."""
+    told = [(n, one) for n, one in enumerate(ids) if isinstance(one, PushedId)]
+    held = {
+        "duplicates": [n for n, one in told if one.duplicate],
+        "replaced": [n for n, one in told if one.replaced],
+    }
+    return {name: indexes for name, indexes in held.items() if indexes}
+
+
+def _say_held(ids: list[int], queue: str) -> None:
+    for one in ids:
+        if isinstance(one, PushedId) and _is_held(one):
+            what = "it has the new data" if one.replaced else "nothing was stored"
+            say(f"job {int(one)} of {queue} holds the key: {what}")
 
 
 def _say_stored(stored: int, queue: str, first_id: int, last_id: int) -> None:

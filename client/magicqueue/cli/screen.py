@@ -9,7 +9,7 @@ made harmless here, whoever it is from. NO_COLOR and TERM=dumb mean not one esca
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 import msgspec
@@ -17,7 +17,7 @@ import msgspec
 from magicqueue.command_line import is_styled, many, note, say, write_json
 from magicqueue.job import Job, JobDetails
 from magicqueue.plain_text import plain
-from magicqueue.wire.replies import JobDetail, JobOut
+from magicqueue.wire.replies import JobDetail, JobInfo, JobOut
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -28,6 +28,7 @@ __all__ = [
     "console",
     "details",
     "is_terminal",
+    "job_fields",
     "job_json",
     "many",
     "note",
@@ -46,7 +47,18 @@ _TEXT_CELLS: Final = 12
 """A text is not made shorter than this to make room."""
 
 _job_out: Final = msgspec.json.Decoder(JobOut).decode
-_job_detail: Final = msgspec.json.Decoder(JobDetail).decode
+_job_info: Final = msgspec.json.Decoder(JobInfo).decode
+_OF_AN_END: Final = ("id", "queue", "state", "attempts", "result", "finished_at")
+_UNTOLD: Final = {
+    "unique_key": None,
+    "expires_at": None,
+    "timeout": None,
+    "attempt_until": None,
+    "keep_result": 0,
+    "cancelled": False,
+    "progress": None,
+    "finished_at": None,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +216,16 @@ def job_json(job: Job) -> JobOut:
     return _job_out(msgspec.json.encode(job))
 
 
-def details(job: JobDetails) -> JobDetail:
+def details(job: JobDetails) -> JobInfo:
     """Give a job as the protocol writes it: its times are milliseconds, however large."""
-    return _job_detail(msgspec.json.encode(job))
+    return _job_info(msgspec.json.encode(job))
+
+
+def job_fields(job: JobDetails) -> dict[str, Any]:
+    """Give what is known of a job, for JSON: what it does not have is left out."""
+    info = details(job)
+    fields = msgspec.structs.asdict(info)
+    if info.finished_at is not None:
+        return {name: fields[name] for name in _OF_AN_END}
+    told = {name: fields[name] for name in JobDetail.__struct_fields__}
+    return told | {name: fields[name] for name, no in _UNTOLD.items() if fields[name] != no}

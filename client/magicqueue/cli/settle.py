@@ -37,7 +37,7 @@ def ack(session: Session, ids: tuple[int, ...]) -> None:
                 f"job {acked[0]} is done" if len(acked) == 1 else f"{jobs(len(acked))} done"
             )
         if missing:
-            _explain(session, client, missing, len(ids))
+            explain(session, client, missing, len(ids), "under way")
 
 
 @click.command(
@@ -71,7 +71,7 @@ def fail(session: Session, ids: tuple[int, ...], *, error: str) -> None:
         if session.json:
             write_json({"failed": failed, "missing": missing})
         if missing:
-            _explain(session, client, missing, len(ids))
+            explain(session, client, missing, len(ids), "under way")
 
 
 def _what_now(state: str) -> str:
@@ -79,30 +79,31 @@ def _what_now(state: str) -> str:
         "ready": "it is ready to be tried again",
         "delayed": "it will be tried again after its backoff",
         "dead": "it is dead now (`magicqueue dead list` shows it)",
+        "cancelled": "it was cancelled, and will not be tried again",
     }.get(state, f"it is {state}")
 
 
-def _explain(session: Session, client: SyncQueue, missing: list[int], asked: int) -> None:
-    """Say why each verdict came to nothing. Raises NotFound that says the last, or all."""
+def explain(
+    session: Session, client: SyncQueue, missing: list[int], asked: int, what: str
+) -> None:
+    """Say why jobs were not `what`. Raises NotFound that says the last, or all."""
     if session.json:
         were = "was" if asked == 1 else "were"
         named = ", ".join(map(str, missing[:_EXPLAINED]))
         more = ", …" if len(missing) > _EXPLAINED else ""
-        raise NotFound(
-            f"{len(missing)} of {jobs(asked)} {were} not under way: {named}{more}"
-        )
+        raise NotFound(f"{len(missing)} of {jobs(asked)} {were} not {what}: {named}{more}")
     *others, last = missing[:_EXPLAINED]
     for job_id in others:
-        note(f"magicqueue: {_why(client, job_id)}")
+        note(f"magicqueue: {_why(client, job_id, what)}")
     if len(missing) > _EXPLAINED:
-        note(f"magicqueue: {_why(client, last)}")
+        note(f"magicqueue: {_why(client, last, what)}")
         raise NotFound(f"and {jobs(len(missing) - _EXPLAINED)} more")
-    raise NotFound(_why(client, last))
+    raise NotFound(_why(client, last, what))
 
 
-def _why(client: SyncQueue, job_id: int) -> str:
+def _why(client: SyncQueue, job_id: int, what: str) -> str:
     try:
         found: JobDetails = client.job(job_id)
     except NotFound:
         return f"there is no job {job_id}: it is done, or was never there"
-    return f"job {job_id} is not under way: it is {found.state}"
+    return f"job {job_id} is not {what}: it is {found.state}"

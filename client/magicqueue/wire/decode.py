@@ -1,6 +1,8 @@
-"""From a line to a request, one of two ways.
+"""From a line to a request, one of three ways.
 
-- *straight*: the line begins `{"cmd":"NAME"` in capitals, and decodes into NAME's struct;
+- *plain*: the line begins `{"cmd":"NAME"` in capitals, and decodes into NAME's plain
+  struct, if there is one;
+- *straight*: it begins so, and decodes into NAME's struct;
 - *again*: anything else, and anything that failed. The object is read as a table of raw
   fields, so that a duplicate key counts by its last value and `cmd` by its letters in any
   case, and is decoded once more. What fails now is the sender's error, and only here is a
@@ -8,7 +10,7 @@
 """
 
 import re
-from typing import Final
+from typing import Final, get_args
 
 import msgspec
 from msgspec import Raw
@@ -16,11 +18,16 @@ from msgspec import Raw
 from magicqueue.errors import BadJson, BadRequest, UnknownCommand
 from magicqueue.wire.limits import ID_MAX, NUMBER_CHARS_MAX
 from magicqueue.wire.payload import check_text
-from magicqueue.wire.requests import COMMANDS, NO_RID, Request
+from magicqueue.wire.requests import COMMANDS, NO_RID, PLAIN, Request
+from magicqueue.wire.values import OnConflict, OnExpire, Until
 
 _DECODERS: Final = {
     b'{"cmd":"%b"' % name.encode(): msgspec.json.Decoder(kind)
     for name, kind in COMMANDS.items()
+}
+_FIRST: Final = _DECODERS | {
+    b'{"cmd":"%b"' % name.encode(): msgspec.json.Decoder(kind)
+    for name, kind in PLAIN.items()
 }
 _TABLE: Final = msgspec.json.Decoder(dict[str, Raw])
 _TABLES: Final = msgspec.json.Decoder(list[Raw])
@@ -38,15 +45,18 @@ def decode_request(line: bytes) -> Request:
     """
     if b"\\" in line or not line.isascii():
         check_text(line)
-    decoder = _DECODERS.get(line[: line.find(b'"', _NAME_START) + 1])
-    if decoder is not None:
+    start = line[: line.find(b'"', _NAME_START) + 1]
+    decoder = _FIRST.get(start)
+    while decoder is not None:
         try:
             request = decoder.decode(line)
         except (msgspec.MsgspecError, RecursionError, ValueError):
-            pass
+            wide = _DECODERS[start]
+            decoder = None if decoder is wide else wide
         else:
             if request.rid is NO_RID or is_rid(request.rid):
                 return request
+            break
     return _decode_again(line)
 
 
@@ -134,6 +144,12 @@ _PATH: Final = re.compile(r" - at `\$\.?(?P<path>[^`]*)`$")
 _WANTED: Final = re.compile(r"^Expected `(?P<wanted>[^`]*)`, got `(?P<got>[^`]*)`$")
 _BOUND: Final = re.compile(r"^Expected `(?:int|float)` (?P<bound>[<>]=? -?\d+)$")
 _MISSING: Final = re.compile(r"^Object missing required field `(?P<field>[^`]*)`$")
+_CHOICES: Final = {
+    "unique": get_args(Until),
+    "on_conflict": get_args(OnConflict),
+    "on_expire": get_args(OnExpire),
+    "sort": ("name",),
+}
 _KINDS: Final = {
     "int": "an integer",
     "float": "a number with a fraction",
@@ -153,12 +169,19 @@ def _field_sentence(message: str) -> str:
     if missing := _MISSING.match(message):
         field = missing["field"]
         return f"{path}.{field} is missing" if path else f"{field} is missing"
-    path = path or "the request"
+    return _value_sentence(path or "the request", message)
+
+
+def _value_sentence(path: str, message: str) -> str:
+    """Say what is wrong with the value at a place."""
     if bound := _BOUND.match(message):
         return f"{path} must be an integer {bound['bound']}"
     if wanted := _WANTED.match(message):
         kinds = " or ".join(_KINDS.get(k, k) for k in wanted["wanted"].split(" | "))
         return f"{path} must be {kinds}, not {_KINDS.get(wanted['got'], wanted['got'])}"
+    choices = _CHOICES.get(path.rpartition(".")[2])
+    if choices and message.startswith("Invalid enum value"):
+        return f"{path} must be {' or '.join(choices)}"
     if "out of range" in message:
         return f"{path} must be an integer of at most {ID_MAX}"
     if "matching regex" in message:

@@ -1,21 +1,30 @@
-"""What a request's fields mean beyond their types: names, payloads, ids.
+"""What a request's fields mean beyond their types: names, keys, payloads, ids.
 
 These run once a request (queue names: once a name, then from a cache) and raise the error
 that names the field and, in a batch, the index.
 """
 
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
 
 from msgspec import Raw
 
 from magicqueue.errors import BadRequest, TooLarge
-from magicqueue.wire.limits import Limits
+from magicqueue.wire.limits import KEY_BYTES_MAX, NOTE_BYTES_MAX, Limits
 from magicqueue.wire.payload import check_payloads
-from magicqueue.wire.requests import Failure, PushItem, Verdict
+from magicqueue.wire.requests import (
+    Cancel,
+    Heartbeat,
+    PlainItem,
+    Promote,
+    Release,
+    Verdict,
+)
 
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f]")
+_NOTHING: Final = (b"", b"null")
 
 
 @lru_cache(maxsize=4096)
@@ -34,6 +43,26 @@ def check_queue(queue: str, bytes_max: int) -> str:
     return queue
 
 
+def check_key(key: str, where: str) -> str:
+    """Give a key back; raises BadRequest, which says `where` it is, if it can be none."""
+    size = len(key.encode("utf-8", "surrogatepass"))
+    if not size:
+        raise BadRequest(f"{where} is empty: give it a text, or leave it out")
+    if size > KEY_BYTES_MAX:
+        raise BadRequest(f"{where} is a key of {size} bytes: the limit is {KEY_BYTES_MAX}")
+    if _CONTROL.search(key):
+        raise BadRequest(f"{where} has a control character in it: leave it out")
+    return key
+
+
+def check_note(note: str) -> str:
+    """Give a PROGRESS's note back; raises TooLarge."""
+    size = len(note.encode("utf-8", "surrogatepass"))
+    if size > NOTE_BYTES_MAX:
+        raise TooLarge(f"PROGRESS: note is {size} bytes: the limit is {NOTE_BYTES_MAX}")
+    return note
+
+
 def payload_of(data: Raw, limits: Limits) -> bytes:
     """Copy the data of one job; raises BadJson or TooLarge."""
     payload = bytes(data)
@@ -43,7 +72,20 @@ def payload_of(data: Raw, limits: Limits) -> bytes:
     return payload
 
 
-def payloads_of(items: list[PushItem], limits: Limits) -> list[bytes]:
+def result_of(result: Raw, where: str, limits: Limits) -> bytes | None:
+    """Copy the result of a job, None if there is none; raises BadJson or TooLarge."""
+    value = bytes(result)
+    if len(value) > limits.result_bytes_max:
+        raise TooLarge(
+            f"{where} is {len(value)} bytes: the limit is {limits.result_bytes_max}"
+            " (keep a large result elsewhere, or start the server with a larger"
+            " --max-result)"
+        )
+    check_payloads((value,), where)
+    return None if value in _NOTHING else value
+
+
+def payloads_of(items: Sequence[PlainItem], limits: Limits) -> list[bytes]:
     """Copy the data of a batch; raises BadJson or TooLarge that names the first bad."""
     if len(items) > limits.push_jobs_max:
         raise TooLarge(
@@ -61,11 +103,11 @@ def payloads_of(items: list[PushItem], limits: Limits) -> list[bytes]:
 
 
 def ids_of(
-    items: list[int | str | Verdict] | list[Failure],
+    items: Sequence[int | str | Verdict],
 ) -> tuple[list[int], list[int] | None]:
     """Split a batch's items into ids and attempts (0 where none; None if none at all)."""
     if set(map(type, items)) <= {int}:
-        return items, None  # type: ignore[return-value]  # all are int
+        return items, None  # type: ignore[return-value]  # a list, all are int
     ids: list[int] = []
     attempts: list[int] = []
     for item in items:
@@ -76,6 +118,18 @@ def ids_of(
             ids.append(int(item))
             attempts.append(0)
     return ids, attempts if any(attempts) else None
+
+
+def ids_or_id(
+    name: str, request: Heartbeat | Release | Cancel | Promote
+) -> tuple[list[int], list[int] | None]:
+    """Give the ids and attempts of a request that has `ids`, or `id`; else BadRequest."""
+    if (request.ids is None) == (request.id is None):
+        raise BadRequest(f"{name}: give ids (a list) or id (one job)")
+    if request.ids is not None:
+        return ids_of(request.ids)
+    attempt = request.attempt if isinstance(request, Heartbeat | Release) else None
+    return [int(request.id or 0)], None if attempt is None else [attempt]
 
 
 def _job_too_large(where: str, payload: bytes, limits: Limits) -> TooLarge:

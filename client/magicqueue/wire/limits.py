@@ -14,6 +14,15 @@ NUMBER_CHARS_MAX = 4300
 ERROR_CHARS_MAX = 4096
 """A failure's message is cut to this."""
 
+KEY_BYTES_MAX = 255
+"""Longest unique key or request key in UTF-8."""
+
+NOTE_BYTES_MAX = 1024
+"""Longest note of a PROGRESS in UTF-8."""
+
+WAIT_JOBS_MAX = 1000
+"""Most jobs that one WAIT waits for."""
+
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """What the server accepts and sends, in bytes and jobs."""
@@ -30,3 +39,5 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Jobs in a PULLB's or DEAD's reply; asking for more is fine."""
     reply_payload_bytes_max: int = 16 * 2**20
     """Data in a PULLB's or DEAD's reply; one job is always sent, whatever its size."""
+    result_bytes_max: int = 64 * 2**10
+    """What came of one job, if that is kept."""

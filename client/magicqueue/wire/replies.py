@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final, TypeAlias
 import msgspec
 from msgspec import Meta, Raw
 
-from magicqueue.errors import RequestError
+from magicqueue.errors import Duplicate, RequestError
 from magicqueue.wire.limits import Limits
 from magicqueue.wire.requests import NO_RID
 
@@ -19,6 +19,7 @@ Count: TypeAlias = Annotated[int, Meta(ge=0)]
 
 _ENCODER: Final = msgspec.json.Encoder()
 OK: Final = b'{"ok":true}\n'
+_SAID_IF_SO: Final = frozenset(("duplicate", "replaced", "repeated", "duplicates"))
 
 
 class JobOut(msgspec.Struct, gc=False):
@@ -51,6 +52,62 @@ class JobDetail(msgspec.Struct, gc=False):
     lease_until: int | None
     reason: str | None = None
     died_at: int | None = None
+
+
+class Progress(msgspec.Struct, gc=False):
+    """How far an active job is, as its worker told last."""
+
+    percent: int | None = None
+    note: str | None = None
+
+
+class JobInfo(msgspec.Struct, kw_only=True, gc=False):
+    """What GETJOB tells of a job, or of how it ended: for a client to read it into.
+
+    A job that is here has the fields of `JobDetail`, and those of what it asked policies
+    for; one whose end was kept has `state`, `result`, `finished_at`, `attempts`.
+    """
+
+    id: int
+    queue: str
+    state: str
+    attempts: int
+    data: Raw = Raw(b"null")
+    priority: int = 0
+    created_at: int | None = None
+    run_at: int | None = None
+    failures: int = 0
+    lost: int = 0
+    max_attempts: int = 0
+    error: str | None = None
+    lease_until: int | None = None
+    reason: str | None = None
+    died_at: int | None = None
+    unique_key: str | None = None
+    expires_at: int | None = None
+    timeout: int | None = None
+    attempt_until: int | None = None
+    keep_result: int = 0
+    cancelled: bool = False
+    progress: Progress | None = None
+    result: Raw = Raw(b"null")
+    finished_at: int | None = None
+
+
+class EndedJob(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
+    """A job as WAIT gives it: `done`, `cancelled`, `expired`, `dead` or `unknown`.
+
+    Of one that is unknown, nothing more is told.
+    """
+
+    id: int
+    state: str
+    queue: str | None = None
+    result: Raw = Raw(b"")
+    finished_at: int | None = None
+    attempts: int | None = None
+    error: str | None = None
+    reason: str | None = None
 
 
 class Counts(msgspec.Struct, kw_only=True):
@@ -90,6 +147,17 @@ class ServerCounts(Counts, kw_only=True):
     input_bytes: Count = 0
     output_bytes: Count = 0
     uptime_ms: Count
+    marked: Count = 0  # 0 of a server without policies, as all that follow
+    unique_keys: Count = 0
+    windows: Count = 0
+    req_keys: Count = 0
+    results: Count = 0
+    result_bytes: Count = 0
+    cancelling: Count = 0
+    windows_dropped: Count = 0
+    req_keys_dropped: Count = 0
+    results_dropped: Count = 0
+    progress_dropped: Count = 0
 
 
 class ServerInfo(msgspec.Struct, kw_only=True):
@@ -123,17 +191,29 @@ def ok(rid: Raw = NO_RID) -> bytes:
 
 
 def refused(error: RequestError, rid: Raw = NO_RID) -> bytes:
-    """Say why it was not done."""
+    """Say why it was not done, and which job stands in the way."""
     body = b'{"ok":false,"error":%b,"code":"%b"' % (
         _ENCODER.encode(error.sentence),
         error.code.encode(),
     )
+    if isinstance(error, Duplicate) and error.job_id is not None:
+        body += b',"id":%d' % error.job_id
     return finish(body, rid)
 
 
 def pushed(first_id: int, rid: Raw = NO_RID) -> bytes:
     """Give the id of a PUSH."""
     return finish(b'{"ok":true,"id":%d' % first_id, rid)
+
+
+def pushed_under_policies(reply: "PushReply | PushBatchReply", rid: Raw = NO_RID) -> bytes:
+    """Give the id of a PUSH, or those of a PUSHB, and what is to be said of them."""
+    told = {
+        name: value
+        for name, value in msgspec.structs.asdict(reply).items()
+        if name in {"id", "ids"} or (name in _SAID_IF_SO and value)
+    }
+    return counted(rid, **told)
 
 
 def pushed_batch(ids: Sequence[int], rid: Raw = NO_RID) -> bytes:
@@ -227,15 +307,25 @@ class Reply(msgspec.Struct, kw_only=True):
 
 
 class PushReply(Reply, kw_only=True):
-    """Of PUSH."""
+    """Of PUSH.
+
+    duplicate: the job with its key was there already. replaced: and is this one now.
+    repeated: it was pushed by an earlier request with the same `req_key`.
+    """
 
     id: int = 0
+    duplicate: bool = False
+    replaced: bool = False
+    repeated: bool = False
 
 
 class PushBatchReply(Reply, kw_only=True):
-    """Of PUSHB."""
+    """Of PUSHB; `duplicates` and `replaced` are indexes."""
 
     ids: list[int] = []
+    duplicates: list[int] = []
+    replaced: list[int] = []
+    repeated: bool = False
 
 
 class PullReply(Reply, kw_only=True):
@@ -271,9 +361,31 @@ class FailBatchReply(Reply, kw_only=True):
 
 
 class HeartbeatReply(Reply, kw_only=True):
-    """Of HEARTBEAT."""
+    """Of HEARTBEAT; `cancelled` are those extended that nobody wants any more."""
 
     extended: int = 0
+    missing: list[int] = []
+    cancelled: list[int] = []
+
+
+class WaitReply(Reply, kw_only=True):
+    """Of WAIT."""
+
+    jobs: list[EndedJob] = []
+
+
+class CancelReply(Reply, kw_only=True):
+    """Of CANCEL; `cancelling` are active, and will not run again."""
+
+    cancelled: list[int] = []
+    cancelling: list[int] = []
+    missing: list[int] = []
+
+
+class PromoteReply(Reply, kw_only=True):
+    """Of PROMOTE."""
+
+    promoted: int = 0
     missing: list[int] = []
 
 
@@ -294,7 +406,7 @@ class QueuesReply(Reply, kw_only=True):
 class JobReply(Reply, kw_only=True):
     """Of GETJOB."""
 
-    job: JobDetail | None = None
+    job: JobInfo | None = None
 
 
 class DeadReply(Reply, kw_only=True):

@@ -3,36 +3,41 @@
 Each command is a struct whose fields are the protocol's. A client makes one and encodes
 it; the server decodes a line into one (see `decode`). A field that is None was not given,
 or given as null, and stands for the server's default.
+
+The hot commands have a *plain* struct beside, with the fields that nearly all requests do
+with, which decodes faster: it takes no field that it does not name, and a line that has one
+is decoded again into the command's own struct, where only unknown fields are ignored.
 """
 
-from typing import Annotated, ClassVar, Final, Literal, TypeAlias
+from typing import ClassVar, Final, Literal
 
 import msgspec
-from msgspec import Meta, Raw
+from msgspec import Raw
 
-from magicqueue.wire.limits import ID_MAX
-
-Priority: TypeAlias = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]
-Milliseconds: TypeAlias = Annotated[int, Meta(ge=0, le=ID_MAX)]
-Attempts: TypeAlias = Annotated[int, Meta(ge=0, le=2**31 - 1)]
-Positive: TypeAlias = Annotated[int, Meta(ge=1, le=ID_MAX)]
-Number: TypeAlias = Annotated[int, Meta(ge=-ID_MAX, le=ID_MAX)]
-_UP_TO_ID_MAX: Final = (
-    "[0-9]{1,15}|[0-8][0-9]{15}|900[0-6][0-9]{12}|90070[0-9]{11}|90071[0-8][0-9]{10}"
-    "|900719[0-8][0-9]{9}|9007199[01][0-9]{8}|90071992[0-4][0-9]{7}"
-    "|900719925[0-3][0-9]{6}|9007199254[0-6][0-9]{5}|90071992547[0-3][0-9]{4}"
-    "|9007199254740[0-8][0-9]{2}|90071992547409[0-8][0-9]|900719925474099[01]"
+from magicqueue.wire.values import (
+    Attempts,
+    Decimal,
+    JobId,
+    Milliseconds,
+    Number,
+    OnConflict,
+    OnExpire,
+    Percent,
+    Positive,
+    Priority,
+    Until,
 )
-Decimal: TypeAlias = Annotated[str, Meta(pattern=rf"^-?(?:{_UP_TO_ID_MAX})\Z")]
-JobId: TypeAlias = Number | Decimal
-
 
 NO_RID: Final = Raw(b"")
 """Stands for a `rid` that was not given."""
+NO_RESULT: Final = Raw(b"")
+"""Stands for a `result` that was not given."""
 
 
-class PushItem(msgspec.Struct, gc=False, kw_only=True, omit_defaults=True):
-    """One job of a PUSHB; what is None is as the batch says, or the server's default."""
+class PlainItem(
+    msgspec.Struct, gc=False, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
+    """One job of a plain PUSHB; None is as the batch says, or the server's default."""
 
     data: Raw
     priority: Priority | None = None
@@ -43,11 +48,36 @@ class PushItem(msgspec.Struct, gc=False, kw_only=True, omit_defaults=True):
     jitter: bool | None = None
 
 
+class PushItem(
+    PlainItem, gc=False, kw_only=True, omit_defaults=True, forbid_unknown_fields=False
+):
+    """One job of a PUSHB."""
+
+    unique_key: str | None = None
+    unique: Until | None = None
+    unique_for: Positive | None = None
+    on_conflict: OnConflict | None = None
+    ttl: Positive | None = None
+    on_expire: OnExpire | None = None
+    timeout: Positive | None = None
+    keep_result: Milliseconds | None = None
+
+
 class Verdict(msgspec.Struct, gc=False, omit_defaults=True):
-    """One job of an ACKB or HEARTBEAT, with the delivery that is meant."""
+    """One job of a HEARTBEAT or RELEASE, with the delivery that is meant."""
 
     id: JobId
     attempt: Positive | None = None
+
+
+class PlainDone(Verdict, gc=False, omit_defaults=True, forbid_unknown_fields=True):
+    """One job of a plain ACKB."""
+
+
+class Done(Verdict, gc=False, omit_defaults=True):
+    """One job of an ACKB, with what came of it."""
+
+    result: Raw = NO_RESULT
 
 
 class Failure(Verdict, gc=False, omit_defaults=True):
@@ -67,8 +97,10 @@ class Request(msgspec.Struct, kw_only=True, omit_defaults=True, tag_field="cmd")
     rid: Raw = NO_RID
 
 
-class Push(Request, kw_only=True, omit_defaults=True, tag="PUSH"):
-    """Store one job."""
+class PlainPush(
+    Request, kw_only=True, omit_defaults=True, tag="PUSH", forbid_unknown_fields=True
+):
+    """Store one job that no policy is asked for."""
 
     queue: str
     data: Raw
@@ -80,8 +112,24 @@ class Push(Request, kw_only=True, omit_defaults=True, tag="PUSH"):
     jitter: bool | None = None
 
 
-class PushBatch(Request, kw_only=True, omit_defaults=True, tag="PUSHB"):
-    """Store many jobs, all or none; options hold for each job that does not say its own.
+class Push(
+    PlainPush, kw_only=True, omit_defaults=True, tag="PUSH", forbid_unknown_fields=False
+):
+    """Store one job; `unique` and `unique_for` are one option, said in two ways."""
+
+    unique_key: str | None = None
+    unique: Until | None = None
+    unique_for: Positive | None = None
+    on_conflict: OnConflict | None = None
+    ttl: Positive | None = None
+    on_expire: OnExpire | None = None
+    timeout: Positive | None = None
+    keep_result: Milliseconds | None = None
+    req_key: str | None = None
+
+
+class _Batch(Request, kw_only=True, omit_defaults=True, tag="PUSHB"):
+    """What a PUSHB says beside its jobs.
 
     `delay` and `run_at` are one option, when the job may run, said in two ways.
     """
@@ -95,6 +143,28 @@ class PushBatch(Request, kw_only=True, omit_defaults=True, tag="PUSHB"):
     max_attempts: Attempts | None = None
     backoff: Milliseconds | None = None
     jitter: bool | None = None
+
+
+class PlainPushBatch(
+    _Batch, kw_only=True, omit_defaults=True, tag="PUSHB", forbid_unknown_fields=True
+):
+    """Store many jobs that no policy is asked for."""
+
+    jobs: list[PlainItem]
+
+
+class PushBatch(_Batch, kw_only=True, omit_defaults=True, tag="PUSHB"):
+    """Store many jobs, all or none; options hold for each job that does not say its own."""
+
+    unique_key: str | None = None
+    unique: Until | None = None
+    unique_for: Positive | None = None
+    on_conflict: OnConflict | None = None
+    ttl: Positive | None = None
+    on_expire: OnExpire | None = None
+    timeout: Positive | None = None
+    keep_result: Milliseconds | None = None
+    req_key: str | None = None
     jobs: list[PushItem]
 
 
@@ -115,11 +185,31 @@ class PullBatch(Request, kw_only=True, omit_defaults=True, tag="PULLB"):
     lease: Positive | None = None
 
 
-class Ack(Request, kw_only=True, omit_defaults=True, tag="ACK"):
-    """One job is done."""
+class PlainAck(
+    Request, kw_only=True, omit_defaults=True, tag="ACK", forbid_unknown_fields=True
+):
+    """One job is done, and nothing came of it that is to be kept."""
 
     id: JobId
     attempt: Positive | None = None
+
+
+class Ack(
+    PlainAck, kw_only=True, omit_defaults=True, tag="ACK", forbid_unknown_fields=False
+):
+    """One job is done; `result` is kept if the job asked for that."""
+
+    result: Raw = NO_RESULT
+
+
+class PlainAckBatch(
+    Request, kw_only=True, omit_defaults=True, tag="ACKB", forbid_unknown_fields=True
+):
+    """Many jobs are done, and nothing came of them that is to be kept."""
+
+    BATCH: ClassVar[str | None] = "ids"
+
+    ids: list[Number | Decimal | PlainDone]
 
 
 class AckBatch(Request, kw_only=True, omit_defaults=True, tag="ACKB"):
@@ -127,7 +217,7 @@ class AckBatch(Request, kw_only=True, omit_defaults=True, tag="ACKB"):
 
     BATCH: ClassVar[str | None] = "ids"
 
-    ids: list[Number | Decimal | Verdict]
+    ids: list[Number | Decimal | Done]
 
 
 class Fail(Request, kw_only=True, omit_defaults=True, tag="FAIL"):
@@ -149,13 +239,24 @@ class FailBatch(Request, kw_only=True, omit_defaults=True, tag="FAILB"):
 
 
 class Heartbeat(Request, kw_only=True, omit_defaults=True, tag="HEARTBEAT"):
-    """Extend leases: of `ids`, or of `id`."""
+    """Extend leases, of `ids` or of `id`; `wait` so long to be told of a cancel."""
 
     BATCH: ClassVar[str | None] = "ids"
 
     ids: list[Number | Decimal | Verdict] | None = None
     id: JobId | None = None
     attempt: Positive | None = None
+    lease: Positive | None = None
+    wait: Milliseconds | None = None
+
+
+class Progress(Request, kw_only=True, omit_defaults=True, tag="PROGRESS"):
+    """Tell how far an active job is; with `lease` it is a heartbeat as well."""
+
+    id: JobId
+    attempt: Positive | None = None
+    percent: Percent | None = None
+    note: str | None = None
     lease: Positive | None = None
 
 
@@ -186,9 +287,34 @@ class Queues(Request, kw_only=True, omit_defaults=True, tag="QUEUES"):
 
 
 class GetJob(Request, kw_only=True, omit_defaults=True, tag="GETJOB"):
-    """All that is known of one job."""
+    """All that is known of one job: `id`, or that of the push with `req_key`."""
 
-    id: JobId
+    id: JobId | None = None
+    queue: str | None = None
+    req_key: str | None = None
+
+
+class Wait(Request, kw_only=True, omit_defaults=True, tag="WAIT"):
+    """Wait until one of some jobs has ended; `timeout` None waits for ever."""
+
+    ids: list[JobId] | None = None
+    queue: str | None = None
+    req_key: str | None = None
+    timeout: Milliseconds | None = None
+
+
+class Cancel(Request, kw_only=True, omit_defaults=True, tag="CANCEL"):
+    """Let jobs, `ids` or `id`, not run, or not again."""
+
+    ids: list[JobId] | None = None
+    id: JobId | None = None
+
+
+class Promote(Request, kw_only=True, omit_defaults=True, tag="PROMOTE"):
+    """Make delayed jobs, `ids` or `id`, ready now."""
+
+    ids: list[JobId] | None = None
+    id: JobId | None = None
 
 
 class Pause(Request, kw_only=True, omit_defaults=True, tag="PAUSE"):
@@ -253,7 +379,11 @@ COMMANDS: Final[dict[str, type[Request]]] = {
         Fail,
         FailBatch,
         Heartbeat,
+        Progress,
         Release,
+        Cancel,
+        Promote,
+        Wait,
         StatsRequest,
         Queues,
         GetJob,
@@ -267,6 +397,12 @@ COMMANDS: Final[dict[str, type[Request]]] = {
         Hello,
     )
 }
+
+PLAIN: Final[dict[str, type[Request]]] = {
+    str(kind.__struct_config__.tag): kind
+    for kind in (PlainPush, PlainPushBatch, PlainAck, PlainAckBatch)
+}
+"""What a line of these commands is decoded into first."""
 
 _ENCODER: Final = msgspec.json.Encoder()
 

@@ -14,7 +14,7 @@ How it is built, from the outside in:
   jobs of a priority are a chain (`ready`), so that push and pull are O(1) and touch no
   other job; `oldest` knows the longest wait; leases and delays are heaps (`timers`).
   `scan`, `fields` and `request` read a line, `driver` and `verdicts` run it, `reply`
-  answers; `many`, `removal` and `restore` change many jobs at once, or out of turn.
+  answers; `many`, `leaving` and `restore` change many jobs at once, or out of turn.
 
 A line is read whole and everything that could refuse it is looked at before anything
 changes. What kernels do not do (errors, rare options, new queues, pulls that wait, queues

@@ -32,7 +32,7 @@ class ById(Reading):
     def remove(
         self, ids: Sequence[int], states: frozenset[JobState], cause: str, now_ms: int
     ) -> Settled:
-        """Remove those of the jobs that are in one of `states`. O(log n) amortised a job."""
+        """Remove those of the jobs that are in one of `states`. O(log n) amortised."""
         self.advance(now_ms)
         chosen, answer = self._chosen(ids, states)
         if chosen:
@@ -116,10 +116,7 @@ class ById(Reading):
         """Those of the jobs that are in one of the states, and the others as missing."""
         if not ids:
             return [], Settled([], [])
-        store, fit = self._store, sum(1 << state for state in states)
-        store.write_ids(ids)
-        store.act(lo.V_CHOOSE_MANY, len(ids), fit)
-        found = store.scratch_list(len(ids))
+        found = self._store.states_of(ids, states)
         if lo.MISSING_STATE not in found:
             return list(ids), Settled([], [])
         chosen, missing = list[int](), list[int]()

@@ -118,7 +118,7 @@ def _check_totals(store: Store) -> None:
     paused = sum(int(words[queue.at + lo.Q_PAUSED]) for queue in known)
     assert queues.paused == paused, "paused queues miscounted"
     for what in COUNTED:
-        parts = sum(queue.counts[what] for queue in known)
+        parts = sum(getattr(queue, what) for queue in known)
         assert queues.counts[what] >= parts, f"total {what} is less than its parts, {parts}"
     for total, field in (
         (lo.S_PUSHED, lo.Q_PUSHED),

@@ -355,6 +355,7 @@ class ArrayCore(ById):
             self._store.take_notes()
             for record in befell_marked(self._store):
                 self._sinks.tell_observer(record)
+            self._sinks.follow_marks()
         if state[lo.S_WOKEN]:
             self._fates.wake((self._queues.numbered(state[lo.S_WOKEN]),))
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from magicqueue_cores.array_core.queues import Queue
 from magicqueue_cores.array_core.store import Counts, Death, Store
-from magicqueue_cores.contract import TIME_MAX_MS, JobState
+from magicqueue_cores.contract import LIVE, TIME_MAX_MS, JobState
 from magicqueue_cores.kernels import layout as lo
 from magicqueue_cores.records import FAILURES, WORKER_LOST
 from magicqueue_cores.retry import retry_delay_ms
@@ -96,8 +96,8 @@ def bury(
     verb = VERB_OF_REASON.get(reason)
     if verb is None:
         verb = lo.V_BURY_MANY
-        for job_id in ids:
-            if store.state_of(store.find(job_id)) is JobState.ACTIVE:
+        for job_id, state in zip(ids, store.states_of(ids, LIVE), strict=True):
+            if state == JobState.ACTIVE:
                 store.count_from_now(job_id)
     death = Death(reason, at_ms)
     changed = _changed(store, verb, ids)

@@ -24,15 +24,15 @@ _ESCAPED: Final = frozenset((*range(32), *b'"\\'))
 class Queue:
     """One queue. `at` is where its words are, `number` what kernels call it."""
 
-    __slots__ = ("at", "counts", "dead", "name", "number")
+    __slots__ = ("at", "dead", "name", "number", *COUNTED)
 
     def __init__(self, name: str, number: int, options: CoreOptions) -> None:
         """Start empty."""
         self.name = name
         self.number = number
         self.at = lo.QUEUES_W + number * lo.QUEUE_WORDS
-        self.counts = Counter[str]()
-        """Totals that kernels do not count; see `COUNTED`."""
+        self.released = self.expired = self.cancelled = 0
+        self.duplicates = self.dropped = 0
         self.dead = DeadLetters(name, options.dead_jobs_max, options.dead_bytes_max)
 
 
@@ -114,7 +114,7 @@ class Queues:
         """Count what befell jobs of a queue (None: one that is not known), of `COUNTED`."""
         self.counts[what] += count
         if queue is not None:
-            queue.counts[what] += count
+            setattr(queue, what, getattr(queue, what) + count)
 
     def forget_idle(self) -> None:
         """Forget queues that hold nothing and that nobody watches; totals stay."""
@@ -125,8 +125,8 @@ class Queues:
     def forget_unused(self, queue: Queue) -> None:
         """Forget an idle queue of which no worker ever had a job; its `pushed` stays."""
         at = queue.at + lo.Q_COMPLETED
-        counted = queue.counts.total() - queue.counts["duplicates"]  # these are in no log
-        used = any(self._memory.words[at : at + 3]) or counted
+        left = queue.released or queue.expired or queue.cancelled or queue.dropped
+        used = any(self._memory.words[at : at + 3]) or left  # duplicates are in no log
         if not used and self._is_idle(queue):
             self._forget(queue)
 
@@ -148,7 +148,8 @@ class Queues:
         for total in (lo.S_PUSHED, lo.S_COMPLETED, lo.S_FAILED, lo.S_LOST):
             self._memory.state[total] = 0
         for queue in self.by_name.values():
-            queue.counts.clear()
+            for what in COUNTED:
+                setattr(queue, what, 0)
             for total in (lo.Q_PUSHED, lo.Q_COMPLETED, lo.Q_FAILED, lo.Q_LOST):
                 self._memory.words[queue.at + total] = 0
         for queue in list(self.by_name.values()):
@@ -172,7 +173,7 @@ class Queues:
             completed=counts[lo.Q_COMPLETED],
             failed=counts[lo.Q_FAILED],
             lost=counts[lo.Q_LOST],
-            **{what: queue.counts[what] for what in COUNTED},
+            **{what: getattr(queue, what) for what in COUNTED},
             oldest_ready_ms=oldest_ms,
         )
 

@@ -254,6 +254,13 @@ class Store:
         """Put ids into scratch."""
         self.memory.write_column(0, 1, len(ids), ids)
 
+    def states_of(self, ids: Sequence[int], states: frozenset[JobState]) -> list[int]:
+        """The states of jobs, MISSING_STATE of those in others, or named before."""
+        self.write_ids(ids)
+        fit = sum(1 << state for state in states)
+        self.act(lo.V_CHOOSE_MANY, len(ids), fit)
+        return self.scratch_list(len(ids))
+
     def scratch_list(self, count: int) -> list[int]:
         """The first words of scratch."""
         listed = self.memory.words[lo.SCRATCH_W : lo.SCRATCH_W + count].tolist()

@@ -10,25 +10,34 @@ Of one job there may be two entries of the same time, when it was replaced there
 either may be taken for the true one, as long as one of them is.
 """
 
+from typing import Final
+
 from magicqueue_cores.kernels import layout as lo
 from magicqueue_cores.kernels.index import find_job
-from magicqueue_cores.kernels.jit import Words, inlined, part
+from magicqueue_cores.kernels.jit import Words, inlined, part, prefetch
 from magicqueue_cores.kernels.tables import half
 from magicqueue_cores.kernels.timers import drop_first_delayed, rebuild_delayed
 
+_LOOK_AHEAD: Final = 32
+
 
 @inlined
-def _waiting(w: Words, h: Words, entry: int) -> int:
-    """The record of the job that waits as an entry says, or 0."""
-    slot = find_job(w, h, w[entry + 1])
+def _is_true(w: Words, h: Words, entry: int, slot: int) -> bool:
+    """Whether the job that an entry names, or 0, is delayed until the entry's time."""
     meta = half(h, lo.JOBS_H + slot * lo.JOB_HALVES + lo.JH_META)
-    if meta & lo.META_STATE != lo.DELAYED:
-        return 0
-    return slot if w[lo.JOBS_W + slot * lo.JOB_WORDS + lo.J_RUN_AT] == w[entry] else 0
+    if slot == 0 or meta & lo.META_STATE != lo.DELAYED:
+        return False
+    return bool(w[lo.JOBS_W + slot * lo.JOB_WORDS + lo.J_RUN_AT] == w[entry])
 
 
 @part
-def forget_delayed(w: Words, h: Words, slot: int) -> None:
+def _first_is_true(w: Words, h: Words) -> bool:
+    entry = lo.DELAY_HEAP_W
+    return _is_true(w, h, entry, find_job(w, h, w[entry + 1]))
+
+
+@part
+def forget_delayed(w: Words, slot: int) -> None:
     """A job that is still delayed will not be: take out its entry, or count it as stale.
 
     The caller changes the job, and then calls `tidy_delayed`, once for any number.
@@ -44,7 +53,7 @@ def forget_delayed(w: Words, h: Words, slot: int) -> None:
 @part
 def drop_stale(w: Words, h: Words) -> None:
     """Let stale entries go that are first, and all if they are more than half."""
-    while w[lo.S_STALE] != 0 and _waiting(w, h, lo.DELAY_HEAP_W) == 0:
+    while w[lo.S_STALE] != 0 and not _first_is_true(w, h):
         drop_first_delayed(w)
         w[lo.S_STALE] -= 1
     if 2 * w[lo.S_STALE] > w[lo.S_DELAYED]:
@@ -64,16 +73,23 @@ def sweep_delayed(w: Words, h: Words) -> int:
     if w[lo.S_STALE] == 0:
         return 0
     kept = 0
-    for place in range(w[lo.S_DELAYED]):
-        entry = lo.DELAY_HEAP_W + 2 * place
-        slot = _waiting(w, h, entry)
-        if slot != 0:
-            # in no state for now, so that a second entry of it is stale
-            h[lo.JOBS_H + slot * lo.JOB_HALVES + lo.JH_META] |= lo.META_STATE
-            w[lo.EVENTS_W + kept] = slot
-            w[lo.DELAY_HEAP_W + 2 * kept] = w[entry]
-            w[lo.DELAY_HEAP_W + 2 * kept + 1] = w[entry + 1]
-            kept += 1
+    count = w[lo.S_DELAYED]
+    for first in range(0, count, _LOOK_AHEAD):
+        end = min(first + _LOOK_AHEAD, count)
+        for place in range(first, end):
+            slot = find_job(w, h, w[lo.DELAY_HEAP_W + 2 * place + 1])
+            prefetch(w, lo.JOBS_W + slot * lo.JOB_WORDS)
+            w[lo.EVENTS_W + place] = slot
+        for place in range(first, end):
+            entry = lo.DELAY_HEAP_W + 2 * place
+            slot = w[lo.EVENTS_W + place]
+            if _is_true(w, h, entry, slot):
+                # in no state for now, so that a second entry of it is stale
+                h[lo.JOBS_H + slot * lo.JOB_HALVES + lo.JH_META] |= lo.META_STATE
+                w[lo.EVENTS_W + kept] = slot
+                w[lo.DELAY_HEAP_W + 2 * kept] = w[entry]
+                w[lo.DELAY_HEAP_W + 2 * kept + 1] = w[entry + 1]
+                kept += 1
     for k in range(kept):
         at = lo.JOBS_H + w[lo.EVENTS_W + k] * lo.JOB_HALVES + lo.JH_META
         h[at] = (half(h, at) & ~lo.META_STATE) | lo.DELAYED

@@ -153,7 +153,7 @@ def _record_slots(w: Words, kind: int, count: int, one: int, two: int) -> None:
 
 @part
 def _note_marked(w: Words, h: Words, count: int, session: int, until: int) -> None:
-    """Tell Python of the marked ones of the jobs that a line leased, which are in scratch."""
+    """Tell Python of the marked ones of the jobs in scratch, which a line leased."""
     note(w, session, lo.NOTE_PULLED, until)
     for k in range(count):
         slot = w[lo.SCRATCH_W + k]

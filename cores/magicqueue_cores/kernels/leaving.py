@@ -11,7 +11,6 @@ from magicqueue_cores.kernels.index import find_job
 from magicqueue_cores.kernels.jit import Words, part
 from magicqueue_cores.kernels.jobs import (
     block_of,
-    bury,
     lost_of,
     mature,
     payload_bytes_of,
@@ -22,6 +21,7 @@ from magicqueue_cores.kernels.jobs import (
     sweep,
 )
 from magicqueue_cores.kernels.ready import append_ready, take_ready
+from magicqueue_cores.kernels.returning import bury
 from magicqueue_cores.kernels.tables import half
 from magicqueue_cores.kernels.timers import add_delayed, let_go
 
@@ -34,7 +34,7 @@ def _take_out(w: Words, h: Words, slot: int) -> None:
     if state == lo.READY:
         take_ready(w, h, queue, slot)
     elif state == lo.DELAYED:
-        forget_delayed(w, h, slot)
+        forget_delayed(w, slot)
         w[at + lo.Q_DELAYED] -= 1
     elif state == lo.ACTIVE:
         let_go(w, h, slot)
@@ -62,14 +62,14 @@ def bury_any(w: Words, h: Words, slot: int) -> None:
 @part
 def mature_any(w: Words, h: Words, slot: int) -> None:
     """A delayed job becomes ready, wherever it is in the order of times."""
-    forget_delayed(w, h, slot)
+    forget_delayed(w, slot)
     mature(w, h, slot)
 
 
 @part
 def promote(w: Words, h: Words, slot: int, now: int) -> None:
     """A delayed job becomes ready before its time."""
-    forget_delayed(w, h, slot)
+    forget_delayed(w, slot)
     w[lo.JOBS_W + slot * lo.JOB_WORDS + lo.J_RUN_AT] = now
     mature(w, h, slot)
 
@@ -139,7 +139,7 @@ def choose_many(w: Words, h: Words, count: int, states: int) -> int:
 
 @part
 def mark_many(w: Words, h: Words, count: int, mark: int) -> int:
-    """Set the mark (META_MARKED, or 0) of those jobs that are here of the ids in scratch."""
+    """Set the mark (META_MARKED, or 0) of the jobs that are here of the ids in scratch."""
     for k in range(count):
         slot = find_job(w, h, w[lo.SCRATCH_W + k])
         at = lo.JOBS_H + slot * lo.JOB_HALVES + lo.JH_META

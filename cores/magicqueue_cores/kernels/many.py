@@ -13,18 +13,20 @@ from magicqueue_cores.kernels.index import find_job
 from magicqueue_cores.kernels.jit import Words, part, prefetch
 from magicqueue_cores.kernels.jobs import (
     dies_of_failure,
-    fail_for_good,
     find_for_verdict,
-    lose,
     lost_of,
     mature,
     payload_bytes_of,
     queue_of,
+)
+from magicqueue_cores.kernels.leaving import bury_any, promote, remove_any
+from magicqueue_cores.kernels.returning import (
+    fail_for_good,
+    lose,
     release,
     retry,
     revive,
 )
-from magicqueue_cores.kernels.leaving import bury_any, promote, remove_any
 
 _LOOK_AHEAD: Final = 32
 

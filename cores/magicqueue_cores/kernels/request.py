@@ -3,9 +3,9 @@
 `read_line` leaves what it found in the request's words of the state and, for batches, in
 the scratch region. It gives the place behind the line, or -1: then the line is not for
 the kernels. Keys may come in any order; a key that is there twice, that is written with
-escapes, or that the command does not have here, is left to the common way. If a batch comes before its `cmd`, it is skipped
-and read when the rest is known; the jobs of a PUSHB are read again if what holds for all
-of them comes behind.
+escapes, or that the command does not have here, is left to the common way: the kernels
+pass over nothing. If a batch comes before its `cmd`, it is skipped and read when the rest
+is known; the jobs of a PUSHB are read again if what holds for all of them comes behind.
 """
 # ruff: noqa: PLR2004 - bytes of JSON are plainest as numbers
 # ruff: noqa: PLR1714, SIM109 - what numba compiles best

@@ -20,7 +20,6 @@ from magicqueue_cores.kernels.jobs import (
     is_heavy,
     note,
     queue_of,
-    retry,
     state_of,
 )
 from magicqueue_cores.kernels.reply import (
@@ -30,6 +29,7 @@ from magicqueue_cores.kernels.reply import (
     write_ok,
     write_state,
 )
+from magicqueue_cores.kernels.returning import retry
 from magicqueue_cores.kernels.tables import half
 from magicqueue_cores.kernels.timers import hold, let_go, open_lease
 
@@ -122,8 +122,9 @@ def ack_batch(w: Words, h: Words, b: Words, o: int) -> int:
 
 @part
 def _may_fail(w: Words, h: Words, item: int) -> bool:
-    """Whether a failure is plain: it kills no job, wakes nobody, is of no marked job, and
-    Python does not count. A missing job is plain too.
+    """Whether a failure is plain: it kills no job, wakes nobody, and Python does not count.
+
+    Nor is the job marked. A missing job is plain too.
     """
     slot = find_for_verdict(w, h, w[item + lo.I_ID], w[item + lo.I_ATTEMPT], False)
     if slot == 0:

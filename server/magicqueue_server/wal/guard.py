@@ -7,13 +7,23 @@ from magicqueue.wire import requests
 from magicqueue_server.session import Session
 from magicqueue_server.wal.log import Log
 
-_PUSHES: Final = (requests.Push, requests.PushBatch)
+_PUSHES: Final = (
+    requests.PlainPush,
+    requests.Push,
+    requests.PlainPushBatch,
+    requests.PushBatch,
+)
 _CHANGES: Final = (
+    requests.PlainAck,
     requests.Ack,
+    requests.PlainAckBatch,
     requests.AckBatch,
     requests.Fail,
     requests.FailBatch,
     requests.Heartbeat,
+    requests.Progress,
+    requests.Cancel,
+    requests.Promote,
     requests.Release,
     requests.Pause,
     requests.Resume,

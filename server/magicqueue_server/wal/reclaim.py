@@ -64,7 +64,12 @@ class Source(Protocol):
 
     @property
     def fact_bytes(self) -> int:
-        """What facts and marks that are alive take, with their keys. O(1)."""
+        """Bytes of the facts that are alive, their keys included."""
+        ...
+
+    @property
+    def mark_bytes(self) -> int:
+        """About the bytes of the marks of jobs that are alive."""
         ...
 
     def export(self, ids: Sequence[int]) -> Sequence[records.Record]:
@@ -79,7 +84,7 @@ class Source(Protocol):
 class OfCore:
     """A core that has no policies above it: there are no marks and no facts."""
 
-    fact_bytes = 0
+    fact_bytes = mark_bytes = 0
 
     def __init__(self, core: Core) -> None:
         self._core = core
@@ -175,7 +180,8 @@ class Reclaimer:
         """What the log would take if all in it were alive and written once."""
         jobs, content_bytes = self._jobs()
         pauses = sum(_PAUSE_BYTES + len(name.encode()) for name in self._paused)
-        return content_bytes + jobs * JOB_BYTES + pauses + self._source.fact_bytes
+        known_bytes = self._source.fact_bytes + self._source.mark_bytes
+        return content_bytes + jobs * JOB_BYTES + pauses + known_bytes
 
     def _jobs(self) -> tuple[int, int]:
         """How many jobs there are, and the bytes of their payloads and error texts."""

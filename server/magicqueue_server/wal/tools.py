@@ -15,6 +15,7 @@ from typing import Any, Final
 import msgspec
 
 from magicqueue_cores import records
+from magicqueue_cores.policies.shown import shown_fact, shown_mark
 from magicqueue_server.wal import checksum
 from magicqueue_server.wal import format as fmt
 from magicqueue_server.wal import manifest as man
@@ -215,4 +216,11 @@ def _plain(record: records.Record) -> dict[str, Any]:
             return _shown(field)
         return [value(one) for one in field]
 
-    return {name: value(getattr(record, name)) for name in record.__struct_fields__}
+    plain = {name: value(getattr(record, name)) for name in record.__struct_fields__}
+    if isinstance(record, records.Marked):
+        marks = [(shown_mark(text), text) for text in record.texts]
+        plain["texts"] = [value(text) if mark is None else mark for mark, text in marks]
+    elif isinstance(record, records.Kept):
+        facts = [(shown_fact(record.space, one), one) for one in record.values]
+        plain["values"] = [value(one) if fact is None else fact for fact, one in facts]
+    return plain

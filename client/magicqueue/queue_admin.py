@@ -1,0 +1,92 @@
+"""Looking after a queue: counts, dead letters, pause and drain.
+
+`sync_queue_admin` has the same for code without asyncio.
+"""
+
+from collections.abc import AsyncIterator
+from typing import TypeVar
+
+from magicqueue import commands
+from magicqueue.arguments import optional_id, whole_number
+from magicqueue.job import DeadPage, JobDetails
+from magicqueue.protocol import Command
+from magicqueue.wire.replies import Counts, QueueCounts, ServerCounts
+
+R = TypeVar("R")
+
+
+class QueueAdmin:
+    """What a queue can be asked, and told, beside its jobs."""
+
+    name: str
+
+    async def stats(self) -> Counts:
+        """Count this queue's jobs; zeros for a queue that nobody has used."""
+        return await self._run(commands.stats(self.name))
+
+    async def server_stats(self) -> ServerCounts:
+        """Count the whole server's jobs."""
+        return await self._run(commands.server_stats())
+
+    async def queues(self) -> list[QueueCounts]:
+        """Count the jobs of each queue on the server, by name, a page a request."""
+        found, after = await self._run(commands.queues())
+        while after is not None:
+            page, after = await self._run(commands.queues(after))
+            found += page
+        return found
+
+    async def job(self, job_id: int) -> JobDetails:
+        """Look a job up. Raises NotFound for one that is done or was never there."""
+        return await self._run(commands.job(whole_number(job_id, "job_id")))
+
+    async def pause(self) -> None:
+        """Hand out no more jobs of this queue until `resume`."""
+        await self._run(commands.pause(self.name))
+
+    async def resume(self) -> None:
+        """Hand out jobs again."""
+        await self._run(commands.resume(self.name))
+
+    async def drain(self) -> int:
+        """Remove the jobs that wait, ready or delayed; gives how many."""
+        return await self._run(commands.drain(self.name))
+
+    async def dead(
+        self, count: int = commands.DEAD_PAGE, after: int | None = None
+    ) -> DeadPage:
+        """List dead letters, oldest death first; after: the `next` of the page before."""
+        whole_number(count, "count")
+        after = optional_id(after, "after")
+        return await self._run(commands.dead(self.name, count, after))
+
+    async def all_dead(
+        self, page_size: int = commands.DEAD_PAGE
+    ) -> AsyncIterator[JobDetails]:
+        """Iterate over all dead letters, a page a request."""
+        whole_number(page_size, "page_size")
+        after: int | None = None
+        while True:
+            page = await self.dead(page_size, after)
+            for job in page.jobs:
+                yield job
+            after = page.next
+            if after is None:
+                return
+
+    async def retry_dead(self, job_id: int | None = None) -> int:
+        """Make a dead job, or all of this queue, ready anew; gives how many."""
+        job_id = optional_id(job_id, "job_id")
+        return await self._run(commands.retry_dead(self.name, job_id))
+
+    async def purge_dead(self, job_id: int | None = None) -> int:
+        """Remove a dead job, or all of this queue; gives how many."""
+        job_id = optional_id(job_id, "job_id")
+        return await self._run(commands.purge_dead(self.name, job_id))
+
+    async def ping(self) -> None:
+        """Ask whether the server is there."""
+        await self._run(commands.ping())
+
+    async def _run(self, command: Command[R]) -> R:
+        raise NotImplementedError

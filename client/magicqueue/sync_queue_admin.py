@@ -1,0 +1,87 @@
+"""Looking after a queue, for code without asyncio: counts, dead letters, pause and drain.
+
+The same as `queue_admin`, but each call blocks until it has its answer.
+"""
+
+from collections.abc import Iterator
+from typing import TypeVar
+
+from magicqueue import commands
+from magicqueue.arguments import optional_id, whole_number
+from magicqueue.job import DeadPage, JobDetails
+from magicqueue.protocol import Command
+from magicqueue.wire.replies import Counts, QueueCounts, ServerCounts
+
+R = TypeVar("R")
+
+
+class SyncQueueAdmin:
+    """What a queue can be asked, and told, beside its jobs."""
+
+    name: str
+
+    def stats(self) -> Counts:
+        """Count this queue's jobs; zeros for a queue that nobody has used."""
+        return self._run(commands.stats(self.name))
+
+    def server_stats(self) -> ServerCounts:
+        """Count the whole server's jobs."""
+        return self._run(commands.server_stats())
+
+    def queues(self) -> list[QueueCounts]:
+        """Count the jobs of each queue on the server, by name, a page a request."""
+        found, after = self._run(commands.queues())
+        while after is not None:
+            page, after = self._run(commands.queues(after))
+            found += page
+        return found
+
+    def job(self, job_id: int) -> JobDetails:
+        """Look a job up. Raises NotFound for one that is done or was never there."""
+        return self._run(commands.job(whole_number(job_id, "job_id")))
+
+    def pause(self) -> None:
+        """Hand out no more jobs of this queue until `resume`."""
+        self._run(commands.pause(self.name))
+
+    def resume(self) -> None:
+        """Hand out jobs again."""
+        self._run(commands.resume(self.name))
+
+    def drain(self) -> int:
+        """Remove the jobs that wait, ready or delayed; gives how many."""
+        return self._run(commands.drain(self.name))
+
+    def dead(self, count: int = commands.DEAD_PAGE, after: int | None = None) -> DeadPage:
+        """List dead letters, oldest death first; after: the `next` of the page before."""
+        whole_number(count, "count")
+        after = optional_id(after, "after")
+        return self._run(commands.dead(self.name, count, after))
+
+    def all_dead(self, page_size: int = commands.DEAD_PAGE) -> Iterator[JobDetails]:
+        """Iterate over all dead letters, a page a request."""
+        whole_number(page_size, "page_size")
+        after: int | None = None
+        while True:
+            page = self.dead(page_size, after)
+            yield from page.jobs
+            after = page.next
+            if after is None:
+                return
+
+    def retry_dead(self, job_id: int | None = None) -> int:
+        """Make a dead job, or all of this queue, ready anew; gives how many."""
+        job_id = optional_id(job_id, "job_id")
+        return self._run(commands.retry_dead(self.name, job_id))
+
+    def purge_dead(self, job_id: int | None = None) -> int:
+        """Remove a dead job, or all of this queue; gives how many."""
+        job_id = optional_id(job_id, "job_id")
+        return self._run(commands.purge_dead(self.name, job_id))
+
+    def ping(self) -> None:
+        """Ask whether the server is there."""
+        self._run(commands.ping())
+
+    def _run(self, command: Command[R]) -> R:
+        raise NotImplementedError

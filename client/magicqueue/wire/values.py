@@ -1,0 +1,29 @@
+"""The kinds of values that requests' fields have."""
+
+from typing import Annotated, Final, Literal, TypeAlias
+
+from msgspec import Meta
+
+from magicqueue.wire.limits import ID_MAX
+
+Priority: TypeAlias = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]
+Milliseconds: TypeAlias = Annotated[int, Meta(ge=0, le=ID_MAX)]
+Attempts: TypeAlias = Annotated[int, Meta(ge=0, le=2**31 - 1)]
+Positive: TypeAlias = Annotated[int, Meta(ge=1, le=ID_MAX)]
+Number: TypeAlias = Annotated[int, Meta(ge=-ID_MAX, le=ID_MAX)]
+Percent: TypeAlias = Annotated[int, Meta(ge=0, le=100)]
+_UP_TO_ID_MAX: Final = (
+    "[0-9]{1,15}|[0-8][0-9]{15}|900[0-6][0-9]{12}|90070[0-9]{11}|90071[0-8][0-9]{10}"
+    "|900719[0-8][0-9]{9}|9007199[01][0-9]{8}|90071992[0-4][0-9]{7}"
+    "|900719925[0-3][0-9]{6}|9007199254[0-6][0-9]{5}|90071992547[0-3][0-9]{4}"
+    "|9007199254740[0-8][0-9]{2}|90071992547409[0-8][0-9]|900719925474099[01]"
+)
+Decimal: TypeAlias = Annotated[str, Meta(pattern=rf"^-?(?:{_UP_TO_ID_MAX})\Z")]
+JobId: TypeAlias = Number | Decimal
+
+Until: TypeAlias = Literal["done", "start"]
+"""How long a job holds its key."""
+OnConflict: TypeAlias = Literal["return", "reject", "replace"]
+"""What becomes of a push whose key is held."""
+OnExpire: TypeAlias = Literal["remove", "dead"]
+"""What becomes of a job whose time to live is over."""

@@ -1,0 +1,37 @@
+"""Policies: unique keys, times to live, results, cancels: one layer above any core."""
+
+from magicqueue_cores.policies.answers import (
+    BadRepeat,
+    BadWish,
+    Beats,
+    Cancelled,
+    Duplicate,
+    Ending,
+    Failures,
+    Known,
+    PolicyStats,
+    Progress,
+    PushAnswer,
+    TooLarge,
+)
+from magicqueue_cores.policies.layer import Policies
+from magicqueue_cores.policies.options import PolicyOptions
+from magicqueue_cores.policies.wishes import Wishes
+
+__all__ = [
+    "BadRepeat",
+    "BadWish",
+    "Beats",
+    "Cancelled",
+    "Duplicate",
+    "Ending",
+    "Failures",
+    "Known",
+    "Policies",
+    "PolicyOptions",
+    "PolicyStats",
+    "Progress",
+    "PushAnswer",
+    "TooLarge",
+    "Wishes",
+]

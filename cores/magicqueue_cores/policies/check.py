@@ -1,0 +1,75 @@
+"""Every invariant of the layer, each with a name for the day it breaks."""
+
+from magicqueue_cores.contract import JobState
+from magicqueue_cores.policies.ground import Ground, at_once
+from magicqueue_cores.policies.marks import weight_of
+from magicqueue_cores.policies.notebook import PROGRESS_BYTES
+from magicqueue_cores.policies.shelf import FACT_BYTES
+from magicqueue_cores.policies.wishes import ACTIVE, CANCELLED, DEAD, HOLDS, TIMED
+
+
+def check_ground(ground: Ground) -> None:
+    """Verify everything: AssertionError names the first that is broken. O(n)."""
+    marks = ground.marks
+    held: dict[tuple[str, str], int] = {}
+    timed: dict[str, int] = {}
+    dead_keyed: dict[str, int] = {}
+    # A time of the past, so that nothing matures because of it.
+    for job_id, mark in marks.by_id.items():
+        view = at_once(ground.core.job(job_id, 0))
+        flags, queue = mark.flags, mark.terms.queue
+        assert view is not None, f"job {job_id} is gone and still marked"
+        assert view.queue == queue, f"job {job_id} is marked in another queue"
+        active = view.state is JobState.ACTIVE
+        assert bool(flags & ACTIVE) is active, f"job {job_id}: at work or not"
+        dead = view.state is JobState.DEAD
+        assert bool(flags & DEAD) is dead, f"job {job_id}: dead or not"
+        assert mark.attempts == view.attempts, f"job {job_id}: attempts miscounted"
+        assert not (flags & CANCELLED) or active, f"job {job_id} is cancelled and idle"
+        assert not mark.attempt_until_ms or active, f"job {job_id}: an attempt of nothing"
+        if mark.terms.timeout_ms and active and not marks.notes.pending:
+            assert mark.attempt_until_ms, f"job {job_id}: its attempt has no end"
+        if flags & HOLDS:
+            assert mark.takes_key, f"job {job_id} holds a key that it does not want"
+            assert not dead, f"job {job_id} is dead and holds a key"
+            assert mark.key is not None
+            assert (queue, mark.key) not in held, f"unique key {mark.key!r} is held twice"
+            held[queue, mark.key] = job_id
+        elif mark.takes_key and not dead:
+            assert mark.terms.until_start, f"job {job_id} does not hold its key"
+            assert mark.attempts, f"job {job_id} does not hold its key before its start"
+        if flags & TIMED:
+            timed[queue] = timed.get(queue, 0) + 1
+        else:
+            untimed = mark.expires_at_ms and not active and not dead
+            assert not untimed, f"job {job_id} will never expire"
+        if dead and mark.takes_key:
+            dead_keyed[queue] = dead_keyed.get(queue, 0) + 1
+    marks.keys.check(held)
+    assert marks.timed == timed, "jobs with a time to live miscounted"
+    assert marks.dead_keyed == dead_keyed, "dead letters with keys miscounted"
+    marks.expiries.check("expiries")
+    assert marks.expiries.count == sum(timed.values()), "an expiry is missing"
+    marks.attempt_ends.check("ends of attempts")
+    attempts = sum(mark.attempt_until_ms > 0 for mark in marks.by_id.values())
+    assert marks.attempt_ends.count == attempts, "an attempt's end is missing"
+    _check_sums(ground)
+
+
+def _check_sums(ground: Ground) -> None:
+    """Verify what is counted along, what is at work, and the facts."""
+    marks = ground.marks
+    keys = [mark.key for mark in marks.by_id.values() if mark.key is not None]
+    assert marks.key_chars == sum(map(len, keys)), "bytes of keys miscounted"
+    cancelled = {i for i, mark in marks.by_id.items() if mark.flags & CANCELLED}
+    marks.doomed.check(cancelled)
+    marks.notebook.check(set(marks.by_id))
+    for space, shelf in ground.shelves.items():
+        shelf.check(space)
+        assert not shelf.overflow(), f"{space}: more than its bound"
+    assert not marks.notes.pending, "something is not settled"
+    size = sum(map(weight_of, marks.by_id.values())) + marks.notebook.bytes
+    size += PROGRESS_BYTES * len(marks.notebook) + ground.fact_bytes
+    size += FACT_BYTES * sum(map(len, ground.shelves.values()))
+    assert ground.tally.size == size, "memory miscounted"
+    assert ground.core.outside_bytes == size, "the core was not told"

@@ -1,0 +1,118 @@
+"""What the parts of the layer stand on: the core, what is known, and how it is told."""
+
+from collections.abc import Sequence
+from typing import Final, TypeVar
+
+from magicqueue_cores.contract import NEVER_MS, Core, RecordSink
+from magicqueue_cores.pending import Answer, Pending
+from magicqueue_cores.policies.course import Course
+from magicqueue_cores.policies.marks import Marks
+from magicqueue_cores.policies.moments import Clock, Tally
+from magicqueue_cores.policies.options import PolicyOptions
+from magicqueue_cores.policies.shelf import Shelf
+from magicqueue_cores.policies.wishes import Mark, TermsShared, text_of
+from magicqueue_cores.records import Gone, Kept, Marked, Record
+
+T = TypeVar("T")
+
+WINDOW: Final = "window"
+RESULT: Final = "result"
+REQUEST: Final = "request"
+
+
+def at_once(answer: Answer[T]) -> T:
+    """Return the answer of a core that answers at once."""
+    if isinstance(answer, Pending):
+        raise TypeError("policies need a core that answers at once; this one did not")
+    return answer
+
+
+class Ground:
+    """Marks, facts and their clock, above a core.
+
+    Facts of a queue have keys of their names: a queue's, then a key's, with a zero between,
+    which neither can have.
+    """
+
+    def __init__(
+        self, core: Core, options: PolicyOptions, record: RecordSink | None
+    ) -> None:
+        """Start empty."""
+        self.core = core
+        self.options = options
+        self.clock = clock = Clock()
+        self.terms = TermsShared()
+        self.tally = tally = Tally()
+        self.marks = Marks(clock, tally, options)
+        self.windows = Shelf(clock, tally, options.windows_max, options.windows_bytes_max)
+        self.results = Shelf(clock, tally, options.results_max, options.results_bytes_max)
+        self.requests = Shelf(
+            clock, tally, options.req_keys_max, options.req_keys_bytes_max
+        )
+        self.shelves = {
+            WINDOW: self.windows,
+            RESULT: self.results,
+            REQUEST: self.requests,
+        }
+        self.course = Course(self.marks, self.shelves, self.terms)
+        self.step_jobs = options.step_jobs or NEVER_MS
+        self._record = record
+
+    @property
+    def fact_bytes(self) -> int:
+        """The bytes of the keys and values of all facts."""
+        return sum(shelf.bytes for shelf in self.shelves.values())
+
+    def weigh(self, more: int = 0) -> None:
+        """Tell the core what is kept outside of it, and `more`, which is to come."""
+        self.core.outside_bytes = self.tally.size + more
+
+    def tell(self, record: Record) -> None:
+        """Record something."""
+        if self._record is not None:
+            self._record(record)
+
+    def mark(self, queue: str, ids: Sequence[int], marks: Sequence[Mark]) -> None:
+        """Know, and record, something else than before of jobs of a queue."""
+        if self._record is not None:
+            self._record(Marked(queue, ids, list(map(text_of, marks))))
+        put = self.marks.put
+        for job_id, mark in zip(ids, marks, strict=True):
+            put(job_id, mark)
+        self.core.mark(ids, marked=True)
+
+    def change(self, changed: Sequence[tuple[int, Mark]]) -> None:
+        """Know, and record, something else than before of jobs of any queues."""
+        by_queue: dict[str, tuple[list[int], list[Mark]]] = {}
+        for job_id, mark in changed:
+            ids, marks = by_queue.setdefault(mark.terms.queue, ([], []))
+            ids.append(job_id)
+            marks.append(mark)
+        for queue, (ids, marks) in by_queue.items():
+            self.mark(queue, ids, marks)
+
+    def keep(self, space: str, facts: dict[bytes, tuple[int, bytes]]) -> None:
+        """Store and record facts, each with its end and body; the oldest go if need be."""
+        shelf = self.shelves[space]
+        values = {key: shelf.value(*fact) for key, fact in facts.items()}
+        self.tell(Kept(space, list(values), list(values.values())))
+        for key, value in values.items():
+            shelf.put(key, value)
+        excess = shelf.overflow()
+        if excess:
+            self.tell(Gone(space, excess))
+            shelf.dropped += len(excess)
+            for key in excess:
+                shelf.remove(key)
+
+    def end_facts(self, space: str, until_ms: int, most: int) -> int:
+        """Forget and record the facts that end by then; return how many."""
+        gone = self.shelves[space].ended(until_ms, most)
+        if gone:
+            self.tell(Gone(space, gone))
+        return len(gone)
+
+
+def named(queue: str, key: str) -> bytes:
+    """Return the key of a fact that a queue has under a key."""
+    return f"{queue}\0{key}".encode(errors="surrogatepass")

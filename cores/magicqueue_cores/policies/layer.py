@@ -1,0 +1,390 @@
+"""`Policies`: what the server knows of marked jobs, above any core.
+
+What is where:
+
+- `wishes`, `marks`, `keys`, `moments`, `doomed`, `notebook`: what is known of jobs;
+- `shelf`: what outlives them; `course`: what records mean for all that;
+- `pushing`, `verdicts`, `retrying`: decisions; `passage`: what time brings;
+- `outcomes`: what follows from what befell jobs; `check`: all that has to be true;
+- `shown`: marks and facts of a log as plain values.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from magicqueue_cores.contract import (
+    Core,
+    Delivery,
+    JobState,
+    NewJobs,
+    RecordSink,
+    Settled,
+    Step,
+)
+from magicqueue_cores.pending import Pending
+from magicqueue_cores.policies.answers import (
+    Beats,
+    Cancelled,
+    Ending,
+    Failures,
+    Known,
+    PolicyStats,
+    PushAnswer,
+)
+from magicqueue_cores.policies.check import check_ground
+from magicqueue_cores.policies.ground import Ground, at_once
+from magicqueue_cores.policies.options import PolicyOptions
+from magicqueue_cores.policies.outcomes import Outcomes
+from magicqueue_cores.policies.passage import Passage
+from magicqueue_cores.policies.pushing import Pushing
+from magicqueue_cores.policies.retrying import Retrying
+from magicqueue_cores.policies.verdicts import Verdicts
+from magicqueue_cores.policies.wishes import CANCELLED, DEAD, Wishes, text_of
+from magicqueue_cores.records import Gone, Kept, Marked, Moved, Pushed, Record
+
+
+class Policies:
+    """A deterministic layer above a core: no clock, no randomness, no I/O.
+
+    Whoever has one calls the core directly for what concerns no wishes, and then
+    `settle(now_ms)` if `pending`, before the next command and in the same frame of the log.
+    Verbs that are here are called here, for all jobs. `advance` is called before any verb
+    with a `now_ms` that has reached `next_deadline_ms`, the core's own verbs included.
+    record: the core's own sink.
+    """
+
+    def __init__(
+        self, core: Core, options: PolicyOptions, record: RecordSink | None = None
+    ) -> None:
+        """Observe a core, which must be new. Raises ValueError if not `available`."""
+        if not self.available(core):
+            raise ValueError(
+                f"the {core.name} core answers later, and policies need one that "
+                "answers at once: run it without them"
+            )
+        self._core = core
+        self._ground = ground = Ground(core, options, record)
+        self._marks = ground.marks
+        self.notes: Final = ground.marks.notes
+        """What is to be settled: `notes.pending` is the cheapest test of `pending`."""
+        self._notes = ground.marks.notes
+        self.clock: Final = ground.clock
+        """Nothing ends here before `clock.due_ms`: the cheapest test of that."""
+        self._clock = ground.clock
+        self._outcomes = Outcomes(ground)
+        self._passage = Passage(ground, self._outcomes)
+        self._pushing = Pushing(ground, self._outcomes)
+        self._verdicts = Verdicts(ground, self._outcomes)
+        self._retrying = Retrying(ground, self._pushing, self._outcomes)
+        core.observe(self._observe)
+
+    @property
+    def pending(self) -> bool:
+        """Whether something befell a marked job, so that `settle` has to be called."""
+        return self._notes.pending
+
+    @property
+    def lagging(self) -> bool:
+        """Whether time-to-lives that have ended are still being dealt with, in steps.
+
+        Until that is done pulls go through `pull`, and no line may pull by itself.
+        """
+        return self._passage.lagging
+
+    @property
+    def next_deadline_ms(self) -> int:
+        """Nothing happens by itself before this (a lower bound), in the core either.
+
+        It is the present, or before, if there is more to do at once.
+        """
+        return min(self._clock.due_ms, self._core.next_deadline_ms)
+
+    @property
+    def on_end(self) -> Callable[[int], None]:
+        """Told of each job with `keep_result_ms` that ended or died; must not call back."""
+        return self._outcomes.on_end
+
+    @on_end.setter
+    def on_end(self, tell: Callable[[int], None]) -> None:
+        self._outcomes.on_end = tell
+
+    @property
+    def on_doomed(self) -> Callable[[int], None]:
+        """Told of each job that was cancelled while at work; must not call back."""
+        return self._verdicts.on_doomed
+
+    @on_doomed.setter
+    def on_doomed(self, tell: Callable[[int], None]) -> None:
+        self._verdicts.on_doomed = tell
+
+    @property
+    def fact_bytes(self) -> int:
+        """The bytes of the keys and values of all facts that are kept."""
+        return self._ground.fact_bytes
+
+    @property
+    def mark_bytes(self) -> int:
+        """About the bytes of the texts of all marks."""
+        return self._marks.text_bytes
+
+    @staticmethod
+    def available(core: Core) -> bool:
+        """Whether policies can be above this core: it answers at once."""
+        return not isinstance(core.job(0, 0), Pending)
+
+    def advance(self, now_ms: int) -> None:
+        """Let time pass, moment by moment: the core first, then what ends here.
+
+        At one moment: time-to-lives, time-outs, windows of keys, results, request keys.
+        """
+        if now_ms >= self._clock.due_ms:
+            self._passage.advance(now_ms)
+        else:
+            self._core.advance(now_ms)
+
+    def end_leases(self, until_ms: int, now_ms: int) -> bool:
+        """As the core's, which this calls; cancelled jobs end by it as such."""
+        self._let_pass(now_ms)
+        return self._verdicts.end_leases(until_ms, now_ms)
+
+    def close_session(self, session: int, now_ms: int) -> bool:
+        """As the core's, which this calls; cancelled jobs end by it as such."""
+        self._let_pass(now_ms)
+        return self._verdicts.close_session(session, now_ms)
+
+    def push(
+        self,
+        queue: str,
+        jobs: NewJobs,
+        wishes: Sequence[Wishes | None] | None,
+        req_key: str | None,
+        now_ms: int,
+    ) -> PushAnswer:
+        """Store a batch, as if its items came one by one, or none of it.
+
+        Raises `Full`, `Duplicate`, `BadRepeat`, or `BadWish` (a job would expire before
+        it may run).
+        """
+        self._let_pass(now_ms)
+        return self._pushing.push(queue, jobs, wishes, req_key, now_ms)
+
+    def pull(
+        self,
+        queue: str,
+        count: int,
+        payload_bytes_max: int,
+        lease_ms: int,
+        session: int,
+        now_ms: int,
+    ) -> Delivery:
+        """As the core's. While `lagging`, none of a queue with time-to-lives is given."""
+        self._let_pass(now_ms)
+        if self._passage.lagging and queue in self._marks.timed:
+            return Delivery([], [], [], [], [], [])
+        delivery = at_once(
+            self._core.pull(queue, count, payload_bytes_max, lease_ms, session, now_ms)
+        )
+        if self._notes.pending:
+            self._outcomes.settle(now_ms)
+        return delivery
+
+    def ack(
+        self,
+        ids: Sequence[int],
+        attempts: Sequence[int] | None,
+        results: Sequence[bytes | None] | None,
+        now_ms: int,
+    ) -> Settled:
+        """As the core's, with each job's result. Raises `TooLarge`, and does nothing."""
+        self._let_pass(now_ms)
+        return self._verdicts.ack(ids, attempts, results, now_ms)
+
+    def fail(
+        self,
+        ids: Sequence[int],
+        attempts: Sequence[int] | None,
+        errors: Sequence[str | None],
+        now_ms: int,
+        delays_ms: Sequence[int | None] | None = None,
+    ) -> Failures:
+        """As the core's; cancelled jobs end as such, and are not retried."""
+        self._let_pass(now_ms)
+        return self._verdicts.fail(ids, attempts, errors, now_ms, delays_ms)
+
+    def release(
+        self, ids: Sequence[int], attempts: Sequence[int] | None, delay_ms: int, now_ms: int
+    ) -> Settled:
+        """As the core's; cancelled jobs end as such."""
+        self._let_pass(now_ms)
+        return self._verdicts.release(ids, attempts, delay_ms, now_ms)
+
+    def heartbeat(
+        self, ids: Sequence[int], attempts: Sequence[int] | None, lease_ms: int, now_ms: int
+    ) -> Beats:
+        """As the core's, and which of the jobs are cancelled."""
+        self._let_pass(now_ms)
+        return self._verdicts.heartbeat(ids, attempts, lease_ms, now_ms)
+
+    def cancel(self, ids: Sequence[int], now_ms: int) -> Cancelled:
+        """Remove jobs that wait, and flag those at work: they do not run again."""
+        self._let_pass(now_ms)
+        return self._verdicts.cancel(ids, now_ms)
+
+    def promote(self, ids: Sequence[int], now_ms: int) -> Settled:
+        """As the core's."""
+        self._let_pass(now_ms)
+        return at_once(self._core.promote(ids, now_ms))
+
+    def progress(
+        self,
+        job_id: int,
+        attempt: int,
+        percent: float | None,
+        note: str | None,
+        lease_ms: int | None,
+        now_ms: int,
+    ) -> Settled:
+        """Keep how far an active job is, until it is settled; with a lease, extend it.
+
+        attempt: as in `ack`, 0 for whichever. It is not recorded.
+        """
+        self._let_pass(now_ms)
+        return self._verdicts.progress(job_id, attempt, percent, note, lease_ms, now_ms)
+
+    def drain(self, queue: str, now_ms: int, upto: int | None = None) -> Step:
+        """As the core's."""
+        self._let_pass(now_ms)
+        step = at_once(self._core.drain(queue, now_ms, upto))
+        if self._notes.pending:
+            self._outcomes.settle(now_ms)
+        return step
+
+    def retry_dead(
+        self, queue: str | None, job_id: int | None, now_ms: int, upto: int | None = None
+    ) -> Step:
+        """As the core's; keys are taken again, and time-to-lives begin anew.
+
+        Of one job whose key is held: raises `Duplicate`. Of a queue, such jobs stay dead.
+        """
+        self._let_pass(now_ms)
+        return self._retrying.retry_dead(queue, job_id, now_ms, upto)
+
+    def purge_dead(
+        self, queue: str | None, job_id: int | None, now_ms: int, upto: int | None = None
+    ) -> Step:
+        """As the core's."""
+        self._let_pass(now_ms)
+        step = at_once(self._core.purge_dead(queue, job_id, now_ms, upto))
+        if self._notes.pending:
+            self._outcomes.settle(now_ms)
+        return step
+
+    def ending(self, job_id: int, now_ms: int) -> Ending | None:
+        """Return how a job ended, if that is kept or the job is dead (of any job)."""
+        self._let_pass(now_ms)
+        ending = self._outcomes.ending(job_id, now_ms)
+        if ending is not None:
+            return ending
+        view = at_once(self._core.job(job_id, now_ms))
+        if view is None or view.state is not JobState.DEAD:
+            return None
+        return Ending(job_id, "dead", None, view.died_at_ms or 0, view.attempts, view.queue)
+
+    def waits_for(self, job_id: int) -> bool:
+        """Return whether a job has not ended yet and its end will be kept: see `on_end`."""
+        mark = self._marks.by_id.get(job_id)
+        return mark is not None and mark.terms.keep_result_ms > 0 and not mark.flags & DEAD
+
+    def job_of(self, queue: str, req_key: str, now_ms: int) -> int | None:
+        """Return the id that a push of one job with this request key was answered with."""
+        ids = self._pushing.answered(queue, req_key, now_ms)
+        return ids[0] if ids is not None and len(ids) == 1 else None
+
+    def known_of(self, job_id: int) -> Known:
+        """Return what is known of a job that is here."""
+        mark = self._marks.by_id.get(job_id)
+        if mark is None:
+            return Known()
+        terms, alive = mark.terms, not mark.flags & DEAD
+        return Known(
+            unique_key=mark.key,
+            expires_at_ms=(mark.expires_at_ms or None) if alive else None,
+            timeout_ms=terms.timeout_ms or None,
+            keep_result_ms=terms.keep_result_ms or None,
+            attempt_until_ms=mark.attempt_until_ms or None,
+            cancelled=bool(mark.flags & CANCELLED),
+            progress=self._marks.notebook.get(job_id),
+        )
+
+    def settle(self, now_ms: int) -> None:
+        """Do and record what follows from what verbs of the core did: ends, time-outs."""
+        self._outcomes.settle(now_ms)
+
+    def replay(self, record: Record) -> None:
+        """Apply what happened once before, to the core and here."""
+        if isinstance(record, Pushed):
+            self._passage.saw(record.created_at_ms)
+        else:
+            self._passage.saw(getattr(record, "at_ms", 0))
+        if not isinstance(record, Marked | Kept | Gone):
+            self._core.replay(record)
+        known = bool(self._marks.by_id) or isinstance(record, Marked | Kept | Gone)
+        self._notes.live = False
+        self._ground.course.apply(record)
+        self._notes.live = True
+        if known:
+            self._ground.weigh()
+        if isinstance(record, Marked):
+            self._core.mark(record.ids, marked=True)
+        self._ground.weigh()
+
+    def export(self, ids: Sequence[int]) -> Sequence[Record]:
+        """Tell all of those of `ids` that are here: `Moved`, then `Marked`; or nothing."""
+        moved = self._core.export(ids)
+        return [moved, *self._marked_of(moved)] if moved.ids else []
+
+    def export_facts(self, space: str, keys: Sequence[bytes]) -> Kept:
+        """Tell those of the facts that still hold, in the order given."""
+        held = self._ground.shelves[space].held(keys)
+        return Kept(space, list(held), list(held.values()))
+
+    def stats(self) -> PolicyStats:
+        """Count what is kept. O(1)."""
+        ground, marks = self._ground, self._marks
+        return PolicyStats(
+            marked=len(marks.by_id),
+            unique_keys=marks.keys.count,
+            windows=len(ground.windows),
+            req_keys=len(ground.requests),
+            results=len(ground.results),
+            result_bytes=ground.results.bytes,
+            cancelling=len(marks.doomed),
+            windows_dropped=ground.windows.dropped,
+            req_keys_dropped=ground.requests.dropped,
+            results_dropped=ground.results.dropped,
+            progress_dropped=marks.notebook.dropped,
+        )
+
+    def check(self) -> None:
+        """Verify every invariant: AssertionError names the first broken. O(n)."""
+        check_ground(self._ground)
+
+    def _let_pass(self, now_ms: int) -> None:
+        """Let what is due by now happen before anything else does."""
+        if now_ms >= self._clock.due_ms:
+            self._passage.advance(now_ms)
+
+    def _observe(self, record: Record) -> None:
+        """Apply what the core reports of marked jobs."""
+        self._ground.course.apply(record)
+        self._ground.weigh()
+
+    def _marked_of(self, moved: Moved) -> list[Marked]:
+        """Tell the marks of jobs that are told."""
+        by_queue: dict[str, tuple[list[int], list[bytes]]] = {}
+        for job_id, mark in self._marks.among(moved.ids):
+            if not mark.is_bare:
+                ids, texts = by_queue.setdefault(mark.terms.queue, ([], []))
+                ids.append(job_id)
+                texts.append(text_of(mark))
+        return [Marked(queue, *columns) for queue, columns in by_queue.items()]

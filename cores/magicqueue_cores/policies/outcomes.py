@@ -1,0 +1,143 @@
+"""What follows from what befell marked jobs: ends kept, attempts timed, jobs turned away.
+
+Only a live layer does this. What it does is recorded, so a replay does not do it again.
+"""
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from magicqueue_cores.contract import TIME_MAX_MS, WAITING, JobState
+from magicqueue_cores.policies.answers import END_STATES, Ending
+from magicqueue_cores.policies.ground import RESULT, Ground
+from magicqueue_cores.policies.marks import DIED
+from magicqueue_cores.policies.wishes import ACTIVE, CANCELLED, TIMED, Mark
+
+_AT_REST = frozenset((JobState.READY, JobState.DELAYED, JobState.DEAD))
+
+
+class _Body(msgspec.Struct, array_like=True):
+    """A kept end, as it is written. Later versions add fields at the end, by default."""
+
+    state: int
+    finished_at_ms: int
+    attempts: int
+    queue: str
+    result: bytes | None
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(_Body).decode
+
+
+class Outcomes:
+    """Takes the notes of `Marks` and does what has to follow, until there are none."""
+
+    def __init__(self, ground: Ground) -> None:
+        self._ground = ground
+        self.results: dict[int, bytes] = {}
+        """What the verdicts that are just being carried out bring."""
+        self.expired: set[int] = set()
+        """Jobs that expired instead of coming back, of the last `settle`."""
+        self.on_end: Callable[[int], None] = _nobody
+
+    def settle(self, now_ms: int) -> None:
+        """Do and record what follows, and tell who waits for it."""
+        notes = self._ground.marks.notes
+        told: list[int] = []
+        self.expired.clear()
+        while notes.pending:
+            handed, back, ended = notes.take()
+            if ended:
+                self._keep_ends(ended, now_ms)
+                told += [job_id for job_id, _, _ in ended]
+            if handed:
+                self._time_attempts(handed, now_ms)
+            if back:
+                self._turn_away(back, now_ms)
+        self._ground.weigh()
+        for job_id in told:
+            self.on_end(job_id)
+
+    def expire(self, ids: Sequence[int], now_ms: int) -> None:
+        """Let jobs that wait expire: they are removed, or dead."""
+        by_id, core = self._ground.marks.by_id, self._ground.core
+        dying = [job_id for job_id in ids if by_id[job_id].terms.expires_dead]
+        leaving = [job_id for job_id in ids if not by_id[job_id].terms.expires_dead]
+        if leaving:
+            core.remove(leaving, WAITING, "expired", now_ms)
+        if dying:
+            core.bury(dying, "expired", [None] * len(dying), now_ms)
+
+    def ending(self, job_id: int, now_ms: int) -> Ending | None:
+        """Return the end of a job that is kept."""
+        body = self._ground.results.get(_key(job_id), now_ms)
+        if body is None:
+            return None
+        end = _decode(body)
+        return Ending(
+            job_id,
+            END_STATES[end.state],
+            end.result,
+            end.finished_at_ms,
+            end.attempts,
+            end.queue,
+        )
+
+    def _keep_ends(self, ended: Sequence[tuple[int, Mark, str]], now_ms: int) -> None:
+        """Keep how jobs ended, of which that is known; dead ones are found as such."""
+        facts = {}
+        for job_id, mark, how in ended:
+            if how not in END_STATES or how == DIED:
+                continue  # drained, purged and dropped ones leave no trace
+            terms = mark.terms
+            body = (
+                END_STATES.index(how),
+                now_ms,
+                mark.attempts,
+                terms.queue,
+                self.results.pop(job_id, None),
+            )
+            facts[_key(job_id)] = (now_ms + terms.keep_result_ms, _encode(body))
+        if facts:
+            self._ground.keep(RESULT, facts)
+
+    def _time_attempts(self, handed: Sequence[int], now_ms: int) -> None:
+        """Say, durably, when attempts end that began just now."""
+        by_id = self._ground.marks.by_id
+        changed = {}
+        for job_id in handed:
+            mark = by_id.get(job_id)
+            if mark is not None and mark.flags & ACTIVE:
+                until_ms = min(now_ms + mark.terms.timeout_ms, TIME_MAX_MS)
+                changed[job_id] = msgspec.structs.replace(
+                    mark, attempt_until_ms=until_ms, flags=mark.flags & ~TIMED
+                )
+        self._ground.change(list(changed.items()))
+
+    def _turn_away(self, back: Sequence[int], now_ms: int) -> None:
+        """Let no job run again that is cancelled, or whose time is over."""
+        by_id, marks = self._ground.marks.by_id, self._ground.marks
+        cancelled, late = [], []
+        for job_id in dict.fromkeys(back):
+            mark = by_id.get(job_id)
+            if mark is None or mark.flags & ACTIVE:
+                continue
+            if mark.flags & CANCELLED:
+                cancelled.append(job_id)
+            elif mark.due(now_ms):
+                late.append(job_id)
+            elif mark.expires_at_ms and not mark.flags & TIMED:
+                marks.time(job_id, mark)
+        if cancelled:
+            self._ground.core.remove(cancelled, _AT_REST, "cancelled", now_ms)
+        self.expired.update(late)
+        self.expire(late, now_ms)
+
+
+def _key(job_id: int) -> bytes:
+    return b"%d" % job_id
+
+
+def _nobody(_: int) -> None:
+    """Tell nobody."""

@@ -1,0 +1,310 @@
+"""Pushes: unique keys, repeats, and the marks of new jobs."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import TypeVar
+
+import msgspec
+
+from magicqueue_cores.contract import TIME_MAX_MS, Full, NewJobs
+from magicqueue_cores.policies.answers import BadRepeat, BadWish, Duplicate, PushAnswer
+from magicqueue_cores.policies.ground import REQUEST, WINDOW, Ground, at_once, named
+from magicqueue_cores.policies.marks import KEY_BYTES, MARK_BYTES
+from magicqueue_cores.policies.outcomes import Outcomes
+from magicqueue_cores.policies.wishes import ACTIVE, DEAD, HOLDS, Mark, Wishes, new_mark
+
+T = TypeVar("T")
+
+_ids_to_bytes = msgspec.msgpack.Encoder().encode
+_ids_from_bytes = msgspec.msgpack.Decoder(list[int]).decode
+
+
+class _Plan:
+    """What becomes of the items of a push.
+
+    new: indexes of items that make jobs. holders: of the other items, the job that holds
+    their key, or the index of an earlier item of this push, as -1 - index.
+    """
+
+    __slots__ = ("duplicates", "holders", "new", "replaced")
+
+    def __init__(self) -> None:
+        self.new: list[int] = []
+        self.holders: dict[int, int] = {}
+        self.duplicates: list[int] = []
+        self.replaced: list[int] = []
+
+
+class Pushing:
+    """Decides what becomes of a push, and does it."""
+
+    def __init__(self, ground: Ground, outcomes: Outcomes) -> None:
+        self._ground = ground
+        self._outcomes = outcomes
+
+    def push(
+        self,
+        queue: str,
+        jobs: NewJobs,
+        wishes: Sequence[Wishes | None] | None,
+        req_key: str | None,
+        now_ms: int,
+    ) -> PushAnswer:
+        """Store a batch, as if its items came one by one, or none of it."""
+        if req_key is not None:
+            known = self.answered(queue, req_key, now_ms)
+            if known is not None:
+                return _repeated(known, len(jobs.payloads), req_key)
+        if wishes is None:
+            first_id = at_once(self._ground.core.push(queue, jobs, now_ms))
+            ids = range(first_id, first_id + len(jobs.payloads))
+            answer = PushAnswer(ids, [], [])
+        else:
+            plan = self._plan(queue, jobs, wishes, now_ms)
+            answer = self._carry_out(queue, jobs, wishes, plan, now_ms)
+        if req_key is not None:
+            until_ms = now_ms + self._ground.options.req_key_ttl_ms
+            body = _packed(answer.ids)
+            self._ground.keep(REQUEST, {named(queue, req_key): (until_ms, body)})
+        self._ground.weigh()
+        return answer
+
+    def answered(self, queue: str, req_key: str, now_ms: int) -> Sequence[int] | None:
+        """Return the ids that a push with this request key was answered with."""
+        requests = self._ground.requests
+        body = requests.get(named(queue, req_key), now_ms) if len(requests) else None
+        return None if body is None else _unpacked(body)
+
+    def holder(self, queue: str, key: str, now_ms: int) -> int | None:
+        """Return the job by which a key is held now, if it is."""
+        marks = self._ground.marks
+        holder = marks.keys.holder(queue, key)
+        if holder is not None and marks.by_id[holder].due(now_ms):
+            self._outcomes.expire([holder], now_ms)  # its step has not come yet
+            self._outcomes.settle(now_ms)
+            holder = None
+        windows = self._ground.windows
+        if holder is None and len(windows):
+            body = windows.get(named(queue, key), now_ms)
+            holder = None if body is None else int.from_bytes(body)
+        return holder
+
+    def _plan(
+        self, queue: str, jobs: NewJobs, wishes: Sequence[Wishes | None], now_ms: int
+    ) -> _Plan:
+        plan, batch = _Plan(), dict[str, int]()
+        for index, wish in enumerate(wishes):
+            if wish is None:
+                plan.new.append(index)
+                continue
+            if wish.ttl_ms is not None:
+                _refuse_late(index, jobs, now_ms, now_ms + wish.ttl_ms)
+            key = wish.unique_key
+            if key is None:
+                plan.new.append(index)
+                continue
+            holder = self.holder(queue, key, now_ms)
+            if holder is None:
+                earlier = batch.setdefault(key, index)
+                if earlier == index:
+                    plan.new.append(index)
+                    continue
+                holder = -1 - earlier
+            plan.holders[index] = holder
+            self._plan_conflict(index, wish, holder, plan, jobs, now_ms)
+        return plan
+
+    def _plan_conflict(
+        self,
+        index: int,
+        wish: Wishes,
+        holder: int,
+        plan: _Plan,
+        jobs: NewJobs,
+        now_ms: int,
+    ) -> None:
+        if wish.on_conflict == "reject":
+            assert wish.unique_key is not None, "only keys conflict"
+            raise Duplicate(index, holder if holder > 0 else None, wish.unique_key)
+        if wish.on_conflict == "return":
+            plan.duplicates.append(index)
+            return
+        mark = self._ground.marks.by_id.get(holder)
+        if holder > 0 and (mark is None or mark.flags & (ACTIVE | DEAD)):
+            plan.duplicates.append(index)
+            return
+        if mark is not None and mark.expires_at_ms:
+            _refuse_late(index, jobs, now_ms, mark.expires_at_ms)
+        plan.replaced.append(index)
+
+    def _carry_out(
+        self,
+        queue: str,
+        jobs: NewJobs,
+        wishes: Sequence[Wishes | None],
+        plan: _Plan,
+        now_ms: int,
+    ) -> PushAnswer:
+        ground, count, new = self._ground, len(jobs.payloads), plan.new
+        growth = self._growth(jobs, plan, now_ms) if plan.replaced else {}
+        rest = sum(growth.values())
+        ids: Sequence[int] = ()
+        if new:
+            made = jobs if len(new) == count else _picked(jobs, new)
+            weight = sum(map(_weight, wishes)) if len(wishes) > 1 else _weight(wishes[0])
+            ground.weigh(weight + rest)
+            try:
+                first_id = at_once(ground.core.push(queue, made, now_ms))
+            except Full:
+                ground.weigh()
+                raise
+            ids = range(first_id, first_id + len(new))
+            if len(new) == count:
+                self._mark_new(queue, ids, wishes, now_ms)
+                return PushAnswer(ids, [], [])
+        ids_of = dict(zip(new, ids, strict=True))
+        for index, holder in plan.holders.items():
+            ids_of[index] = holder if holder > 0 else ids_of[-1 - holder]
+        for index in plan.replaced:
+            rest -= growth[index]
+            self._replace(ids_of[index], index, jobs, rest, now_ms)
+        self._mark_new(queue, ids, [wishes[index] for index in new], now_ms)
+        ground.core.count_duplicates(queue, count - len(new))
+        all_ids = [ids_of[index] for index in range(count)]
+        return PushAnswer(all_ids, plan.duplicates, plan.replaced)
+
+    def _growth(self, jobs: NewJobs, plan: _Plan, now_ms: int) -> dict[int, int]:
+        """Return how many bytes more each replacement takes, by its index."""
+        growth = {}
+        for index in plan.replaced:
+            holder = plan.holders[index]
+            if holder > 0:
+                view = at_once(self._ground.core.job(holder, now_ms))
+                before = 0 if view is None else len(view.payload)
+            else:
+                before = len(jobs.payloads[-1 - holder])
+            growth[index] = max(0, len(jobs.payloads[index]) - before)
+        return growth
+
+    def _replace(
+        self, job_id: int, index: int, jobs: NewJobs, rest: int, now_ms: int
+    ) -> None:
+        """Give a job new data. rest: the bytes that later replacements will take."""
+        core = self._ground.core
+        self._ground.weigh(rest)
+        try:
+            payload, priority = jobs.payloads[index], _at(jobs.priorities, index)
+            run_at_ms = max(now_ms, _at(jobs.run_ats_ms, index))
+            changed = at_once(core.replace(job_id, payload, priority, run_at_ms, now_ms))
+        finally:
+            self._ground.weigh()
+        assert changed, "a job that waits can be replaced"
+
+    def _mark_new(
+        self,
+        queue: str,
+        ids: Sequence[int],
+        wishes: Sequence[Wishes | None],
+        now_ms: int,
+    ) -> None:
+        """Mark new jobs that wish something, and keep the keys that last by themselves."""
+        marked: list[int] = []
+        marks: list[Mark] = []
+        windows: dict[bytes, tuple[int, bytes]] = {}
+        last, terms = None, None
+        for job_id, wish in zip(ids, wishes, strict=True):
+            if wish is None:
+                continue
+            shared = terms if wish is last else None
+            if shared is None:
+                shared = self._ground.terms.asked(queue, wish)
+                # The next wish is often the same but for its key.
+                last, terms = wish, shared
+            key, flags, expires_at_ms = wish.unique_key, 0, 0
+            if key is not None:
+                if shared.unique_for_ms:
+                    until_ms = now_ms + shared.unique_for_ms
+                    windows[named(queue, key)] = (until_ms, _number(job_id))
+                else:
+                    flags = HOLDS
+            if shared.ttl_ms:
+                expires_at_ms = min(now_ms + shared.ttl_ms, TIME_MAX_MS)
+            marked.append(job_id)
+            marks.append(new_mark(shared, key, expires_at_ms, flags))
+        if marked:
+            self._ground.mark(queue, marked, marks)
+        if windows:
+            self._ground.keep(WINDOW, windows)
+
+
+def _weight(wish: Wishes | None) -> int:
+    """Return about what a mark will take."""
+    if wish is None:
+        return 0
+    key = wish.unique_key
+    return MARK_BYTES if key is None else MARK_BYTES + KEY_BYTES + len(key)
+
+
+def _picked(jobs: NewJobs, indexes: Sequence[int]) -> NewJobs:
+    """Return the jobs of a batch that are at these places."""
+
+    def column(values: T | Sequence[T]) -> T | Sequence[T]:
+        if isinstance(values, int):  # bools, too
+            return values
+        return [values[index] for index in indexes]  # type: ignore[index]  # a sequence
+
+    return NewJobs(
+        payloads=[jobs.payloads[index] for index in indexes],
+        run_ats_ms=column(jobs.run_ats_ms),
+        priorities=column(jobs.priorities),
+        max_attempts=column(jobs.max_attempts),
+        backoffs_ms=column(jobs.backoffs_ms),
+        jitters=column(jobs.jitters),
+    )
+
+
+def _at(column: int | Sequence[int], index: int) -> int:
+    return column if isinstance(column, int) else column[index]
+
+
+def _refuse_late(index: int, jobs: NewJobs, now_ms: int, expires_at_ms: int) -> None:
+    """Raise `BadWish` if a job could not run before it expires."""
+    run_at_ms = max(now_ms, _at(jobs.run_ats_ms, index))
+    if run_at_ms >= expires_at_ms:
+        raise BadWish(
+            index,
+            f"the job would run {run_at_ms - now_ms} ms from now at the earliest, but "
+            f"expires in {expires_at_ms - now_ms} ms (ttl): give it more time to live, or "
+            "let it run sooner",
+        )
+
+
+def _number(number: int) -> bytes:
+    return number.to_bytes((number.bit_length() + 7) // 8 or 1)
+
+
+def _packed(ids: Sequence[int]) -> bytes:
+    """Return ids in short: a list, or of a range its first and minus its length."""
+    if len(ids) > 1 and ids[-1] - ids[0] == len(ids) - 1 and _rise(ids):
+        return _ids_to_bytes([ids[0], -len(ids)])
+    return _ids_to_bytes(list(ids))
+
+
+def _unpacked(body: bytes) -> Sequence[int]:
+    ids = _ids_from_bytes(body)
+    if len(ids) > 1 and ids[-1] < 0:
+        return range(ids[0], ids[0] - ids[-1])
+    return ids
+
+
+def _rise(ids: Sequence[int]) -> bool:
+    return isinstance(ids, range) or all(b - a == 1 for a, b in pairwise(ids))
+
+
+def _repeated(ids: Sequence[int], count: int, req_key: str) -> PushAnswer:
+    if len(ids) != count:
+        raise BadRepeat(
+            f"req_key {req_key!r} was used for a push of {len(ids):,} jobs, and this one "
+            f"has {count:,}: repeat the push as it was, or use another req_key"
+        )
+    return PushAnswer(ids, [], [], repeated=True)

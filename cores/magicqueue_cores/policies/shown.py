@@ -1,0 +1,34 @@
+"""Marks and facts of a log as plain values, for whoever looks at one."""
+
+from typing import Any
+
+import msgspec
+
+from magicqueue_cores.policies.ground import WINDOW
+from magicqueue_cores.policies.shelf import parts_of
+from magicqueue_cores.policies.wishes import told_in
+
+
+def shown_mark(text: bytes) -> dict[str, Any] | None:
+    """Show what the text of a `Marked` record says of a job; None if it is no such text."""
+    if not text:
+        return {}
+    try:
+        return {name: value for name, value in told_in(text).items() if value}
+    except msgspec.MsgspecError:
+        return None
+
+
+def shown_fact(space: str, value: bytes) -> dict[str, Any] | None:
+    """Show the value of a `Kept` record; None if it is no such value."""
+    try:
+        until_ms, number, body = parts_of(value)
+        told = int.from_bytes(body) if space == WINDOW else msgspec.msgpack.decode(body)
+    except (msgspec.MsgspecError, ValueError):
+        return None
+    if isinstance(told, list):
+        told = [
+            one.decode("utf-8", "backslashreplace") if isinstance(one, bytes) else one
+            for one in told
+        ]
+    return {"until_ms": until_ms, "number": number, "value": told}
