@@ -3,7 +3,7 @@
 It knows ids and sizes (payload and error text) only, so every core can use it. The order
 is a list that only grows at its end; a letter that leaves becomes a tombstone, so that a
 reader who holds its id as a cursor still finds the place. Tombstones take memory that
-nobody counts, so when they are more than a few beside the letters the list is compacted. Of
+nobody counts, so when they are more than two a letter the list is compacted. Of
 each run of tombstones the last one stays: whoever lists a page, retries each of its jobs
 and lists on behind the last one finds the place again.
 """
@@ -132,9 +132,12 @@ class DeadLetters:
             assert self._order[place] == job_id, f"job {job_id} has a wrong place"
 
     def _tombstones_max(self) -> int:
-        """How many there may be: none but the last one of all once no letter is left."""
+        """How many there may be: none but the last one of all once no letter is left.
+
+        One may stay before each letter, so it takes more than that to compact again.
+        """
         letters = len(self._sizes)
-        return letters // 4 + _SPARE_TOMBSTONES if letters else 1
+        return 2 * letters + _SPARE_TOMBSTONES if letters else 1
 
     def _from(self, place: int) -> Iterator[int]:
         leading = place <= self._first
