@@ -185,7 +185,7 @@ class App:
 
     def _not_ready(self) -> tuple[str, str] | None:
         """Say why not everything that is asked for can be done."""
-        if self._stopped.is_set():
+        if self.engine.stopping or self._stopped.is_set():
             return ShuttingDown.code, "the server is shutting down"
         if self._safekeeping.is_broken:
             return ReadOnly.code, "the log cannot be written"

@@ -92,6 +92,7 @@ class Engine:
         self._runnable: deque[Session] = deque()
         self._now_ms = 0
         self._started_ms: int | None = None
+        self.stopping = False
         self._commands.looks.server_counts = self.server_counts
         self._commands.long.later = lambda go: turns.go_on_later(lambda: go(self._now_ms))
         self._log = None if self.core.capabilities.durable else log
@@ -221,7 +222,7 @@ class Engine:
     def stop(self, now_ms: int) -> None:
         """Begin to shut down: no more jobs in or out, blocked pulls are answered."""
         self._tick(now_ms)
-        self._commands.stopping = True
+        self.stopping = self._commands.stopping = True
         self._own_lines.end()
         self._blocked.stop(self._now_ms)
         self._run_others()

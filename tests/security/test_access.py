@@ -25,7 +25,11 @@ LINES = {
     "FAIL": b'{"cmd":"FAIL","id":1}',
     "FAILB": b'{"cmd":"FAILB","jobs":[{"id":1}]}',
     "HEARTBEAT": b'{"cmd":"HEARTBEAT","ids":[1]}',
+    "PROGRESS": b'{"cmd":"PROGRESS","id":1,"percent":1}',
     "RELEASE": b'{"cmd":"RELEASE","ids":[1]}',
+    "CANCEL": b'{"cmd":"CANCEL","ids":[1]}',
+    "PROMOTE": b'{"cmd":"PROMOTE","ids":[1]}',
+    "WAIT": b'{"cmd":"WAIT","ids":[1],"timeout":0}',
     "STATS": b'{"cmd":"STATS"}',
     "QUEUES": b'{"cmd":"QUEUES"}',
     "GETJOB": b'{"cmd":"GETJOB","id":1}',
@@ -37,10 +41,16 @@ LINES = {
     "PURGEDEAD": b'{"cmd":"PURGEDEAD","queue":"q"}',
 }
 MAY = {
-    "produce": {"PUSH", "PUSHB", "GETJOB"},
-    "consume": {"PULL", "PULLB", "ACK", "ACKB", "FAIL", "FAILB", "HEARTBEAT", "RELEASE"},
+    "produce": {"PUSH", "PUSHB", "GETJOB", "WAIT"},
+    "consume": {
+        *("PULL", "PULLB", "ACK", "ACKB", "FAIL", "FAILB"),
+        *("HEARTBEAT", "PROGRESS", "RELEASE"),
+    },
     "read": {"STATS", "QUEUES", "DEAD", "GETJOB"},
-    "operate": {"PAUSE", "RESUME", "DRAIN", "RETRYDEAD", "PURGEDEAD"},
+    "operate": {
+        *("PAUSE", "RESUME", "DRAIN", "RETRYDEAD", "PURGEDEAD"),
+        *("CANCEL", "PROMOTE"),
+    },
     "admin": set(LINES),
 }
 """As section 18 of the specification has it, and RELEASE, a worker's."""

@@ -4,11 +4,12 @@ So it cannot say anything else than the server does. It is made when it is first
 """
 
 from functools import cache
-from typing import Any, Final
+from types import UnionType
+from typing import Any, Final, Union, get_args, get_origin
 
 import msgspec
 
-from magicqueue.wire.requests import COMMANDS, Request
+from magicqueue.wire.requests import COMMANDS
 from magicqueue_server.about import version
 from magicqueue_server.http.messages import STATUS_OF
 from magicqueue_server.http.routes import ALL, OPEN_TO_ALL, Target
@@ -52,7 +53,7 @@ def document() -> bytes:
 def described() -> dict[str, Any]:
     """Give what is in it."""
     _, schemas = msgspec.json.schema_components(
-        [_without_rid(kind) for kind in COMMANDS.values()],
+        [_described(kind) for kind in COMMANDS.values()],
         ref_template="#/components/schemas/{name}",
     )
     paths: dict[str, Any] = {}
@@ -108,14 +109,30 @@ def _operation(target: Target, schemas: dict[str, Any]) -> dict[str, Any]:
     return about
 
 
-def _without_rid(kind: type[Request]) -> type[msgspec.Struct]:
-    """Make a struct of what a body holds: no command, and a `rid` that has a schema."""
-    fields = [
-        (field.name, field.type, field.default)
-        for field in msgspec.structs.fields(kind)
-        if field.name not in {"rid", "token"}
-    ]
+@cache
+def _described(kind: type[msgspec.Struct]) -> type[msgspec.Struct]:
+    """Make a struct of what a body holds: no command, and nothing that has no schema."""
+    fields: list[tuple[str, Any, Any]] = []
+    for field in msgspec.structs.fields(kind):
+        if field.name in {"rid", "token"}:
+            continue
+        of, default = _described_type(field.type), field.default
+        if isinstance(default, msgspec.Raw):  # it stands for "not given"
+            of, default = of | None, None
+        fields.append((field.name, of, default))
     return msgspec.defstruct(kind.__name__, fields, kw_only=True)
+
+
+def _described_type(of: Any) -> Any:
+    """Give a field's type, with structs in lists and choices described as well."""
+    if isinstance(of, type) and issubclass(of, msgspec.Struct):
+        return _described(of)
+    parts = get_args(of)
+    if get_origin(of) is list:
+        return list[_described_type(parts[0])]  # type: ignore[misc]  # made at run time
+    if get_origin(of) in {Union, UnionType}:
+        return Union[tuple(map(_described_type, parts))]  # noqa: UP007 - made at run time
+    return of
 
 
 def _body(name: str, schemas: dict[str, Any], left_out: set[str]) -> dict[str, Any]:

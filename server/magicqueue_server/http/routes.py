@@ -14,10 +14,10 @@ from magicqueue.wire.requests import COMMANDS
 from magicqueue_server.http.messages import Head, HttpError
 
 PULL_WAIT_MS: Final = 60_000
-"""A pull that says no `timeout`, or a longer one, waits so long: proxies give up then."""
+"""A pull or WAIT of no `timeout`, or a longer one, waits so long: proxies give up then."""
 NOT_HERE: Final = frozenset({"AUTH", "SUBSCRIBE"})
 """AUTH is the Authorization header; a subscription has no one reply."""
-_WAITS: Final = frozenset({"PULL", "PULLB"})
+_WAITS: Final = frozenset({"PULL", "PULLB", "WAIT"})
 _ACTIONS: Final = ("push", "pull", "pause", "resume", "drain")
 
 

@@ -1,6 +1,7 @@
 """The HTTP server: its connections, their bounds, and what is answered without commands."""
 
 import asyncio
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -25,6 +26,8 @@ from magicqueue_server.unread import Unread
 CONNECTIONS_MAX: Final = 256
 _SWEEP_S: Final = 1.0
 _OK: Final = b'{"ok":true}\n'
+
+_log = logging.getLogger("magicqueue.http")
 
 
 class HttpServer:
@@ -163,6 +166,10 @@ class HttpServer:
             respond(self._at_once(target))
         except HttpError as error:
             respond(refused(error))
+        except Exception as error:  # noqa: BLE001 - whatever it is, whoever asked is answered
+            _log.error("answering %s failed", target.route, exc_info=error)
+            said = "the server met a bug of its own: its log says more"
+            respond(refused(HttpError(500, "INTERNAL", said)))
 
     def _at_once(self, target: Target) -> Response:
         if target.route == "/v1/openapi.json":
@@ -179,7 +186,12 @@ class HttpServer:
             self._scrape = self._loop.create_task(self.metrics.text())
 
         def done(task: asyncio.Task[str]) -> None:
-            if not task.cancelled():
+            if task.cancelled():
+                return
+            if (error := task.exception()) is not None:
+                _log.error("collecting the metrics failed", exc_info=error)
+                respond(refused(HttpError(500, "INTERNAL", "see the server's log")))
+            else:
                 respond(Response(200, task.result().encode(), TEXT))
 
         self._scrape.add_done_callback(done)
