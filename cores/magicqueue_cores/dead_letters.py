@@ -2,9 +2,10 @@
 
 It knows ids and sizes (payload and error text) only, so every core can use it. The order
 is a list that only grows at its end; a letter that leaves becomes a tombstone, so that a
-reader who holds its id as a cursor still finds the place. When tombstones outnumber
-letters the list is compacted. Of each run of tombstones the last one stays: whoever lists
-a page, retries each of its jobs and lists on behind the last one finds the place again.
+reader who holds its id as a cursor still finds the place. Tombstones take memory that
+nobody counts, so when they are more than two a letter the list is compacted. Of
+each run of tombstones the last one stays: whoever lists a page, retries each of its jobs
+and lists on behind the last one finds the place again.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -21,7 +22,7 @@ It is called inside the verb, not in a replay, and must not call the core back.
 DEATHS_SHOWN: Final = 10
 """How many of them it is shown."""
 
-_SPARE_TOMBSTONES: Final = 64
+_SPARE_TOMBSTONES: Final = 2
 _NO_BOUND: Final = 2**63
 
 
@@ -84,8 +85,7 @@ class DeadLetters:
         Raises KeyError if it is not here.
         """
         self.content_bytes -= self._sizes.pop(job_id)
-        letters = len(self._sizes)
-        if len(self._order) - letters > 2 * letters + _SPARE_TOMBSTONES:
+        if len(self._order) - len(self._sizes) > self._tombstones_max():
             self._compact()
 
     def overflow(self) -> list[int]:
@@ -127,10 +127,17 @@ class DeadLetters:
         assert set(self) == set(self._sizes), "a letter is not in the order"
         assert self.content_bytes == sum(self._sizes.values()), "content bytes"
         tombstones = len(self._order) - len(self._sizes)
-        limit = 2 * len(self._sizes) + _SPARE_TOMBSTONES
-        assert tombstones <= limit, "mostly tombstones"
+        assert tombstones <= self._tombstones_max(), "too many tombstones"
         for job_id, place in self._place.items():
             assert self._order[place] == job_id, f"job {job_id} has a wrong place"
+
+    def _tombstones_max(self) -> int:
+        """How many there may be: none but the last one of all once no letter is left.
+
+        One may stay before each letter, so it takes more than that to compact again.
+        """
+        letters = len(self._sizes)
+        return 2 * letters + _SPARE_TOMBSTONES if letters else 1
 
     def _from(self, place: int) -> Iterator[int]:
         leading = place <= self._first
@@ -164,6 +171,9 @@ class DeadLetters:
             order.append(tombstone)
         self._order = order
         self._place = {job_id: index for index, job_id in enumerate(order)}
+        self._sizes = dict(
+            self._sizes
+        )  # a table that lost most of what was in it stays large
         self._first = 0
 
 

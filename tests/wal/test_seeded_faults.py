@@ -299,7 +299,7 @@ def places_of_moved_jobs_are_lost(patch: Patch) -> None:
 
 
 def pauses_are_left_behind(patch: Patch) -> None:
-    patch.setattr(Reclaimer, "_move_pauses", lambda _self: None)
+    patch.setattr(Reclaimer, "_move_pauses", lambda *_: None)
 
 
 def later_replies_are_written(patch: Patch) -> None:

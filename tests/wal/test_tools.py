@@ -306,11 +306,11 @@ def is_pushed(record: records.Record) -> TypeGuard[records.Pushed]:
 
 
 def test_what_policies_wrote_is_checked_shown_copied_and_repaired(tmp_path: Path) -> None:
-    mark = msgspec.msgpack.encode((1, "key", None))
+    no_mark = b"\x92\x01\xa1\xbd"  # MessagePack of a string that is no UTF-8
     pushed = records.Pushed("q", 1, NOW_MS, [b"1", b"2"], NOW_MS, 0, 25, 0, jitters=False)
     some: list[records.Record] = [
         pushed,
-        records.Marked("q", [1, 2], [mark, b"plain"]),
+        records.Marked("q", [1, 2], [no_mark, b"plain"]),
         records.Kept("request", [b"q\0k", b"\xff"], ["ü".encode(), b"\x93\x01"]),
         records.Gone("request", [b"q\0k"]),
         records.Promoted([2], NOW_MS + 1),
@@ -323,7 +323,7 @@ def test_what_policies_wrote_is_checked_shown_copied_and_repaired(tmp_path: Path
     lines = run("dump", "--data-dir", tmp_path / "log").output.splitlines()
     rows = {row["record"]: row for row in map(json.loads, lines)}
     assert (rows["marked"]["queue"], rows["marked"]["ids"]) == ("q", [1, 2])
-    assert rows["marked"]["texts"] == [[1, "key", None], "plain"]
+    assert rows["marked"]["texts"] == ["\\x92\x01\\xa1\\xbd", "plain"]
     assert rows["kept"]["keys"] == ["q\0k", "\\xff"]
     assert rows["kept"]["values"] == ["ü", "\\x93\x01"]
     assert rows["gone"]["keys"] == ["q\0k"]

@@ -15,7 +15,7 @@ def shown_mark(text: bytes) -> dict[str, Any] | None:
         return {}
     try:
         return {name: value for name, value in told_in(text).items() if value}
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, ValueError):  # a string in it may be no UTF-8
         return None
 
 

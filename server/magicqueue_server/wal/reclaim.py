@@ -228,11 +228,7 @@ class Reclaimer:
             for at in range(0, len(keys), FACTS_A_STEP):
                 self._move_facts(space, keys[at : at + FACTS_A_STEP], number)
                 yield
-        self._log.record_again(
-            records.Paused(queue, paused=True)
-            for queue, segment in list(self._paused.items())
-            if segment <= number
-        )
+        self._move_pauses(number)
 
     def _move_jobs(self, ids: Sequence[int]) -> int:
         """Write those that are here again, with their marks in the same frame."""
@@ -249,6 +245,10 @@ class Reclaimer:
         if kept is not None and kept.keys:
             self._log.record_again((kept,))
             self.moved_facts += len(kept.keys)
+
+    def _move_pauses(self, number: int) -> None:
+        here = [queue for queue, segment in self._paused.items() if segment <= number]
+        self._log.record_again(records.Paused(queue, paused=True) for queue in here)
 
     def _drop(self) -> None:
         if self._log.failure is not None:

@@ -28,7 +28,6 @@ from magicqueue_server.wal.verdict import Corrupt, Refused
 
 _TRIES: Final = 20
 _TRY_AGAIN_S: Final = 0.01
-_SHOWN: Final = (str, int, type(None))
 
 
 class Report(msgspec.Struct):
@@ -197,23 +196,12 @@ def _decoded(segment: Segment, frame: fmt.Frame) -> Iterator[records.Record]:
         ) from None
 
 
-def _shown(data: bytes) -> Any:
-    """Show bytes as the text that they are; marks are lists in MessagePack."""
-    with contextlib.suppress(UnicodeDecodeError):
-        return data.decode()
-    with contextlib.suppress(msgspec.MsgspecError):
-        found = msgspec.msgpack.decode(data)
-        if isinstance(found, list) and all(isinstance(v, _SHOWN) for v in found):
-            return found
-    return data.decode("utf-8", "backslashreplace")
-
-
 def _plain(record: records.Record) -> dict[str, Any]:
     def value(field: Any) -> Any:
         if isinstance(field, str | int | None):
             return field
         if isinstance(field, bytes):
-            return _shown(field)
+            return field.decode("utf-8", "backslashreplace")
         return [value(one) for one in field]
 
     plain = {name: value(getattr(record, name)) for name in record.__struct_fields__}
