@@ -25,7 +25,7 @@ DOOMED: Final = 500
 SHAKY: Final = 50
 """Every so many numbers, one fails at its first attempt."""
 
-Event: TypeAlias = Literal["started", "returned", "raised"]
+Event: TypeAlias = Literal["started", "returned", "raised", "cancelled"]
 
 
 class ChaosError(Exception):
@@ -53,8 +53,12 @@ def in_turn(job: Job) -> None:
 async def in_loop(job: Job) -> None:
     """Run as an async handler."""
     number = _begin(job)
-    if _is_slow(number):
-        await asyncio.sleep(SLOW_S)
+    try:
+        if _is_slow(number):
+            await asyncio.sleep(SLOW_S)
+    except asyncio.CancelledError:  # the lease is over: the worker knows, and ends it
+        _write("cancelled", job, number)
+        raise
     _end(job, number)
 
 

@@ -229,7 +229,7 @@ class Executions:
 
     ids: dict[int, int] = field(default_factory=dict)
     ends: dict[tuple[int, int], str] = field(default_factory=dict)
-    """`returned`, `raised` or `killed`, by number and attempt."""
+    """`returned`, `raised`, `cancelled` or `killed`, by number and attempt."""
 
     def add(self, lines: Iterable[Line], *, killed: bool) -> None:
         """Check and take what one process wrote."""

@@ -7,8 +7,8 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 
@@ -177,8 +177,9 @@ class Clock:
         self.now = 5.0
         self.exits: list[int] = []
         self.slept: list[float] = []
-        monkeypatch.setattr(time, "monotonic", lambda: self.now)
-        monkeypatch.setattr(time, "sleep", self.slept.append)
+        # that module's own: threads that other tests left behind live by the true time
+        clock = SimpleNamespace(monotonic=lambda: self.now, sleep=self.slept.append)
+        monkeypatch.setattr(stop_signals, "time", clock)
         monkeypatch.setattr(os, "_exit", self.exits.append)
 
 
