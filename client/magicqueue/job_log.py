@@ -148,6 +148,10 @@ class JobLog:
             extra=fields_of(job),
         )
 
+    def grace_is_over(self, count: int, queue: str) -> None:
+        """So many jobs are cut off by a stop."""
+        logger.warning("the grace is over: %d jobs go back to %s unfinished", count, queue)
+
     def tell_rest(self) -> None:
         """Write how many jobs had no line of their own."""
         more, self._more = self._more, 0

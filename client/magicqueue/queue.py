@@ -11,7 +11,7 @@ import contextlib
 from collections import deque
 from collections.abc import AsyncIterable, Iterable
 from types import TracebackType
-from typing import Any, Self, TypeVar, Unpack, cast, overload
+from typing import Any, Self, TypeVar, Unpack, overload
 
 from magicqueue import commands, job_commands
 from magicqueue.address import AccessOptions, parse_address
@@ -128,9 +128,8 @@ class Queue(QueueAdmin):
         on_conflict is "reject", Unsupported for an option that an older server lacks, and
         ConnectionLost when the job may or may not have been stored (see `repeat_pushes`).
         """
-        return await self._outgoing.push(
-            (json_of(data), tail_of(cast("JobOptions", options)))
-        )
+        tail = tail_of(options)  # type: ignore[arg-type]  # the overloads say what it is
+        return await self._outgoing.push((json_of(data), tail))
 
     async def push_batch(
         self, items: Iterable[Any], **options: Unpack[JobOptions]

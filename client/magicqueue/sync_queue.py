@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from types import TracebackType
-from typing import Any, Self, TypeVar, Unpack, cast, overload
+from typing import Any, Self, TypeVar, Unpack, overload
 
 from magicqueue import commands, job_commands
 from magicqueue.address import AccessOptions, parse_address
@@ -120,10 +120,10 @@ class SyncQueue(SyncQueueAdmin):
         on_conflict is "reject", Unsupported for an option that an older server lacks, and
         ConnectionLost when the job may or may not have been stored (see `repeat_pushes`).
         """
-        tail = tail_of(cast("JobOptions", options))
+        tail = tail_of(options)  # type: ignore[arg-type]  # the overloads say what it is
         item = object_of(json_of(data), tail)
-        key = self._keys.next()
-        return self._run(commands.push(self.name, item, needs_of(tail), key))[0]
+        key, needs = self._keys.next(), needs_of(tail) if options else ()
+        return self._run(commands.push(self.name, item, needs, key))[0]
 
     def push_batch(self, items: Iterable[Any], **options: Unpack[JobOptions]) -> list[int]:
         """Store many jobs, all or none, and give their ids in order.
