@@ -219,10 +219,9 @@ class SyncWorker(WorkerCounts):
             reconnect_s=None,
             wait=self._wait_within_grace,
         )
-        inline = options.concurrency == 1
-        # nobody else waits for what the one thread of an inline worker does
-        on_sent = None if inline else self._has_changed
-        verdicts = VerdictSender(runner, verdicts_channel, on_sent)
+        # one thread does all of what an inline worker does: nobody waits for what it sends
+        told = None if options.concurrency == 1 else self._has_changed
+        verdicts = VerdictSender(runner, verdicts_channel, told)
         self._heartbeats = Heartbeats(
             runner,
             options.address,
@@ -233,7 +232,7 @@ class SyncWorker(WorkerCounts):
         self._heartbeats.start()
         logger.info("working on %s at %s", options.queue, options.address)
         try:
-            if inline:
+            if options.concurrency == 1:
                 self._work_inline(pulls, verdicts)
             else:
                 self._work_with_threads(pulls, verdicts)
@@ -338,7 +337,7 @@ class SyncWorker(WorkerCounts):
         gives_back = runner.give_back_rest()
         self._stop_at = time.monotonic() + LAST_WORD_S
         verdicts.send()
-        for _ in range(LATE_LOOKS if gives_back else 0):
+        for _ in range(LATE_LOOKS * gives_back):
             time.sleep(LATE_S)
             if self._give_back_late(pulls):
                 verdicts.send()

@@ -25,7 +25,7 @@ LINES = {
     "FAIL": b'{"cmd":"FAIL","id":1}',
     "FAILB": b'{"cmd":"FAILB","jobs":[{"id":1}]}',
     "HEARTBEAT": b'{"cmd":"HEARTBEAT","ids":[1]}',
-    "PROGRESS": b'{"cmd":"PROGRESS","id":1,"percent":1}',
+    "PROGRESS": b'{"cmd":"PROGRESS","percent":1,"id":1}',
     "RELEASE": b'{"cmd":"RELEASE","ids":[1]}',
     "CANCEL": b'{"cmd":"CANCEL","ids":[1]}',
     "PROMOTE": b'{"cmd":"PROMOTE","ids":[1]}',
