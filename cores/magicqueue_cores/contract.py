@@ -17,9 +17,12 @@ Rules that hold for every verb:
 - **Steps.** If more than `CoreOptions.step_jobs` are due, each verb lets the first so many
   mature, by (run_at, id), and the next verb goes on. What is pushed meanwhile to a queue
   with delayed jobs comes behind those that are due, as it would if all had matured at once:
-  it is delayed by a millisecond. `end_leases` and `close_session` take leases until they
-  have so many jobs, in an order of their own, the last one whole or a part, and say whether
-  that was all; jobs that are lost in one step die in order of id.
+  it is delayed by a millisecond, and so is a retry that would be ready at once. `promote`,
+  `revive` and `retry_dead` of one job let all mature first; `retry_dead` of a queue takes
+  steps that do only that, with a count of 0, until all have. `end_leases` and
+  `close_session` take leases until they have so many jobs, in an order of their own, the
+  last one whole or a part, and say whether that was all; jobs that are lost in one step die
+  in order of id.
 - **Very many jobs.** `drain`, `retry_dead` and `purge_dead` do `CoreOptions.step_jobs` at
   most (the array core's `drain` first takes out all delayed ones) and give a `Step`: who
   called goes on with its `upto` until that is None. They are about what is there at the

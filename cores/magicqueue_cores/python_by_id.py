@@ -53,6 +53,7 @@ class ById(Reading):
 
     def promote(self, ids: Sequence[int], now_ms: int) -> Settled:
         """Make delayed jobs ready, behind those that are, in the order given."""
+        self._mature_all(now_ms)
         answer, found = self._named(ids, _DELAYED, now_ms)
         if found:
             if self._record:
@@ -85,6 +86,7 @@ class ById(Reading):
 
     def revive(self, ids: Sequence[int], now_ms: int) -> Settled:
         """Make dead jobs ready anew, as `retry_dead` does, in the order given."""
+        self._mature_all(now_ms)
         answer, found = self._named(ids, _DEAD, now_ms)
         if found:
             if self._record:
@@ -117,6 +119,11 @@ class ById(Reading):
     @outside_bytes.setter
     def outside_bytes(self, size: int) -> None:
         self._table.tally.outside_bytes = size
+
+    def _mature_all(self, now_ms: int) -> None:
+        """Let all that is due mature: what comes to be ready is not to stand before it."""
+        while now_ms >= self._due_ms:
+            self.advance(now_ms)
 
     def _named(
         self, ids: Sequence[int], states: frozenset[JobState], now_ms: int

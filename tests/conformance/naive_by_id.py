@@ -12,6 +12,11 @@ class NaiveById(NaiveJobs):
     def advance(self, now_ms: int) -> None:
         raise NotImplementedError
 
+    def mature_all(self, now_ms: int) -> None:
+        self.advance(now_ms)
+        while self.due_ms() <= now_ms:
+            self.advance(now_ms)
+
     def let_die(self, jobs: list[Job], reason: str, now_ms: int) -> None:
         raise NotImplementedError
 
@@ -53,7 +58,7 @@ class NaiveById(NaiveJobs):
         return answer
 
     def promote(self, ids: Sequence[int], now_ms: int) -> Settled:
-        self.advance(now_ms)
+        self.mature_all(now_ms)
         answer = Settled([], [])
         for _, job in self.named(ids, frozenset((DELAYED,)), answer):
             job.view.run_at_ms = now_ms
@@ -83,7 +88,7 @@ class NaiveById(NaiveJobs):
         return True
 
     def revive(self, ids: Sequence[int], now_ms: int) -> Settled:
-        self.advance(now_ms)
+        self.mature_all(now_ms)
         answer = Settled([], [])
         for _, job in self.named(ids, frozenset((DEAD,)), answer):
             self.revive_one(job, now_ms)

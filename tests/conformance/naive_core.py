@@ -203,6 +203,9 @@ class NaiveCore(NaiveById):
         self.advance(now_ms)
         answer = Failed([], [], [])
         dying = []
+        lagging = {job.view.queue for job in self.some(DELAYED)}
+        if self.due_ms() > now_ms:
+            lagging.clear()
         verdicts = self.verdicts(ids, attempts, answer, late=False)
         waits = delays_ms or [None] * len(ids)
         for job, error, asked_ms in zip(verdicts, errors, waits, strict=True):
@@ -230,6 +233,8 @@ class NaiveCore(NaiveById):
                     )
                 self.note(job, "Failed")
                 view.run_at_ms = now_ms + wait_ms
+                if not wait_ms and view.queue in lagging:
+                    view.run_at_ms += 1
                 if view.run_at_ms > now_ms:
                     view.state = DELAYED
                 else:
@@ -317,7 +322,7 @@ class NaiveCore(NaiveById):
         return DeadPage(page, None)
 
     def retry_dead(self, queue: str | None, job_id: int | None, now_ms: int) -> int:
-        self.advance(now_ms)
+        self.mature_all(now_ms)
         dead = self.chosen_dead(queue, job_id)
         for job in dead:
             self.revive_one(job, now_ms)

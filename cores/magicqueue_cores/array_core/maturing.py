@@ -44,6 +44,11 @@ def more_are_due(store: Store, queue: Queue, now_ms: int) -> bool:
     return words[queue.at + lo.Q_DELAYED] != 0 and words[lo.DELAY_HEAP_W] <= now_ms
 
 
+def any_are_due(store: Store, now_ms: int) -> bool:
+    """Whether jobs are due that the last step left."""
+    return store.delayed != 0 and store.memory.words[lo.DELAY_HEAP_W] <= now_ms
+
+
 def _one_by_one(store: Store, now_ms: int, most: int) -> tuple[list[int], list[int]]:
     moved = store.scratch_list(2 * store.act(lo.V_MATURE_DUE, now_ms, most))
     return moved[::2], moved[1::2]

@@ -219,6 +219,8 @@ def _run(w: Words, h: Words, b: Words, o: int) -> int:
         return ack(w, h, b, o)
     if command == lo.C_ACKB and seen & BIT_IDS != 0:
         return ack_batch(w, h, b, o)
+    if command <= lo.C_FAILB and w[lo.S_DELAYED] != 0 and w[lo.DELAY_HEAP_W] <= w[lo.R_NOW]:
+        return -1  # more are due than one step takes: a retry may have to wait behind them
     if command == lo.C_FAIL and seen & (BIT_ID | BIT_RUN_AT) == BIT_ID:
         return fail(w, h, b, o)
     if command == lo.C_FAILB and seen & BIT_JOBS != 0:
