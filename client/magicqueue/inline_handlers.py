@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
+from magicqueue.handler_awaits import outcome_of
 from magicqueue.job import Job
 from magicqueue.runner import Runner
-from magicqueue.tasks import outcome_of
 
 
 class InlineHandlers:
