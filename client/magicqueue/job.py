@@ -100,8 +100,10 @@ class Job(StoredJob, gc=False, eq=False):
     """The lease is known to be over: the job may be running elsewhere by now."""
     if TYPE_CHECKING:
         _beat: Callable[[], None] | None = None
+        _labels: dict[str, Any] | None = None
     else:
         _beat: None = None  # a type that gives a reply no say in it
+        _labels: None = None  # what logs say of it besides
     _started_at: float = msgspec.field(name="begun by the client", default=0.0)
     """When a worker began it, on its monotonic clock; 0 until then."""
     _took_s: float = msgspec.field(name="run by the client", default=-1.0)
