@@ -3,6 +3,7 @@
 import inspect
 from collections import defaultdict
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
+from importlib import import_module
 from types import TracebackType
 from typing import Any, ParamSpec, Protocol, Self, TypeVar, Unpack, overload
 
@@ -34,9 +35,10 @@ class Tasks:
     """Tasks of a queue, or of several: one of them for those that name no other.
 
     queue, url, timeout: as for `Queue`; nothing is connected before the first push.
-    middleware: see `Middleware`. check: refuse arguments that do not fit their hints where
-    they are pushed; without it they are dead letters of the worker's. options: those of
-    all its tasks that say nothing else; see JobOptions.
+    middleware: see `Middleware`. modules: where else its tasks are declared; a worker
+    imports them first. check: refuse arguments that do not fit their hints where they are
+    pushed; without it they are dead letters of the worker's. options: those of all its
+    tasks that say nothing else; see JobOptions.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class Tasks:
         url: str | None = None,
         timeout: Duration = commands.TIMEOUT_S,
         middleware: Sequence[Middleware] = (),
+        modules: Sequence[str] = (),
         check: bool = True,
         **options: Unpack[JobOptions],
     ) -> None:
@@ -56,6 +59,7 @@ class Tasks:
         """Called when a worker process begins, in order."""
         self.shutdown: list[Callable[[], Any]] = []
         """Called when it ends, in order."""
+        self._modules = tuple(modules)
         self._options = options
         self._tasks: dict[str, Task[..., Any]] = {}
 
@@ -137,6 +141,11 @@ class Tasks:
         """Have a function called, plain or async, when a worker process ends."""
         self.shutdown.append(function)
         return function
+
+    def load(self) -> None:
+        """Import the modules whose tasks these are. Raises what they do."""
+        for module in self._modules:
+            import_module(module)
 
     def of_queue(self, queue: str) -> dict[str, Task[..., Any]]:
         """Give the tasks of one queue by their names."""

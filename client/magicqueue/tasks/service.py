@@ -55,6 +55,7 @@ class TaskWorker:
         for one in tasks:
             if not isinstance(one, Tasks):
                 raise TypeError(f"TaskWorker takes Tasks, not {type(one).__name__}")
+            one.load()
         self.tasks = tasks
         self.queues = _queues_of(tasks, queues)
         if url is None:
