@@ -2,6 +2,7 @@
 
     from magicqueue import Queue, Worker          # async / await
     from magicqueue import SyncQueue, SyncWorker  # blocking, without asyncio
+    from magicqueue import Tasks                  # functions that workers call
 
     async with Queue("emails") as queue:
         await queue.push({"to": "ada@example.org"})
@@ -53,6 +54,12 @@ if TYPE_CHECKING:
     from magicqueue.queue import Queue
     from magicqueue.sync_queue import SyncQueue
     from magicqueue.sync_worker import SyncWorker
+    from magicqueue.tasks.dependencies import Depends
+    from magicqueue.tasks.middleware import Middleware, Pushing, Run
+    from magicqueue.tasks.registry import Tasks
+    from magicqueue.tasks.service import TaskWorker
+    from magicqueue.tasks.signature import BadArguments
+    from magicqueue.tasks.task import AsyncTask, Handle, PlainTask, Task, TaskCall
     from magicqueue.wire.replies import Counts, QueueCounts, ServerCounts, ServerInfo
     from magicqueue.worker import Worker
 
@@ -66,6 +73,12 @@ _HOMES: Final = {
     "sync_worker": ("SyncWorker",),
     "answers": ("Cancelling", "Ending", "PushedId"),
     "job_options": ("JobOptions",),
+    "tasks.dependencies": ("Depends",),
+    "tasks.middleware": ("Middleware", "Pushing", "Run"),
+    "tasks.registry": ("Tasks",),
+    "tasks.service": ("TaskWorker",),
+    "tasks.signature": ("BadArguments",),
+    "tasks.task": ("AsyncTask", "Handle", "PlainTask", "Task", "TaskCall"),
     "failures": ("Discard", "Retry", "TimeLimitExceeded"),
     "job_log": ("JobLogFilter", "current_job"),
     "job": ("DeadPage", "Job", "JobDetails", "NewJob", "Progress"),
@@ -105,7 +118,9 @@ _HOME: Final = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "AccessOptions",
+    "AsyncTask",
     "BadAddress",
+    "BadArguments",
     "BadJson",
     "BadRequest",
     "Cancelled",
@@ -115,11 +130,13 @@ __all__ = [
     "ConnectionRefused",
     "Counts",
     "DeadPage",
+    "Depends",
     "Discard",
     "Duplicate",
     "Ending",
     "Forbidden",
     "Full",
+    "Handle",
     "HandlerNotFound",
     "InternalError",
     "Job",
@@ -127,27 +144,35 @@ __all__ = [
     "JobLogFilter",
     "JobOptions",
     "MagicQueueError",
+    "Middleware",
     "NewJob",
     "NoResult",
     "NotDone",
     "NotFound",
     "NotJson",
     "Paused",
+    "PlainTask",
     "Progress",
     "ProtocolError",
     "PushedId",
+    "Pushing",
     "Queue",
     "QueueCounts",
     "ReadOnly",
     "RequestError",
     "RequestTimeout",
     "Retry",
+    "Run",
     "ServerCounts",
     "ServerInfo",
     "ShuttingDown",
     "Stale",
     "SyncQueue",
     "SyncWorker",
+    "Task",
+    "TaskCall",
+    "TaskWorker",
+    "Tasks",
     "TimeLimitExceeded",
     "TooLarge",
     "Unauthorized",

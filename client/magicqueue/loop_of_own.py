@@ -29,8 +29,8 @@ class LoopOfOwn:
         # Loaded when it is needed: a worker of plain handlers needs no asyncio.
         import asyncio  # noqa: PLC0415
 
+        from magicqueue.handler_awaits import outcome_of  # noqa: PLC0415
         from magicqueue.loop_threads import call_in  # noqa: PLC0415
-        from magicqueue.tasks import outcome_of  # noqa: PLC0415
 
         if self._runner is None:
             self._runner = asyncio.Runner()
