@@ -27,15 +27,15 @@ ADVICE: Final = {
     "BAD_JSON": (
         "The line is no JSON object by RFC 8259.",
         (
-            "Mend the sender: its encoder, or what it sends between lines. The connection goes"
-            " on, unless it was its first line."
+            "Mend the sender: its encoder, or what it sends between lines. The connection"
+            " goes on, unless it was its first line."
         ),
     ),
     "BAD_REQUEST": (
         "A field is missing, has a value that it cannot have, or does not go with another.",
         (
-            "Mend the request. The sentence names the field, and in a batch the index; nothing"
-            " of the request has happened."
+            "Mend the request. The sentence names the field, and in a batch the index;"
+            " nothing of the request has happened."
         ),
     ),
     "UNKNOWN_COMMAND": (
@@ -45,8 +45,8 @@ ADVICE: Final = {
     "NOT_FOUND": (
         "The job is not there, or not in a state that the command applies to.",
         (
-            "Of an ACK or a FAIL: the work was for nothing or has been judged already, as the"
-            " lease was over; use longer leases or heartbeats. Else look with GETJOB."
+            "Of an ACK or a FAIL: the work was for nothing or has been judged already, as"
+            " the lease was over; use longer leases or heartbeats. Else look with GETJOB."
         ),
     ),
     "STALE": (
@@ -61,8 +61,8 @@ ADVICE: Final = {
         "A line, a job, a batch or a result is over its limit.",
         (
             "Send less at once, or keep the data elsewhere and push a reference to it."
-            " HELLO tells the limits; the sentence names the option that raises one. After an"
-            " over-long line the connection is closed."
+            " HELLO tells the limits; the sentence names the option that raises one. After"
+            " an over-long line the connection is closed."
         ),
     ),
     "FULL": (
