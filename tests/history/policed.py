@@ -27,12 +27,17 @@ from history.operations import NEVER, History, Operation
 
 @dataclass(slots=True, kw_only=True)
 class KeyedPush(Operation):
-    """A push of one job; `id` and `duplicate` as answered."""
+    """A push of one job; `id` and `duplicate` as answered.
+
+    unsure: the answer was that to a repeat, which does not say again whether it was a
+    duplicate; the one that said so went unheard.
+    """
 
     queue: str
     key: str | None
     id: int = 0
     duplicate: bool = False
+    unsure: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
@@ -95,7 +100,7 @@ def broken(history: History) -> list[str]:
     """Say which promises are broken, in a sentence each."""
     operations = sorted(history.operations, key=lambda one: one.start)
     pushes = [one for one in operations if isinstance(one, KeyedPush) and one.answered]
-    owners = [push for push in pushes if not push.duplicate]
+    owners = _owners(pushes)
     stories = {push.id: Story(push) for push in owners}
     found = [
         f"job {push.id} was the answer to two pushes"
@@ -105,12 +110,30 @@ def broken(history: History) -> list[str]:
     _tell(stories, operations)
     found += _keys(stories)
     for push in pushes:
-        found += _duplicate(push, stories)
+        if push.duplicate or push.unsure:
+            found += _duplicate(push, stories)
     for job_id, story in stories.items():
         found += _done(job_id, story)
         found += _cancelled(job_id, story)
         found += _looked_at(job_id, story)
     return found
+
+
+def _owners(pushes: list[KeyedPush]) -> list[KeyedPush]:
+    """Give the pushes that made a job, in order of their starts.
+
+    Of those that are unsure of the same job it is the first to start, unless another is
+    sure to have made it: whatever made it started no later than who was told of it.
+    """
+    known = {push.id for push in pushes if not (push.duplicate or push.unsure)}
+    owners = []
+    for push in pushes:
+        if push.unsure and push.id not in known:
+            known.add(push.id)
+            owners.append(push)
+        elif not (push.duplicate or push.unsure):
+            owners.append(push)
+    return owners
 
 
 def _tell(stories: dict[int, Story], operations: list[Operation]) -> None:
@@ -146,7 +169,7 @@ def _keys(stories: dict[int, Story]) -> Iterator[str]:
 
 def _duplicate(push: KeyedPush, stories: dict[int, Story]) -> Iterator[str]:
     holder = stories.get(push.id)
-    if not push.duplicate or holder is None:  # the holder's own push may be unheard
+    if holder is None or holder.push is push:  # the holder's own push may be unheard
         return
     same = (holder.push.queue, holder.push.key) == (push.queue, push.key)
     if not same or holder.push.start > push.end:

@@ -46,6 +46,22 @@ WRONG: dict[str, tuple[str, list[Operation]]] = {
         "another's",
         [push(0, 1, 1, "l"), push(2, 3, 1, duplicate=True)],
     ),
+    "a repeat that was answered with another key's job": (
+        "another's",
+        [push(0, 1, 1, "l"), push(2, 3, 1, unsure=True)],
+    ),
+    "a repeat that was answered with a job that had ended": (
+        "has ended",
+        [push(0, 1, 1), done(2, 3, 1), push(4, 5, 1, unsure=True)],
+    ),
+    "two repeats with different keys for one job": (
+        "another's",
+        [push(0, 5, 1, unsure=True), push(1, 6, 1, "l", unsure=True)],
+    ),
+    "a key held by a repeat's job and by another": (
+        "held by job 1 and by 2",
+        [push(0, 1, 1, unsure=True), push(2, 3, 2)],
+    ),
     "a job that has ended": (
         "has ended",
         [push(0, 1, 1), done(2, 3, 1), push(4, 5, 1, duplicate=True)],
@@ -86,6 +102,13 @@ RIGHT: dict[str, list[Operation]] = {
     "a key that may have been given back": [push(0, 1, 1), done(2, LOST, 1), push(4, 5, 2)],
     "pushes at the same time": [push(0, 9, 1), push(2, 3, 2)],
     "a duplicate": [push(0, 1, 1), push(2, 3, 1, duplicate=True)],
+    "repeats of which nobody knows whose the job is": [
+        push(0, 9, 1, unsure=True),
+        push(1, 2, 1, duplicate=True),
+        push(3, 8, 1, unsure=True),
+        push(4, 5, 1, duplicate=True),
+    ],
+    "a repeat beside who is sure": [push(0, 9, 1, unsure=True), push(1, 2, 1)],
     "a duplicate of an end that was not heard": [
         push(0, 1, 1),
         done(2, LOST, 1),

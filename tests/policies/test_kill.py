@@ -92,15 +92,11 @@ class Client:
         push, request = self.again
         reply = connection.ask(**request)
         assert reply["ok"], reply
-        duplicate = reply.get("duplicate", False)
-        if reply.get("repeated") and push.key is not None:
-            # the first answer is not told again: whose id it is, others know or nobody
-            duplicate = reply["id"] in self.crowd.owned
-        elif not duplicate:
-            self.crowd.owned.add(reply["id"])
-        self.crowd.seen["repeated"] += reply.get("repeated", False)
+        duplicate, repeated = reply.get("duplicate", False), reply.get("repeated", False)
+        self.crowd.seen["repeated"] += repeated
         self.crowd.seen["duplicate"] += duplicate
-        history.end(push, id=reply["id"], duplicate=duplicate)
+        unsure = repeated and push.key is not None
+        history.end(push, id=reply["id"], duplicate=duplicate, unsure=unsure)
         self.again = None
         self.answered = request, reply["id"]
         self.crowd.known.add(reply["id"])
@@ -150,8 +146,6 @@ class Crowd:
         self.history = History()
         self.clients = [Client(self, number, seed) for number in range(CLIENTS)]
         self.known: set[int] = set()
-        self.owned: set[int] = set()
-        """Ids that a push was answered with that was nobody's duplicate."""
         self.seen: Counter[str] = Counter()
 
     def live(self, server: Server, timer: threading.Timer) -> None:
