@@ -38,7 +38,9 @@ def installed(folder_executable: str, tmp_path_factory: pytest.TempPathFactory) 
     folder = tmp_path_factory.mktemp("installed")
     subprocess.run([sys.executable, "-m", "venv", folder], check=True)
     python = folder / "bin" / "python"
-    subprocess.run([python, "-m", "pip", "install", "--quiet", f"{wheel}[persist]"], check=True)
+    subprocess.run(
+        [python, "-m", "pip", "install", "--quiet", f"{wheel}[persist]"], check=True
+    )
     return str(folder / "bin" / "magicqueue")
 
 

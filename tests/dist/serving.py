@@ -9,14 +9,17 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Self
 
 ROOT = Path(__file__).parents[2]
 FROM_SOURCE = [sys.executable, "-m", "magicqueue_server"]
 WITHOUT_CRC32C = [
     sys.executable,
     "-c",
-    "import runpy, sys; sys.modules['crc32c'] = None;"
-    " runpy.run_module('magicqueue_server', run_name='__main__', alter_sys=True)",
+    (
+        "import runpy, sys; sys.modules['crc32c'] = None;"
+        " runpy.run_module('magicqueue_server', run_name='__main__', alter_sys=True)"
+    ),
 ]
 
 
@@ -89,7 +92,7 @@ class Peer:
         self._socket.connect(str(place))
         self._file = self._socket.makefile("rb")
 
-    def __enter__(self) -> "Peer":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -69,9 +69,7 @@ def test_a_worker_says_whose_python_it_needs(executable: str, run: Run) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_the_tools_of_the_log_are_there(
-    executable: str, run: Run, tmp_path: Path
-) -> None:
+def test_the_tools_of_the_log_are_there(executable: str, run: Run, tmp_path: Path) -> None:
     log = ("--data-dir", str(tmp_path / "log"))
     with serving([executable], tmp_path, "--persist", *log) as server:
         with server.connect() as peer:

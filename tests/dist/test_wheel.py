@@ -28,9 +28,7 @@ def test_version_says_what_it_is(installed: str, run: Run) -> None:
     assert core.startswith("array core: compiled ahead of time for x86-64-v")
 
 
-def test_jobs_go_through_the_array_core(
-    installed: str, run: Run, tmp_path: Path
-) -> None:
+def test_jobs_go_through_the_array_core(installed: str, run: Run, tmp_path: Path) -> None:
     with serving([installed], tmp_path) as server:
         assert server.said[1].startswith("array core (compiled ahead of time for x86-64")
         url = f"unix://{server.place}"

@@ -21,7 +21,7 @@ exec chroot "$0" "$@"
 
 
 def _c_library() -> list[str]:
-    """Where the C library is, by the executable's own interpreter: the loader, libc, libm."""
+    """Where the C library is, by the executable's own interpreter: loader, libc, libm."""
     told = subprocess.run(
         ["ldd", shutil.which("sh") or "/bin/sh"], capture_output=True, text=True, check=True
     ).stdout
@@ -67,7 +67,8 @@ def test_it_needs_nothing_but_a_c_library(root: Path, inside: str) -> None:
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    if subprocess.run(_in_root(root, "/none"), capture_output=True, check=False).returncode == 99:
+    tried = subprocess.run(_in_root(root, "/none"), capture_output=True, check=False)
+    if tried.returncode == 99:
         pytest.skip("this machine lets nobody mount")
     server = subprocess.Popen(
         _in_root(root, inside, "serve", "--unix-socket=/socket", "--persist"),
@@ -136,7 +137,9 @@ def test_systemd_takes_the_unit(
     text = (beside / "magicqueue.service").read_text()
     unit = tmp_path / "magicqueue.service"
     unit.write_text(text.replace("/opt/magicqueue/magicqueue", folder_executable))
-    done = subprocess.run([analyze, "verify", unit], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [analyze, "verify", unit], capture_output=True, text=True, check=True
+    )
     assert done.stdout + done.stderr == ""
 
 
