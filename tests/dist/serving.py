@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
+from patience import PATIENCE_S
+
 ROOT = Path(__file__).parents[2]
 FROM_SOURCE = [sys.executable, "-m", "magicqueue_server"]
 WITHOUT_CRC32C = [
@@ -64,7 +66,7 @@ class Server:
     def stop(self) -> str:
         """End it in good order; gives what it had said since it listened."""
         self.process.send_signal(signal.SIGTERM)
-        said, _ = self.process.communicate(timeout=30)
+        said, _ = self.process.communicate(timeout=PATIENCE_S)
         assert self.process.returncode == 0, said
         return said
 
@@ -88,7 +90,7 @@ class Peer:
 
     def __init__(self, place: Path) -> None:
         self._socket = socket.socket(socket.AF_UNIX)
-        self._socket.settimeout(30)
+        self._socket.settimeout(PATIENCE_S)
         self._socket.connect(str(place))
         self._file = self._socket.makefile("rb")
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from dist.conftest import Run
 from dist.serving import serving
+from patience import PATIENCE_S
 
 
 def test_version_says_what_it_is(executable: str, run: Run) -> None:
@@ -104,7 +105,7 @@ def test_a_stop_waits_for_jobs_as_long_as_it_is_told_to(
                 assert b"pong" in holder.ask(b'{"cmd":"PING"}\n', 1)
             assert b"SHUTTING_DOWN" in holder.ask(job, 1)
             assert holder.ask(b'{"cmd":"ACK","id":1}\n', 1) == b'{"ok":true}\n'
-        server.process.communicate(timeout=30)
+        server.process.communicate(timeout=PATIENCE_S)
         assert server.process.returncode == 0
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from dist.conftest import Run
 from dist.serving import serving
+from patience import PATIENCE_S
 
 
 def test_it_is_for_this_platform_and_all_pythons(folder_executable: str) -> None:
@@ -55,7 +56,7 @@ def test_it_runs_workers(installed: str, run: Run, tmp_path: Path) -> None:
             assert worker.stdout is not None
             assert worker.stdout.readline() == "did 17\n"
             worker.terminate()
-            worker.communicate(timeout=30)
+            worker.communicate(timeout=PATIENCE_S)
             assert worker.returncode == 0
         finally:
             worker.kill()

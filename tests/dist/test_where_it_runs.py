@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from dist.conftest import ROOT, Run
+from patience import PATIENCE_S
 
 PACKAGING = ROOT / "packaging"
 IN_A_ROOT = """
@@ -61,7 +62,7 @@ def test_it_needs_nothing_but_a_c_library(root: Path, inside: str) -> None:
             env={"PATH": os.environ["PATH"], "MAGICQUEUE_URL": "unix:///socket"},
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=PATIENCE_S,
             check=False,
         )
         assert done.returncode == 0, done.stderr
@@ -90,7 +91,7 @@ def test_it_needs_nothing_but_a_c_library(root: Path, inside: str) -> None:
         run("push", "q", '{"n":1}')
         assert '{"n":1}' in run("pull", "q", "--ack")
         server.send_signal(signal.SIGTERM)
-        server.communicate(timeout=30)
+        server.communicate(timeout=PATIENCE_S)
         assert server.returncode == 0
         assert "every frame and record is whole" in run("wal", "check")
     finally:
