@@ -71,6 +71,13 @@ class Server:
         return said
 
 
+def seconds_of_a_bare_start() -> float:
+    """The control of a start: how long a Python takes that only loads asyncio."""
+    started = time.perf_counter()
+    subprocess.run([sys.executable, "-c", "import asyncio"], check=True)
+    return time.perf_counter() - started
+
+
 @contextmanager
 def serving(command: list[str], folder: Path, *options: str) -> Iterator[Server]:
     """A server for a while."""

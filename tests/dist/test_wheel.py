@@ -4,7 +4,7 @@ import subprocess
 from pathlib import Path
 
 from dist.conftest import Run
-from dist.serving import serving
+from dist.serving import seconds_of_a_bare_start, serving
 from patience import PATIENCE_S
 
 
@@ -64,9 +64,11 @@ def test_it_runs_workers(installed: str, run: Run, tmp_path: Path) -> None:
 
 
 def test_it_starts_at_once(installed: str, tmp_path: Path) -> None:
-    """The bound is twice what is promised of the executable's folder."""
-    best = 9.0
+    """The bound is twice that of the executable's folder, beside the same control."""
+    seconds: list[float] = []
+    control_s: list[float] = []
     for _ in range(5):
         with serving([installed], tmp_path) as server:
-            best = min(best, server.seconds)
-    assert best < 0.5
+            seconds.append(server.seconds)
+        control_s.append(seconds_of_a_bare_start())
+    assert min(seconds) < 10 * min(control_s)
