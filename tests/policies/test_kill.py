@@ -92,15 +92,16 @@ class Client:
         push, request = self.again
         reply = connection.ask(**request)
         assert reply["ok"], reply
-        duplicate = reply.get("duplicate", False)
         if reply.get("repeated") and push.key is not None:
             # the first answer is not told again: whose id it is, others know or nobody
-            duplicate = reply["id"] in self.crowd.owned
-        elif not duplicate:
-            self.crowd.owned.add(reply["id"])
+            self.crowd.find_owner(push, reply["id"])
+        else:
+            push.duplicate = reply.get("duplicate", False)
+            if not push.duplicate:
+                self.crowd.owned[reply["id"]] = None
         self.crowd.seen["repeated"] += reply.get("repeated", False)
-        self.crowd.seen["duplicate"] += duplicate
-        history.end(push, id=reply["id"], duplicate=duplicate)
+        self.crowd.seen["duplicate"] += push.duplicate
+        history.end(push, id=reply["id"])
         self.again = None
         self.answered = request, reply["id"]
         self.crowd.known.add(reply["id"])
@@ -150,9 +151,20 @@ class Crowd:
         self.history = History()
         self.clients = [Client(self, number, seed) for number in range(CLIENTS)]
         self.known: set[int] = set()
-        self.owned: set[int] = set()
-        """Ids that a push was answered with that was nobody's duplicate."""
+        self.owned: dict[int, KeyedPush | None] = {}
+        """By id: None where a push was told that it is nobody's duplicate, else the push
+        that began first of those that were repeated, as any of them may have been it."""
+        self._owning = threading.Lock()
         self.seen: Counter[str] = Counter()
+
+    def find_owner(self, push: KeyedPush, job_id: int) -> None:
+        """Count a push that was repeated as what made a job, or as a duplicate."""
+        with self._owning:
+            other = self.owned.setdefault(job_id, push)
+            push.duplicate = other is None or other.start < push.start
+            if other is not None and not push.duplicate:
+                other.duplicate = other is not push
+                self.owned[job_id] = push
 
     def live(self, server: Server, timer: threading.Timer) -> None:
         """Have all work until the server is killed."""
