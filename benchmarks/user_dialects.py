@@ -9,22 +9,23 @@ hash to keep. Nothing returns expired leases in either.
 
 import socket
 
+from benchmarks.dialects import FORMS
 from benchmarks.native import Step
 from benchmarks.peer_dialects import LEASE_S, WAIT_S, resp
 
 DATA = b'{"i":1}'
 IDS, SIZE = b"\x01", b"\x02"
-FORMS = {
-    "client": b',"backoff":1000,"jitter":true',
-    "original": b',"priority":0',
-    "bare": b"",
-}
 _NO_PRIORITY = b"1000000"
 
 
 def data_of(size_bytes):
     """Make data of that size."""
     return DATA if not size_bytes else b'{"text":"%b"}' % (b"x" * (size_bytes - 11))
+
+
+def _said(form):
+    """Give what a form says beside the list, and in each job; all have one priority."""
+    return [said.replace(b"%d", b"0") for said in FORMS[form]]
 
 
 class MagicQueue:
@@ -39,14 +40,14 @@ class MagicQueue:
 
     def push(self, form="client"):
         """Push one job."""
-        text = b'{"cmd":"PUSH","queue":"bench","data":%b%b}\n' % (DATA, FORMS[form])
+        said = b"".join(_said(form))
+        text = b'{"cmd":"PUSH","queue":"bench","data":%b%b}\n' % (DATA, said)
         return [Step(text)]
 
     def push_batch(self, jobs, size_bytes=0, form="client"):
         """Push a batch: our client says once what jobs share, the original's in each."""
-        data, said = data_of(size_bytes), FORMS[form]
-        beside, each = (said, b"") if form == "client" else (b"", said)
-        items = b",".join([b'{"data":%b%b}' % (data, each)] * jobs)
+        beside, each = _said(form)
+        items = b",".join([b'{"data":%b%b}' % (data_of(size_bytes), each)] * jobs)
         text = b'{"cmd":"PUSHB","queue":"bench"%b,"jobs":[%b]}\n' % (beside, items)
         return [Step(text)]
 

@@ -139,7 +139,7 @@ def print_all(stored):
     )
     for outcome in stored["targets"]:
         print(
-            f"  {outcome['what']:76}{outcome['target']:52}{outcome['measured']:24}"
+            f"  {outcome['what']:76}{outcome['target']:78}{outcome['measured']:24}"
             f"{MARKS[outcome['met']]}"
         )
 

@@ -5,6 +5,7 @@ import subprocess
 import pytest
 
 from cli.terminal import MAGICQUEUE, environment, no_traceback
+from patience import PATIENCE_S
 
 
 def _shell(redirection: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -14,7 +15,7 @@ def _shell(redirection: str, *arguments: str) -> subprocess.CompletedProcess[str
         capture_output=True,
         text=True,
         check=False,
-        timeout=30,
+        timeout=PATIENCE_S,
     )
     no_traceback(done.stderr)
     return done

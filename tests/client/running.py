@@ -68,10 +68,10 @@ def running(
         thread.start()
 
         def stop() -> None:
-            asyncio.run_coroutine_threadsafe(worker.stop(), loop).result(60)
+            asyncio.run_coroutine_threadsafe(worker.stop(), loop).result(PATIENCE_S)
 
         try:
-            asyncio.run_coroutine_threadsafe(worker.start(), loop).result(60)
+            asyncio.run_coroutine_threadsafe(worker.start(), loop).result(PATIENCE_S)
             yield Running(worker, stop)
             stop()
         finally:

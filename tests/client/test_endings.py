@@ -341,7 +341,7 @@ def test_many_tasks_wait_over_one_connection(fake: FakeServer) -> None:
             results = [asyncio.create_task(queue.result(n)) for n in range(1, 101)]
             await asked(fake, set(range(1, 101)))
             both = asyncio.create_task(queue.wait([200, 3]))
-            late = asyncio.create_task(queue.result(201, timeout=60))
+            late = asyncio.create_task(queue.result(201, timeout=PATIENCE_S))
             short = asyncio.create_task(queue.wait([202], timeout=0.01))
             await asked(fake, {200, 201, 202, 3})
             table.end(*range(1, 51))

@@ -18,10 +18,9 @@ import uvloop
 
 from client.fake_server import FakeServer, Request, polite
 from magicqueue import ConnectionLost, Queue, SyncQueue
+from patience import PATIENCE_S
 
 pytestmark = pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
-
-TIMEOUT_S = 30
 
 
 def in_child(work: Callable[[], Any]) -> Any:
@@ -71,7 +70,7 @@ def test_a_pool_of_forked_children_gets_right_ids(queue: SyncQueue) -> None:
     with multiprocessing.get_context("fork").Pool(4) as pool:
         right = pool.map_async(_push_in_pool, range(100), chunksize=5)
         mine = [id_of(queue, ["parent", number]) for number in range(50)]
-        assert right.get(TIMEOUT_S * 2) == [True] * 100
+        assert right.get(PATIENCE_S) == [True] * 100
     assert mine == [True] * 50
     assert queue.stats().queued == 151
 
@@ -101,7 +100,7 @@ def test_a_lock_that_another_thread_held_holds_up_no_child() -> None:
 
     def answer(request: Request) -> Any:
         if request["cmd"] == "PUSH" and request["data"] == "slow":
-            release.wait(TIMEOUT_S)
+            release.wait(PATIENCE_S)
             return {"ok": True, "id": 7}
         return {"ok": True, "id": 8} if request["cmd"] == "PUSH" else polite(request)
 
@@ -112,7 +111,7 @@ def test_a_lock_that_another_thread_held_holds_up_no_child() -> None:
         fake.wait_for("PUSH")
         assert in_child(lambda: queue.push("quick")) == 8
         release.set()
-        thread.join(TIMEOUT_S)
+        thread.join(PATIENCE_S)
         assert got == [7]
 
 
@@ -138,7 +137,7 @@ def test_a_connection_ends_when_the_parent_ends_it(fake: FakeServer) -> None:
         os._exit(0)
     try:
         queue.close()
-        assert closed.wait(TIMEOUT_S), "while the child is alive"
+        assert closed.wait(PATIENCE_S), "while the child is alive"
     finally:
         os.close(go_write)
         os.close(go_read)
@@ -202,7 +201,7 @@ def test_asyncio_in_a_child_has_a_loop_and_a_connection_of_its_own(
                 results = [pool.apply_async(_push_on_a_loop) for pool in (one, two)]
                 mine = [await right(queue, ["parent", n]) for n in range(50)]
                 theirs = [
-                    await asyncio.to_thread(result.get, TIMEOUT_S * 2) for result in results
+                    await asyncio.to_thread(result.get, PATIENCE_S) for result in results
                 ]
             assert mine == [True] * 50
             assert theirs == [[True] * 20] * 2

@@ -597,7 +597,7 @@ def test_a_server_that_refuses_ends_the_worker(run: RunLoop, tasks: Tasks) -> No
 
     async def scenario() -> None:
         running = asyncio.create_task(worker.run(signals=False))
-        await asyncio.sleep(0.05)
+        await until(lambda: worker.workers[0]._pump is not None)
         worker.workers[0]._error = RuntimeError("refused")
         worker.workers[0].request_stop()
         await running

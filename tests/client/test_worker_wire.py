@@ -134,7 +134,7 @@ def test_a_lease_that_is_over_is_told_to_the_handler(kind: str) -> None:
 
     def handler(job: Job) -> None:
         end = threading.Event()
-        for _ in range(3000):
+        for _ in range(int(PATIENCE_S * 100)):
             if job.lost:
                 break
             end.wait(0.01)

@@ -9,14 +9,19 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Self
+
+from patience import PATIENCE_S
 
 ROOT = Path(__file__).parents[2]
 FROM_SOURCE = [sys.executable, "-m", "magicqueue_server"]
 WITHOUT_CRC32C = [
     sys.executable,
     "-c",
-    "import runpy, sys; sys.modules['crc32c'] = None;"
-    " runpy.run_module('magicqueue_server', run_name='__main__', alter_sys=True)",
+    (
+        "import runpy, sys; sys.modules['crc32c'] = None;"
+        " runpy.run_module('magicqueue_server', run_name='__main__', alter_sys=True)"
+    ),
 ]
 
 
@@ -61,9 +66,16 @@ class Server:
     def stop(self) -> str:
         """End it in good order; gives what it had said since it listened."""
         self.process.send_signal(signal.SIGTERM)
-        said, _ = self.process.communicate(timeout=30)
+        said, _ = self.process.communicate(timeout=PATIENCE_S)
         assert self.process.returncode == 0, said
         return said
+
+
+def seconds_of_a_bare_start() -> float:
+    """The control of a start: how long a Python takes that only loads asyncio."""
+    started = time.perf_counter()
+    subprocess.run([sys.executable, "-c", "import asyncio"], check=True)
+    return time.perf_counter() - started
 
 
 @contextmanager
@@ -85,11 +97,11 @@ class Peer:
 
     def __init__(self, place: Path) -> None:
         self._socket = socket.socket(socket.AF_UNIX)
-        self._socket.settimeout(30)
+        self._socket.settimeout(PATIENCE_S)
         self._socket.connect(str(place))
         self._file = self._socket.makefile("rb")
 
-    def __enter__(self) -> "Peer":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

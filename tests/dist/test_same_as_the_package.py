@@ -11,7 +11,9 @@ from dist.serving import FROM_SOURCE, WITHOUT_CRC32C, Server, serving
 from magicqueue_server.wal import tools
 
 CORES = pytest.mark.parametrize("core", ["array", "python"])
-_TIMES = re.compile(rb'"(created_at|run_at|died_at|lease_until|oldest_ready_ms|uptime_ms)":\d+')
+_TIMES = re.compile(
+    rb'"(created_at|run_at|died_at|lease_until|oldest_ready_ms|uptime_ms)":\d+'
+)
 
 
 def _session(seed: int) -> list[bytes]:
@@ -33,7 +35,9 @@ def _session(seed: int) -> list[bytes]:
     return lines
 
 
-def _replies(command: list[str], folder: Path, core: str, lines: list[bytes]) -> list[bytes]:
+def _replies(
+    command: list[str], folder: Path, core: str, lines: list[bytes]
+) -> list[bytes]:
     folder.mkdir()
     with serving(command, folder, "--core", core) as server, server.connect() as peer:
         replies = peer.ask(b'{"cmd":"PING"}\n' + b"".join(lines), len(lines) + 1)
@@ -42,9 +46,7 @@ def _replies(command: list[str], folder: Path, core: str, lines: list[bytes]) ->
 
 @CORES
 @pytest.mark.parametrize("seed", [1, 2])
-def test_a_recorded_session(
-    build: str, tmp_path: Path, core: str, seed: int
-) -> None:
+def test_a_recorded_session(build: str, tmp_path: Path, core: str, seed: int) -> None:
     lines = _session(seed)
     assert len(lines) > 300
     ours = _replies(FROM_SOURCE, tmp_path / "sources", core, lines)
@@ -107,18 +109,18 @@ def test_the_log_of_one_that_was_killed_opens_in_the_other(
 
 
 @CORES
-def test_logs_are_the_same_to_the_byte(
-    build: str, tmp_path: Path, core: str
-) -> None:
+def test_logs_are_the_same_to_the_byte(build: str, tmp_path: Path, core: str) -> None:
     """But for the times in them, and what tells one log from another."""
     written = []
     for name, command in (("sources", FROM_SOURCE), ("build", [build])):
         (tmp_path / name).mkdir()
         options = ("--persist", "--data-dir", str(tmp_path / name / "log"), "--core", core)
-        with serving(command, tmp_path / name, *options) as server:
-            with server.connect() as peer:
-                for line in _session(3)[:400]:
-                    peer.ask(line, 1)
+        with (
+            serving(command, tmp_path / name, *options) as server,
+            server.connect() as peer,
+        ):
+            for line in _session(3)[:400]:
+                peer.ask(line, 1)
         rows = [
             {field: value for field, value in row.items() if not field.endswith("_ms")}
             for row in tools.dump(tmp_path / name / "log")

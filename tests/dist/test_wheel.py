@@ -4,7 +4,8 @@ import subprocess
 from pathlib import Path
 
 from dist.conftest import Run
-from dist.serving import serving
+from dist.serving import seconds_of_a_bare_start, serving
+from patience import PATIENCE_S
 
 
 def test_it_is_for_this_platform_and_all_pythons(folder_executable: str) -> None:
@@ -28,9 +29,7 @@ def test_version_says_what_it_is(installed: str, run: Run) -> None:
     assert core.startswith("array core: compiled ahead of time for x86-64-v")
 
 
-def test_jobs_go_through_the_array_core(
-    installed: str, run: Run, tmp_path: Path
-) -> None:
+def test_jobs_go_through_the_array_core(installed: str, run: Run, tmp_path: Path) -> None:
     with serving([installed], tmp_path) as server:
         assert server.said[1].startswith("array core (compiled ahead of time for x86-64")
         url = f"unix://{server.place}"
@@ -57,7 +56,7 @@ def test_it_runs_workers(installed: str, run: Run, tmp_path: Path) -> None:
             assert worker.stdout is not None
             assert worker.stdout.readline() == "did 17\n"
             worker.terminate()
-            worker.communicate(timeout=30)
+            worker.communicate(timeout=PATIENCE_S)
             assert worker.returncode == 0
         finally:
             worker.kill()
@@ -65,9 +64,11 @@ def test_it_runs_workers(installed: str, run: Run, tmp_path: Path) -> None:
 
 
 def test_it_starts_at_once(installed: str, tmp_path: Path) -> None:
-    """The bound is twice what is promised of the executable's folder."""
-    best = 9.0
+    """The bound is twice that of the executable's folder, beside the same control."""
+    seconds: list[float] = []
+    control_s: list[float] = []
     for _ in range(5):
         with serving([installed], tmp_path) as server:
-            best = min(best, server.seconds)
-    assert best < 0.5
+            seconds.append(server.seconds)
+        control_s.append(seconds_of_a_bare_start())
+    assert min(seconds) < 10 * min(control_s)

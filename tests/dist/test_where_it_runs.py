@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from dist.conftest import ROOT, Run
+from patience import PATIENCE_S
 
 PACKAGING = ROOT / "packaging"
 IN_A_ROOT = """
@@ -21,7 +22,7 @@ exec chroot "$0" "$@"
 
 
 def _c_library() -> list[str]:
-    """Where the C library is, by the executable's own interpreter: the loader, libc, libm."""
+    """Where the C library is, by the executable's own interpreter: loader, libc, libm."""
     told = subprocess.run(
         ["ldd", shutil.which("sh") or "/bin/sh"], capture_output=True, text=True, check=True
     ).stdout
@@ -61,13 +62,14 @@ def test_it_needs_nothing_but_a_c_library(root: Path, inside: str) -> None:
             env={"PATH": os.environ["PATH"], "MAGICQUEUE_URL": "unix:///socket"},
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=PATIENCE_S,
             check=False,
         )
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    if subprocess.run(_in_root(root, "/none"), capture_output=True, check=False).returncode == 99:
+    tried = subprocess.run(_in_root(root, "/none"), capture_output=True, check=False)
+    if tried.returncode == 99:
         pytest.skip("this machine lets nobody mount")
     server = subprocess.Popen(
         _in_root(root, inside, "serve", "--unix-socket=/socket", "--persist"),
@@ -89,7 +91,7 @@ def test_it_needs_nothing_but_a_c_library(root: Path, inside: str) -> None:
         run("push", "q", '{"n":1}')
         assert '{"n":1}' in run("pull", "q", "--ack")
         server.send_signal(signal.SIGTERM)
-        server.communicate(timeout=30)
+        server.communicate(timeout=PATIENCE_S)
         assert server.returncode == 0
         assert "every frame and record is whole" in run("wal", "check")
     finally:
@@ -136,7 +138,9 @@ def test_systemd_takes_the_unit(
     text = (beside / "magicqueue.service").read_text()
     unit = tmp_path / "magicqueue.service"
     unit.write_text(text.replace("/opt/magicqueue/magicqueue", folder_executable))
-    done = subprocess.run([analyze, "verify", unit], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [analyze, "verify", unit], capture_output=True, text=True, check=True
+    )
     assert done.stdout + done.stderr == ""
 
 

@@ -9,6 +9,7 @@ import os
 import random
 import signal
 import threading
+import time
 from collections import Counter
 from contextlib import closing
 from pathlib import Path
@@ -18,6 +19,7 @@ import pytest
 
 from history.operations import History, Restart
 from history.policed import Cancel, Done, Ends, KeyedPush, Taken, broken
+from patience import PATIENCE_S
 from wal.server_process import Connection, Server, cores_here, serving
 
 CLIENTS: Final = 6
@@ -47,10 +49,12 @@ class Client:
             with closing(Connection(server)) as connection:
                 while True:
                     self.step(connection)
+                    self.crowd.count_step()
         except (OSError, ValueError):
             pass
         except BaseException as error:  # noqa: BLE001 - the test shows it
             self.error = error
+            self.crowd.enough.set()
 
     def step(self, connection: Connection) -> None:
         choice = self.rng.randrange(10)
@@ -147,17 +151,29 @@ class Crowd:
         self.clients = [Client(self, number, seed) for number in range(CLIENTS)]
         self.known: set[int] = set()
         self.seen: Counter[str] = Counter()
+        self.enough = threading.Event()
+        self._steps_left = itertools.count()
 
-    def live(self, server: Server, timer: threading.Timer) -> None:
-        """Have all work until the server is killed."""
+    def count_step(self) -> None:
+        """Be told that a client did something."""
+        if next(self._steps_left) == 0:
+            self.enough.set()
+
+    def live(self, server: Server, steps: int, more_s: float) -> None:
+        """Have all work, until about so many steps are done and the server is killed."""
+        self.enough.clear()
+        self._steps_left = itertools.count(steps - 1, -1)
         threads = [
             threading.Thread(target=client.work, args=(server,)) for client in self.clients
         ]
-        timer.start()
         for thread in threads:
             thread.start()
-        for thread in (timer, *threads):
+        came = self.enough.wait(PATIENCE_S)
+        time.sleep(more_s)  # not always behind a reply
+        os.kill(server.pid, signal.SIGKILL)
+        for thread in threads:
             thread.join()
+        assert came
         self.history.begin(Restart())
         for client in self.clients:
             if client.error is not None:
@@ -184,10 +200,7 @@ def kill_loop(folder: Path, mode: str, kills: int, seed: int) -> Counter[str]:
         core = rng.choice(cores)
         with serving(folder, f"--fsync={mode}", *OPTIONS, core=core) as server:
             crowd.look(server)
-            timer = threading.Timer(
-                rng.uniform(0.01, 0.15), os.kill, (server.pid, signal.SIGKILL)
-            )
-            crowd.live(server, timer)
+            crowd.live(server, rng.randrange(50, 1000), rng.uniform(0, 0.01))
             server.process.join()
             assert server.process.exitcode == -signal.SIGKILL
     with serving(folder, f"--fsync={mode}", *OPTIONS) as server:

@@ -6,8 +6,8 @@ import os
 import pty
 import signal
 import stat
-import time
 from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import pytest
 import uvloop
 
 from magicqueue_server.app import App
+from magicqueue_server.doorkeeper import Doorkeeper
 from magicqueue_server.listening import StartError
 from magicqueue_server.tokens import digest_of
 from server.process import ServerProcess, environment, run_serve, serve_command
@@ -206,14 +207,24 @@ def test_a_file_that_became_bad_changes_nothing(
     assert caplog.text.count("the tokens stay as they were") == 3
 
 
-def test_a_token_ends_when_it_expires(run: Callable[..., None], tokens: Path) -> None:
-    at = time.gmtime(time.time() + 2)
-    expires = time.strftime("expires = %Y-%m-%dT%H:%M:%SZ", at)
-    tokens.write_text(row("short", "admin", more=expires) + row("boss", "admin"))
+def test_a_token_ends_when_it_expires(
+    run: Callable[..., None], tokens: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The clock stands a moment before its end until it has been let in."""
+    expires = datetime(2030, 1, 31, tzinfo=UTC)
+    tokens.write_text(
+        row("short", "admin", more="expires = 2030-01-31T00:00:00Z") + row("boss", "admin")
+    )
+    expires_ms = round(expires.timestamp() * 1000)
+    wall_ms = [expires_ms - 20]
+    monkeypatch.setattr(Doorkeeper, "_wall_ms", lambda _: wall_ms[0])
 
     async def scenario(app: App) -> None:
         peer, other = await let_in(app, "short"), await let_in(app, "boss")
         peer.send(PULL)
+        while (await other.ask(STATS))["waiting"] == 0:
+            pass
+        wall_ms[0] = expires_ms
         assert (await peer.reply())["code"] == "UNAUTHORIZED"
         assert await peer.line() == b""
         assert (await other.ask(PUSH))["ok"]

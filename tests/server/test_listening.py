@@ -15,6 +15,7 @@ from magicqueue_server import acceptor, listening
 from magicqueue_server.app import App
 from magicqueue_server.listening import StartError
 from magicqueue_server.loop import loop_factory
+from patience import PATIENCE_S
 from server.running import Peer, Scenario, alone, until, with_server
 
 Run: TypeAlias = Callable[..., None]
@@ -151,7 +152,7 @@ def test_a_successor_keeps_its_unix_socket(run: Run, tmp_path: Path) -> None:
 
     async def successor(app: App) -> None:
         path.unlink()  # as one does who thinks that the server hangs
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_S):
             await with_server(_ends_before(app), {"unix_socket": str(path)})
 
     def _ends_before(old: App) -> Scenario:

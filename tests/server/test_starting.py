@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from patience import PATIENCE_S
 from server.process import (
     EXECUTABLE,
     BlockingPeer,
@@ -48,7 +49,7 @@ def test_a_signal_ends_the_compiling_at_once_and_the_next_start_says_so_again(
     for _ in range(2):
         server = _compiling(tmp_path)
         server.send_signal(number)
-        _, err = server.communicate(timeout=60)
+        _, err = server.communicate(timeout=PATIENCE_S)
         assert server.returncode == code
         (line,) = [line for line in err.splitlines() if "still compiling" not in line]
         assert "stopped while it was starting" in line
@@ -69,7 +70,7 @@ def test_process_1_can_be_stopped_while_it_compiles(tmp_path: Path) -> None:
     server = _compiling(tmp_path, "unshare", "--pid", "--fork", "--kill-child")
     children = Path(f"/proc/{server.pid}/task/{server.pid}/children")
     os.kill(int(children.read_text()), signal.SIGTERM)
-    _, err = server.communicate(timeout=60)
+    _, err = server.communicate(timeout=PATIENCE_S)
     assert "stopped while it was starting" in err
 
 
@@ -105,7 +106,7 @@ def test_the_server_outlives_whoever_reads_what_it_says(
             stored = peer.ask(b'{"cmd":"PUSH","queue":"q","data":1}')
             assert stored == b'{"ok":true,"id":%d}\n' % number
     os.kill(int((tmp_path / "pid").read_text()), signal.SIGTERM)
-    server.wait(timeout=60)
+    server.wait(timeout=PATIENCE_S)
     assert (tmp_path / "code").read_text() == "0\n"
     with ServerProcess("--persist", "--data-dir", str(data)) as again:
         _, err = again.stop()

@@ -152,14 +152,17 @@ class Crowd:
         self._wanted = (0, threading.Event())
 
     def after_replies(self, count: int, call: threading.Event) -> None:
-        """Have an event set when about so many replies were heard."""
-        self._wanted = (count, call)
+        """Have an event set when about so many more replies were heard."""
+        self._wanted = (self._replies() + count, call)
 
     def count_reply(self) -> None:
         """Be told of a reply."""
         count, event = self._wanted
-        if sum(worker.replies for worker in self.workers) >= count:
+        if self._replies() >= count:
             event.set()
+
+    def _replies(self) -> int:
+        return sum(worker.replies for worker in self.workers)
 
     @contextmanager
     def at_work(self, server: Server) -> Iterator[None]:

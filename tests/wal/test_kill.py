@@ -7,12 +7,14 @@ import os
 import random
 import signal
 import threading
+import time
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from history.checker import check
+from patience import PATIENCE_S
 from wal.noting_client import Crowd
 from wal.server_process import cores_here, serving
 
@@ -27,12 +29,13 @@ def kill_loop(folder: Path, mode: str, kills: int, seed: int) -> Counter[str]:
         core = rng.choice(cores)
         with serving(folder, f"--fsync={mode}", *OPTIONS, core=core) as server:
             crowd.look(server)
-            timer = threading.Timer(
-                rng.uniform(0.01, 0.15), os.kill, (server.pid, signal.SIGKILL)
-            )
+            enough = threading.Event()
+            crowd.after_replies(rng.randrange(50, 1100), enough)
             with crowd.at_work(server):
-                timer.start()
-            timer.join()
+                came = enough.wait(PATIENCE_S)
+                time.sleep(rng.uniform(0, 0.01))  # not always behind a reply
+                os.kill(server.pid, signal.SIGKILL)
+            assert came
             server.process.join()
             assert server.process.exitcode == -signal.SIGKILL
     with serving(folder, f"--fsync={mode}", *OPTIONS) as server:

@@ -192,6 +192,7 @@ class RestartMachine(CoreMachine):
 
     def teardown(self) -> None:
         self.both("advance", self.driver.now)
+        self.move_some()
         for how, name in zip(RESTARTS, cycle(self.names[::-1]), strict=False):
             self.reopen(name, how, 1)
         self.seen.update(self.logged.restarts)
@@ -203,6 +204,13 @@ class RestartMachine(CoreMachine):
             for queue in sorted(self.model.by_name)
         }
         assert pull_order(self.driver, list(expected)) == expected
+
+    def move_some(self) -> None:
+        """See to it that a segment goes whose jobs and facts have to move."""
+        self.push_scalars("q", 2, 0, 0)
+        self.logged.policies.keep("window", {b"old": b"1", b"older": b"2"})
+        for number in range(SEGMENT_BYTES // 9):
+            self.keep("result", {b"a": b"%d" % number}, kept=True)
 
 
 def run(names: tuple[str, ...], examples: int, steps: int = 60) -> None:
