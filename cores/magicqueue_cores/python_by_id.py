@@ -53,6 +53,7 @@ class ById(Reading):
 
     def promote(self, ids: Sequence[int], now_ms: int) -> Settled:
         """Make delayed jobs ready, behind those that are, in the order given."""
+        self._catch_up(now_ms)
         answer, found = self._named(ids, _DELAYED, now_ms)
         if found:
             if self._record:
@@ -73,7 +74,7 @@ class ById(Reading):
         if more > 0:
             refuse_bytes(table.options, held=table.memory_bytes(), new=more)
         run_at_ms = max(run_at_ms, now_ms)
-        if now_ms >= self._due_ms and table.delayed.has_any(job.queue.name):
+        if self._lags(job.queue.name, now_ms):
             run_at_ms = max(run_at_ms, now_ms + 1)
         if self._record:
             columns = [job_id], [payload], [priority], [run_at_ms]
@@ -85,6 +86,7 @@ class ById(Reading):
 
     def revive(self, ids: Sequence[int], now_ms: int) -> Settled:
         """Make dead jobs ready anew, as `retry_dead` does, in the order given."""
+        self._catch_up(now_ms)
         answer, found = self._named(ids, _DEAD, now_ms)
         if found:
             if self._record:
@@ -117,6 +119,15 @@ class ById(Reading):
     @outside_bytes.setter
     def outside_bytes(self, size: int) -> None:
         self._table.tally.outside_bytes = size
+
+    def _catch_up(self, now_ms: int) -> None:
+        """Let all jobs mature that are due, a step after the other."""
+        while now_ms >= self._due_ms:
+            self.advance(now_ms)
+
+    def _lags(self, queue: str, now_ms: int) -> bool:
+        """Whether jobs are due that the last step left, and the queue may have some."""
+        return now_ms >= self._due_ms and self._table.delayed.has_any(queue)
 
     def _named(
         self, ids: Sequence[int], states: frozenset[JobState], now_ms: int

@@ -128,7 +128,7 @@ class PythonCore(ById):
         table = self._table
         if now_ms >= self._due_ms:
             self.advance(now_ms)
-            if now_ms >= self._due_ms and table.delayed.has_any(queue):
+            if self._lags(queue, now_ms):
                 jobs = behind_due(jobs, now_ms)
         first_id = table.last_id + 1
         if not jobs.payloads:
@@ -231,6 +231,8 @@ class PythonCore(ById):
             run_at_ms = job.retry_at_ms(job_id, now_ms, self._options.backoff_ms_max)
             if delay_ms is not None and run_at_ms is not None:
                 run_at_ms = None if delay_ms == NEVER_MS else now_ms + delay_ms
+            if run_at_ms == now_ms and self._lags(job.queue.name, now_ms):
+                run_at_ms = now_ms + 1
             if run_at_ms is None:
                 dying[job_id] = error
                 answer.states.append(JobState.DEAD)

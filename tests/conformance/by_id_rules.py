@@ -17,8 +17,6 @@ from magicqueue_cores.records import Record
 STATES = st.sampled_from(
     [LIVE, WAITING, frozenset(JobState), *(frozenset((state,)) for state in JobState)]
 )
-IN_ORDER = {"promote", "revive"}
-"""Verbs that make jobs ready: those that are due come before, in steps or not."""
 
 
 class ByIdRules(RuleBasedStateMachine):
@@ -35,9 +33,6 @@ class ByIdRules(RuleBasedStateMachine):
         """What the observer heard of each marked job in the last verb, by name."""
 
     def both(self, verb: str, *arguments: Any, **named: Any) -> Any:
-        raise NotImplementedError
-
-    def let_all_mature(self) -> None:
         raise NotImplementedError
 
     def listen(self) -> None:
@@ -85,8 +80,6 @@ class ByIdRules(RuleBasedStateMachine):
             "remove": [states, cause],
             "bury": ["expired", [error] * len(ids)],
         }
-        if verb in IN_ORDER:
-            self.let_all_mature()
         self.both(verb, ids, *more.get(verb, []), self.driver.now)
 
     @precondition(lambda self: self.model.some(JobState.READY) or self.waiting())

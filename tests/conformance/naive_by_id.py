@@ -7,9 +7,12 @@ from magicqueue_cores.contract import LIVE, WAITING, JobState, Settled
 
 
 class NaiveById(NaiveJobs):
-    """A part of `NaiveCore`, which has `advance` and `let_die`."""
+    """A part of `NaiveCore`, which has the verbs that are raised here."""
 
     def advance(self, now_ms: int) -> None:
+        raise NotImplementedError
+
+    def let_all_mature(self, now_ms: int) -> None:
         raise NotImplementedError
 
     def let_die(self, jobs: list[Job], reason: str, now_ms: int) -> None:
@@ -53,7 +56,7 @@ class NaiveById(NaiveJobs):
         return answer
 
     def promote(self, ids: Sequence[int], now_ms: int) -> Settled:
-        self.advance(now_ms)
+        self.let_all_mature(now_ms)
         answer = Settled([], [])
         for _, job in self.named(ids, frozenset((DELAYED,)), answer):
             job.view.run_at_ms = now_ms
@@ -71,7 +74,7 @@ class NaiveById(NaiveJobs):
         view = job.view
         if len(payload) > len(view.payload):
             self.admit_bytes(len(payload) - len(view.payload))
-        behind = self.due_ms() <= now_ms and bool(self.some(DELAYED, view.queue))
+        behind = self.lags(view.queue, now_ms)
         view.payload = payload
         view.priority = priority
         view.run_at_ms = max(now_ms + behind, run_at_ms)
@@ -83,7 +86,7 @@ class NaiveById(NaiveJobs):
         return True
 
     def revive(self, ids: Sequence[int], now_ms: int) -> Settled:
-        self.advance(now_ms)
+        self.let_all_mature(now_ms)
         answer = Settled([], [])
         for _, job in self.named(ids, frozenset((DEAD,)), answer):
             self.revive_one(job, now_ms)

@@ -42,6 +42,10 @@ class NaiveCore(NaiveById):
             self.make_ready(job)
             self.note(job, "Matured")
 
+    def let_all_mature(self, now_ms: int) -> None:
+        while self.due_ms() <= now_ms:
+            self.advance(now_ms)
+
     def end_leases(self, until_ms: int, now_ms: int) -> bool:
         self.advance(now_ms)
         active = self.some(ACTIVE)
@@ -93,7 +97,7 @@ class NaiveCore(NaiveById):
             return first_id
         self.admit(queue, [len(payload) for payload in jobs.payloads])
         known = self.by_name.setdefault(queue, Queue())
-        behind = self.due_ms() <= now_ms and bool(self.some(DELAYED, queue))
+        behind = self.lags(queue, now_ms)
         for place, payload in enumerate(jobs.payloads):
 
             def column(value: object, place: int = place) -> int:
@@ -203,6 +207,7 @@ class NaiveCore(NaiveById):
         self.advance(now_ms)
         answer = Failed([], [], [])
         dying = []
+        lagging = {name for name in self.by_name if self.lags(name, now_ms)}
         verdicts = self.verdicts(ids, attempts, answer, late=False)
         waits = delays_ms or [None] * len(ids)
         for job, error, asked_ms in zip(verdicts, errors, waits, strict=True):
@@ -229,7 +234,7 @@ class NaiveCore(NaiveById):
                         backoff_ms_max=self.options.backoff_ms_max,
                     )
                 self.note(job, "Failed")
-                view.run_at_ms = now_ms + wait_ms
+                view.run_at_ms = now_ms + max(wait_ms, view.queue in lagging)
                 if view.run_at_ms > now_ms:
                     view.state = DELAYED
                 else:
@@ -319,6 +324,7 @@ class NaiveCore(NaiveById):
     def retry_dead(self, queue: str | None, job_id: int | None, now_ms: int) -> int:
         self.advance(now_ms)
         dead = self.chosen_dead(queue, job_id)
+        self.let_all_mature(now_ms)
         for job in dead:
             self.revive_one(job, now_ms)
         return len(dead)

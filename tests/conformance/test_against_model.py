@@ -279,7 +279,8 @@ class CoreMachine(ByIdRules):
         dead = [job.view.id for job in self.model.some(JobState.DEAD)]
         job_id = data.draw(st.sampled_from([*dead, 1, self.model.last_id + 1]))
         every = queue is not None and data.draw(st.booleans())
-        self.let_all_mature()
+        if verb == "purge_dead":
+            self.let_all_mature()
         self.both(verb, queue, None if every else job_id, self.driver.now)
 
     def teardown(self) -> None:

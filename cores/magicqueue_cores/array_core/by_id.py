@@ -6,7 +6,7 @@ from magicqueue_cores import records
 from magicqueue_cores.array_core import outcomes
 from magicqueue_cores.array_core.admitting import refuse_larger
 from magicqueue_cores.array_core.fates import Fates
-from magicqueue_cores.array_core.maturing import more_are_due
+from magicqueue_cores.array_core.maturing import any_is_due, more_are_due
 from magicqueue_cores.array_core.reading import Reading
 from magicqueue_cores.array_core.rows import replace
 from magicqueue_cores.array_core.sinks import Sinks
@@ -56,7 +56,7 @@ class ById(Reading):
 
     def promote(self, ids: Sequence[int], now_ms: int) -> Settled:
         """Make delayed jobs ready, behind those that are, in the order given."""
-        self.advance(now_ms)
+        self._catch_up(now_ms)
         chosen, answer = self._chosen(ids, frozenset((JobState.DELAYED,)))
         if chosen:
             if self._sinks.record:
@@ -87,7 +87,7 @@ class ById(Reading):
 
     def revive(self, ids: Sequence[int], now_ms: int) -> Settled:
         """Make dead jobs ready anew: attempts start over."""
-        self.advance(now_ms)
+        self._catch_up(now_ms)
         chosen, answer = self._chosen(ids, frozenset((JobState.DEAD,)))
         if chosen:
             if self._sinks.record:
@@ -109,6 +109,12 @@ class ById(Reading):
     def count_duplicates(self, queue: str, count: int) -> None:
         """Count pushes to a queue that made no job."""
         self._queues.count("duplicates", self._queues.by_name.get(queue), count)
+
+    def _catch_up(self, now_ms: int) -> None:
+        """Let all jobs mature that are due, a step after the other."""
+        self.advance(now_ms)
+        while any_is_due(self._store, now_ms):
+            self.advance(now_ms)
 
     def _chosen(
         self, ids: Sequence[int], states: frozenset[JobState]

@@ -8,6 +8,7 @@ from itertools import repeat
 
 from magicqueue_cores import records
 from magicqueue_cores.array_core import outcomes
+from magicqueue_cores.array_core.maturing import any_is_due, more_are_due
 from magicqueue_cores.array_core.outcomes import judged_again
 from magicqueue_cores.array_core.queues import Queue
 from magicqueue_cores.array_core.sinks import Sinks
@@ -71,6 +72,11 @@ class Fates:
         for row, delay_ms in enumerate(delays_ms or ()):
             if delay_ms is not None and outcomes[row] >= 0:
                 outcomes[row] = lo.DIES if delay_ms == NEVER_MS else now_ms + delay_ms
+        if any_is_due(store, now_ms):
+            for row, run_at_ms in enumerate(outcomes):
+                if run_at_ms == now_ms:
+                    queue = store.queue_of(store.find(ids[row]))
+                    outcomes[row] += more_are_due(store, queue, now_ms)
         return outcomes
 
     def fail(

@@ -38,6 +38,12 @@ def mature_due(store: Store, now_ms: int) -> tuple[list[int], list[int]]:
     return ids + more_ids, queues + more_queues
 
 
+def any_is_due(store: Store, now_ms: int) -> bool:
+    """Whether jobs are due that the last step left."""
+    memory = store.memory
+    return memory.state[lo.S_DELAYED] != 0 and memory.words[lo.DELAY_HEAP_W] <= now_ms
+
+
 def more_are_due(store: Store, queue: Queue, now_ms: int) -> bool:
     """Whether jobs are due that the last step left, and the queue may have some of them."""
     words = store.memory.words

@@ -15,6 +15,7 @@ from typing import Final
 from magicqueue_cores.kernels import layout as lo
 from magicqueue_cores.kernels.arena import compact, copy_bytes, sprawls
 from magicqueue_cores.kernels.bounds import has_room
+from magicqueue_cores.kernels.delayed import lags
 from magicqueue_cores.kernels.fields import BIT_DATA, BIT_ID, BIT_RUN_AT, decline
 from magicqueue_cores.kernels.jit import (
     Memory,
@@ -115,8 +116,8 @@ def _push(w: Words, h: Words, b: Words, rows: int, count: int, o: int) -> int:
     for k in range(count):
         total += w[rows + k * lo.ROW_WORDS + lo.X_DATA_BYTES]
     at = lo.QUEUES_W + queue * lo.QUEUE_WORDS
-    if w[at + lo.Q_DELAYED] != 0 and w[lo.DELAY_HEAP_W] <= w[lo.R_NOW]:
-        return -1  # more are due than one step takes: it may have to wait behind them
+    if lags(w, queue):
+        return -1
     if not has_room(w, count, total):
         return decline(w, lo.D_ERROR)
     if o - lo.OUTPUT_B + count * _ID_TEXT_BYTES > lo.OUTPUT_BYTES_MAX:
