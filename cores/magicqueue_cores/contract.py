@@ -21,9 +21,9 @@ Rules that hold for every verb:
   jobs, what is pushed or replaced, or fails and would be retried at once, is delayed by a
   millisecond. `retry_dead` revives none until all have matured: it gives a `Step` of 0 jobs
   with `upto`. `promote` and `revive`, which are about few jobs, let all mature first. A job
-  that comes back to its old place keeps its run_at. `end_leases` and `close_session` take leases until they
-  have so many jobs, in an order of their own, the last one whole or a part, and say whether
-  that was all; jobs that are lost in one step die in order of id.
+  that comes back to its old place keeps its run_at. `end_leases` and `close_session` take
+  leases until they have so many jobs, in an order of their own, the last one whole or a
+  part, and say whether that was all; jobs that are lost in one step die in order of id.
 - **Very many jobs.** `drain`, `retry_dead` and `purge_dead` do `CoreOptions.step_jobs` at
   most (the array core's `drain` first takes out all delayed ones) and give a `Step`: who
   called goes on with its `upto` until that is None. They are about what is there at the

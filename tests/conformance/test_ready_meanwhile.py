@@ -1,4 +1,4 @@
-"""While more jobs are due than a step matures, what gets ready otherwise comes behind them."""
+"""While more jobs are due than a step matures, others come behind them."""
 
 import pytest
 

@@ -122,8 +122,7 @@ def test_a_key_is_free_at_the_expiry_while_steps_lag(core_name: str) -> None:
 @pytest.mark.parametrize("keyed", [True, False])
 def test_dead_letters_wait_behind_jobs_that_are_due(core_name: str, *, keyed: bool) -> None:
     layer = Layered(core_name, step_jobs=2)
-    wishes = {"unique_key": "k"} if keyed else {}
-    dead = layer.push_id(max_attempts=1, **wishes)
+    dead = layer.push_id(max_attempts=1, unique_key="k" if keyed else None)
     layer.fail(*layer.pull())
     late = [layer.push_id(delay_ms=5) for _ in range(6)]
     layer.now += 10
