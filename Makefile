@@ -8,7 +8,7 @@ STAMP := $(VENV)/.made-from-pyproject
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint fmt unit soak bench bench-quick bench-users bench-peers bench-durable bench-pauses dist wheel test-dist bench-dist clean
+.PHONY: help demo test test-all lint fmt unit soak bench bench-quick bench-users bench-peers bench-durable bench-pauses dist dist-tls wheel test-dist bench-dist test-api clean
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -93,6 +93,9 @@ $(DIST_STAMP): pyproject.toml
 dist: $(DIST_STAMP) ## Build the executables and the platform wheel, into dist/ (5 minutes)
 	$(DIST)/bin/python packaging/dist.py $(ARGS)
 
+dist-tls: $(DIST_STAMP) ## Build the executables with TLS in them, beside those without (5 minutes)
+	$(DIST)/bin/python packaging/dist.py --tls $(ARGS)
+
 wheel: $(DIST_STAMP) ## Build the wheel with compiled kernels alone, into dist/ (1 minute)
 	$(DIST)/bin/python packaging/dist.py --wheel-only
 
@@ -106,6 +109,18 @@ test-dist: $(STAMP) ## Test what is in dist/, where no Python can be reached (3 
 
 bench-dist: ## Compare what is in dist/ with the package, under the same Python (2 minutes)
 	$(DIST)/bin/python -m benchmarks.executables $(ARGS)
+
+API := .venv-api
+API_STAMP := $(API)/.made
+
+$(API_STAMP): pyproject.toml
+	$(PYTHON) -m venv --clear $(API)
+	$(API)/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(API)/bin/python -m pip install --quiet --group api
+	@touch $@
+
+test-api: $(STAMP) $(API_STAMP) ## Have schemathesis ask all that the OpenAPI document offers (1 minute)
+	PYTHONPATH=tests $(BIN)/python tests/http/run_schemathesis.py $(API)/bin/schemathesis $(ARGS)
 
 clean: ## Remove environments and caches
 	rm -rf .venv .venv-* build dist .asv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

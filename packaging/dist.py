@@ -7,7 +7,8 @@
    and installed here: the executables are made of the package that others install.
 3. Nuitka packs it with the interpreter, once as a folder (for the tar.gz, which starts
    fastest) and once as one file (which unpacks itself at each start). Modules stay
-   bytecode (`nuitka_plugin` says why).
+   bytecode (`nuitka_plugin` says why). `--tls` makes the same with OpenSSL in it, under
+   names that end in -tls: some 6 MB more, and bound to OpenSSL's advisories.
 
 Two builds of a commit with the same tools make the same wheel and archive, byte for byte:
 times in them are the commit's.
@@ -47,8 +48,9 @@ _OUTSIDE: Final = (
     "magicqueue.demo_work",
     *("pygments", "markdown_it", "rich.syntax", "rich.markdown", "rich.traceback"),
     *("IPython", "tkinter", "unittest", "pydoc", "setuptools", "pip", "cython"),
-    *("ssl", "_ssl", "_hashlib"),  # see no_tls; hashes are built in
 )
+_TLS: Final = ("ssl", "_ssl", "_hashlib")
+"""Outside as well, unless it is to speak TLS: see no_tls; hashes are built in."""
 _UNUSED: Final = (
     *("_aix_support", "_bootsubprocess", "_markupbase", "_osx_support", "_pydecimal"),
     *("_pyio", "bz2", "cgi", "cgitb", "chunk", "cmd", "crypt", "filecmp", "fileinput"),
@@ -71,7 +73,9 @@ def main() -> None:
     """Build all, or the wheel alone."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--wheel-only", action="store_true")
-    only = parser.parse_args().wheel_only
+    parser.add_argument("--tls", action="store_true", help="executables with TLS")
+    arguments = parser.parse_args()
+    only = arguments.wheel_only
     sys.path[:0] = [str(aot.ROOT / source) for source in aot.SOURCES]
     try:
         if not only:
@@ -81,7 +85,7 @@ def main() -> None:
         wheel = _wheel(_stage(), kernels)
         _say(wheel.name)
         if not only:
-            _executables(wheel)
+            _executables(wheel, tls=arguments.tls)
     except aot.BuildError as error:
         sys.exit(f"dist.py: {error}")
 
@@ -160,11 +164,12 @@ def _wheel(stage: Path, kernels: Path) -> Path:
     return wheel
 
 
-def _executables(wheel: Path) -> None:
+def _executables(wheel: Path, *, tls: bool) -> None:
     """Make the folder and the single file, of the wheel and what it needs."""
     _pip("install", "--force-reinstall", "--no-deps", wheel)
-    name = f"magicqueue-{version()}-linux-{platform.machine()}"
-    folder = _nuitka("standalone") / "executable.dist"
+    name = f"magicqueue-{version()}-linux-{platform.machine()}{'-tls' if tls else ''}"
+    main_module = "executable_tls" if tls else "executable"
+    folder = _nuitka("standalone", main_module) / f"{main_module}.dist"
     _check_libraries(folder)
     for beside in _BESIDE:
         shutil.copy2(aot.ROOT / "packaging" / beside, folder)
@@ -175,7 +180,7 @@ def _executables(wheel: Path) -> None:
     shutil.rmtree(DIST / name, ignore_errors=True)
     shutil.copytree(folder, DIST / name)
     single = DIST / f"{name}.bin"
-    shutil.copy2(_nuitka("onefile") / "magicqueue", single)
+    shutil.copy2(_nuitka("onefile", main_module) / "magicqueue", single)
     for executable in (DIST / name / "magicqueue", single):
         _start(executable)
     size = sum(path.stat().st_size for path in folder.rglob("*"))
@@ -202,9 +207,10 @@ def _archive(folder: Path, name: str, archive: Path) -> None:
         tar.add(folder, name, filter=told)
 
 
-def _nuitka(mode: str) -> Path:
+def _nuitka(mode: str, main_module: str) -> Path:
     """Run Nuitka; gives the folder with what it made."""
     output = BUILD / mode
+    outside = _OUTSIDE if main_module == "executable_tls" else (*_OUTSIDE, *_TLS)
     shutil.rmtree(output, ignore_errors=True)
     env = {
         **os.environ,
@@ -223,9 +229,10 @@ def _nuitka(mode: str) -> Path:
         "--include-distribution-metadata=crc32c",
         *("--include-package=uvloop", "--include-package=magicqueue"),
         *("--include-package=magicqueue_cores", "--include-package=magicqueue_server"),
-        f"--nofollow-import-to={','.join((*_OUTSIDE, *_UNUSED, *_kernel_sources()))}",
+        "--include-package=httptools",
+        f"--nofollow-import-to={','.join((*outside, *_UNUSED, *_kernel_sources()))}",
         *_system_libraries(),
-        str(aot.ROOT / "packaging" / "executable.py"),
+        str(aot.ROOT / "packaging" / f"{main_module}.py"),
     ]
     with (BUILD / f"{mode}.log").open("w") as log:
         _say(f"Nuitka, {mode}: {log.name}")

@@ -11,6 +11,13 @@ SSL_ERROR_WANT_WRITE: Final = 3
 SSL_ERROR_SYSCALL: Final = 5
 
 
+class Purpose:
+    """What a context would be for."""
+
+    CLIENT_AUTH: Final = None
+    SERVER_AUTH: Final = None
+
+
 class SSLError(OSError):
     """Raised by what would need TLS."""
 
@@ -44,4 +51,4 @@ class MemoryBIO(SSLContext):
 
 def create_default_context(*_: object, **__: object) -> NoReturn:
     """Refuse."""
-    raise SSLError("this executable has no TLS")
+    raise SSLError("this executable has no TLS: use the one whose name ends in -tls")

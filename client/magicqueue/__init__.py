@@ -2,6 +2,7 @@
 
     from magicqueue import Queue, Worker          # async / await
     from magicqueue import SyncQueue, SyncWorker  # blocking, without asyncio
+    from magicqueue import Tasks                  # functions that workers call
 
     async with Queue("emails") as queue:
         await queue.push({"to": "ada@example.org"})
@@ -14,6 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from magicqueue.address import AccessOptions
     from magicqueue.answers import Cancelling, Ending, PushedId
     from magicqueue.errors import (
         BadAddress,
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
         ConnectionLost,
         ConnectionRefused,
         Duplicate,
+        Forbidden,
         Full,
         HandlerNotFound,
         InternalError,
@@ -51,18 +54,31 @@ if TYPE_CHECKING:
     from magicqueue.queue import Queue
     from magicqueue.sync_queue import SyncQueue
     from magicqueue.sync_worker import SyncWorker
+    from magicqueue.tasks.dependencies import Depends
+    from magicqueue.tasks.middleware import Middleware, Pushing, Run
+    from magicqueue.tasks.registry import Tasks
+    from magicqueue.tasks.service import TaskWorker
+    from magicqueue.tasks.signature import BadArguments
+    from magicqueue.tasks.task import AsyncTask, Handle, PlainTask, Task, TaskCall
     from magicqueue.wire.replies import Counts, QueueCounts, ServerCounts, ServerInfo
     from magicqueue.worker import Worker
 
     __version__: str
 
 _HOMES: Final = {
+    "address": ("AccessOptions",),
     "queue": ("Queue",),
     "worker": ("Worker",),
     "sync_queue": ("SyncQueue",),
     "sync_worker": ("SyncWorker",),
     "answers": ("Cancelling", "Ending", "PushedId"),
     "job_options": ("JobOptions",),
+    "tasks.dependencies": ("Depends",),
+    "tasks.middleware": ("Middleware", "Pushing", "Run"),
+    "tasks.registry": ("Tasks",),
+    "tasks.service": ("TaskWorker",),
+    "tasks.signature": ("BadArguments",),
+    "tasks.task": ("AsyncTask", "Handle", "PlainTask", "Task", "TaskCall"),
     "failures": ("Discard", "Retry", "TimeLimitExceeded"),
     "job_log": ("JobLogFilter", "current_job"),
     "job": ("DeadPage", "Job", "JobDetails", "NewJob", "Progress"),
@@ -76,6 +92,7 @@ _HOMES: Final = {
         "ConnectionLost",
         "ConnectionRefused",
         "Duplicate",
+        "Forbidden",
         "Full",
         "HandlerNotFound",
         "InternalError",
@@ -100,7 +117,10 @@ _HOMES: Final = {
 _HOME: Final = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "AccessOptions",
+    "AsyncTask",
     "BadAddress",
+    "BadArguments",
     "BadJson",
     "BadRequest",
     "Cancelled",
@@ -110,10 +130,13 @@ __all__ = [
     "ConnectionRefused",
     "Counts",
     "DeadPage",
+    "Depends",
     "Discard",
     "Duplicate",
     "Ending",
+    "Forbidden",
     "Full",
+    "Handle",
     "HandlerNotFound",
     "InternalError",
     "Job",
@@ -121,27 +144,35 @@ __all__ = [
     "JobLogFilter",
     "JobOptions",
     "MagicQueueError",
+    "Middleware",
     "NewJob",
     "NoResult",
     "NotDone",
     "NotFound",
     "NotJson",
     "Paused",
+    "PlainTask",
     "Progress",
     "ProtocolError",
     "PushedId",
+    "Pushing",
     "Queue",
     "QueueCounts",
     "ReadOnly",
     "RequestError",
     "RequestTimeout",
     "Retry",
+    "Run",
     "ServerCounts",
     "ServerInfo",
     "ShuttingDown",
     "Stale",
     "SyncQueue",
     "SyncWorker",
+    "Task",
+    "TaskCall",
+    "TaskWorker",
+    "Tasks",
     "TimeLimitExceeded",
     "TooLarge",
     "Unauthorized",

@@ -2,27 +2,53 @@
 
     localhost:6789, example.org, [::1]:7000, :7000     TCP; the port may be left out
     magicqueue://example.org:6789                      the same as a URL
+    magicqueue://:TOKEN@example.org                    with a token
+    magicqueues://example.org?ca=/etc/mq/ca.pem        over TLS, see `tls`
     unix:///run/magic-queue.sock, /run/magic-queue.sock, ./q.sock    a Unix socket
 
 `localhost` is both 127.0.0.1 and ::1, whatever the machine's hosts file says. Without an
-address the environment's MAGICQUEUE_URL counts, and without that `localhost:6789`.
+address the environment's MAGICQUEUE_URL counts, and without that `localhost:6789`; without
+a token in it MAGICQUEUE_TOKEN, without a CA for TLS MAGICQUEUE_CA, and so on.
+
+What is shown of an address, in errors and logs too, is never its token.
 """
 
 import os
+import re
 import socket
-from dataclasses import dataclass
-from typing import Final, TypeAlias
-from urllib.parse import unquote
+from dataclasses import dataclass, field
+from os import PathLike
+from typing import Final, TypeAlias, TypedDict
+from urllib.parse import parse_qsl, unquote
 
 from magicqueue.errors import BadAddress
+from magicqueue.tls import Tls
 
 DEFAULT: Final = "localhost:6789"
 PORT: Final = 6789
 VARIABLE: Final = "MAGICQUEUE_URL"
+TOKEN_VARIABLE: Final = "MAGICQUEUE_TOKEN"  # noqa: S105 - where to find one
+_TLS_FIELDS: Final = ("ca", "cert", "key")
+_USER: Final = re.compile("//[^/]*@")
 _PORT_MAX: Final = 65535
+
+_WITH_TLS: Final = frozenset({"magicqueues", "tls"})
 
 Target: TypeAlias = tuple[socket.AddressFamily, str | tuple[str, int]]
 """What a socket is made for and connected to."""
+
+
+class AccessOptions(TypedDict, total=False):
+    """How to be let in, where that is not in the address or the environment.
+
+    token: the secret of one. ca: a file of certificates to trust instead of the system's;
+    cert, key: files of this client's own certificate. These three are for TLS.
+    """
+
+    token: str | None
+    ca: str | PathLike[str] | None
+    cert: str | PathLike[str] | None
+    key: str | PathLike[str] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +58,15 @@ class Address:
     host: str = ""
     port: int = PORT
     path: str = ""
+    token: str = field(default="", repr=False)
+    """What is shown to the server first; empty: nothing."""
+    tls: Tls | None = None
 
     def __str__(self) -> str:
         if self.path:
             return f"unix://{self.path}"
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{host}:{self.port}"
+        return f"{'' if self.tls is None else 'magicqueues://'}{host}:{self.port}"
 
     def targets(self) -> list[Target]:
         """List what to try, in order. Looks a name up (blocking); raises OSError."""
@@ -52,24 +81,61 @@ class Address:
         return [(family, (str(at[0]), self.port)) for family, _, _, _, at in found]
 
 
-def parse_address(text: str | None = None) -> Address:
+def parse_address(text: str | None = None, access: AccessOptions | None = None) -> Address:
     """Read an address; None means MAGICQUEUE_URL or the default. Raises BadAddress."""
     if text is None:
         text = os.environ.get(VARIABLE) or DEFAULT
+    access = access or {}
     scheme, separator, rest = text.partition("://")
     if not separator:
         scheme, rest = "", text
+    token = access.get("token") or os.environ.get(TOKEN_VARIABLE, "")
     if scheme == "unix" or (not scheme and _is_path(rest)):
         path = unquote(rest) if scheme else rest
         if not path:
             raise _bad(text, "the socket's path is missing")
-        return Address(path=path)
-    if scheme not in {"", "magicqueue", "tcp"}:
-        raise _bad(text, f"{scheme}:// is none of magicqueue:// and unix://")
-    host, port = _split_port(rest.removesuffix("/"), text)
+        _tls_of(text, {}, access, wanted=False)
+        return Address(path=path, token=_sendable(token))
+    if scheme not in {"", "magicqueue", "tcp", "magicqueues", "tls"}:
+        raise _bad(
+            text, f"{scheme}:// is none of magicqueue://, magicqueues:// and unix://"
+        )
+    user, _, place = rest.rpartition("@") if scheme else ("", "", rest)
+    if user and not access.get("token"):
+        token = unquote(user.rpartition(":")[2])
+    place, _, query = place.partition("?")
+    host, port = _split_port(place.removesuffix("/"), text)
     if "/" in host or "@" in host or " " in host:
         raise _bad(text, "there is more than a host and a port")
-    return Address(host=host or "localhost", port=port)
+    tls = _tls_of(text, dict(parse_qsl(query)), access, wanted=scheme in _WITH_TLS)
+    return Address(host=host or "localhost", port=port, token=_sendable(token), tls=tls)
+
+
+def _tls_of(
+    text: str, query: dict[str, str], access: AccessOptions, *, wanted: bool
+) -> Tls | None:
+    """Say with which files TLS is spoken; those of the environment count only if it is."""
+    unknown = sorted(query.keys() - set(_TLS_FIELDS))
+    if unknown:
+        raise _bad(text, f"{unknown[0]!r} is none of ?ca=, ?cert= and ?key=")
+    named = {"ca": access.get("ca"), "cert": access.get("cert"), "key": access.get("key")}
+    given = query | {name: os.fspath(file) for name, file in named.items() if file}
+    if not wanted:
+        if given:
+            raise _bad(text, f"{min(given)} is for TLS, and magicqueues:// asks for that")
+        return None
+    for name in _TLS_FIELDS:
+        given.setdefault(name, os.environ.get(f"MAGICQUEUE_{name.upper()}", ""))
+    tls = Tls(**given)
+    tls.context()  # so that a file that cannot be read is told here
+    return tls
+
+
+def _sendable(token: str) -> str:
+    """Check a token as far as a client can. Raises BadAddress, without showing it."""
+    if token and not (token.isascii() and token.isprintable() and " " not in token):
+        raise BadAddress("the token has a character that no token has: copy it anew")
+    return token
 
 
 def _is_path(text: str) -> bool:
@@ -95,6 +161,6 @@ def _split_port(text: str, whole: str) -> tuple[str, int]:
 
 def _bad(text: str, why: str) -> BadAddress:
     return BadAddress(
-        f"the address {text!r} cannot be read: {why}"
+        f"the address {_USER.sub('//…@', text)!r} cannot be read: {why}"
         " (write host:port, magicqueue://host:port or unix:///path)"
     )

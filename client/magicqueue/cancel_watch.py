@@ -44,8 +44,11 @@ class CancelWatch:
         self._seen: set[Job] = set()
         self._not_before = 0.0
 
-    def look(self, now: float) -> None:
-        """Take what has come, and wait for what has not."""
+    def look(self, now: float) -> bool:
+        """Take what has come, and wait for what has not; tells whether it has just asked.
+
+        Then an answer may come at once: a job may have been cancelled before.
+        """
         call = self._call
         if call is not None:
             self._channel.look()
@@ -56,7 +59,7 @@ class CancelWatch:
                     self._not_before = now + self._wait_s
         jobs = self._running_on()
         if not jobs or now < self._not_before or jobs <= self._watched:
-            return
+            return False
         command = job_commands.watch(
             list(jobs), self._lease_ms, round(self._wait_s * 1000), self._tell
         )
@@ -64,8 +67,9 @@ class CancelWatch:
             self._call = self._channel.begin(command)
         except MagicQueueError:
             self._not_before = now + self._wait_s  # a heartbeat will say what is wrong
-        else:
-            self._watched = jobs
+            return False
+        self._watched = jobs
+        return True
 
     def _running_on(self) -> set[Job]:
         """Give the jobs that were running at the look before, too."""

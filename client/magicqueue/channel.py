@@ -20,7 +20,13 @@ from typing import Any, Final, TypeVar
 from magicqueue.address import Address
 from magicqueue.backoff import next_wait_s
 from magicqueue.connection import Connection, open_connection
-from magicqueue.errors import Closed, ConnectionRefused, MagicQueueError, RequestTimeout
+from magicqueue.errors import (
+    Closed,
+    ConnectionRefused,
+    MagicQueueError,
+    RequestTimeout,
+    Unauthorized,
+)
 from magicqueue.forks import after_fork, keep
 from magicqueue.protocol import HELLO, REQUEST_KEYS, Call, Command
 from magicqueue.trouble import fact_of, lost_connection
@@ -216,6 +222,7 @@ class Channel:
         for call in calls:
             call.tries += 1
             hopeless = not for_ever and (timed_out or call.tries >= TRIES_MAX)
+            hopeless = hopeless or isinstance(error, Unauthorized)
             if hopeless or self._closed:
                 call.fail(error)
             elif call.command.repeat or not call.sent:

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Any, TypeAlias, cast
 
 from magicqueue.address import Address, Target
-from magicqueue.errors import MagicQueueError, ProtocolError
+from magicqueue.errors import MagicQueueError, ProtocolError, Unauthorized
 from magicqueue.forks import after_fork, keep, let_go
 from magicqueue.protocol import Call, Protocol
 from magicqueue.trouble import (
@@ -38,7 +38,7 @@ class Connection(asyncio.Protocol):
         self._address = address
         self._timeout_s = timeout_s
         self._on_lost = on_lost
-        self._protocol = Protocol(greets=greets)
+        self._protocol = Protocol(greets=greets, token=address.token)
         self._transport: asyncio.Transport | None = None
         self._loop = asyncio.get_running_loop()
         self._due_from = 0.0
@@ -121,7 +121,7 @@ class Connection(asyncio.Protocol):
         answers = self._protocol.answers
         try:
             self._protocol.receive(data)
-        except ProtocolError as error:
+        except (ProtocolError, Unauthorized) as error:
             self.abort(error)
             return
         if self._protocol.answers != answers:
@@ -171,19 +171,23 @@ async def open_connection(
     """
     loop = asyncio.get_running_loop()
     reasons: list[str] = []
+    tls: dict[str, Any] = {}
+    if address.tls is not None:
+        tls = {"ssl": address.tls.context(), "server_hostname": address.host}
     try:
         async with asyncio.timeout(timeout_s):
             targets = await loop.run_in_executor(None, address.targets)
             for target in targets:
                 try:
                     sock = await _connect(target)
-                except OSError as error:
-                    reasons.append(reason_of(error))
-                else:
                     _, connection = await loop.create_connection(
                         lambda: Connection(address, timeout_s, on_lost, greets=greets),
                         sock=sock,
+                        **tls,
                     )
+                except OSError as error:
+                    reasons.append(reason_of(error))
+                else:
                     return connection
     except TimeoutError:
         reasons.append(f"no answer in {timeout_s:g} s")

@@ -3,7 +3,7 @@
     MagicQueueError
     ├── RequestError           the server refused one request; `code` says why
     │   ├── BadJson, BadRequest, UnknownCommand, NotFound, Stale, Duplicate, TooLarge, Full,
-    │   └── Paused, Unauthorized, ReadOnly, ShuttingDown, InternalError
+    │   └── Paused, Unauthorized, Forbidden, ReadOnly, ShuttingDown, InternalError
     ├── ConnectionLost         the connection went away before the answer came
     ├── ConnectionRefused      no server answered where one was expected (also Python's
     │                          own ConnectionRefusedError)
@@ -108,9 +108,15 @@ class Paused(RequestError):
 
 
 class Unauthorized(RequestError):
-    """The request needs rights that this connection does not have."""
+    """The connection has shown no token, or one that is not known (any more)."""
 
     code = "UNAUTHORIZED"
+
+
+class Forbidden(RequestError):
+    """The token does not allow this command, or not for this queue."""
+
+    code = "FORBIDDEN"
 
 
 class ReadOnly(RequestError):
@@ -224,6 +230,7 @@ _BY_CODE: dict[str, type[RequestError]] = {
         Full,
         Paused,
         Unauthorized,
+        Forbidden,
         ReadOnly,
         ShuttingDown,
         InternalError,

@@ -8,10 +8,10 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 
+from magicqueue.handler_awaits import start_task, within
 from magicqueue.job import Job
 from magicqueue.job_log import set_current
 from magicqueue.runner import Runner
-from magicqueue.tasks import start_task, within
 
 
 class HandlerTasks:

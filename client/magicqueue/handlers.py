@@ -43,6 +43,16 @@ def load_handler(path: str) -> Handler:
 
     Raises HandlerNotFound that says what is wrong with the name or the module.
     """
+    found = load_object(path)
+    if not callable(found):
+        kind = type(found).__name__
+        raise HandlerNotFound(f"the handler {path!r} is no function but of type {kind}")
+    handler: Handler = found
+    return handler
+
+
+def load_object(path: str) -> Any:
+    """Import whatever is named so; raises as `load_handler`."""
     module_name, colon, name = path.partition(":")
     if not (module_name and colon and name):
         raise HandlerNotFound(f"the handler {path!r} is not written as module:function")
@@ -70,11 +80,7 @@ def load_handler(path: str) -> Handler:
             raise HandlerNotFound(
                 f"the handler {path!r} cannot be found: {module_name} has no {name!r}"
             ) from None
-    if not callable(found):
-        kind = type(found).__name__
-        raise HandlerNotFound(f"the handler {path!r} is no function but of type {kind}")
-    handler: Handler = found
-    return handler
+    return found
 
 
 def is_async(handler: Handler) -> bool:

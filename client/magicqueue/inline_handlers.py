@@ -5,10 +5,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any
 
+from magicqueue.handler_awaits import outcome_of
 from magicqueue.job import Job
 from magicqueue.loop_threads import call_in
 from magicqueue.runner import Runner
-from magicqueue.tasks import outcome_of
 
 
 class InlineHandlers:

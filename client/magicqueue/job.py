@@ -114,8 +114,10 @@ class Job(StoredJob, gc=False, eq=False):
     """Nobody wants it to be done any more: it was cancelled, or its lease is over."""
     if TYPE_CHECKING:
         _worker: WorkerSide | None = None
+        _labels: dict[str, Any] | None = None
     else:
         _worker: None = None  # a type that gives a reply no say in it
+        _labels: None = None  # what logs say of it besides
     _started_at: float = msgspec.field(name="begun by the client", default=0.0)
     """When a worker began it, on its monotonic clock; 0 until then."""
     _took_s: float = msgspec.field(name="run by the client", default=-1.0)

@@ -3,8 +3,8 @@
 Each job that is done has a line at INFO, up to `LINES_PER_S` a second: a worker of short
 jobs would otherwise do little else. The rest of a second is one line with their number.
 At DEBUG every job has its lines, its start too. A failed job always has its line, a
-WARNING. Records carry `job`, `queue`, `attempt` and `duration_ms`, for formatters that
-write fields.
+WARNING. Records carry `job`, `queue`, `attempt` and `duration_ms`, and a job's `labels`,
+for formatters that write fields.
 """
 
 import contextvars
@@ -49,7 +49,7 @@ set_current: Final = _current.set
 
 
 class JobLogFilter(logging.Filter):
-    """Adds `job`, `queue` and `attempt` to what is logged while a handler runs.
+    """Adds `job`, `queue`, `attempt` and labels to what is logged while a handler runs.
 
     Put it on a handler of `logging`: `handler.addFilter(JobLogFilter())`. It lets every
     record pass, and sets None where no job runs.
@@ -62,6 +62,7 @@ class JobLogFilter(logging.Filter):
             record.job = job.id if job else None
             record.queue = job.queue if job else None
             record.attempt = job.attempts if job else None
+            record.labels = job._labels if job else None  # noqa: SLF001
         return True
 
 
@@ -73,7 +74,19 @@ def fields_of(job: Job) -> dict[str, Any]:
         "queue": job.queue,
         "attempt": job.attempts,
         "duration_ms": took_ms,
+        "labels": job._labels,  # noqa: SLF001
     }
+
+
+def label(job: Job, **labels: str | int) -> None:
+    """Have all records about a job, and those of its handler, say this, too.
+
+    The task that it is, say, or the trace that it belongs to.
+    """
+    if job._labels is None:  # noqa: SLF001
+        job._labels = labels  # noqa: SLF001
+    else:
+        job._labels |= labels  # noqa: SLF001
 
 
 class JobLog:
@@ -147,6 +160,10 @@ class JobLog:
             job.attempts,
             extra=fields_of(job),
         )
+
+    def grace_is_over(self, count: int, queue: str) -> None:
+        """So many jobs are cut off by a stop."""
+        logger.warning("the grace is over: %d jobs go back to %s unfinished", count, queue)
 
     def tell_rest(self) -> None:
         """Write how many jobs had no line of their own."""

@@ -12,10 +12,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from magicqueue.cancels import Cancels
+from magicqueue.handler_awaits import outcome_of
 from magicqueue.handler_threads import HandlerThreads
 from magicqueue.job import Job
 from magicqueue.runner import Runner
-from magicqueue.tasks import outcome_of
 
 
 class LoopThreads:

@@ -33,6 +33,7 @@ from magicqueue.errors import (
     ConnectionLost,
     MagicQueueError,
     ProtocolError,
+    Unauthorized,
 )
 from magicqueue.plain_text import plain
 from magicqueue.refusals import SHOWN_BYTES, Line, hangs_up, lack_of, refusal_in
@@ -83,6 +84,9 @@ class Command(msgspec.Struct, Generic[R], frozen=True, eq=False):
     """Jobs' data comes on top."""
     rid: bytes = b""
     """What the reply echoes, if it echoes any."""
+
+    def __repr__(self) -> str:
+        return f"Command({self.name})"  # its line may hold a token
 
     @property
     def name(self) -> str:
@@ -135,23 +139,31 @@ class Call(msgspec.Struct, Generic[R], eq=False):
             self.on_done(self)
 
 
+_CLIENT: Final = "magicqueue-python"
 HELLO: Final = Command(
-    requests.encode_request(requests.Hello(client="magicqueue-python")),
+    requests.encode_request(requests.Hello(client=_CLIENT)),
     msgspec.json.Decoder(ServerInfo).decode,
     repeat=True,
 )
+
+
+def hello_with(token: str) -> Command[ServerInfo]:
+    """Make a HELLO that shows a token."""
+    request = requests.Hello(client=_CLIENT, token=token)
+    return Command(requests.encode_request(request), HELLO.read, repeat=True)
 
 
 class Protocol:
     """Calls sent over one connection, in order, until their replies come.
 
     greets: begin with HELLO. Without, it goes out before the first call that `needs` what
-    HELLO tells.
+    HELLO tells. token: what HELLO shows; with one it always goes first.
     """
 
     __slots__ = (
         "_greeting",
         "_held",
+        "_hello",
         "_kept",
         "_plain",
         "_unwritten",
@@ -161,7 +173,7 @@ class Protocol:
         "server",
     )
 
-    def __init__(self, *, greets: bool = True) -> None:
+    def __init__(self, *, greets: bool = True, token: str = "") -> None:
         self.ending = False
         """The server hangs up after what it has just answered: send nothing more."""
         self.answers = 0
@@ -173,7 +185,8 @@ class Protocol:
         self._waiting: deque[Call[Any]] = deque()
         self._held: deque[Call[Any]] = deque()
         self._greeting: Call[ServerInfo] | None = None
-        self._plain = not greets
+        self._hello = hello_with(token) if token else HELLO
+        self._plain = not greets and not token
 
     @property
     def oldest(self) -> Call[Any] | None:
@@ -216,7 +229,7 @@ class Protocol:
             return call.command.line
         line = self.take_unwritten()
         if self._greeting is None:
-            self._greeting = Call(HELLO, self._greeted)
+            self._greeting = Call(self._hello, self._greeted)
             line += self.send(self._greeting)
         if met:
             return line + self.send(call)
@@ -229,7 +242,8 @@ class Protocol:
     def receive(self, piece: bytes) -> None:
         """Take bytes as they came, and finish every call whose reply is whole.
 
-        Raises ProtocolError; the connection is of no more use then.
+        Raises ProtocolError, or Unauthorized of a token; the connection is of no more use
+        then.
         """
         first = piece.find(b"\n")
         if first < 0:
@@ -315,6 +329,8 @@ class Protocol:
             else:
                 self.ending = self.ending or hangs_up(refusal)
                 call.fail(refusal)
+                if call is self._greeting and isinstance(refusal, Unauthorized):
+                    raise refusal  # what was sent with it will have no answer
 
     def _greeted(self, greeting: Call[ServerInfo]) -> None:
         if not isinstance(greeting.error, ProtocolError):

@@ -11,10 +11,10 @@ import contextlib
 from collections import deque
 from collections.abc import AsyncIterable, Iterable
 from types import TracebackType
-from typing import Any, Self, TypeVar, Unpack, cast, overload
+from typing import Any, Self, TypeVar, Unpack, overload
 
 from magicqueue import commands, job_commands
-from magicqueue.address import parse_address
+from magicqueue.address import AccessOptions, parse_address
 from magicqueue.answers import Cancelling, Ending, PushedId, result_of
 from magicqueue.arguments import job_list, one_job, several_ids, several_jobs, whole_number
 from magicqueue.channel import Channel
@@ -45,8 +45,8 @@ class Queue(QueueAdmin):
 
     url: see `magicqueue.address`; None is MAGICQUEUE_URL or localhost:6789. timeout: how
     long a whole answer may take (a large one longer: see `connection`), and how long a
-    server that went away is waited for. It connects at its first use; use it as `async
-    with`, or `close` it.
+    server that went away is waited for. access: token, ca, cert, key, see AccessOptions.
+    It connects at its first use; use it as `async with`, or `close` it.
 
     repeat_pushes: a push whose connection broke is sent again, and is stored once: the
     server knows it by a key of its own, which makes pushes slower. Without it, and of
@@ -63,9 +63,10 @@ class Queue(QueueAdmin):
         *,
         timeout: Duration = commands.TIMEOUT_S,
         repeat_pushes: bool = False,
+        **access: Unpack[AccessOptions],
     ) -> None:
         self.name = commands.queue_name(name)
-        self.address = parse_address(url)
+        self.address = parse_address(url, access)
         timeout_s = duration_ms(timeout, "timeout", least_ms=1) / 1000
         self._channel = Channel(self.address, timeout_s=timeout_s, reconnect_s=timeout_s)
         self._keys = RequestKeys(wanted=repeat_pushes)
@@ -127,9 +128,8 @@ class Queue(QueueAdmin):
         on_conflict is "reject", Unsupported for an option that an older server lacks, and
         ConnectionLost when the job may or may not have been stored (see `repeat_pushes`).
         """
-        return await self._outgoing.push(
-            (json_of(data), tail_of(cast("JobOptions", options)))
-        )
+        tail = tail_of(options)  # type: ignore[arg-type]  # the overloads say what it is
+        return await self._outgoing.push((json_of(data), tail))
 
     async def push_batch(
         self, items: Iterable[Any], **options: Unpack[JobOptions]

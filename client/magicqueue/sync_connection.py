@@ -17,6 +17,7 @@ from magicqueue.address import Address
 from magicqueue.errors import MagicQueueError
 from magicqueue.forks import after_fork
 from magicqueue.protocol import Call, Protocol
+from magicqueue.sync_tls import TlsSocket, speak_tls
 from magicqueue.trouble import (
     forked_connection,
     late_reply,
@@ -51,7 +52,7 @@ class SyncConnection:
         """
         self._address = address
         self._timeout_s = timeout_s
-        self._protocol = Protocol(greets=greets)
+        self._protocol = Protocol(greets=greets, token=address.token)
         self._unwritten = bytearray()
         self._due_from = 0.0
         self._wake_fd = wake_fd
@@ -180,7 +181,7 @@ class SyncConnection:
             self._write_or_keep(unwritten)
 
 
-def _connect(address: Address, timeout_s: float) -> socket.socket:
+def _connect(address: Address, timeout_s: float) -> socket.socket | TlsSocket:
     reasons: list[str] = []
     try:
         for family, at in address.targets():
@@ -191,6 +192,8 @@ def _connect(address: Address, timeout_s: float) -> socket.socket:
                     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
                 sock.connect(at)
+                if address.tls is not None:
+                    return speak_tls(sock, address.tls, address.host)
             except OSError as error:
                 sock.close()
                 reasons.append(reason_of(error))

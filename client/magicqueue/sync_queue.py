@@ -10,10 +10,10 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from types import TracebackType
-from typing import Any, Self, TypeVar, Unpack, cast, overload
+from typing import Any, Self, TypeVar, Unpack, overload
 
 from magicqueue import commands, job_commands
-from magicqueue.address import parse_address
+from magicqueue.address import AccessOptions, parse_address
 from magicqueue.answers import Cancelling, Ending, PushedId, result_of
 from magicqueue.arguments import job_list, one_job, several_ids, several_jobs, whole_number
 from magicqueue.durations import Duration, duration_ms
@@ -44,8 +44,8 @@ class SyncQueue(SyncQueueAdmin):
 
     url: see `magicqueue.address`; None is MAGICQUEUE_URL or localhost:6789. timeout: how
     long a whole answer may take (a large one longer: see `connection`), and how long a
-    server that went away is waited for. It connects at its first use; use it as `with`,
-    or `close` it.
+    server that went away is waited for. access: token, ca, cert, key, see AccessOptions.
+    It connects at its first use; use it as `with`, or `close` it.
 
     repeat_pushes: a push whose connection broke is sent again, and is stored once: the
     server knows it by a key of its own, which makes pushes slower. Without it, and of
@@ -62,9 +62,10 @@ class SyncQueue(SyncQueueAdmin):
         *,
         timeout: Duration = commands.TIMEOUT_S,
         repeat_pushes: bool = False,
+        **access: Unpack[AccessOptions],
     ) -> None:
         self.name = commands.queue_name(name)
-        self.address = parse_address(url)
+        self.address = parse_address(url, access)
         self._timeout_s = duration_ms(timeout, "timeout", least_ms=1) / 1000
         self._channel = self._new_channel()
         self._keys = RequestKeys(wanted=repeat_pushes)
@@ -119,10 +120,10 @@ class SyncQueue(SyncQueueAdmin):
         on_conflict is "reject", Unsupported for an option that an older server lacks, and
         ConnectionLost when the job may or may not have been stored (see `repeat_pushes`).
         """
-        tail = tail_of(cast("JobOptions", options))
+        tail = tail_of(options)  # type: ignore[arg-type]  # the overloads say what it is
         item = object_of(json_of(data), tail)
-        key = self._keys.next()
-        return self._run(commands.push(self.name, item, needs_of(tail), key))[0]
+        key, needs = self._keys.next(), needs_of(tail) if options else ()
+        return self._run(commands.push(self.name, item, needs, key))[0]
 
     def push_batch(self, items: Iterable[Any], **options: Unpack[JobOptions]) -> list[int]:
         """Store many jobs, all or none, and give their ids in order.

@@ -14,9 +14,10 @@ import threading
 import time
 from collections.abc import Awaitable, Callable
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 from magicqueue import commands
+from magicqueue.address import AccessOptions
 from magicqueue.backoff import next_wait_s
 from magicqueue.durations import Duration
 from magicqueue.errors import PASSING_REFUSALS
@@ -58,9 +59,8 @@ class SyncWorker(WorkerCounts):
     handler runs. time_limit: the job of a handler that runs for longer fails, though the
     handler cannot be ended; None is no limit. grace: how long a stop lets handlers
     finish. timeout: as for `SyncQueue`. on_error: called with each failed job and its
-    exception. on_bad_result: what becomes of a job whose handler returned what cannot be
-    kept, as it is not JSON or too large: it is done without a result ("log"), or fails
-    ("fail").
+    exception. on_bad_result: a job whose result is not JSON, or too large, is done without
+    ("log") or fails ("fail").
 
     A server that is not there, or goes away, is waited for, for ever.
     """
@@ -80,6 +80,7 @@ class SyncWorker(WorkerCounts):
         timeout: Duration = commands.TIMEOUT_S,
         on_error: OnError | None = None,
         on_bad_result: OnBadResult = ON_BAD_RESULT,
+        **access: Unpack[AccessOptions],
     ) -> None:
         if is_async(handler):
             raise TypeError("the handler is an async def: Worker runs those")
@@ -93,6 +94,7 @@ class SyncWorker(WorkerCounts):
             time_limit=time_limit,
             grace=grace,
             timeout=timeout,
+            access=access,
         )
 
         def new_runner() -> Runner:
@@ -124,7 +126,7 @@ class SyncWorker(WorkerCounts):
             on_hung=self._replace,
             on_put_back=self._announce,
             on_room=self._has_changed,
-            on_cut_off=self._tell_cut_off,
+            on_cut_off=lambda: self.on_cut_off and self.on_cut_off(),
         )
 
     def forked(self) -> None:
@@ -200,8 +202,7 @@ class SyncWorker(WorkerCounts):
             self._error = error
 
     def _work(self) -> None:
-        options = self._options
-        runner = self._runner
+        options, runner = self._options, self._runner
         assert self._wake is not None
         pulls = SyncChannel(
             options.address,
@@ -218,10 +219,9 @@ class SyncWorker(WorkerCounts):
             reconnect_s=None,
             wait=self._wait_within_grace,
         )
-        inline = options.concurrency == 1
-        # nobody else waits for what the one thread of an inline worker does
-        on_sent = None if inline else self._has_changed
-        verdicts = VerdictSender(runner, verdicts_channel, on_sent)
+        # one thread does all of what an inline worker does: nobody waits for what it sends
+        told = None if options.concurrency == 1 else self._has_changed
+        verdicts = VerdictSender(runner, verdicts_channel, told)
         self._heartbeats = Heartbeats(
             runner,
             options.address,
@@ -232,7 +232,7 @@ class SyncWorker(WorkerCounts):
         self._heartbeats.start()
         logger.info("working on %s at %s", options.queue, options.address)
         try:
-            if inline:
+            if options.concurrency == 1:
                 self._work_inline(pulls, verdicts)
             else:
                 self._work_with_threads(pulls, verdicts)
@@ -246,7 +246,7 @@ class SyncWorker(WorkerCounts):
 
     def _work_inline(self, pulls: SyncChannel, verdicts: VerdictSender) -> None:
         runner = self._runner
-        loop = LoopOfOwn(self._options.time_limit_s, runner.cancels)
+        loop = self._new_loop()
         try:
             while self._stop_at is None:
                 # what the heartbeats' thread is giving back is held still, and cannot run
@@ -268,12 +268,7 @@ class SyncWorker(WorkerCounts):
 
     def _finish_inline(self, loop: LoopOfOwn, job: Job, awaitable: Awaitable[Any]) -> None:
         started_at = time.monotonic()
-        value: Any = None
-        error: BaseException | None = None
-        try:
-            value = loop.run(awaitable)
-        except BaseException as raised:  # noqa: BLE001 - a handler may raise anything
-            error = raised
+        value, error = loop.outcome_of(awaitable)
         self._runner.ended(job, value, error, time.monotonic() - started_at)
 
     def _work_with_threads(self, pulls: SyncChannel, verdicts: VerdictSender) -> None:
@@ -281,7 +276,7 @@ class SyncWorker(WorkerCounts):
             self._runner,
             self._options.concurrency,
             verdicts.note,
-            lambda: LoopOfOwn(self._options.time_limit_s, self._runner.cancels),
+            self._new_loop,
         )
         settler = threading.Thread(
             target=verdicts.run, name="magicqueue-verdicts", daemon=True
@@ -310,8 +305,7 @@ class SyncWorker(WorkerCounts):
 
     def _pull(self, pulls: SyncChannel, count: int) -> int:
         """Pull up to `count` jobs, and hold them; gives how many have come."""
-        options = self._options
-        count = min(count, options.batch_size)
+        options, count = self._options, min(count, self._options.batch_size)
         pull = commands.pull(options.queue, count, commands.PULL_SLICE_MS, options.lease_ms)
         refusals = 0
         while True:
@@ -339,15 +333,11 @@ class SyncWorker(WorkerCounts):
         runner = self._runner
         runner.give_back(runner.take_unstarted())
         if self._options.concurrency > 1 and self.held and self._grace_is_over():
-            logger.warning(
-                "the grace is over: %d jobs go back to %s unfinished",
-                self.held,
-                self._options.queue,
-            )
+            runner.log.grace_is_over(self.held, self._options.queue)
         gives_back = runner.give_back_rest()
         self._stop_at = time.monotonic() + LAST_WORD_S
         verdicts.send()
-        for _ in range(LATE_LOOKS if gives_back else 0):
+        for _ in range(LATE_LOOKS * gives_back):
             time.sleep(LATE_S)
             if self._give_back_late(pulls):
                 verdicts.send()
@@ -383,9 +373,8 @@ class SyncWorker(WorkerCounts):
         with self._changed:
             self._changed.notify_all()
 
-    def _tell_cut_off(self) -> None:
-        if self.on_cut_off is not None:
-            self.on_cut_off()
+    def _new_loop(self) -> LoopOfOwn:
+        return LoopOfOwn(self._options.time_limit_s, self._runner.cancels)
 
     def _grace_is_over(self) -> bool:
         return self._stop_at is not None and time.monotonic() >= self._stop_at

@@ -18,8 +18,11 @@ def refused_connection(address: Address, reasons: list[str]) -> ConnectionRefuse
 
 
 def reason_of(error: BaseException) -> str:
-    """Say why the system refused; event loops put their own words into `strerror`."""
-    if isinstance(error, OSError) and error.errno:
+    """Say why the system refused; event loops put their own words into `strerror`.
+
+    An error of TLS has a library, and a number that is none of the system's.
+    """
+    if isinstance(error, OSError) and error.errno and not hasattr(error, "library"):
         return os.strerror(error.errno)
     return str(error) or type(error).__name__
 

@@ -22,9 +22,10 @@ import contextlib
 import logging
 from functools import partial
 from types import TracebackType
-from typing import Self
+from typing import Self, Unpack
 
 from magicqueue import commands
+from magicqueue.address import AccessOptions
 from magicqueue.backoff import next_wait_s
 from magicqueue.channel import Channel
 from magicqueue.durations import Duration
@@ -70,9 +71,8 @@ class Worker(WorkerCounts):
     keep it up while the handler runs. time_limit: a handler that runs for longer is
     cancelled, or given up if it is a plain one, and its job fails; None is no limit.
     grace: how long `stop` lets handlers finish. timeout: as for `Queue`. on_error: called
-    with each failed job and its exception. on_bad_result: what becomes of a job whose
-    handler returned what cannot be kept, as it is not JSON or too large: it is done without
-    a result ("log"), or fails ("fail").
+    with each failed job and its exception. on_bad_result: a job whose result is not
+    JSON, or too large, is done without ("log") or fails ("fail").
 
     A server that is not there, or goes away, is waited for, for ever.
     """
@@ -93,6 +93,7 @@ class Worker(WorkerCounts):
         timeout: Duration = commands.TIMEOUT_S,
         on_error: OnError | None = None,
         on_bad_result: OnBadResult = ON_BAD_RESULT,
+        **access: Unpack[AccessOptions],
     ) -> None:
         self._is_async = is_async(handler)
         if inline and self._is_async:
@@ -111,13 +112,13 @@ class Worker(WorkerCounts):
             time_limit=time_limit,
             grace=grace,
             timeout=timeout,
+            access=access,
         )
-        if prefetch is None and self._is_async:
-            prefetch = 0  # tasks begin all at once: there is no turn to wait for
-        at_once = 1 if inline else concurrency
+        # tasks begin all at once: there is no turn to wait for
+        ahead = 0 if prefetch is None and self._is_async else prefetch
 
         def new_runner() -> Runner:
-            room = Room(at_once, batch_size, prefetch)
+            room = Room(1 if inline else concurrency, batch_size, ahead)
             return Runner(handler, on_error, room, Results(on_bad_result))
 
         self._new_runner = new_runner
@@ -219,11 +220,7 @@ class Worker(WorkerCounts):
             async with asyncio.timeout(self._options.grace_s):
                 await self._finished()
         except TimeoutError:
-            logger.warning(
-                "the grace is over: %d jobs go back to %s unfinished",
-                self.held,
-                self._options.queue,
-            )
+            self._runner.log.grace_is_over(self.held, self._options.queue)
         finally:
             await self._end()
             self._stop_asked = None

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from magicqueue import commands
-from magicqueue.address import Address, parse_address
+from magicqueue.address import AccessOptions, Address, parse_address
 from magicqueue.durations import Duration, duration_ms
 
 LEASE_S: Final = 30.0
@@ -49,11 +49,12 @@ def worker_options(  # noqa: PLR0913 - a worker has as many
     grace: Duration,
     time_limit: Duration | None,
     timeout: Duration,
+    access: AccessOptions,
 ) -> WorkerOptions:
     """Check the settings. Raises TypeError, ValueError, BadAddress or BadRequest."""
     return WorkerOptions(
         queue=commands.queue_name(queue),
-        address=parse_address(url),
+        address=parse_address(url, access),
         batch_size=_count(batch_size, "batch_size", 1),
         concurrency=_count(concurrency, "concurrency", 1),
         prefetch=None if prefetch is None else _count(prefetch, "prefetch", 0),

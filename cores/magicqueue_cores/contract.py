@@ -15,15 +15,14 @@ Rules that hold for every verb:
 - **Time first.** A verb that takes `now_ms` first lets all jobs mature that are due by
   then, as `advance` would, so an answer never depends on when a timer fired.
 - **Steps.** If more than `CoreOptions.step_jobs` are due, each verb lets the first so many
-  mature, by (run_at, id), and the next verb goes on. What would become ready meanwhile by
-  another way comes behind those that are due, as it would if all had matured at once, so
-  that in each priority who is ready later has the later run_at. In a queue with delayed
-  jobs, what is pushed or replaced, or fails and would be retried at once, is delayed by a
-  millisecond. `retry_dead` revives none until all have matured: it gives a `Step` of 0 jobs
-  with `upto`. `promote` and `revive`, which are about few jobs, let all mature first. A job
-  that comes back to its old place keeps its run_at. `end_leases` and `close_session` take
-  leases until they have so many jobs, in an order of their own, the last one whole or a
-  part, and say whether that was all; jobs that are lost in one step die in order of id.
+  mature, by (run_at, id), and the next verb goes on. What is pushed meanwhile to a queue
+  with delayed jobs comes behind those that are due, as it would if all had matured at once:
+  it is delayed by a millisecond, and so is a retry that would be ready at once. `promote`,
+  `revive` and `retry_dead` of one job let all mature first; `retry_dead` of a queue takes
+  steps that do only that, with a count of 0, until all have. `end_leases` and
+  `close_session` take leases until they have so many jobs, in an order of their own, the
+  last one whole or a part, and say whether that was all; jobs that are lost in one step die
+  in order of id.
 - **Very many jobs.** `drain`, `retry_dead` and `purge_dead` do `CoreOptions.step_jobs` at
   most (the array core's `drain` first takes out all delayed ones) and give a `Step`: who
   called goes on with its `upto` until that is None. They are about what is there at the

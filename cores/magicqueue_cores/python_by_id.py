@@ -53,7 +53,7 @@ class ById(Reading):
 
     def promote(self, ids: Sequence[int], now_ms: int) -> Settled:
         """Make delayed jobs ready, behind those that are, in the order given."""
-        self._catch_up(now_ms)
+        self._mature_all(now_ms)
         answer, found = self._named(ids, _DELAYED, now_ms)
         if found:
             if self._record:
@@ -74,7 +74,7 @@ class ById(Reading):
         if more > 0:
             refuse_bytes(table.options, held=table.memory_bytes(), new=more)
         run_at_ms = max(run_at_ms, now_ms)
-        if self._lags(job.queue.name, now_ms):
+        if now_ms >= self._due_ms and table.delayed.has_any(job.queue.name):
             run_at_ms = max(run_at_ms, now_ms + 1)
         if self._record:
             columns = [job_id], [payload], [priority], [run_at_ms]
@@ -86,7 +86,7 @@ class ById(Reading):
 
     def revive(self, ids: Sequence[int], now_ms: int) -> Settled:
         """Make dead jobs ready anew, as `retry_dead` does, in the order given."""
-        self._catch_up(now_ms)
+        self._mature_all(now_ms)
         answer, found = self._named(ids, _DEAD, now_ms)
         if found:
             if self._record:
@@ -120,14 +120,10 @@ class ById(Reading):
     def outside_bytes(self, size: int) -> None:
         self._table.tally.outside_bytes = size
 
-    def _catch_up(self, now_ms: int) -> None:
-        """Let all jobs mature that are due, a step after the other."""
+    def _mature_all(self, now_ms: int) -> None:
+        """Let all that is due mature: what comes to be ready is not to stand before it."""
         while now_ms >= self._due_ms:
             self.advance(now_ms)
-
-    def _lags(self, queue: str, now_ms: int) -> bool:
-        """Whether jobs are due that the last step left, and the queue may have some."""
-        return now_ms >= self._due_ms and self._table.delayed.has_any(queue)
 
     def _named(
         self, ids: Sequence[int], states: frozenset[JobState], now_ms: int

@@ -45,8 +45,6 @@ class Clearing:
         table = self._table
         upto = table.sequence if upto is None else upto
         ids = self._dead(queue, job_id, upto)
-        if table.delayed.next_ms <= now_ms:
-            return Step(0, upto)  # those that are due come before
         if ids:
             if self.record:
                 self.record(records.Revived(ids, now_ms))

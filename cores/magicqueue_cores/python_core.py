@@ -128,7 +128,7 @@ class PythonCore(ById):
         table = self._table
         if now_ms >= self._due_ms:
             self.advance(now_ms)
-            if self._lags(queue, now_ms):
+            if now_ms >= self._due_ms and table.delayed.has_any(queue):
                 jobs = behind_due(jobs, now_ms)
         first_id = table.last_id + 1
         if not jobs.payloads:
@@ -231,8 +231,8 @@ class PythonCore(ById):
             run_at_ms = job.retry_at_ms(job_id, now_ms, self._options.backoff_ms_max)
             if delay_ms is not None and run_at_ms is not None:
                 run_at_ms = None if delay_ms == NEVER_MS else now_ms + delay_ms
-            if run_at_ms == now_ms and self._lags(job.queue.name, now_ms):
-                run_at_ms = now_ms + 1
+            if run_at_ms == now_ms and now_ms >= self._due_ms:  # more are due than matured
+                run_at_ms += self._table.delayed.has_any(job.queue.name)
             if run_at_ms is None:
                 dying[job_id] = error
                 answer.states.append(JobState.DEAD)
@@ -327,6 +327,9 @@ class PythonCore(ById):
         """Make one dead job, or a step of a queue's, ready anew: attempts start over."""
         if now_ms >= self._due_ms:
             self.advance(now_ms)
+        if now_ms >= self._due_ms and job_id is None:
+            return Step(0, self._table.sequence if upto is None else upto)
+        self._mature_all(now_ms)
         return self._clearing.retry_dead(queue, job_id, now_ms, upto)
 
     def purge_dead(

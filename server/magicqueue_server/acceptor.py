@@ -14,13 +14,15 @@ import logging
 import resource
 import socket
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from magicqueue.errors import Full
 from magicqueue.wire import replies
 from magicqueue_server.clock import Clock
 from magicqueue_server.logs import event
+from magicqueue_server.tls import HANDSHAKE_S, SHUTDOWN_S, ServerTls
 
 QUEUE: Final = 4096
 """So many clients may wait to be accepted."""
@@ -28,6 +30,7 @@ _ACCEPTS_A_TURN: Final = 16
 _OPEN_FILES: Final = Path("/proc/self/fd")
 _RESERVED_FILES: Final = 64
 _REST_S: Final = 0.25
+_MOMENT_S: Final = 0.05
 _LINGER_S: Final = 2.0
 _COMPLAINT_MS: Final = 5_000
 _NO_MORE_FILES: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
@@ -84,6 +87,11 @@ class Places:
         """Whether that depends on those who are just coming."""
         return self._taken() < self.most <= self._taken() + len(self.coming)
 
+    @property
+    def free_with_those_coming(self) -> bool:
+        """Whether one more may come in, if all come in who are just coming."""
+        return self._taken() + len(self.coming) < self.most
+
     def refuse(self, sock: socket.socket) -> "Refusal | None":
         """Give what tells a client over the bound why; None if it was told at once."""
         self.complain("connections are refused: there are as many as there may be")
@@ -119,7 +127,8 @@ class Places:
 class Acceptor:
     """Accepts at one listening socket, from when it is made until `close`.
 
-    protocol: makes the protocol of a connection.
+    protocol: makes the protocol of a connection. tls: what connections are encrypted with;
+    their places are taken while they greet, and one over the bound is closed unheard.
     """
 
     def __init__(
@@ -127,11 +136,13 @@ class Acceptor:
         sock: socket.socket,
         protocol: Callable[[], asyncio.BaseProtocol],
         places: Places,
+        tls: ServerTls | None = None,
     ) -> None:
         sock.settimeout(0)
         self._sock = sock
         self._protocol = protocol
         self._places = places
+        self._tls = tls
         self._loop = asyncio.get_running_loop()
         self._rest: asyncio.TimerHandle | None = None
         self._closed = False
@@ -155,7 +166,7 @@ class Acceptor:
 
     def _accept(self) -> None:
         for _ in range(_ACCEPTS_A_TURN):
-            if self._places.undecided:
+            if self._tls is None and self._places.undecided:
                 return  # the loop calls again
             try:
                 sock, _ = self._sock.accept()
@@ -168,9 +179,18 @@ class Acceptor:
                 return
             self._take_in(sock)
 
-    def _take_in(self, sock: socket.socket) -> None:
+    def _take_in(self, sock: socket.socket, *, again: bool = False) -> None:
+        """Connect, or refuse. again: this client has waited for who was just coming."""
         places = self._places
         protocol = self._protocol
+        if self._tls is not None and not places.free_with_those_coming:
+            if places.free and not (again or self._closed):
+                # who has greeted a moment ago is both here and coming
+                self._loop.call_later(_MOMENT_S, partial(self._take_in, sock, again=True))
+                return
+            places.complain("connections are refused: there are as many as there may be")
+            sock.close()
+            return
         if not places.free:
             refusal = places.refuse(sock)
             if refusal is None:
@@ -184,8 +204,15 @@ class Acceptor:
     async def _connect(
         self, protocol: Callable[[], asyncio.BaseProtocol], sock: socket.socket
     ) -> None:
+        tls: dict[str, Any] = {}
+        if self._tls is not None:
+            tls = {
+                "ssl": self._tls.context,
+                "ssl_handshake_timeout": HANDSHAKE_S,
+                "ssl_shutdown_timeout": SHUTDOWN_S,
+            }
         try:
-            await self._loop.connect_accepted_socket(protocol, sock)
+            await self._loop.connect_accepted_socket(protocol, sock, **tls)
         except OSError as error:
             event(_log, logging.DEBUG, "a connection did not come about", why=error)
             sock.close()

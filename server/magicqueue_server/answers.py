@@ -6,6 +6,7 @@ answer, and the session goes on unless its very first line was no request at all
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -15,7 +16,8 @@ from magicqueue.wire import replies
 from magicqueue.wire.decode import decode_request, rid_of
 from magicqueue.wire.requests import NO_RID, Request
 from magicqueue_cores import contract
-from magicqueue_cores.pending import Pending
+from magicqueue_cores.pending import Answer, Pending
+from magicqueue_server.access import refuse_if_long, without_token
 from magicqueue_server.blocked import Blocked
 from magicqueue_server.looks import Handler
 from magicqueue_server.policy_commands import told_as
@@ -47,14 +49,16 @@ class Answers:
         """Run one line; gives its reply, or b"" if that comes later."""
         rid = NO_RID
         try:
+            if session.checked and session.token is None:
+                refuse_if_long(line)
             request = decode_request(line)
             rid = request.rid
             session.greeted = True
             kind = type(request)
-            if kind in self._blocks:
-                if self.guard is not None and kind in PULLS:
-                    self.guard.check_pull()
-                reply = self._blocking[kind](session, request, now_ms)
+            if session.allowed is not None and kind not in session.allowed:
+                reply = self._look_first(session, request, now_ms)
+            elif kind in self._blocks:
+                reply = self._block(session, request, now_ms)
             else:
                 reply = self._handlers[kind](request, now_ms)
         except Exception as error:  # noqa: BLE001 - whatever a line brings, it gets an answer
@@ -64,6 +68,22 @@ class Answers:
         if isinstance(reply, Pending):
             return self._park(session, line, reply, rid)
         return reply
+
+    def _block(self, session: Session, request: Request, now_ms: int) -> Answer[bytes]:
+        kind = type(request)
+        if self.guard is not None and kind in PULLS:
+            self.guard.check_pull()
+        return self._blocking[kind](session, request, now_ms)
+
+    def _look_first(self, session: Session, request: Request, now_ms: int) -> Answer[bytes]:
+        """Run a request that its session may have no right to."""
+        assert session.look is not None, "nobody else limits a session"
+        kind = type(request)
+        if kind in self._blocks:
+            run = partial(self._block, session, request, now_ms)
+        else:
+            run = partial(self._handlers[kind], request, now_ms)
+        return session.look(session, request, now_ms, run)
 
     def _park(
         self, session: Session, line: bytes, reply: Pending[bytes], rid: msgspec.Raw
@@ -106,10 +126,11 @@ class Answers:
         self.on_refusal(session, error)
         refused = refusal_of(error)
         if isinstance(refused, errors.InternalError):
-            _log.error("a request failed: %.200r", line, exc_info=error)
+            _log.error("a request failed: %.200r", without_token(line), exc_info=error)
         if rid is NO_RID:
             rid = rid_of(line)
-        if isinstance(refused, errors.BadJson) and not session.greeted:
+        first = isinstance(refused, errors.BadJson) and not session.greeted
+        if first or isinstance(refused, errors.Unauthorized):
             session.drop_lines()
             session.last_words = b""
         session.greeted = True

@@ -11,19 +11,22 @@ import contextlib
 import logging
 import os
 import signal
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 import msgspec
 
+from magicqueue.errors import ReadOnly, ShuttingDown
 from magicqueue_cores import make_core
 from magicqueue_cores.line_contract import FeedCore
 from magicqueue_cores.pending import Pending
 from magicqueue_server.acceptor import Places
 from magicqueue_server.clock import Clock, SystemClock
 from magicqueue_server.config import Config
+from magicqueue_server.doorkeeper import Doorkeeper
 from magicqueue_server.engine import Engine
 from magicqueue_server.exchange import Exchange
 from magicqueue_server.incidents import Incidents
@@ -36,9 +39,14 @@ from magicqueue_server.randomness import hash_seed
 from magicqueue_server.safekeeping import CannotOpen, Safekeeping
 from magicqueue_server.session import Session
 from magicqueue_server.timekeeper import Timekeeper
+from magicqueue_server.tls import BadTls, ServerTls
+from magicqueue_server.tokens import BadTokens
 from magicqueue_server.trace import TracingEngine
 from magicqueue_server.trimming import Trimmer
 from magicqueue_server.turns import Turns
+
+if TYPE_CHECKING:
+    from magicqueue_server.http.server import HttpServer
 
 _FLUSH_S: Final = 1.0
 _GRACE_POLL_S: Final = 0.01
@@ -85,13 +93,15 @@ class App:
             config.policy_options,
         )
         self.engine.tell_refusals(self._incidents.refused)
+        self._doorkeeper = self._find_doorkeeper()
+        self.tls = self._find_tls()
         self._listener = Listener(self.engine, self._clock, config.bounds, self.turns)
         places = Places(
             config["max_connections"],
             lambda: len(self._listener.connections),
             self._clock,
         )
-        self._doors = Doors(self._listener, places)
+        self._doors = Doors(self._listener, places, self.tls)
         self._time = Timekeeper(self._loop, self._clock, self.engine, self.turns)
         self._trimmer = Trimmer(self._loop, self.engine.core, self.turns, trim_heap)
         self._time.on_pulse = self._trimmer.look
@@ -102,7 +112,8 @@ class App:
             self._listener.exchange = Exchange(
                 core.feeds, self.engine, self._clock, self.turns, self._time.follow_deadline
             )
-        self.address = Address()
+        self.http = self._find_http(version)
+        self.address = self.http_address = Address()
 
     async def serve(
         self,
@@ -118,6 +129,11 @@ class App:
             self._incidents.begin()
             for signal_number in (signal.SIGTERM, signal.SIGINT):
                 self._loop.add_signal_handler(signal_number, self._on_signal, signal_number)
+            if self._doorkeeper is not None:
+                http = () if self.http is None else self.http.connections
+                self._doorkeeper.begin(self._listener.connections, http)
+            if self._reloads or not _is_in_a_terminal():
+                self._loop.add_signal_handler(signal.SIGHUP, self.reload)
             on_signals_handled()
             await self._listen()
             self._time.start()
@@ -128,6 +144,80 @@ class App:
             await self._close()
         if self._safekeeping.ended_by is not None:
             raise DiskFailed(f"the log could not be written: {self._safekeeping.ended_by}")
+
+    def _find_doorkeeper(self) -> Doorkeeper | None:
+        """Have tokens asked for, if there are any to be."""
+        if not self._config["tokens"]:
+            return None
+        path = Path(self._config["tokens"])
+        try:
+            doorkeeper = Doorkeeper(path, self.engine.core, self._clock)
+        except BadTokens as error:
+            raise _cannot_be(str(error)) from None
+        self.engine.sessions.access = doorkeeper.access
+        return doorkeeper
+
+    def _find_http(self, version: str) -> "HttpServer | None":
+        """Have HTTP spoken, if it is to be; nothing of it is imported otherwise."""
+        options = self._config.http
+        if options is None:
+            return None
+        try:
+            from magicqueue_server.http.metrics import ServerState  # noqa: PLC0415 - see above
+            from magicqueue_server.http.server import HttpServer  # noqa: PLC0415
+        except ImportError as error:
+            raise StartError(f"--http needs httptools: {error}") from None
+        state = ServerState(
+            version=version,
+            persistence=self._safekeeping.mode,
+            memory_bytes_max=self._config["max_memory"],
+            not_ready=self._not_ready,
+            read_only=lambda: self._safekeeping.is_broken,
+        )
+        return HttpServer(
+            options,
+            self.engine,
+            self._clock,
+            self._listener.unread,
+            state,
+            self._time.follow_deadline,
+        )
+
+    def _not_ready(self) -> tuple[str, str] | None:
+        """Say why not everything that is asked for can be done."""
+        if self.engine.stopping or self._stopped.is_set():
+            return ShuttingDown.code, "the server is shutting down"
+        if self._safekeeping.is_broken:
+            return ReadOnly.code, "the log cannot be written"
+        return None
+
+    def _find_tls(self) -> ServerTls | None:
+        """Have TCP connections encrypted, if they are to be."""
+        files = self._config.tls_files
+        try:
+            return None if files is None else ServerTls(files)
+        except BadTls as error:
+            raise _cannot_be(str(error)) from None
+
+    @property
+    def _reloads(self) -> bool:
+        """Whether there is anything to read again."""
+        return self._doorkeeper is not None or self.tls is not None
+
+    def reload(self) -> None:
+        """Read again what may change while the server runs (on SIGHUP)."""
+        if not self._reloads:
+            event(_log, logging.INFO, "there is nothing to read again")
+        if self._doorkeeper is not None:
+            self._doorkeeper.reload()
+        if self.tls is None:
+            return
+        try:
+            self.tls.reload()
+        except BadTls as error:
+            event(_log, logging.ERROR, "TLS stays as it was", why=error)
+        else:
+            event(_log, logging.INFO, "the certificate was read again")
 
     def stop(self) -> None:
         """Have `serve` shut down and return."""
@@ -143,10 +233,14 @@ class App:
     async def _listen(self) -> None:
         path = self._socket_path()
         if path is not None:
-            self.address = self._doors.open_unix(path)
+            mode, group = self._config["socket_mode"], self._config["socket_group"]
+            self.address = self._doors.open_unix(path, mode, group)
         else:
             host, port = self._config["host"], self._config["port"]
-            self.address = await self._doors.open_tcp(host, port)
+            only_here = self._config.is_open and not self._config["insecure"]
+            self.address = await self._doors.open_tcp(host, port, only_here=only_here)
+        if self.http is not None:
+            self.http_address = await self.http.open(self.tls)
 
     def _socket_path(self) -> Path | None:
         try:
@@ -176,6 +270,8 @@ class App:
 
     async def _shut_down(self) -> None:
         self._doors.close()
+        if self.http is not None:
+            self.http.close_doors()
         self.engine.stop(self._clock.now_ms())
         await self._all_had_a_turn()
         with contextlib.suppress(TimeoutError):
@@ -184,12 +280,16 @@ class App:
                     await asyncio.sleep(_GRACE_POLL_S)
         self.engine.sessions.keep_leases()
         await self._safekeeping.flushed()
+        if self.http is not None:
+            self.http.close()
         connections = list(self._listener.connections)
         for connection in connections:
             connection.close()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_FLUSH_S):
                 await self._listener.all_gone()
+                if self.http is not None:
+                    await self.http.all_gone()
         for connection in list(self._listener.connections):
             connection.abort()
         self._incidents.end()
@@ -215,14 +315,32 @@ class App:
 
     async def _close(self) -> None:
         self._doors.close()
+        if self.http is not None:
+            self.http.close_doors()
+            self.http.close()
+            self.http.abort()
         for connection in list(self._listener.connections):
             connection.abort()
         await asyncio.sleep(0)
+        if self._doorkeeper is not None:
+            self._doorkeeper.close()
         self._time.close()
         self._trimmer.close()
         if self._listener.exchange is not None:
             self._listener.exchange.close()
         await self._safekeeping.close()
+
+
+def _is_in_a_terminal() -> bool:
+    """Whether SIGHUP may mean that the terminal was closed."""
+    return sys.stdin is not None and not sys.stdin.closed and sys.stdin.isatty()
+
+
+def _cannot_be(text: str) -> StartError:
+    """Make the error of an option that names what cannot be used."""
+    error = StartError(text)
+    error.exit_code = 2
+    return error
 
 
 def _start_error(error: CannotOpen) -> StartError:

@@ -36,6 +36,7 @@ SPAN is 500ms, 30s, 5m, 1h30m or 2d; SIZE is 64KiB, 512MiB or 2GB.
 
 \b
 Signals:
+  SIGHUP           read tokens and certificates again
   SIGTERM, SIGINT  stop: no new jobs, those under way may be settled; a second
                    one, or one while it starts, ends it at once
 
@@ -78,7 +79,8 @@ def serve(config_path: Path | None, *, print_config: bool, **flags: Any) -> None
     """Run the server until Ctrl-C or SIGTERM.
 
     It listens on TCP or on a Unix socket, and holds jobs in memory; with --persist also
-    in a log, from which a restart brings them back. There is no authentication.
+    in a log, from which a restart brings them back. Without --tokens everybody who
+    reaches it may do everything, so it listens for this machine only.
 
     An option given here wins over the environment, that over the config file.
     """
@@ -136,17 +138,20 @@ def _announce(server: app.App, settings: config.Config) -> None:
     )
     core, running = server.engine.core.name, loop.loop_name(asyncio.get_running_loop())
     say(f"{_core_and_why(core, settings)} on {running}", core=core, loop=running)
+    if server.http is not None:
+        say(f"HTTP at {server.http_address}", http=str(server.http_address))
+    if server.tls is not None:
+        say(str(server.tls), tls=str(server.tls))
     for line in server.about_jobs():
         say(line)
     elsewhere = settings.chosen_elsewhere()
     if elsewhere:
         say(f"not set by a flag: {', '.join(elsewhere)}", settings=elsewhere)
-    if not server.address.is_loopback:
+    if settings.is_open and not server.address.is_loopback:
         logs.event(
             _log,
             logging.WARNING,
-            "anyone who can reach this address can push and pull jobs: there is no"
-            " authentication",
+            "anyone who can reach this address can push and pull jobs: there are no tokens",
         )
     say("Ctrl-C stops it.")
 

@@ -18,6 +18,7 @@ from magicqueue.wire.fields import check_queue, ids_of, ids_or_id
 from magicqueue.wire.limits import ERROR_CHARS_MAX, Limits
 from magicqueue.wire.requests import (
     AckBatch,
+    Auth,
     Drain,
     Fail,
     FailBatch,
@@ -37,6 +38,7 @@ from magicqueue.wire.requests import (
 from magicqueue_cores.contract import Core, Failed, Settled
 from magicqueue_cores.pending import Pending, map_answer
 from magicqueue_cores.policies import Failures, Policies
+from magicqueue_server.access import open_to_all
 from magicqueue_server.columns import (
     JobDefaults,
     clipped_delay_ms,
@@ -87,6 +89,7 @@ class Commands:
             Drain: whole.drain,
             RetryDead: whole.retry_dead,
             PurgeDead: whole.purge_dead,
+            Auth: open_to_all,
             **self.looks.handlers,
         }
         if policies is None:

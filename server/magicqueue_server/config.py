@@ -24,6 +24,7 @@ from magicqueue_cores.policies import PolicyOptions
 from magicqueue_server.columns import JobDefaults
 from magicqueue_server.listener import Bounds
 from magicqueue_server.options import OPTIONS, Option, port_number
+from magicqueue_server.tls import TlsFiles
 from magicqueue_server.turns import STEP_JOBS
 
 _ORIGINAL_SOCKET: Final = "magic-queue.sock"
@@ -41,6 +42,20 @@ class Setting(msgspec.Struct, frozen=True):
     value: Any
     text: str
     source: str
+
+
+class HttpOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """What it is told once."""
+
+    place: str
+    """HOST:PORT or unix:PATH."""
+    socket_mode: int
+    socket_group: str
+    only_here: bool
+    any_host: bool
+    body_bytes_max: int
+    input_bytes_max: int
+    metrics_queues: int
 
 
 class Config:
@@ -113,6 +128,39 @@ class Config:
         return JobDefaults(max_attempts=self["max_attempts"], lease_ms=self["lease"])
 
     @property
+    def http(self) -> HttpOptions | None:
+        """What the HTTP server is told, if there is one."""
+        if not self["http"]:
+            return None
+        return HttpOptions(
+            place=self["http"],
+            socket_mode=self["socket_mode"],
+            socket_group=self["socket_group"],
+            only_here=self.is_open and not self["insecure"],
+            any_host=not self.is_open or self["insecure"],
+            body_bytes_max=self["max_line"],
+            input_bytes_max=self["max_input"],
+            metrics_queues=self["metrics_queues"],
+        )
+
+    @property
+    def is_open(self) -> bool:
+        """Whether anybody who comes may do everything: nothing has to be shown."""
+        return not (self["tokens"] or self["tls_client_ca"])
+
+    @property
+    def tls_files(self) -> TlsFiles | None:
+        """What TLS is made of, if it is to be spoken."""
+        if not self["tls_cert"]:
+            return None
+        return TlsFiles(
+            cert=self["tls_cert"],
+            key=self["tls_key"],
+            client_ca=self["tls_client_ca"],
+            least=self["tls_min"],
+        )
+
+    @property
     def bounds(self) -> Bounds:
         """What the listener enforces."""
         return Bounds(
@@ -180,7 +228,15 @@ def load(
                 f"{option.name} {error} (not {text!r}, from {source})"
             ) from None
         settings[option.name] = Setting(value, text, source)
+    _refuse_lone_tls(settings)
     return Config(settings)
+
+
+def _refuse_lone_tls(settings: Mapping[str, Setting]) -> None:
+    """Raise ConfigError where somebody thinks that TLS is spoken, and it is not."""
+    for name in ("tls_key", "tls_client_ca"):
+        if settings[name].value and not settings["tls_cert"].value:
+            raise ConfigError(f"{name} ({settings[name].source}) needs a tls_cert")
 
 
 def log_format(flags: Mapping[str, str | None], environ: Mapping[str, str]) -> str:

@@ -92,7 +92,8 @@ class Engine:
         self._runnable: deque[Session] = deque()
         self._now_ms = 0
         self._started_ms: int | None = None
-        self._commands.looks.server_counts = self._server_counts
+        self.stopping = False
+        self._commands.looks.server_counts = self.server_counts
         self._commands.long.later = lambda go: turns.go_on_later(lambda: go(self._now_ms))
         self._log = None if self.core.capabilities.durable else log
         self.feed_rounds: Final = FeedRounds(self._own_lines, self._log)
@@ -221,7 +222,7 @@ class Engine:
     def stop(self, now_ms: int) -> None:
         """Begin to shut down: no more jobs in or out, blocked pulls are answered."""
         self._tick(now_ms)
-        self._commands.stopping = True
+        self.stopping = self._commands.stopping = True
         self._own_lines.end()
         self._blocked.stop(self._now_ms)
         self._run_others()
@@ -292,8 +293,7 @@ class Engine:
 
     def _run(self, session: Session) -> None:  # noqa: C901, PLR0912, PLR0915 - hot: calls cost more
         """Run a session's lines until they are done, or it has to stop or to wait."""
-        out: list[bytes] = []
-        out_bytes = 0
+        out, out_bytes = list[bytes](), 0
         now_ns, left = self._turns.now_ns, TURN_BYTES
         until_ns = now_ns() + TURN_NS
         guard, own_lines = self._guard, self._own_lines
@@ -323,10 +323,9 @@ class Engine:
                 self._turns.wait(session, spent=True)
                 break
             start = session.at
-            if own_lines.core is not None and (
-                session.greeted or session.lines[start] == _BRACE
-            ):
-                reply = execute(own_lines.core, session, left, self._now_ms)
+            core = None if session.checked else own_lines.core
+            if core is not None and (session.greeted or session.lines[start] == _BRACE):
+                reply = execute(core, session, left, self._now_ms)
                 left -= session.at - start
                 if session.at > start or not session.lines:
                     session.greeted = True  # it began with a line that ran
@@ -393,7 +392,8 @@ class Engine:
     def _release(self, session: Session) -> None:
         self.sessions.release(session, self._now_ms)
 
-    def _server_counts(self) -> dict[str, Any]:
+    def server_counts(self) -> dict[str, Any]:
+        """Give what STATS adds to the core's counts."""
         uptime_ms = self._now_ms - (self._started_ms or self._now_ms)
         counts = self.sessions.counts(waiting=len(self._blocked))
         return {**counts, "uptime_ms": uptime_ms, **self._own_lines.counts()}

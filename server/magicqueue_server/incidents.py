@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable
 from typing import Any, Final
 
-from magicqueue.errors import Full, ReadOnly
+from magicqueue.errors import Full, ReadOnly, Unauthorized
 from magicqueue_cores import contract
 from magicqueue_cores.contract import JobView
 from magicqueue_server.logs import event
@@ -24,8 +24,9 @@ _TOLD: Final[dict[type[Exception], str]] = {
     Full: Full.code,
     contract.Full: Full.code,
     ReadOnly: ReadOnly.code,
+    Unauthorized: Unauthorized.code,
 }
-"""Refusals that are not the client's fault: by what is raised, a core's own included."""
+"""Refusals that whoever runs the server should know of: by what is raised."""
 
 _log = logging.getLogger("magicqueue")
 

@@ -5,7 +5,9 @@ the lines are copied out before the next read; so an idle connection costs no bu
 
 A connection that the server ends gets its last reply, then the end of the stream; what it
 still sends is read and thrown away for a while, because closing with unread input makes
-the kernel reset the connection, and the client would lose that reply.
+the kernel reset the connection, and the client would lose that reply. TLS has no end of
+one direction alone: there the connection is closed whole, a little later; and a client
+that ends its direction has ended both.
 
 Back-pressure has two sides. Replies that are not read fill the transport's buffer, which
 calls `pause_writing`: the engine then runs no more lines of this session. Lines that may
@@ -42,6 +44,7 @@ BACKLOG_BYTES_MAX: Final = 512 * 1024
 would wait for ever if neither side read; pieces of the exchange's reads are small."""
 WRITE_BYTES_HIGH: Final = 256 * 1024
 _LINGER_S: Final = 2.0
+_TLS_LINGER_S: Final = 0.2
 
 _log = logging.getLogger("magicqueue.listener")
 
@@ -101,6 +104,7 @@ class Connection(asyncio.BufferedProtocol):
     """One connection."""
 
     __slots__ = (
+        "_both_ways",
         "_deaf",
         "_descriptor",
         "_exchange",
@@ -114,6 +118,8 @@ class Connection(asyncio.BufferedProtocol):
 
     def __init__(self, listener: Listener) -> None:
         self._listener = listener
+        self._both_ways = True
+        """The two directions may end one by one."""
         self._lines = LineBuffer(listener.bounds.line_bytes_max)
         self._kept = 0
         self._deaf = False
@@ -134,7 +140,8 @@ class Connection(asyncio.BufferedProtocol):
         self._session = listener.engine.open(
             transport.write, self.hang_up, self.follow_backlog, listener.clock.now_ms()
         )
-        if listener.exchange is not None:
+        self._both_ways = transport.get_extra_info("sslcontext") is None
+        if listener.exchange is not None and self._both_ways:
             # not here: the loop begins to read after this call
             asyncio.get_running_loop().call_soon(self._join, listener.exchange)
         if _log.isEnabledFor(logging.DEBUG):
@@ -206,6 +213,8 @@ class Connection(asyncio.BufferedProtocol):
                 not session.is_free
                 or self._kept
                 or self._deaf
+                or session.checked
+                or session.quick is not None
                 or self._transport.get_write_buffer_size()
             )
             self._exchange.let_run(self._descriptor, 0 if busy else session.id)
@@ -233,13 +242,13 @@ class Connection(asyncio.BufferedProtocol):
             self._refuse_if_full()
 
     def eof_received(self) -> bool:
-        """Answer what was sent, then close (asyncio calls this; True: not yet)."""
+        """Answer what was sent, then close (asyncio calls this; True: I do, later)."""
         if self._linger is not None:
             return False
         listener = self._listener
         listener.engine.leave(self._session, listener.clock.now_ms())
         listener.on_deadline_change()
-        return True
+        return self._both_ways
 
     def pause_writing(self) -> None:
         """Replies are not being read: run no more lines of this session."""
@@ -301,7 +310,8 @@ class Connection(asyncio.BufferedProtocol):
             transport.close()
             return
         try:
-            transport.write_eof()
+            if self._both_ways:
+                transport.write_eof()
         except OSError:
             transport.abort()
             return
@@ -323,6 +333,16 @@ class Connection(asyncio.BufferedProtocol):
     def session(self) -> Session:
         """The session of this connection."""
         return self._session
+
+    def end_session(self, error: RequestError) -> None:
+        """End a session that may go on no more: its jobs come back, its lines never run."""
+        session = self._session
+        self._stop_listening()
+        self._follow_freedom()
+        if session.congested or session.leaving:
+            self.abort()
+        else:
+            self._give_up(error, at_once=True)
 
     def _count_kept(self) -> None:
         kept = self._lines.kept_bytes
@@ -356,10 +376,13 @@ class Connection(asyncio.BufferedProtocol):
     def _wait_for_peer(self) -> None:
         """Close after a while, unless the other side does: asked once in `_LINGER_S`."""
         loop = asyncio.get_running_loop()
-        self._linger = loop.call_later(_LINGER_S, self._end_linger)
+        wait_s = _LINGER_S if self._both_ways else _TLS_LINGER_S
+        self._linger = loop.call_later(wait_s, self._end_linger)
 
     def _end_linger(self) -> None:
         if self._transport.get_write_buffer_size():
             self._wait_for_peer()
-        else:
+        elif self._both_ways:
             self._transport.abort()
+        else:
+            self._transport.close()

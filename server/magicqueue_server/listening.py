@@ -12,7 +12,8 @@ import msgspec
 
 from magicqueue_server.acceptor import QUEUE, Acceptor, Places, tcp_socket
 from magicqueue_server.logs import event
-from magicqueue_server.unix_socket import CannotBind, UnixSocket
+from magicqueue_server.tls import ServerTls
+from magicqueue_server.unix_socket import MODE, CannotBind, UnixSocket
 
 _LOOPBACK: Final = ("127.", "::1", "localhost")
 _ANY_IPV4: Final = "0.0.0.0"  # noqa: S104 - what the user asked for
@@ -32,6 +33,17 @@ class PortInUse(StartError):
     """Somebody else listens at the port."""
 
 
+class NotForStrangers(StartError):
+    """Others could come in, and nothing keeps them out."""
+
+    exit_code = 2
+
+
+def is_loopback(host: str) -> bool:
+    """Whether nobody outside this machine can reach an address."""
+    return host.startswith(_LOOPBACK)
+
+
 class Address(msgspec.Struct, frozen=True):
     """Where the server listens: TCP addresses, or the path of a Unix socket."""
 
@@ -49,32 +61,48 @@ class Address(msgspec.Struct, frozen=True):
     @property
     def is_loopback(self) -> bool:
         """Whether nobody outside this machine can reach the server."""
-        return self.path is not None or all(h.startswith(_LOOPBACK) for h, _ in self.tcp)
+        return self.path is not None or all(is_loopback(h) for h, _ in self.tcp)
 
 
 class Doors:
-    """The listening sockets. `protocol` makes the protocol of a connection."""
+    """The listening sockets.
+
+    protocol: makes the protocol of a connection. tls: what TCP is encrypted with, if it is.
+    """
 
     def __init__(
-        self, protocol: Callable[[], asyncio.BaseProtocol], places: Places
+        self,
+        protocol: Callable[[], asyncio.BaseProtocol],
+        places: Places,
+        tls: ServerTls | None = None,
     ) -> None:
         self._protocol = protocol
         self._places = places
+        self._tls = tls
         self._acceptors: list[Acceptor] = []
         self._unix: UnixSocket | None = None
 
-    def open_unix(self, path: Path) -> Address:
-        """Listen at a path; raises StartError."""
+    def open_unix(self, path: Path, mode: int = MODE, group: str = "") -> Address:
+        """Listen at a path; see `UnixSocket`. Raises StartError."""
         try:
-            self._unix = UnixSocket(path, QUEUE)
+            self._unix = UnixSocket(path, QUEUE, mode, group)
         except CannotBind as error:
             raise StartError(str(error)) from None
-        self._accept(self._unix.sock)
+        self._accept(self._unix.sock, None)
         return Address(path=path)
 
-    async def open_tcp(self, host: str, port: int) -> Address:
-        """Listen on all addresses of a host, at one port; raises StartError."""
+    async def open_tcp(self, host: str, port: int, *, only_here: bool = False) -> Address:
+        """Listen on all addresses of a host, at one port; raises StartError.
+
+        only_here: refuse those at which other machines can reach the server.
+        """
         addresses = await _resolve(host)
+        if only_here and not all(is_loopback(address) for _, address in addresses):
+            raise NotForStrangers(
+                f"at {host or 'all addresses'} anyone could push and pull jobs: give"
+                " --tokens a file (`magicqueue token new` makes its lines), or say"
+                " --insecure if nobody else can reach this network"
+            )
         bound: list[tuple[str, int]] = []
         for tries_left in reversed(range(_PORT_TRIES)):
             try:
@@ -117,12 +145,12 @@ class Doors:
                     event(_log, logging.WARNING, "no IPv6", address=address, why=error)
                     continue
                 raise StartError(f"cannot listen on {address}:{port}: {error}") from None
-            bound.append(self._accept(sock).name)
+            bound.append(self._accept(sock, self._tls).name)
             port = bound[-1][1]
         return bound
 
-    def _accept(self, sock: socket.socket) -> Acceptor:
-        acceptor = Acceptor(sock, self._protocol, self._places)
+    def _accept(self, sock: socket.socket, tls: ServerTls | None) -> Acceptor:
+        acceptor = Acceptor(sock, self._protocol, self._places, tls)
         self._acceptors.append(acceptor)
         return acceptor
 

@@ -44,6 +44,7 @@ _CAPABILITIES: Final = [
     "fail_options",
     "batch_defaults",
     "queue_pages",
+    "auth",
 ]
 _POLICIES: Final = ["unique", "req_key", "ttl", "timeout", "results", "progress", "cancel"]
 """What servers can do whose core answers at once, so that policies can be above it."""

@@ -17,6 +17,7 @@ from magicqueue_cores import CORE_NAMES
 from magicqueue_cores.contract import COUNT_MAX
 from magicqueue_server.logs import FORMATS, LEVELS
 from magicqueue_server.loop import LOOPS
+from magicqueue_server.tls import VERSIONS
 from magicqueue_server.wal.log import MODES
 
 _SIZE: Final = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*([KMGT]i?B|B|[KMGT])?\s*$", re.IGNORECASE)
@@ -61,6 +62,29 @@ def port_number(text: str) -> int:
     return number
 
 
+def http_place(text: str) -> str:
+    """Read HOST:PORT, a port alone, or unix:PATH."""
+    text = text.strip()
+    if not text or (text.startswith("unix:") and text != "unix:"):
+        return text
+    host, _, port = text.rpartition(":")
+    try:
+        number = port_number(port)
+    except ValueError:
+        number = -1
+    bare = host.startswith("[") and host.endswith("]")
+    if number < 0 or (":" in host and not bare):
+        raise ValueError('must be HOST:PORT, as in "127.0.0.1:8080", or unix:PATH')
+    return f"{host or '127.0.0.1'}:{number}"
+
+
+def file_mode(text: str) -> int:
+    """Read a file's permissions, as chmod takes them in digits."""
+    if not re.fullmatch("[0-7]{3,4}", text.strip()):
+        raise ValueError('must be permissions in octal digits, such as "660"')
+    return int(text.strip(), 8) & 0o777
+
+
 def flag(text: str) -> bool:
     """Read 1, true, yes, on, or their opposites."""
     word = text.strip().lower()
@@ -86,6 +110,8 @@ _KINDS: Final[dict[Callable[[str], Any], str]] = {
     size_bytes: "SIZE",
     count: "N",
     port_number: "PORT",
+    file_mode: "MODE",
+    http_place: "PLACE",
     str: "TEXT",
 }
 
@@ -147,6 +173,31 @@ OPTIONS: Final = (
         "Socket file to listen on instead of TCP; 1: magic-queue.sock in the temp folder.",
         ("UNIX_SOCKET",),
     ),
+    Option("socket_mode", file_mode, "600", "Permissions of the Unix socket's file."),
+    Option("socket_group", str, "", "Group of the Unix socket's file."),
+    Option(
+        "tokens",
+        str,
+        "",
+        "TOML file of who may do what, see `magicqueue token`; read again on SIGHUP.",
+    ),
+    Option(
+        "insecure",
+        flag,
+        "false",
+        "Let everybody do everything, also from other machines, without tokens.",
+    ),
+    Option("tls_cert", str, "", "Certificate in PEM: TCP connections speak TLS then."),
+    Option("tls_key", str, "", "Its key; if it is not in the same file."),
+    Option("tls_client_ca", str, "", "Clients need a certificate that these signed."),
+    Option("tls_min", Choice(VERSIONS), "1.3", "Oldest version of TLS that is spoken."),
+    Option(
+        "http",
+        http_place,
+        "",
+        "Listen for HTTP too, at HOST:PORT or unix:PATH: REST, health, metrics.",
+    ),
+    Option("metrics_queues", count, "1000", "Queues with metrics of their own.", least=1),
     Option("core", Choice(CORE_NAMES), "auto", "Which core holds the jobs."),
     Option("loop", Choice(LOOPS), "auto", "Which event loop runs."),
     Option(

@@ -81,6 +81,11 @@ class Safekeeping:
         return None if self._persistence is None else self._persistence.log
 
     @property
+    def is_broken(self) -> bool:
+        """Whether the log could not be written, and takes nothing more."""
+        return self.log is not None and self.log.failure is not None
+
+    @property
     def record(self) -> Callable[[Record], None] | None:
         """What a core is to report to."""
         return None if self._persistence is None else self._persistence.log.record

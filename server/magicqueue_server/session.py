@@ -7,12 +7,22 @@ only short ones are joined, so that each is not an object of its own. The listen
 reading when that gets long (`backlog_bytes`), so a session's memory is bounded.
 """
 
+import re
 from collections import deque
 from collections.abc import Callable
-from typing import Final
+from typing import Final, TypeAlias
+
+from magicqueue.wire.requests import Request
+from magicqueue_cores.pending import Answer
+from magicqueue_server.tokens import Token
 
 _JOINED_BYTES_MAX: Final = 64 * 1024
 _RUN_BYTES_MAX: Final = 256 * 1024
+
+
+Look: TypeAlias = Callable[
+    ["Session", Request, int, Callable[[], Answer[bytes]]], Answer[bytes]
+]
 
 
 def _nothing() -> None:
@@ -29,7 +39,9 @@ class Session:
     """
 
     __slots__ = (
+        "allowed",
         "at",
+        "checked",
         "closed",
         "congested",
         "counted_bytes",
@@ -42,17 +54,21 @@ class Session:
         "last_words",
         "later",
         "later_bytes",
+        "leases_stay",
         "leaving",
         "lines",
+        "look",
         "on_free",
         "parked",
         "parked_bytes",
         "queued",
+        "quick",
         "read_on",
         "replies_held",
         "replies_held_long",
         "seen_binding",
         "seen_count",
+        "token",
         "write",
         "write_now",
     )
@@ -70,8 +86,7 @@ class Session:
         self.read_on = read_on
         self.held = False
         """The listener reads no more until the backlog has run."""
-        self.lines = b""
-        self.at = 0
+        self.lines, self.at = b"", 0
         self.later: deque[bytes | bytearray] | None = None
         self.later_bytes = 0
         self.counted_bytes = 0
@@ -90,9 +105,20 @@ class Session:
         """A first line was a JSON object."""
         self.last_words: bytes | None = None
         """No more lines come: what to write once those here have run, then to hang up."""
+        self.leases_stay = False
+        """Its jobs do not come back when it ends, but when their lease does."""
         self.leaving = False
         """The other side has ended its input: no pull of it may wait."""
         self.closed = False
+        self.allowed: frozenset[type[Request]] | None = None
+        """Commands that need no further look (see `access`); None: all."""
+        self.look: Look | None = None
+        """Runs a request that is not `allowed`, or refuses it."""
+        self.checked = False
+        """Each line is for the commands, which look at it."""
+        self.quick: re.Pattern[bytes] | None = None
+        """Only lines that this matches may be run by a core itself; None: any."""
+        self.token: Token | None = None
         self.on_free: Callable[[], None] = _nothing
         """Called when a wait is over and nothing is left to run."""
         self.write_now = write
@@ -174,12 +200,19 @@ class Session:
             self.lines, self.at = self.lines[self.at :], 0
 
     def lines_end(self, size: int) -> int:
-        """Where the whole lines of the next `size` bytes end, or the first if longer."""
+        """Where the whole lines of the next `size` bytes end, or the first if longer.
+
+        With `quick`, only those from here on that it matches.
+        """
         lines, at = self.lines, self.at
         if len(lines) - at <= size:
-            return len(lines)
-        end = lines.rfind(b"\n", at, at + size) + 1
-        return end or lines.index(b"\n", at) + 1
+            end = len(lines)
+        else:
+            end = lines.rfind(b"\n", at, at + size) + 1 or lines.index(b"\n", at) + 1
+        if self.quick is not None:
+            found = self.quick.match(lines, at, end)
+            end = found.end() if found else at
+        return end
 
     def drop_lines(self) -> None:
         """Forget what has not run."""

@@ -11,6 +11,7 @@ from typing import Final
 from magicqueue_cores.contract import Core
 from magicqueue_cores.pending import Answer, Pending
 from magicqueue_cores.policies import Policies
+from magicqueue_server.access import Access
 from magicqueue_server.session import Session
 
 _log: Final = logging.getLogger("magicqueue.engine")
@@ -30,6 +31,8 @@ class Sessions:
         """Replies of those that do not read theirs (which the listener adds)."""
         self.on_more: Callable[[Session], None] = lambda _session: None
         """Called when a session that ended holds more jobs: `release` goes on later."""
+        self.access: Access | None = None
+        """What new sessions have to show a token to."""
         self._verbs = verbs
         self._open: dict[int, Session] = {}
         self._last_id = 0
@@ -64,6 +67,8 @@ class Sessions:
         """Begin a session; see `Session` for the callbacks."""
         self._last_id += 1
         session = Session(self._last_id, write, hang_up, read_on)
+        if self.access is not None:
+            self.access.begin(session)
         self._open[session.id] = session
         return session
 
@@ -87,7 +92,7 @@ class Sessions:
 
         One step of it, if they are very many: `on_more` is called if there are more.
         """
-        if self._leases_stay:
+        if self._leases_stay or session.leases_stay:
             return
         answer: Answer[bool] = self._verbs.close_session(session.id, now_ms)
         if isinstance(answer, Pending):

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
+from magicqueue_server.access import without_token
 from magicqueue_server.engine import Engine
 from magicqueue_server.logs import event
 from magicqueue_server.session import Session
@@ -85,7 +86,7 @@ def _described(line: bytes) -> dict[str, Any]:
     except (msgspec.DecodeError, UnicodeDecodeError):
         fields = None
     if not isinstance(fields, dict):
-        shown = line[:_JUNK_CHARS_MAX].decode("utf-8", "backslashreplace")
+        shown = without_token(line)[:_JUNK_CHARS_MAX].decode("utf-8", "backslashreplace")
         return {"junk": shown, "bytes": len(line)}
     facts = {"cmd": fields.get("cmd")}
     for name in ("queue", "client", "id", "count", "delay", "timeout"):

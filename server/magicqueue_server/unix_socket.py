@@ -13,6 +13,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import shutil
 import socket
 import stat
 import time
@@ -20,7 +21,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-_MODE: Final = 0o600
+MODE: Final = 0o600
 _PROBE_S: Final = 1.0
 _LOCK_TRIES: Final = 100
 _LOCK_PAUSE_S: Final = 0.05
@@ -33,17 +34,24 @@ class CannotBind(Exception):
 class UnixSocket:
     """A bound, listening socket and its file.
 
-    backlog: how many clients may wait to be accepted. Raises CannotBind.
+    backlog: how many clients may wait to be accepted. mode, group: of the file; no group
+    is this process's own. Raises CannotBind.
     """
 
-    def __init__(self, path: Path, backlog: int) -> None:
+    def __init__(self, path: Path, backlog: int, mode: int = MODE, group: str = "") -> None:
         self.path = path
         with _only_one_starts_in(path.parent):
             _clear_stale(path)
             self.sock = _bound(path)
+            self._file: tuple[int, int] | None = _identity(path)
+            try:
+                _open_to(path, mode, group)
+            except CannotBind:
+                self.remove_file()
+                self.sock.close()
+                raise
             # Within the lock: bound but not listening, it would look stale to others.
             self.sock.listen(backlog)
-            self._file: tuple[int, int] | None = _identity(path)
 
     def remove_file(self) -> None:
         """Remove the file, if it still is this socket's; before the socket closes."""
@@ -91,7 +99,7 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 def _bound(path: Path) -> socket.socket:
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    old_mask = os.umask(0o777 & ~_MODE)
+    old_mask = os.umask(0o777 & ~MODE)
     try:
         sock.bind(str(path))
     except OSError as error:
@@ -100,6 +108,21 @@ def _bound(path: Path) -> socket.socket:
     finally:
         os.umask(old_mask)
     return sock
+
+
+def _open_to(path: Path, mode: int, group: str) -> None:
+    """Let others in who may come: only now, and the group first. Raises CannotBind."""
+    try:
+        if group:
+            shutil.chown(path, group=int(group) if group.isdecimal() else group)
+        if mode != MODE:
+            path.chmod(mode)
+    except (OSError, LookupError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise CannotBind(
+            f"cannot give {path} to the group {group!r}: {why}; the group must be there,"
+            " and this user in it"
+        ) from None
 
 
 def _clear_stale(path: Path) -> None:

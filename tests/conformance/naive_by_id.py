@@ -7,13 +7,15 @@ from magicqueue_cores.contract import LIVE, WAITING, JobState, Settled
 
 
 class NaiveById(NaiveJobs):
-    """A part of `NaiveCore`, which has the verbs that are raised here."""
+    """A part of `NaiveCore`, which has `advance` and `let_die`."""
 
     def advance(self, now_ms: int) -> None:
         raise NotImplementedError
 
-    def let_all_mature(self, now_ms: int) -> None:
-        raise NotImplementedError
+    def mature_all(self, now_ms: int) -> None:
+        self.advance(now_ms)
+        while self.due_ms() <= now_ms:
+            self.advance(now_ms)
 
     def let_die(self, jobs: list[Job], reason: str, now_ms: int) -> None:
         raise NotImplementedError
@@ -56,7 +58,7 @@ class NaiveById(NaiveJobs):
         return answer
 
     def promote(self, ids: Sequence[int], now_ms: int) -> Settled:
-        self.let_all_mature(now_ms)
+        self.mature_all(now_ms)
         answer = Settled([], [])
         for _, job in self.named(ids, frozenset((DELAYED,)), answer):
             job.view.run_at_ms = now_ms
@@ -74,7 +76,7 @@ class NaiveById(NaiveJobs):
         view = job.view
         if len(payload) > len(view.payload):
             self.admit_bytes(len(payload) - len(view.payload))
-        behind = self.lags(view.queue, now_ms)
+        behind = self.due_ms() <= now_ms and bool(self.some(DELAYED, view.queue))
         view.payload = payload
         view.priority = priority
         view.run_at_ms = max(now_ms + behind, run_at_ms)
@@ -86,7 +88,7 @@ class NaiveById(NaiveJobs):
         return True
 
     def revive(self, ids: Sequence[int], now_ms: int) -> Settled:
-        self.let_all_mature(now_ms)
+        self.mature_all(now_ms)
         answer = Settled([], [])
         for _, job in self.named(ids, frozenset((DEAD,)), answer):
             self.revive_one(job, now_ms)

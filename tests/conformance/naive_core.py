@@ -42,10 +42,6 @@ class NaiveCore(NaiveById):
             self.make_ready(job)
             self.note(job, "Matured")
 
-    def let_all_mature(self, now_ms: int) -> None:
-        while self.due_ms() <= now_ms:
-            self.advance(now_ms)
-
     def end_leases(self, until_ms: int, now_ms: int) -> bool:
         self.advance(now_ms)
         active = self.some(ACTIVE)
@@ -97,7 +93,7 @@ class NaiveCore(NaiveById):
             return first_id
         self.admit(queue, [len(payload) for payload in jobs.payloads])
         known = self.by_name.setdefault(queue, Queue())
-        behind = self.lags(queue, now_ms)
+        behind = self.due_ms() <= now_ms and bool(self.some(DELAYED, queue))
         for place, payload in enumerate(jobs.payloads):
 
             def column(value: object, place: int = place) -> int:
@@ -207,7 +203,9 @@ class NaiveCore(NaiveById):
         self.advance(now_ms)
         answer = Failed([], [], [])
         dying = []
-        lagging = {name for name in self.by_name if self.lags(name, now_ms)}
+        lagging = {job.view.queue for job in self.some(DELAYED)}
+        if self.due_ms() > now_ms:
+            lagging.clear()
         verdicts = self.verdicts(ids, attempts, answer, late=False)
         waits = delays_ms or [None] * len(ids)
         for job, error, asked_ms in zip(verdicts, errors, waits, strict=True):
@@ -234,7 +232,9 @@ class NaiveCore(NaiveById):
                         backoff_ms_max=self.options.backoff_ms_max,
                     )
                 self.note(job, "Failed")
-                view.run_at_ms = now_ms + max(wait_ms, view.queue in lagging)
+                view.run_at_ms = now_ms + wait_ms
+                if not wait_ms and view.queue in lagging:
+                    view.run_at_ms += 1
                 if view.run_at_ms > now_ms:
                     view.state = DELAYED
                 else:
@@ -322,9 +322,8 @@ class NaiveCore(NaiveById):
         return DeadPage(page, None)
 
     def retry_dead(self, queue: str | None, job_id: int | None, now_ms: int) -> int:
-        self.advance(now_ms)
+        self.mature_all(now_ms)
         dead = self.chosen_dead(queue, job_id)
-        self.let_all_mature(now_ms)
         for job in dead:
             self.revive_one(job, now_ms)
         return len(dead)

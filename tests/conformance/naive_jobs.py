@@ -107,10 +107,6 @@ class NaiveJobs:
     def due_ms(self) -> int:
         return min([NEVER_MS, *(job.view.run_at_ms for job in self.some(DELAYED))])
 
-    def lags(self, queue: str, now_ms: int) -> bool:
-        """Whether jobs are due that the last step left, and the queue has delayed ones."""
-        return self.due_ms() <= now_ms and bool(self.some(DELAYED, queue))
-
     def earliest_ms(self) -> int:
         ends = [job.view.lease_until_ms or 0 for job in self.some(ACTIVE)]
         return min([self.due_ms(), *ends])

@@ -37,6 +37,8 @@ class Client:
         self.held: dict[int, int] = {}
         self.again: tuple[KeyedPush, dict[str, Any]] | None = None
         """A push whose answer was not heard."""
+        self.answered: tuple[dict[str, Any], int] | None = None
+        """The last push whose answer was heard, and the id in it."""
         self.error: BaseException | None = None
 
     def work(self, server: Server) -> None:
@@ -65,6 +67,12 @@ class Client:
 
     def push(self, connection: Connection) -> None:
         rng, history = self.rng, self.crowd.history
+        if self.again is None and self.answered is not None and rng.random() < 0.1:
+            request, job_id = self.answered
+            reply = connection.ask(**request)
+            assert (reply["id"], reply["repeated"]) == (job_id, True), "as it was answered"
+            self.crowd.seen["repeated"] += 1
+            return
         if self.again is None:
             queue = rng.choice("ab")
             key = f"key {rng.randrange(30)}" if rng.random() < 0.7 else None
@@ -94,6 +102,7 @@ class Client:
         self.crowd.seen["duplicate"] += duplicate
         history.end(push, id=reply["id"], duplicate=duplicate)
         self.again = None
+        self.answered = request, reply["id"]
         self.crowd.known.add(reply["id"])
 
     def pull(self, connection: Connection) -> None:

@@ -145,7 +145,15 @@ def test_debug_shows_each_command_with_its_connection_and_ids(core: str) -> None
 
 
 def test_everything_that_a_json_server_says_is_json() -> None:
-    options = ("--log-format", "json", "--host", "0.0.0.0", "--core", "python")
+    options = (
+        "--log-format",
+        "json",
+        "--host",
+        "0.0.0.0",
+        "--insecure",
+        "--core",
+        "python",
+    )
     with ServerProcess(*options, env={"MAGICQUEUE_MAX_JOBS": "9"}) as server:
         _, err = server.stop()
         said = [json.loads(line) for line in server.announced]
@@ -154,4 +162,4 @@ def test_everything_that_a_json_server_says_is_json() -> None:
     assert said[1]["core"] == "python"
     assert said[3]["settings"] == ["max_jobs = 9 (environment MAGICQUEUE_MAX_JOBS)"]
     assert {event["pid"] for event in said + _events(err)} == {server.process.pid}
-    assert any("no authentication" in event["event"] for event in _events(err))
+    assert any("there are no tokens" in event["event"] for event in _events(err))

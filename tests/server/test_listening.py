@@ -111,7 +111,7 @@ def test_all_addresses_are_those_of_both_families(run: Run, host: str) -> None:
             assert (await peer.ask(PING))["pong"]
             await peer.close()
 
-    run(scenario, host=host)
+    run(scenario, host=host, insecure="true")
 
 
 def test_0_0_0_0_is_ipv4_only(run: Run) -> None:
@@ -121,7 +121,7 @@ def test_0_0_0_0_is_ipv4_only(run: Run) -> None:
         with pytest.raises(ConnectionRefusedError):
             await asyncio.open_connection("::1", port)
 
-    run(scenario, host="0.0.0.0")
+    run(scenario, host="0.0.0.0", insecure="true")
 
 
 def test_a_port_of_the_systems_choice_is_free_on_all_addresses(
@@ -195,7 +195,7 @@ def test_a_host_that_is_not_there_is_said_so(run: Run) -> None:
     with pytest.raises(StartError, match="cannot listen on"):
         run(_nothing, host="no-such-host.invalid")
     with pytest.raises(StartError, match="cannot listen on 192"):
-        run(_nothing, host="192.0.2.1")
+        run(_nothing, host="192.0.2.1", insecure="true")
 
 
 @pytest.mark.parametrize("where", ["tcp", "unix"])

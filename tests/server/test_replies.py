@@ -299,7 +299,7 @@ def test_hello_tells_what_the_server_is(desk: Desk, caller: Caller) -> None:
         "capabilities": [
             *("batches", "priorities", "delays", "leases"),
             *("attempts", "retries", "dead_letters", "pause"),
-            *("release", "fail_options", "batch_defaults", "queue_pages"),
+            *("release", "fail_options", "batch_defaults", "queue_pages", "auth"),
             *(POLICIES if desk.later is None else ()),
         ],
     }

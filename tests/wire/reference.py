@@ -113,7 +113,8 @@ TABLE: Final[dict[str, dict[str, Kind]]] = {
     "RETRYDEAD": _ONE_OR_ALL,
     "PURGEDEAD": _ONE_OR_ALL,
     "PING": {},
-    "HELLO": {"client": "string"},
+    "HELLO": {"client": "string", "token": "string"},
+    "AUTH": {"token!": "string"},
 }
 
 

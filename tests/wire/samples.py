@@ -70,6 +70,8 @@ LINES: Final = tuple(
         '{"cmd":"PURGEDEAD","id":"5"}',
         '{"cmd":"PING"}',
         '{"cmd":"HELLO","client":"python 1.0"}',
+        '{"cmd":"HELLO","client":null,"token":"mq_1"}',
+        '{"cmd":"AUTH","token":"mq_1"}',
     )
 )
 

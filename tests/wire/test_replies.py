@@ -288,15 +288,8 @@ def test_a_duplicate_names_the_job_that_holds_the_key() -> None:
 def test_the_codes_are_those_of_the_protocol() -> None:
     assert set(ERROR_CODES) == {
         *("BAD_JSON", "BAD_REQUEST", "UNKNOWN_COMMAND", "NOT_FOUND", "STALE", "DUPLICATE"),
-        *(
-            "TOO_LARGE",
-            "FULL",
-            "PAUSED",
-            "UNAUTHORIZED",
-            "READ_ONLY",
-            "SHUTTING_DOWN",
-            "INTERNAL",
-        ),
+        *("TOO_LARGE", "FULL", "PAUSED", "UNAUTHORIZED", "FORBIDDEN", "READ_ONLY"),
+        *("SHUTTING_DOWN", "INTERNAL"),
     }
     assert type(error_from_reply("NEW_CODE", "x")) is RequestError
 

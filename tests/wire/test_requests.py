@@ -16,6 +16,7 @@ from magicqueue.wire.requests import (
     NO_RID,
     Ack,
     AckBatch,
+    Auth,
     Cancel,
     Dead,
     Done,
@@ -219,6 +220,8 @@ ROWS: Final[list[tuple[str, Request]]] = [
     ('{"cmd":"PING"}', Ping()),
     ('{"cmd":"HELLO","client":"name"}', Hello(client="name")),
     ('{"cmd":"HELLO"}', Hello()),
+    ('{"cmd":"HELLO","token":"mq_1"}', Hello(token="mq_1")),
+    ('{"cmd":"AUTH","token":"mq_1"}', Auth(token="mq_1")),
 ]
 
 

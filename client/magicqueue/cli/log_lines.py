@@ -40,7 +40,7 @@ class PlainLines(logging.Formatter):
 
 
 class JsonLines(logging.Formatter):
-    """One JSON object a line; those of a job have its id, queue and attempt."""
+    """One JSON object a line; those of a job have its id, queue, attempt and labels."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Write a record."""
@@ -55,6 +55,7 @@ class JsonLines(logging.Formatter):
             value = getattr(record, field, None)
             if value is not None:
                 line[field] = value
+        line |= getattr(record, "labels", None) or {}
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
         if record.stack_info:

@@ -37,17 +37,6 @@ _LEVELS: Final = ("debug", "info", "warning", "error")
 _BY_MEASURE: Final = "auto"
 
 
-class _Worker(Command):
-    """Knows what is meant by two queues."""
-
-    def once(self, option: click.Option, times: int) -> str:
-        """Say what is wrong and what to do."""
-        said = super().once(option, times)
-        if option.name == "queue":
-            said += ": a worker works on one queue, so start one worker for each"
-        return said
-
-
 def _prefetch(text: str) -> int | None:
     """Read how many jobs to hold beyond those that run; None is by measure."""
     if text == _BY_MEASURE:
@@ -64,14 +53,22 @@ def _above_zero(_: click.Context, option: click.Parameter, value: float | None) 
 
 
 @click.command(
-    cls=_Worker,
+    cls=Command,
     epilog=manual(
         "magicqueue worker tasks:send_email -q emails",
         "magicqueue worker tasks:resize -q images -p 4 --inline --time-limit 5m",
+        "magicqueue worker app:tasks -p 4",
     ),
 )
 @click.argument("handler", metavar="MODULE:HANDLER")
-@click.option("-q", "--queue", type=QUEUE, required=True, help="The queue to work on.")
+@click.option(
+    "-q",
+    "--queue",
+    "queues",
+    type=QUEUE,
+    multiple=True,
+    help="The queue to work on. Of Tasks several, or none: it is all of theirs then.",
+)
 @click.option(
     "-c",
     "--concurrency",
@@ -149,7 +146,7 @@ def worker(  # noqa: PLR0913 - one for each option
     ctx: click.Context,
     handler: str,
     *,
-    queue: str,
+    queues: tuple[str, ...],
     concurrency: int | None,
     processes: int,
     inline: bool,
@@ -167,7 +164,8 @@ def worker(  # noqa: PLR0913 - one for each option
     """Run HANDLER of MODULE on each job of a queue.
 
     The module is looked for in the current directory first. A handler takes a job; what
-    it raises fails the job, which is tried again later. It may be an async def.
+    it raises fails the job, which is tried again later. It may be an async def, or a Tasks
+    object, whose tasks are run then.
 
     Ctrl-C or SIGTERM: it takes no more jobs, finishes those that run, and exits with 0;
     what it has not begun goes back to the queue. A second one ends it at once. A server
@@ -180,7 +178,7 @@ def worker(  # noqa: PLR0913 - one for each option
     plan = WorkerPlan(
         handler=handler,
         folder=str(Path.cwd()),
-        queue=queue,
+        queues=queues,
         url=url or os.environ.get("MAGICQUEUE_URL"),
         concurrency=concurrency,
         inline=inline,

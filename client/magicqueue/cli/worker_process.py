@@ -11,16 +11,20 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from magicqueue.cli.log_lines import JsonLines, PlainLines
 from magicqueue.cli.phrases import jobs
+from magicqueue.commands import message_of
 from magicqueue.errors import HandlerNotFound
-from magicqueue.handlers import Handler, is_async, load_handler, wraps_async
+from magicqueue.handlers import Handler, is_async, load_object, wraps_async
 from magicqueue.job_log import JobLogFilter
 from magicqueue.loop_signals import signals_in_loop
 from magicqueue.stop_signals import StopSignal, watched_signals
 from magicqueue.sync_worker import SyncWorker
+from magicqueue.tasks.registry import Tasks
+from magicqueue.tasks.service import TaskWorker
+from magicqueue.tasks.task import Task
 from magicqueue.worker import Worker
 from magicqueue.worker_options import TASKS, THREADS
 
@@ -37,7 +41,7 @@ class WorkerPlan:
     handler: str
     folder: str
     """Where modules are looked for first."""
-    queue: str
+    queues: tuple[str, ...]
     url: str | None
     concurrency: int | None
     inline: bool
@@ -61,7 +65,7 @@ class Totals:
     lost: int = 0
 
     @classmethod
-    def of(cls, worker: Worker | SyncWorker) -> "Totals":
+    def of(cls, worker: Worker | SyncWorker | TaskWorker) -> "Totals":
         """Count those of a worker, so far."""
         return cls(worker.completed, worker.failed, worker.released, worker.lost)
 
@@ -96,19 +100,23 @@ def work_here(plan: WorkerPlan) -> int:
 
 
 def work(
-    plan: WorkerPlan, handler: Handler, report: Report, *, is_child: bool = False
+    plan: WorkerPlan, handler: Handler | Tasks, report: Report, *, is_child: bool = False
 ) -> None:
     """Run the worker until a signal. A child leaves it to its parent to lose patience.
 
     report: is told the totals while signals are still caught. A process whose handler
     runs inline and does not end, within its time limit or the grace, ends with it.
     """
+    if isinstance(handler, Tasks):
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            runner.run(_work_on_tasks(plan, handler, report, is_child=is_child))
+        return
     if is_async(handler) or (wraps_async(handler) and not plan.inline):
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(_work_async(plan, handler, report, is_child=is_child))
         return
     worker = SyncWorker(
-        plan.queue,
+        plan.queues[0],
         handler,
         url=plan.url,
         concurrency=1 if plan.inline else plan.concurrency or THREADS,
@@ -137,7 +145,7 @@ async def _work_async(
     plan: WorkerPlan, handler: Handler, report: Report, *, is_child: bool
 ) -> None:
     worker = Worker(
-        plan.queue,
+        plan.queues[0],
         handler,
         url=plan.url,
         batch_size=plan.batch_size,
@@ -153,14 +161,76 @@ async def _work_async(
         report(Totals.of(worker))
 
 
-def load(plan: WorkerPlan) -> Handler:
+async def _work_on_tasks(
+    plan: WorkerPlan, tasks: Tasks, report: Report, *, is_child: bool
+) -> None:
+    worker = TaskWorker(
+        tasks,
+        queues=plan.queues or None,
+        url=plan.url,
+        batch_size=plan.batch_size,
+        concurrency=plan.concurrency,
+        prefetch=plan.prefetch,
+        lease=plan.lease_s,
+        time_limit=plan.time_limit_s,
+        grace=plan.grace_s,
+        timeout=plan.timeout_s,
+    )
+    async with signals_in_loop(StopSignal(worker.request_stop, only_asks=is_child)):
+        await worker.run(signals=False)
+        report(Totals.of(worker))
+
+
+def load(plan: WorkerPlan) -> Handler | Tasks:
     """Import the handler. Raises HandlerNotFound that shows the line to blame."""
     if plan.folder not in sys.path:
         sys.path.insert(0, plan.folder)
     try:
-        handler = load_handler(plan.handler)
+        handler: Any = load_object(plan.handler)
     except HandlerNotFound as error:
         raise HandlerNotFound(f"{error}{_blamed_line(error.__cause__)}") from None
+    if isinstance(handler, Tasks):
+        _check_tasks(plan, handler)
+        return handler
+    return _check_handler(plan, handler)
+
+
+def _check_tasks(plan: WorkerPlan, tasks: Tasks) -> None:
+    """Refuse what cannot be worked on. Raises HandlerNotFound."""
+    if plan.inline:
+        raise HandlerNotFound(f"--inline is for a plain handler: {plan.handler} are Tasks")
+    try:
+        tasks.load()
+    except Exception as error:
+        raise HandlerNotFound(
+            f"the modules of {plan.handler} cannot be imported:"
+            f" {message_of(error)}{_blamed_line(error)}"
+        ) from error
+    try:
+        for task in tasks:
+            task.signature.prepare()
+        TaskWorker(tasks, queues=plan.queues or None)
+    except (TypeError, ValueError) as error:
+        raise HandlerNotFound(f"{plan.handler}: {error}") from None
+
+
+def _check_handler(plan: WorkerPlan, handler: Handler) -> Handler:
+    """Give a handler that can be run so. Raises HandlerNotFound."""
+    if not callable(handler):
+        kind = type(handler).__name__
+        raise HandlerNotFound(
+            f"the handler {plan.handler!r} is no function but of type {kind}"
+        )
+    if isinstance(handler, Task):
+        raise HandlerNotFound(
+            f"{plan.handler} is one task: name the Tasks that it is declared with"
+        )
+    if len(plan.queues) != 1:
+        several = ", not several: start one worker for each" if plan.queues else ""
+        raise HandlerNotFound(
+            f"{plan.handler} is a handler, which works on one queue: give one by"
+            f" --queue{several}"
+        )
     if plan.inline and is_async(handler):
         raise HandlerNotFound(
             f"--inline is for plain handlers: {plan.handler} is an async def"
@@ -168,8 +238,11 @@ def load(plan: WorkerPlan) -> Handler:
     return handler
 
 
-def described(plan: WorkerPlan, handler: Handler) -> str:
+def described(plan: WorkerPlan, handler: Handler | Tasks) -> str:
     """Say how a handler is run."""
+    if isinstance(handler, Tasks):
+        queues = ", ".join(plan.queues or handler.queues)
+        return f"tasks of {queues}, up to {plan.concurrency or TASKS} of each at once"
     if is_async(handler) or wraps_async(handler):
         return f"async, up to {plan.concurrency or TASKS} at once"
     if plan.inline:
@@ -192,10 +265,9 @@ def set_up_log(plan: WorkerPlan) -> None:
     for package in (logger.name, plan.handler.partition(":")[0].partition(".")[0]):
         if package:
             logging.getLogger(package).setLevel(level)
-    if "," in plan.queue:
-        logger.warning(
-            "%s is taken as the name of one queue: several need a worker each", plan.queue
-        )
+    for queue in plan.queues:
+        if "," in queue:
+            logger.warning("%s is taken as the name of one queue", queue)
 
 
 def _loop_factory() -> type[asyncio.AbstractEventLoop] | None:

@@ -365,6 +365,13 @@ class Hello(Request, kw_only=True, omit_defaults=True, tag="HELLO"):
     """Introduce the client, and ask what the server is and allows."""
 
     client: str | None = None
+    token: str | None = None
+
+
+class Auth(Request, kw_only=True, omit_defaults=True, tag="AUTH"):
+    """Show a token: from then on the session may do what it allows."""
+
+    token: str
 
 
 COMMANDS: Final[dict[str, type[Request]]] = {
@@ -395,6 +402,7 @@ COMMANDS: Final[dict[str, type[Request]]] = {
         PurgeDead,
         Ping,
         Hello,
+        Auth,
     )
 }
 

@@ -6,7 +6,7 @@ from magicqueue_cores import records
 from magicqueue_cores.array_core import outcomes
 from magicqueue_cores.array_core.admitting import refuse_larger
 from magicqueue_cores.array_core.fates import Fates
-from magicqueue_cores.array_core.maturing import any_is_due, more_are_due
+from magicqueue_cores.array_core.maturing import any_are_due, more_are_due
 from magicqueue_cores.array_core.reading import Reading
 from magicqueue_cores.array_core.rows import replace
 from magicqueue_cores.array_core.sinks import Sinks
@@ -56,7 +56,7 @@ class ById(Reading):
 
     def promote(self, ids: Sequence[int], now_ms: int) -> Settled:
         """Make delayed jobs ready, behind those that are, in the order given."""
-        self._catch_up(now_ms)
+        self.mature_all(now_ms)
         chosen, answer = self._chosen(ids, frozenset((JobState.DELAYED,)))
         if chosen:
             if self._sinks.record:
@@ -87,7 +87,7 @@ class ById(Reading):
 
     def revive(self, ids: Sequence[int], now_ms: int) -> Settled:
         """Make dead jobs ready anew: attempts start over."""
-        self._catch_up(now_ms)
+        self.mature_all(now_ms)
         chosen, answer = self._chosen(ids, frozenset((JobState.DEAD,)))
         if chosen:
             if self._sinks.record:
@@ -110,10 +110,10 @@ class ById(Reading):
         """Count pushes to a queue that made no job."""
         self._queues.count("duplicates", self._queues.by_name.get(queue), count)
 
-    def _catch_up(self, now_ms: int) -> None:
-        """Let all jobs mature that are due, a step after the other."""
+    def mature_all(self, now_ms: int) -> None:
+        """Let all that is due mature: what comes to be ready is not to stand before it."""
         self.advance(now_ms)
-        while any_is_due(self._store, now_ms):
+        while any_are_due(self._store, now_ms):
             self.advance(now_ms)
 
     def _chosen(

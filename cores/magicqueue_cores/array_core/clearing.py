@@ -11,7 +11,6 @@ from itertools import takewhile
 
 from magicqueue_cores import records
 from magicqueue_cores.array_core.fates import Fates
-from magicqueue_cores.array_core.maturing import any_is_due
 from magicqueue_cores.array_core.outcomes import remove, revive
 from magicqueue_cores.array_core.sinks import Sinks
 from magicqueue_cores.array_core.store import Store
@@ -53,8 +52,6 @@ class Clearing:
         store = self._store
         upto = self._last_number(upto)
         ids = self._dead(queue, job_id, upto)
-        if any_is_due(store, now_ms):
-            return Step(0, upto)  # those that are due come before
         if ids:
             if self._sinks.record:
                 self._sinks.record(records.Revived(ids, now_ms))

@@ -15,7 +15,7 @@ from magicqueue_cores.array_core.clearing import Clearing
 from magicqueue_cores.array_core.fates import Fates
 from magicqueue_cores.array_core.feeds import Feeds
 from magicqueue_cores.array_core.lines import befell_marked, recorded
-from magicqueue_cores.array_core.maturing import mature_due, more_are_due
+from magicqueue_cores.array_core.maturing import any_are_due, mature_due, more_are_due
 from magicqueue_cores.array_core.memory import refuse_options
 from magicqueue_cores.array_core.pulling import take
 from magicqueue_cores.array_core.replay import replay_record
@@ -280,6 +280,9 @@ class ArrayCore(ById):
     ) -> Step:
         """Make one dead job, or a step of a queue's, ready anew: attempts start over."""
         self.advance(now_ms)
+        if job_id is None and any_are_due(self._store, now_ms):
+            return Step(0, self._state[lo.S_SEQUENCE] if upto is None else upto)
+        self.mature_all(now_ms)
         return self._clearing.retry_dead(queue, job_id, now_ms, upto)
 
     def purge_dead(

@@ -8,7 +8,7 @@ from itertools import repeat
 
 from magicqueue_cores import records
 from magicqueue_cores.array_core import outcomes
-from magicqueue_cores.array_core.maturing import any_is_due, more_are_due
+from magicqueue_cores.array_core.maturing import any_are_due, more_are_due
 from magicqueue_cores.array_core.outcomes import judged_again
 from magicqueue_cores.array_core.queues import Queue
 from magicqueue_cores.array_core.sinks import Sinks
@@ -45,6 +45,11 @@ class Fates:
             if queue.name in watched and queued and not words[paused]:
                 self._on_ready(queue.name)
 
+    def _is_behind(self, job_id: int, now_ms: int) -> bool:
+        """Whether jobs of its queue are due that did not mature yet."""
+        store = self._store
+        return more_are_due(store, store.queue_of(store.find(job_id)), now_ms)
+
     def wake_of(self, ids: Sequence[int]) -> None:
         """Say so of the queues of jobs that became ready."""
         if self._store.queues.watched:
@@ -72,11 +77,6 @@ class Fates:
         for row, delay_ms in enumerate(delays_ms or ()):
             if delay_ms is not None and outcomes[row] >= 0:
                 outcomes[row] = lo.DIES if delay_ms == NEVER_MS else now_ms + delay_ms
-        if any_is_due(store, now_ms):
-            for row, run_at_ms in enumerate(outcomes):
-                if run_at_ms == now_ms:
-                    queue = store.queue_of(store.find(ids[row]))
-                    outcomes[row] += more_are_due(store, queue, now_ms)
         return outcomes
 
     def fail(
@@ -94,6 +94,7 @@ class Fates:
         dying: dict[int, str | None] = {}
         given = zip(ids, attempts or repeat(0), errors, strict=False)
         outcomes = self.judged(ids, attempts, delays_ms, now_ms)
+        lags = any_are_due(self._store, now_ms)
         for (job_id, attempt, error), run_at_ms in zip(given, outcomes, strict=True):
             if run_at_ms == lo.NOT_ACTIVE or job_id in retried or job_id in dying:
                 miss(self._store, answer, job_id, attempt)
@@ -102,8 +103,10 @@ class Fates:
                 dying[job_id] = error
                 answer.states.append(JobState.DEAD)
             else:
-                retried[job_id] = (error, run_at_ms)
-                later = run_at_ms > now_ms
+                at_once = run_at_ms == now_ms and lags
+                behind = at_once and self._is_behind(job_id, now_ms)
+                retried[job_id] = (error, run_at_ms + behind)
+                later = run_at_ms + behind > now_ms
                 answer.states.append(JobState.DELAYED if later else JobState.READY)
         if retried:
             self.retry(retried, now_ms)

@@ -38,16 +38,15 @@ def mature_due(store: Store, now_ms: int) -> tuple[list[int], list[int]]:
     return ids + more_ids, queues + more_queues
 
 
-def any_is_due(store: Store, now_ms: int) -> bool:
-    """Whether jobs are due that the last step left."""
-    memory = store.memory
-    return memory.state[lo.S_DELAYED] != 0 and memory.words[lo.DELAY_HEAP_W] <= now_ms
-
-
 def more_are_due(store: Store, queue: Queue, now_ms: int) -> bool:
     """Whether jobs are due that the last step left, and the queue may have some of them."""
     words = store.memory.words
     return words[queue.at + lo.Q_DELAYED] != 0 and words[lo.DELAY_HEAP_W] <= now_ms
+
+
+def any_are_due(store: Store, now_ms: int) -> bool:
+    """Whether jobs are due that the last step left."""
+    return store.delayed != 0 and store.memory.words[lo.DELAY_HEAP_W] <= now_ms
 
 
 def _one_by_one(store: Store, now_ms: int, most: int) -> tuple[list[int], list[int]]:

@@ -30,16 +30,6 @@ def _is_true(w: Words, h: Words, entry: int, slot: int) -> bool:
     return bool(w[lo.JOBS_W + slot * lo.JOB_WORDS + lo.J_RUN_AT] == w[entry])
 
 
-@inlined
-def lags(w: Words, queue: int) -> bool:
-    """Whether jobs are due that the last step left, and the queue may have some of them.
-
-    What would be ready at once has to wait behind them: that is not for kernels.
-    """
-    waiting = w[lo.QUEUES_W + queue * lo.QUEUE_WORDS + lo.Q_DELAYED]
-    return bool(waiting != 0 and w[lo.DELAY_HEAP_W] <= w[lo.R_NOW])
-
-
 @part
 def _first_is_true(w: Words, h: Words) -> bool:
     entry = lo.DELAY_HEAP_W

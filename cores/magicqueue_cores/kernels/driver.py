@@ -15,7 +15,6 @@ from typing import Final
 from magicqueue_cores.kernels import layout as lo
 from magicqueue_cores.kernels.arena import compact, copy_bytes, sprawls
 from magicqueue_cores.kernels.bounds import has_room
-from magicqueue_cores.kernels.delayed import lags
 from magicqueue_cores.kernels.fields import BIT_DATA, BIT_ID, BIT_RUN_AT, decline
 from magicqueue_cores.kernels.jit import (
     Memory,
@@ -116,8 +115,8 @@ def _push(w: Words, h: Words, b: Words, rows: int, count: int, o: int) -> int:
     for k in range(count):
         total += w[rows + k * lo.ROW_WORDS + lo.X_DATA_BYTES]
     at = lo.QUEUES_W + queue * lo.QUEUE_WORDS
-    if lags(w, queue):
-        return -1
+    if w[at + lo.Q_DELAYED] != 0 and w[lo.DELAY_HEAP_W] <= w[lo.R_NOW]:
+        return -1  # more are due than one step takes: it may have to wait behind them
     if not has_room(w, count, total):
         return decline(w, lo.D_ERROR)
     if o - lo.OUTPUT_B + count * _ID_TEXT_BYTES > lo.OUTPUT_BYTES_MAX:
@@ -220,6 +219,8 @@ def _run(w: Words, h: Words, b: Words, o: int) -> int:
         return ack(w, h, b, o)
     if command == lo.C_ACKB and seen & BIT_IDS != 0:
         return ack_batch(w, h, b, o)
+    if command <= lo.C_FAILB and w[lo.S_DELAYED] != 0 and w[lo.DELAY_HEAP_W] <= w[lo.R_NOW]:
+        return -1  # more are due than one step takes: a retry may have to wait behind them
     if command == lo.C_FAIL and seen & (BIT_ID | BIT_RUN_AT) == BIT_ID:
         return fail(w, h, b, o)
     if command == lo.C_FAILB and seen & BIT_JOBS != 0:

@@ -9,7 +9,6 @@ from typing import Final
 
 from magicqueue_cores.kernels import layout as lo
 from magicqueue_cores.kernels.backoff import retry_at
-from magicqueue_cores.kernels.delayed import lags
 from magicqueue_cores.kernels.fields import decline
 from magicqueue_cores.kernels.index import find_job
 from magicqueue_cores.kernels.jit import Words, inlined, part
@@ -125,13 +124,12 @@ def ack_batch(w: Words, h: Words, b: Words, o: int) -> int:
 def _may_fail(w: Words, h: Words, item: int) -> bool:
     """Whether a failure is plain: it kills no job, wakes nobody, and Python does not count.
 
-    Nor is the job marked, or may have to wait behind others. A missing job is plain too.
+    Nor is the job marked. A missing job is plain too.
     """
     slot = find_for_verdict(w, h, w[item + lo.I_ID], w[item + lo.I_ATTEMPT], False)
     if slot == 0:
         return True
-    queue = queue_of(h, slot)
-    at = lo.QUEUES_W + queue * lo.QUEUE_WORDS
+    at = lo.QUEUES_W + queue_of(h, slot) * lo.QUEUE_WORDS
     if half(h, lo.JOBS_H + slot * lo.JOB_HALVES + lo.JH_META) & lo.META_MARKED != 0:
         w[lo.S_WHY] = lo.D_MARKED
     elif w[at + lo.Q_WATCHED] != 0:
@@ -139,7 +137,7 @@ def _may_fail(w: Words, h: Words, item: int) -> bool:
     elif dies_of_failure(w, h, slot):
         w[lo.S_WHY] = lo.D_DEATH
     else:
-        return not (is_heavy(w, h, slot) or lags(w, queue))
+        return not is_heavy(w, h, slot)
     return False
 
 

@@ -1,0 +1,116 @@
+"""A job of a queue of tasks, run: which task it is, its arguments, hooks around it."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from magicqueue import commands
+from magicqueue.failures import Discard
+from magicqueue.handler_awaits import within
+from magicqueue.job import Job
+from magicqueue.job_log import label
+from magicqueue.tasks.dependencies import Opened
+from magicqueue.tasks.envelope import Envelope, open_envelope
+from magicqueue.tasks.middleware import Hooks, Run
+from magicqueue.tasks.registry import Tasks
+from magicqueue.tasks.task import Task
+from magicqueue.tasks.threads import Threads
+
+
+class UnknownTask(Exception):
+    """A job's task is none of the worker's: it is tried again, by a newer one maybe."""
+
+
+class QueueTasks:
+    """The tasks of one queue. `handle` is a worker's handler.
+
+    registries: their tasks of this queue are taken together. Raises ValueError for two
+    tasks of the same name.
+    """
+
+    def __init__(
+        self, queue: str, registries: Sequence[Tasks], opened: Opened, threads: Threads
+    ) -> None:
+        self._queue = queue
+        self._opened = opened
+        self._threads = threads
+        self._tasks: dict[str, tuple[Task[..., Any], Hooks]] = {}
+        for registry in registries:
+            for name, task in registry.of_queue(queue).items():
+                if name in self._tasks:
+                    raise ValueError(
+                        f"two tasks of queue {queue} are called {name}: give one of them"
+                        " another name=…"
+                    )
+                self._tasks[name] = (task, registry.hooks)
+
+    async def handle(self, job: Job) -> Any:
+        """Run one job's task. Raises what it does."""
+        envelope = open_envelope(job._data)  # noqa: SLF001 - without a copy
+        task, hooks = self._task_of(envelope)
+        label(job, task=task.name)
+        args, kwargs = task.signature.read(envelope)
+        if task.signature.dependencies:
+            kwargs |= self._opened.arguments(task.signature.dependencies)
+        try:
+            if not task.is_async:
+                return await self._in_thread(task, hooks, job, envelope, args, kwargs)
+            if not hooks.around_runs:
+                return await _limited(task, task.function, args, kwargs)
+            run = Run(task.name, job, args, kwargs, envelope.headers)
+            try:
+                hooks.before(run)
+                result = await _limited(task, task.function, args, kwargs)
+            except BaseException as error:
+                hooks.error(run, error)
+                raise
+            hooks.after(run, result)
+        except task.discard_on as error:
+            raise Discard(commands.message_of(error)) from error
+        return result
+
+    def _task_of(self, envelope: Envelope) -> tuple[Task[..., Any], Hooks]:
+        found = self._tasks.get(envelope.task)
+        if found is None:
+            known = ", ".join(self._tasks) or "none"
+            raise UnknownTask(
+                f"queue {self._queue} has no task {envelope.task!r} in this worker, which"
+                f" knows {known}"
+            )
+        return found
+
+    async def _in_thread(
+        self,
+        task: Task[..., Any],
+        hooks: Hooks,
+        job: Job,
+        envelope: Envelope,
+        args: list[Any],
+        kwargs: dict[str, Any],
+    ) -> Any:
+        run = Run(task.name, job, args, kwargs, envelope.headers)
+        call: Callable[[], Any] = lambda: _with_hooks(task, hooks, run)  # noqa: E731 - with its type
+        return await _limited(task, self._threads.run, [call], {})
+
+
+def _with_hooks(task: Task[..., Any], hooks: Hooks, run: Run) -> Any:
+    """Call a plain task in its thread."""
+    try:
+        hooks.before(run)
+        result = task.function(*run.args, **run.kwargs)
+    except BaseException as error:
+        hooks.error(run, error)
+        raise
+    hooks.after(run, result)
+    return result
+
+
+async def _limited(
+    task: Task[..., Any],
+    function: Callable[..., Any],
+    args: list[Any],
+    kwargs: dict[str, Any],
+) -> Any:
+    """Await a call for as long as the task may run."""
+    if task.time_limit_s is None:
+        return await function(*args, **kwargs)
+    return await within(task.time_limit_s, function(*args, **kwargs))
