@@ -56,6 +56,8 @@ class Retrying:
     def _retry_some(self, queue: str, now_ms: int, begun_ms: int) -> Step:
         """Revive a step of a queue's letters that had died when it began."""
         core, most = self._ground.core, self._ground.step_jobs
+        if at_once(core.retry_dead(queue, None, now_ms, 0)).upto is not None:
+            return Step(0, begun_ms)  # about no letter, but those that are due come before
         try:
             page = at_once(
                 core.dead(queue, most, _PAGE_BYTES_MAX, self._cursors[queue], now_ms)
