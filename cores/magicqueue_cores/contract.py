@@ -375,6 +375,10 @@ class Core(Protocol):
         """
         ...
 
+    def refuse_more(self, more_bytes: int) -> None:
+        """Raise `Full` if jobs may not take so many bytes more: to ask before a change."""
+        ...
+
     def revive(self, ids: Sequence[int], now_ms: int) -> Answer[Settled]:
         """Make dead jobs ready anew, as `retry_dead` does, in the order given."""
         ...
