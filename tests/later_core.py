@@ -196,6 +196,9 @@ class LaterCore:
             lambda: self.inner.replace(job_id, payload, priority, run_at_ms, now_ms)
         )
 
+    def refuse_more(self, more_bytes: int) -> None:
+        self.inner.refuse_more(more_bytes)
+
     def revive(self, ids: Sequence[int], now_ms: int) -> Answer[Settled]:
         return self._ask(lambda: self.inner.revive(ids, now_ms))
 

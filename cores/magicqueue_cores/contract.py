@@ -83,6 +83,12 @@ class JobState(IntEnum):
     DEAD = 3
 
 
+WAITING: Final = frozenset((JobState.READY, JobState.DELAYED))
+"""The states of jobs that nobody works on and that may still run."""
+LIVE: Final = WAITING | {JobState.ACTIVE}
+"""Those of jobs that are not dead."""
+
+
 class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     """What sets this core apart from others."""
 
@@ -134,12 +140,6 @@ class Settled(msgspec.Struct):
     stale: list[int]
 
 
-WAITING: Final = frozenset((JobState.READY, JobState.DELAYED))
-"""The states of jobs that nobody works on and that may still run."""
-LIVE: Final = WAITING | {JobState.ACTIVE}
-"""Those of jobs that are not dead."""
-
-
 class Failed(Settled):
     """As `Settled`, with each job's new state (None where it is missing), as asked."""
 
@@ -152,7 +152,7 @@ class Step(msgspec.Struct, frozen=True):
     count: int
     """Jobs that it did."""
     upto: int | None = None
-    """To be given to the next call: the last sequence number that the verb is about."""
+    """To be given to the next call: says what was there at the first one."""
 
 
 class JobView(msgspec.Struct):
@@ -373,6 +373,10 @@ class Core(Protocol):
         It enters its order anew, as if pushed now, and its attempts stay. False: it is in
         no such state. Raises `Full` if it takes more memory than there may be.
         """
+        ...
+
+    def refuse_more(self, more_bytes: int) -> None:
+        """Raise `Full` if jobs may not take so many bytes more: to ask before a change."""
         ...
 
     def revive(self, ids: Sequence[int], now_ms: int) -> Answer[Settled]:

@@ -70,9 +70,7 @@ class ById(Reading):
             return False
         table = self._table
         job = table.jobs[job_id]
-        more = len(payload) - len(job.payload)
-        if more > 0:
-            refuse_bytes(table.options, held=table.memory_bytes(), new=more)
+        self.refuse_more(len(payload) - len(job.payload))
         run_at_ms = max(run_at_ms, now_ms)
         if now_ms >= self._due_ms and table.delayed.has_any(job.queue.name):
             run_at_ms = max(run_at_ms, now_ms + 1)
@@ -83,6 +81,12 @@ class ById(Reading):
         self._follow_delayed()
         self._wake((job_id,))
         return True
+
+    def refuse_more(self, more_bytes: int) -> None:
+        """Raise `Full` if jobs may not take so many bytes more."""
+        if more_bytes > 0:
+            table = self._table
+            refuse_bytes(table.options, held=table.memory_bytes(), new=more_bytes)
 
     def revive(self, ids: Sequence[int], now_ms: int) -> Settled:
         """Make dead jobs ready anew, as `retry_dead` does, in the order given."""

@@ -1,7 +1,6 @@
 """Records applied to a `JobTable`: checked, never re-decided."""
 
 from collections.abc import Iterable, Sequence
-from typing import Final
 
 import msgspec
 
@@ -12,15 +11,7 @@ from magicqueue_cores.python_clearing import remove_drained
 from magicqueue_cores.python_job import Job
 from magicqueue_cores.python_moves import replay_moved
 from magicqueue_cores.python_taking import bury, promote, remove, replace, revive
-
-_STATES: Final[dict[str, Iterable[JobState]]] = {
-    "drained": WAITING,
-    "dropped": (JobState.DEAD,),
-    "purged": JobState,
-    "cancelled": JobState,
-    "expired": JobState,
-}
-"""The states of jobs that may be removed, by the cause of it."""
+from magicqueue_cores.transitions import REMOVABLE
 
 
 def replay_record(  # noqa: C901, PLR0912, PLR0915 - one flat case a record
@@ -142,7 +133,7 @@ def _replace(table: JobTable, record: records.Replaced) -> None:
 
 
 def _remove(table: JobTable, record: records.Removed) -> None:
-    states = _STATES.get(record.cause)
+    states = REMOVABLE.get(record.cause)
     if states is None:
         raise CoreError(f"a record says Removed for {record.cause!r}, which is no cause")
     jobs = _jobs(table, record, *states)

@@ -1,5 +1,6 @@
-"""The table of states: every move that a job can make, which the tests hold cores to."""
+"""The table of states: every move of a job, to which tests and replays hold cores."""
 
+from collections.abc import Iterable
 from itertools import product
 from typing import Final
 
@@ -32,3 +33,12 @@ TRANSITIONS: Final[dict[str, tuple[tuple[JobState | None, JobState | None], ...]
 `lose` is a lease that ended or whose session closed. `ack` from READY is the late ACK of
 a job that was lost and not handed out again. `drop_dead` makes room among dead letters.
 `remove` is a job that was cancelled or that expired."""
+
+REMOVABLE: Final[dict[str, Iterable[JobState]]] = {
+    "drained": WAITING,
+    "dropped": (JobState.DEAD,),
+    "purged": JobState,
+    "cancelled": JobState,
+    "expired": JobState,
+}
+"""The states of jobs that a record may say were removed, by its cause."""

@@ -1,9 +1,12 @@
 """More is due than one step lets mature: what becomes ready meanwhile comes behind it."""
 
+from collections.abc import Callable
+
 import pytest
 
-from conformance.driver import Driver, answered, pull_order
-from magicqueue_cores.contract import JobState
+from conformance.driver import CORES, Driver, answered, pull_order
+from magicqueue_cores import make_core
+from magicqueue_cores.contract import CoreOptions, JobState
 
 
 @pytest.fixture
@@ -58,3 +61,45 @@ def test_a_promoted_job_comes_behind_what_is_due(driver: Driver) -> None:
     driver.core.promote([FAR], driver.now)
     driver.core.check()
     assert pull_order(driver, "q")["q"] == [*DUE, FAR]
+
+
+WAYS: dict[str, tuple[Callable[[Driver], object], list[int]]] = {
+    "fail": (lambda driver: driver.fail(3), [3]),
+    "fail with a wait that is over": (lambda driver: driver.fail(3, delays_ms=[0]), [3]),
+    "retry_dead": (lambda driver: driver.retry_dead(), [1, 2]),
+    "retry_dead of one": (lambda driver: driver.retry_dead(2), [2]),
+    "revive": (lambda driver: driver.revive(2, 1), [2, 1]),
+    "promote": (lambda driver: driver.promote(FAR), [FAR]),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_the_oldest_is_told_at_every_job_and_a_replay_has_them_in_order(
+    driver: Driver, way: str
+) -> None:
+    make_ready, last = WAYS[way]
+    make_ready(driver)
+    driver.now += 1
+    while driver.core.next_deadline_ms <= driver.now:
+        driver.core.advance(driver.now)
+        driver.core.check()
+    order = [*DUE, *last]
+    for name in CORES:
+        if make_core(name, CoreOptions()).name == name:
+            again = driver.replayed(name, step_jobs=2)
+            assert again.queue_stats() == driver.queue_stats()
+            assert pull_order(again, "q") == {"q": order}
+    for job_id in order:
+        oldest_ms = driver.now - driver.job(job_id).run_at_ms
+        assert driver.queue_stats().oldest_ready_ms == oldest_ms
+        assert driver.pull() == [job_id]
+
+
+@pytest.mark.parametrize("how", ["release", "close_session"])
+def test_what_comes_back_to_its_old_place_is_in_front(driver: Driver, how: str) -> None:
+    if how == "release":
+        driver.release(3)
+    else:
+        driver.close_session(1)
+    driver.core.check()
+    assert pull_order(driver, "q")["q"] == [3, *DUE]

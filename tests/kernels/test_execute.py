@@ -261,6 +261,32 @@ def test_a_failure_that_kills_is_left(core: ArrayCore) -> None:
         assert core.execute(line, 5, START_MS)[0] == 0
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"cmd":"FAIL","id":1}',
+        b'{"cmd":"FAILB","jobs":[{"id":1}]}',
+        b'{"cmd":"PUSH","queue":"q","data":1}',
+    ],
+)
+def test_what_has_to_wait_behind_due_jobs_is_left(line: bytes) -> None:
+    require_core("array")
+    core = ArrayCore(CoreOptions(step_jobs=1))
+    core.push("q", NewJobs(payloads=[b"1"], run_ats_ms=0), START_MS)
+    core.pull("q", 1, 1000, 60_000, 5, START_MS)
+    core.push("q", NewJobs(payloads=[b"1"] * 3, run_ats_ms=START_MS + 5), START_MS)
+    late_ms, lines = START_MS + 9, line + b"\n"
+    for left in (2, 1):
+        assert core.execute(lines, 5, late_ms) == (0, b"")
+        assert sum(core.declined.values()) == 3 - left
+    ran, _ = core.execute(lines, 5, late_ms)
+    assert ran == len(lines), "the control: none is due any more"
+    core.check()
+    ready = core.pull("q", 9, 1000, 60_000, 5, late_ms).ids
+    assert ready[:3] == [2, 3, 4]
+    assert len(ready) == 4
+
+
 def test_errors_of_lines_are_kept(core: ArrayCore) -> None:
     run(core, b'{"cmd":"FAIL","id":2,"error":"caf\\u00e9 \\"x\\""}')
     view = answered(core.job(2, START_MS))

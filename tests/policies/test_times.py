@@ -119,6 +119,20 @@ def test_a_key_is_free_at_the_expiry_while_steps_lag(core_name: str) -> None:
     assert layer.policies.stats().unique_keys == 1
 
 
+@pytest.mark.parametrize("keyed", [True, False])
+def test_dead_letters_wait_behind_jobs_that_are_due(core_name: str, *, keyed: bool) -> None:
+    layer = Layered(core_name, step_jobs=2)
+    dead = layer.push_id(max_attempts=1, unique_key="k" if keyed else None)
+    layer.fail(*layer.pull())
+    late = [layer.push_id(delay_ms=5) for _ in range(6)]
+    layer.now += 10
+    step = layer.policies.retry_dead("q", None, layer.now)
+    assert step.count == 0
+    assert step.upto is not None
+    assert layer.retry() == 1
+    assert layer.pull(9) == [*late, dead]
+
+
 def test_an_attempt_that_takes_too_long_failed(layer: Layered) -> None:
     job_id = layer.push_id(timeout_ms=20, backoff_ms=10)
     layer.tick(5)

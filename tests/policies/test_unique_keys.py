@@ -149,11 +149,16 @@ def test_replacements_that_are_too_large_together_change_nothing(core_name: str)
     used = layer.core.stats(layer.now).memory_bytes  # type: ignore[union-attr]
     small = Layered(core_name, memory_bytes_max=used + 3_000)
     ids = [small.push_id(unique_key=key) for key in "ab"]
-    large = {"payload": b"1" * 2_000, "on_conflict": "replace"}
-    with pytest.raises(Full):
-        small.push_items({"unique_key": "a", **large}, {"unique_key": "b", **large})
+    before = len(small.records)
+    for size in (2_000, 1, 0):  # also where the first one alone takes nothing more
+        first = {"payload": b"2" * size, "on_conflict": "replace"}
+        large = {"payload": b"1" * (3_100 - size), "on_conflict": "replace"}
+        with pytest.raises(Full):
+            small.push_items({"unique_key": "a", **first}, {"unique_key": "b", **large})
+    assert len(small.records) == before
     assert [small.view(i).payload for i in ids] == [b"1", b"1"]  # type: ignore[union-attr]
-    assert small.push_items({"unique_key": "a", **large}).replaced == [0]
+    fits = {"payload": b"1" * 2_000, "on_conflict": "replace"}
+    assert small.push_items({"unique_key": "a", **fits}).replaced == [0]
 
 
 def test_keys_count_as_memory(core_name: str) -> None:

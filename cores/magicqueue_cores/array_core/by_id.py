@@ -74,7 +74,7 @@ class ById(Reading):
         slot = store.find(job_id)
         if not slot or store.state_of(slot) not in WAITING:
             return False
-        refuse_larger(store, len(payload) - len(store.payload(slot)))
+        self.refuse_more(len(payload) - len(store.payload(slot)))
         if more_are_due(store, store.queue_of(slot), now_ms):
             run_at_ms = max(run_at_ms, now_ms + 1)
         if self._sinks.record:
@@ -84,6 +84,10 @@ class ById(Reading):
         if run_at_ms <= now_ms:
             self._fates.wake_of((job_id,))
         return True
+
+    def refuse_more(self, more_bytes: int) -> None:
+        """Raise `Full` if jobs may not take so many bytes more."""
+        refuse_larger(self._store, more_bytes)
 
     def revive(self, ids: Sequence[int], now_ms: int) -> Settled:
         """Make dead jobs ready anew: attempts start over."""

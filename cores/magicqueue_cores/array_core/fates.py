@@ -135,7 +135,7 @@ class Fates:
                 self._sinks.record(records.Lost(back))
             self.wake_of(back)
         errors = [store.error(job_id) for job_id in dying]
-        self.bury(dying, "worker_lost", errors, now_ms)
+        self.bury(dying, records.WORKER_LOST, errors, now_ms)
 
     def release(self, ids: Sequence[int], run_at_ms: int) -> None:
         """Active jobs are given back; 0 is to their old place."""

@@ -1,7 +1,6 @@
 """Records applied to the array core: checked, never re-decided."""
 
-from collections.abc import Iterable
-from typing import Any, Final
+from typing import Any
 
 from magicqueue_cores import records
 from magicqueue_cores.array_core import outcomes
@@ -10,15 +9,7 @@ from magicqueue_cores.array_core.rows import push, replace
 from magicqueue_cores.array_core.store import Store
 from magicqueue_cores.contract import LIVE, WAITING, CoreError, JobState
 from magicqueue_cores.kernels import layout as lo
-
-_STATES: Final[dict[str, Iterable[JobState]]] = {
-    "drained": WAITING,
-    "dropped": (JobState.DEAD,),
-    "purged": JobState,
-    "cancelled": JobState,
-    "expired": JobState,
-}
-"""The states of jobs that may be removed, by the cause of it."""
+from magicqueue_cores.transitions import REMOVABLE
 
 
 def replay_record(  # noqa: C901, PLR0912, PLR0915 - one flat case a record
@@ -114,7 +105,7 @@ def _ack(store: Store, record: records.Acked) -> None:
 
 
 def _remove(store: Store, record: records.Removed) -> None:
-    states = _STATES.get(record.cause)
+    states = REMOVABLE.get(record.cause)
     if states is None:
         raise CoreError(f"a record says Removed for {record.cause!r}, which is no cause")
     _expect(store, record, *states)

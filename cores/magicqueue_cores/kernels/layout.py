@@ -181,6 +181,8 @@ S_OUTPUT_SOFT_MAX: Final = 59
 S_CLOCK_AHEAD: Final = 62
 S_HASH_SEED: Final = 60
 S_KEPT_BYTES: Final = 61
+"""What Python keeps takes this; error texts that a line brings are added at once."""
+# What else is counted or noted along.
 S_SEGMENTS_BARE: Final = 120
 """Of the free segments, those whose pages the system has."""
 S_WOKEN: Final = 122
@@ -199,7 +201,6 @@ S_FIELDS: Final = 144
 """The fields that a command has, as bits, one word a command."""
 S_SLOTS_LEFT: Final = 121
 """The last record whose page was ever written, as of when the last job left."""
-"""What Python keeps takes this; error texts that a line brings are added at once."""
 # The request being read, and where it is answered.
 R_COMMAND: Final = 64
 R_SEEN: Final = 65

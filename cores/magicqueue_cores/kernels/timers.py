@@ -1,10 +1,11 @@
 """What happens by itself: delayed jobs mature, leases end. Two 4-ary heaps.
 
-A delayed job is an entry (run_at, id); it leaves only at the top, or when its queue is
-drained. A lease stands for all jobs of one pull or heartbeat; its entry is (until,
-lease), and it knows its place in the heap, so it goes with its last job and nothing stale
-ever stays. Since most leases are of equal length, a new one belongs at the end and the
-one to go is near the top: both are cheap.
+A delayed job is an entry (run_at, id), which leaves at the top, or when its queue is
+drained; `delayed` says what becomes of it if its job leaves otherwise. A lease stands for
+all jobs of one pull or heartbeat; its entry is (until, lease), and it knows its place in
+the heap, so it goes with its last job and nothing stale ever stays. Since most leases are
+of equal length, a new one belongs at the end and the one to go is near the top: both are
+cheap.
 """
 
 from magicqueue_cores.kernels import layout as lo

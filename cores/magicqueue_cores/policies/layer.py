@@ -328,12 +328,9 @@ class Policies:
             self._passage.saw(getattr(record, "at_ms", 0))
         if not isinstance(record, Marked | Kept | Gone):
             self._core.replay(record)
-        known = bool(self._marks.by_id) or isinstance(record, Marked | Kept | Gone)
         self._notes.live = False
         self._ground.course.apply(record)
         self._notes.live = True
-        if known:
-            self._ground.weigh()
         if isinstance(record, Marked):
             self._core.mark(record.ids, marked=True)
         self._ground.weigh()

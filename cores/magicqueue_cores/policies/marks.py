@@ -42,16 +42,19 @@ class Notes:
         """Start empty."""
         self.live = True
         """Nothing follows from what is replayed: that was recorded, too."""
-        self.take()
+        self._start()
 
     def take(self) -> tuple[list[int], list[int], list[tuple[int, Mark, str]]]:
         """Return what is noted, and start anew: handed out, back again, and ended jobs."""
-        taken = (self.handed, self.back, self.ended) if hasattr(self, "back") else None
+        taken = self.handed, self.back, self.ended
+        self._start()
+        return taken
+
+    def _start(self) -> None:
         self.handed: list[int] = []
         self.back: list[int] = []
         self.ended: list[tuple[int, Mark, str]] = []
         self.pending = False
-        return taken or ([], [], [])
 
 
 class Marks:

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import msgspec
 
-from magicqueue_cores.contract import TIME_MAX_MS, Full, NewJobs
+from magicqueue_cores.contract import NEVER_MS, TIME_MAX_MS, Full, NewJobs
 from magicqueue_cores.policies.answers import BadRepeat, BadWish, Duplicate, PushAnswer
 from magicqueue_cores.policies.ground import REQUEST, WINDOW, Ground, at_once, named
 from magicqueue_cores.policies.marks import KEY_BYTES, MARK_BYTES
@@ -146,13 +146,12 @@ class Pushing:
         now_ms: int,
     ) -> PushAnswer:
         ground, count, new = self._ground, len(jobs.payloads), plan.new
-        growth = self._growth(jobs, plan, now_ms) if plan.replaced else {}
-        rest = sum(growth.values())
+        growth = self._growth(jobs, plan, now_ms)
         ids: Sequence[int] = ()
         if new:
             made = jobs if len(new) == count else _picked(jobs, new)
             weight = sum(map(_weight, wishes)) if len(wishes) > 1 else _weight(wishes[0])
-            ground.weigh(weight + rest)
+            ground.weigh(weight + growth)
             try:
                 first_id = at_once(ground.core.push(queue, made, now_ms))
             except Full:
@@ -162,20 +161,21 @@ class Pushing:
             if len(new) == count:
                 self._mark_new(queue, ids, wishes, now_ms)
                 return PushAnswer(ids, [], [])
+        else:
+            ground.core.refuse_more(growth)
         ids_of = dict(zip(new, ids, strict=True))
         for index, holder in plan.holders.items():
             ids_of[index] = holder if holder > 0 else ids_of[-1 - holder]
         for index in plan.replaced:
-            rest -= growth[index]
-            self._replace(ids_of[index], index, jobs, rest, now_ms)
+            self._replace(ids_of[index], index, jobs, now_ms)
         self._mark_new(queue, ids, [wishes[index] for index in new], now_ms)
         ground.core.count_duplicates(queue, count - len(new))
         all_ids = [ids_of[index] for index in range(count)]
         return PushAnswer(all_ids, plan.duplicates, plan.replaced)
 
-    def _growth(self, jobs: NewJobs, plan: _Plan, now_ms: int) -> dict[int, int]:
-        """Return how many bytes more each replacement takes, by its index."""
-        growth = {}
+    def _growth(self, jobs: NewJobs, plan: _Plan, now_ms: int) -> int:
+        """Return how many bytes more all replacements take; none makes room for others."""
+        growth = 0
         for index in plan.replaced:
             holder = plan.holders[index]
             if holder > 0:
@@ -183,15 +183,13 @@ class Pushing:
                 before = 0 if view is None else len(view.payload)
             else:
                 before = len(jobs.payloads[-1 - holder])
-            growth[index] = max(0, len(jobs.payloads[index]) - before)
+            growth += max(0, len(jobs.payloads[index]) - before)
         return growth
 
-    def _replace(
-        self, job_id: int, index: int, jobs: NewJobs, rest: int, now_ms: int
-    ) -> None:
-        """Give a job new data. rest: the bytes that later replacements will take."""
+    def _replace(self, job_id: int, index: int, jobs: NewJobs, now_ms: int) -> None:
+        """Give a job new data, for which there is room: that was asked for all at once."""
         core = self._ground.core
-        self._ground.weigh(rest)
+        self._ground.weigh(-NEVER_MS)  # a bound that is met just so must not split a batch
         try:
             payload, priority = jobs.payloads[index], _at(jobs.priorities, index)
             run_at_ms = max(now_ms, _at(jobs.run_ats_ms, index))

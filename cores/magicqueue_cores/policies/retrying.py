@@ -26,7 +26,10 @@ class Retrying:
     def retry_dead(
         self, queue: str | None, job_id: int | None, now_ms: int, upto: int | None
     ) -> Step:
-        """Make one dead job, or a step of a queue's, ready anew."""
+        """Make one dead job, or a step of a queue's, ready anew.
+
+        upto: a moment where letters are gone through here, else a number of the core's.
+        """
         core, marks = self._ground.core, self._ground.marks
         if job_id is not None:
             self._refuse_held(queue, job_id, now_ms)
@@ -56,6 +59,9 @@ class Retrying:
     def _retry_some(self, queue: str, now_ms: int, begun_ms: int) -> Step:
         """Revive a step of a queue's letters that had died when it began."""
         core, most = self._ground.core, self._ground.step_jobs
+        # Up to number 0 there is no letter; there is more to do only while jobs are due.
+        if at_once(core.retry_dead(queue, None, now_ms, 0)).upto is not None:
+            return Step(0, begun_ms)
         try:
             page = at_once(
                 core.dead(queue, most, _PAGE_BYTES_MAX, self._cursors[queue], now_ms)
