@@ -371,12 +371,13 @@ class Core(Protocol):
         """Give a ready or delayed job another payload, priority and time to run.
 
         It enters its order anew, as if pushed now, and its attempts stay. False: it is in
-        no such state. Raises `Full` if it takes more memory than there may be.
+        no such state. Whether there is room for it is asked before, by `refuse_more`, so
+        that several are replaced or none.
         """
         ...
 
     def refuse_more(self, more_bytes: int) -> None:
-        """Raise `Full` if jobs may not take so many bytes more: to ask before a change."""
+        """Raise `Full` if jobs may not take so many bytes more, if it is more at all."""
         ...
 
     def revive(self, ids: Sequence[int], now_ms: int) -> Answer[Settled]:

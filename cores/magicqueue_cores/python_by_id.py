@@ -70,7 +70,6 @@ class ById(Reading):
             return False
         table = self._table
         job = table.jobs[job_id]
-        self.refuse_more(len(payload) - len(job.payload))
         run_at_ms = max(run_at_ms, now_ms)
         if now_ms >= self._due_ms and table.delayed.has_any(job.queue.name):
             run_at_ms = max(run_at_ms, now_ms + 1)

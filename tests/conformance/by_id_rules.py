@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
 from conformance.driver import Driver
 from conformance.naive_core import NaiveCore
-from magicqueue_cores.contract import LIVE, WAITING, Core, JobState
+from magicqueue_cores.contract import LIVE, WAITING, Core, Full, JobState
 from magicqueue_cores.records import Record
 
 STATES = st.sampled_from(
@@ -101,7 +101,19 @@ class ByIdRules(RuleBasedStateMachine):
             run_at_ms = job.view.run_at_ms
         else:
             run_at_ms = now + delay_ms
+        if job is not None:
+            more = len(payload) - len(job.view.payload)
+            self.both("refuse_more", more)
+            if not self.has_room(more):
+                return
         self.both("replace", job_id, payload, priority, run_at_ms, now)
+
+    def has_room(self, more: int) -> bool:
+        try:
+            self.model.refuse_more(more)
+        except Full:
+            return False
+        return True
 
     def waiting(self) -> list[Any]:
         return self.model.some(JobState.DELAYED)

@@ -74,8 +74,6 @@ class NaiveById(NaiveJobs):
         if job is None or job.view.state not in WAITING:
             return False
         view = job.view
-        if len(payload) > len(view.payload):
-            self.admit_bytes(len(payload) - len(view.payload))
         behind = self.due_ms() <= now_ms and bool(self.some(DELAYED, view.queue))
         view.payload = payload
         view.priority = priority
@@ -86,6 +84,10 @@ class NaiveById(NaiveJobs):
             self.make_ready(job)
         self.note(job, "Replaced")
         return True
+
+    def refuse_more(self, more_bytes: int) -> None:
+        if more_bytes > 0:
+            self.admit_bytes(more_bytes)
 
     def revive(self, ids: Sequence[int], now_ms: int) -> Settled:
         self.mature_all(now_ms)

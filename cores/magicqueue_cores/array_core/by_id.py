@@ -68,13 +68,12 @@ class ById(Reading):
     def replace(
         self, job_id: int, payload: bytes, priority: int, run_at_ms: int, now_ms: int
     ) -> bool:
-        """Give a waiting job another payload, priority and time to run. Raises `Full`."""
+        """Give a waiting job another payload, priority and time to run."""
         self.advance(now_ms)
         store, run_at_ms = self._store, max(run_at_ms, now_ms)
         slot = store.find(job_id)
         if not slot or store.state_of(slot) not in WAITING:
             return False
-        self.refuse_more(len(payload) - len(store.payload(slot)))
         if more_are_due(store, store.queue_of(slot), now_ms):
             run_at_ms = max(run_at_ms, now_ms + 1)
         if self._sinks.record:

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import msgspec
 
-from magicqueue_cores.contract import NEVER_MS, TIME_MAX_MS, Full, NewJobs
+from magicqueue_cores.contract import TIME_MAX_MS, Full, NewJobs
 from magicqueue_cores.policies.answers import BadRepeat, BadWish, Duplicate, PushAnswer
 from magicqueue_cores.policies.ground import REQUEST, WINDOW, Ground, at_once, named
 from magicqueue_cores.policies.marks import KEY_BYTES, MARK_BYTES
@@ -189,13 +189,9 @@ class Pushing:
     def _replace(self, job_id: int, index: int, jobs: NewJobs, now_ms: int) -> None:
         """Give a job new data, for which there is room: that was asked for all at once."""
         core = self._ground.core
-        self._ground.weigh(-NEVER_MS)  # a bound that is met just so must not split a batch
-        try:
-            payload, priority = jobs.payloads[index], _at(jobs.priorities, index)
-            run_at_ms = max(now_ms, _at(jobs.run_ats_ms, index))
-            changed = at_once(core.replace(job_id, payload, priority, run_at_ms, now_ms))
-        finally:
-            self._ground.weigh()
+        payload, priority = jobs.payloads[index], _at(jobs.priorities, index)
+        run_at_ms = max(now_ms, _at(jobs.run_ats_ms, index))
+        changed = at_once(core.replace(job_id, payload, priority, run_at_ms, now_ms))
         assert changed, "a job that waits can be replaced"
 
     def _mark_new(
