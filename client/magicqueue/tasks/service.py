@@ -78,6 +78,7 @@ class TaskWorker:
             )
             for queue in self.queues
         ]
+        self._running: dict[Worker, asyncio.Task[None]] = {}
         self._background: asyncio.Task[None] | None = None
         self._ready = asyncio.Event()
 
@@ -87,25 +88,23 @@ class TaskWorker:
         Raises what cannot be opened, and what the server refuses a pull with for good.
         """
         stop = StopSignal(self.request_stop)
-        async with (
-            signals_in_loop(stop) if signals else contextlib.nullcontext(),
-            self._opened_for_tasks(),
-        ):
-            self._ready.set()
-            running = [asyncio.create_task(w.run(signals=False)) for w in self.workers]
-            try:
-                await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                self.request_stop()
-                outcomes = await asyncio.gather(*running, return_exceptions=True)
-            for outcome in outcomes:
-                if isinstance(outcome, BaseException):
-                    raise outcome
+        try:
+            async with (
+                signals_in_loop(stop) if signals else contextlib.nullcontext(),
+                self._opened_for_tasks(),
+            ):
+                self._ready.set()
+                await self._work()
+        finally:
+            self._running = {}
 
     def request_stop(self) -> None:
         """Have `run` stop, as a signal would; for use in the event loop's thread."""
         for worker in self.workers:
-            worker.request_stop()
+            running = self._running.get(worker)
+            # one that has ended before the others would take it for its next run
+            if running is None or not running.done():
+                worker.request_stop()
 
     async def start(self) -> None:
         """Begin to work in the background, until `stop`. Raises as `run`."""
@@ -164,14 +163,30 @@ class TaskWorker:
         """Jobs that were not the worker's any more when they were finished, so far."""
         return sum(worker.lost for worker in self.workers)
 
+    async def _work(self) -> None:
+        """Have all workers work, until one of them ends."""
+        self._running = {
+            worker: asyncio.create_task(worker.run(signals=False))
+            for worker in self.workers
+        }
+        running = self._running.values()
+        try:
+            await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self.request_stop()
+            outcomes = await asyncio.gather(*running, return_exceptions=True)
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException):
+                raise outcome
+
     @contextlib.asynccontextmanager
     async def _opened_for_tasks(self) -> AsyncIterator[None]:
         for registry in self.tasks:
             for task in registry:
                 task.signature.prepare()
         async with opened_for(self.tasks, self._opened):
-            yield
-        self._threads.close()
+            with self._threads:
+                yield
 
 
 @contextlib.asynccontextmanager
