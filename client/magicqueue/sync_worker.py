@@ -345,7 +345,7 @@ class SyncWorker(WorkerCounts):
 
     def _wait_for_room(self) -> int:
         """Give how many jobs may be pulled; 0 when it is time to stop."""
-        room = self._runner.room.to_pull(self.held)
+        room = self._runner.room.to_pull(len(self._runner.held))
         if room and self._stop_at is None:  # as below, without the lock: nearly always
             return room
         with self._changed:

@@ -646,7 +646,7 @@ def test_the_worker_says_how_jobs_came_out(run: RunLoop, tasks: Tasks) -> None:
     one.push_many_sync([(1,), (2,), (3,)])
     worker = run(work_until(tasks, lambda: len(jobs) == 3))
     assert (worker.completed, worker.failed, worker.held) == (2, 1, 0)
-    assert (worker.lost, worker.released) == (0, 0)
+    assert (worker.lost, worker.released, worker.cancelled) == (0, 0, 0)
     assert all(job is not None and job._labels == {"task": "one"} for job in jobs)
 
 

@@ -9,25 +9,27 @@ import contextlib
 import inspect
 import logging
 from collections.abc import AsyncIterator, Iterable, Sequence
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
 
 from magicqueue import commands
 from magicqueue.durations import Duration
 from magicqueue.handlers import OnError
+from magicqueue.in_background import InBackground
 from magicqueue.loop_signals import signals_in_loop
+from magicqueue.runner import Runner
 from magicqueue.stop_signals import StopSignal
 from magicqueue.tasks.dependencies import Opened
 from magicqueue.tasks.registry import Tasks
 from magicqueue.tasks.running import QueueTasks
 from magicqueue.tasks.threads import Threads
 from magicqueue.worker import Worker
+from magicqueue.worker_counts import WorkerCounts
 from magicqueue.worker_options import BATCH_SIZE, GRACE_S, LEASE_S, TASKS, THREADS
 
 logger: Final = logging.getLogger("magicqueue")
 
 
-class TaskWorker:
+class TaskWorker(InBackground, WorkerCounts):
     """Runs the tasks of all queues of some `Tasks`, or of those `queues` only.
 
     concurrency: tasks of one queue under way at once (50); threads: plain tasks at once, of
@@ -126,42 +128,9 @@ class TaskWorker:
             self.request_stop()
             await background
 
-    async def __aenter__(self) -> Self:
-        await self.start()
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.stop()
-
     @property
-    def held(self) -> int:
-        """Jobs pulled and not settled yet."""
-        return sum(worker.held for worker in self.workers)
-
-    @property
-    def completed(self) -> int:
-        """Jobs whose task returned, so far."""
-        return sum(worker.completed for worker in self.workers)
-
-    @property
-    def failed(self) -> int:
-        """Jobs whose task raised, so far."""
-        return sum(worker.failed for worker in self.workers)
-
-    @property
-    def released(self) -> int:
-        """Jobs given back unstarted or cut off, so far."""
-        return sum(worker.released for worker in self.workers)
-
-    @property
-    def lost(self) -> int:
-        """Jobs that were not the worker's any more when they were finished, so far."""
-        return sum(worker.lost for worker in self.workers)
+    def _runners(self) -> Sequence[Runner]:
+        return [worker._runner for worker in self.workers]  # noqa: SLF001 - to be counted
 
     async def _work(self) -> None:
         """Have all workers work, until one of them ends."""
