@@ -10,7 +10,6 @@ worker's side.
 """
 
 import json
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import KW_ONLY, dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Protocol, TypeAlias
@@ -271,6 +270,8 @@ def decode(raw: Raw) -> Any:
     try:
         return _decode(raw)
     except RecursionError:  # nesting counts together with the caller's own depth
+        from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - slow, and rare
+
         with ThreadPoolExecutor(1) as apart:
             return apart.submit(_decode, raw).result()
 
