@@ -254,9 +254,9 @@ class Queue(QueueAdmin):
         failed. Gives the ids that were not yours any more. Raises Unsupported of an older
         server.
         """
-        self._pulls.forget(jobs)
-        delay_ms = duration_ms(delay, "delay")
-        return await self._run(commands.release(several_jobs(jobs, "release"), delay_ms))
+        several, delay_ms = several_jobs(jobs, "release"), duration_ms(delay, "delay")
+        self._pulls.forget(several)
+        return await self._run(commands.release(several, delay_ms))
 
     async def heartbeat(self, *jobs: AnyJob, lease: Duration | None = None) -> list[int]:
         """Let leases end `lease` from now; gives the ids whose lease is already over.
