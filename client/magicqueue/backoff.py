@@ -1,4 +1,4 @@
-"""How long to wait before connecting again: exponential, with jitter.
+"""How often to try, and how long to wait before connecting again: exponential, with jitter.
 
 The wait doubles from `FIRST_S` to `LONGEST_S`; of it one half is certain and the other
 random, so that a thousand workers whose server comes back do not come back at once
@@ -11,6 +11,8 @@ from typing import Final
 
 FIRST_S: Final = 0.1
 LONGEST_S: Final = 5.0
+TRIES_MAX: Final = 3
+"""A repeatable call is sent this often before a lost connection is its error."""
 _DOUBLINGS_MAX: Final = 16
 
 

@@ -15,10 +15,10 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 from magicqueue.address import Address
-from magicqueue.backoff import next_wait_s
+from magicqueue.backoff import TRIES_MAX, next_wait_s
 from magicqueue.connection import Connection, open_connection
 from magicqueue.errors import (
     Closed,
@@ -33,9 +33,6 @@ from magicqueue.trouble import fact_of, lost_connection
 from magicqueue.wire.replies import ServerInfo
 
 R = TypeVar("R")
-
-TRIES_MAX: Final = 3
-"""A repeatable call is sent this often before a lost connection is its error."""
 
 logger = logging.getLogger("magicqueue")
 

@@ -10,7 +10,6 @@ worker's side.
 """
 
 import json
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import KW_ONLY, dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Protocol, TypeAlias
@@ -140,7 +139,7 @@ class Job(StoredJob, gc=False, eq=False):
         few times a second. Raises ValueError, TypeError, and MagicQueueError for a job that
         no worker runs: use `queue.progress(job, …)` for one.
         """
-        check_progress(percent, note)
+        percent, note = checked_progress(percent, note)
         self._side("progress(job, …)").progress(self, percent, note)
 
     def check(self) -> None:
@@ -163,19 +162,28 @@ class Job(StoredJob, gc=False, eq=False):
         return self._worker
 
 
-def check_progress(percent: object, note: object) -> None:
-    """Refuse what no PROGRESS can say. Raises TypeError or ValueError."""
+def checked_progress(percent: Any, note: Any) -> tuple[int | None, str | None]:
+    """Give what a PROGRESS can say, plain. Raises TypeError or ValueError for the rest.
+
+    A worker sends it later, from a thread in which nothing may be wrong with it.
+    """
     if percent is not None:
         if not isinstance(percent, int) or isinstance(percent, bool):
             raise TypeError(f"percent must be an integer, not {type(percent).__name__}")
         if not 0 <= percent <= 100:  # noqa: PLR2004 - per cent
             raise ValueError(f"percent is {percent}: it must be 0 to 100")
+        percent = int(percent)
     if note is not None:
         if not isinstance(note, str):
             raise TypeError(f"note must be a string, not {type(note).__name__}")
-        size = len(note.encode(errors="replace"))
-        if size > NOTE_BYTES_MAX:
-            raise ValueError(f"note is {size} bytes: the limit is {NOTE_BYTES_MAX}")
+        try:
+            encoded = note.encode()
+        except UnicodeEncodeError:
+            raise ValueError("note has a lone surrogate: leave it out") from None
+        if len(encoded) > NOTE_BYTES_MAX:
+            raise ValueError(f"note is {len(encoded)} bytes: the limit is {NOTE_BYTES_MAX}")
+        note = encoded.decode()  # a subclass has no form in JSON
+    return percent, note
 
 
 class Progress(msgspec.Struct, frozen=True):
@@ -262,6 +270,8 @@ def decode(raw: Raw) -> Any:
     try:
         return _decode(raw)
     except RecursionError:  # nesting counts together with the caller's own depth
+        from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - slow, and rare
+
         with ThreadPoolExecutor(1) as apart:
             return apart.submit(_decode, raw).result()
 

@@ -26,7 +26,7 @@ from magicqueue.encoding import (
     json_of,
 )
 from magicqueue.errors import MagicQueueError, TooLarge
-from magicqueue.job import AnyJob, Job, check_progress
+from magicqueue.job import AnyJob, Job, checked_progress
 from magicqueue.job_options import JobOptions, UniqueOptions, tail_of
 from magicqueue.outgoing import Outgoing
 from magicqueue.protocol import Command
@@ -254,9 +254,9 @@ class Queue(QueueAdmin):
         failed. Gives the ids that were not yours any more. Raises Unsupported of an older
         server.
         """
-        self._pulls.forget(jobs)
-        delay_ms = duration_ms(delay, "delay")
-        return await self._run(commands.release(several_jobs(jobs, "release"), delay_ms))
+        several, delay_ms = several_jobs(jobs, "release"), duration_ms(delay, "delay")
+        self._pulls.forget(several)
+        return await self._run(commands.release(several, delay_ms))
 
     async def heartbeat(self, *jobs: AnyJob, lease: Duration | None = None) -> list[int]:
         """Let leases end `lease` from now; gives the ids whose lease is already over.
@@ -280,7 +280,7 @@ class Queue(QueueAdmin):
         percent: 0 to 100. note: up to 1 KiB. Raises NotFound and Stale where it is not
         yours any more, and Unsupported of an older server.
         """
-        check_progress(percent, note)
+        percent, note = checked_progress(percent, note)
         await self._run(job_commands.progress(one_job(job), percent, note))
 
     async def wait(

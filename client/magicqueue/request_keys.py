@@ -9,7 +9,6 @@ takes no line with one. So they are asked for: `Queue(…, repeat_pushes=True)`.
 """
 
 import itertools
-import secrets
 from collections.abc import Callable, Iterator
 
 from magicqueue.forks import after_fork
@@ -34,5 +33,7 @@ class RequestKeys:
 
 
 def _keys() -> Iterator[bytes]:
+    import secrets  # noqa: PLC0415 - slow, and only where keys are wanted
+
     client = secrets.token_hex(9).encode()
     return (b',"req_key":"%b-%d"' % (client, number) for number in itertools.count(1))

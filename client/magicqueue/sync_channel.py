@@ -12,10 +12,10 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 from magicqueue.address import Address
-from magicqueue.backoff import next_wait_s
+from magicqueue.backoff import TRIES_MAX, next_wait_s
 from magicqueue.errors import (
     Closed,
     ConnectionLost,
@@ -30,8 +30,6 @@ from magicqueue.sync_connection import Interrupted, SyncConnection
 from magicqueue.wire.replies import ServerInfo
 
 R = TypeVar("R")
-
-TRIES_MAX: Final = 3
 
 logger = logging.getLogger("magicqueue")
 

@@ -26,7 +26,7 @@ from magicqueue.encoding import (
 )
 from magicqueue.errors import Closed, RequestError, TooLarge
 from magicqueue.forks import after_fork
-from magicqueue.job import AnyJob, Job, check_progress
+from magicqueue.job import AnyJob, Job, checked_progress
 from magicqueue.job_options import JobOptions, UniqueOptions, needs_of, tail_of
 from magicqueue.protocol import Command
 from magicqueue.request_keys import RequestKeys
@@ -264,7 +264,7 @@ class SyncQueue(SyncQueueAdmin):
         percent: 0 to 100. note: up to 1 KiB. Raises NotFound and Stale where it is not
         yours any more, and Unsupported of an older server.
         """
-        check_progress(percent, note)
+        percent, note = checked_progress(percent, note)
         self._run(job_commands.progress(one_job(job), percent, note))
 
     def wait(

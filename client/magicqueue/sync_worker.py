@@ -13,7 +13,6 @@ import os
 import threading
 import time
 from collections.abc import Awaitable, Callable
-from types import TracebackType
 from typing import Any, Self, Unpack
 
 from magicqueue import commands
@@ -140,12 +139,7 @@ class SyncWorker(WorkerCounts):
         self.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     def start(self) -> None:
@@ -345,7 +339,7 @@ class SyncWorker(WorkerCounts):
 
     def _wait_for_room(self) -> int:
         """Give how many jobs may be pulled; 0 when it is time to stop."""
-        room = self._runner.room.to_pull(self.held)
+        room = self._runner.room.to_pull(len(self._runner.held))
         if room and self._stop_at is None:  # as below, without the lock: nearly always
             return room
         with self._changed:

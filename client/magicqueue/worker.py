@@ -21,8 +21,7 @@ import asyncio
 import contextlib
 import logging
 from functools import partial
-from types import TracebackType
-from typing import Self, Unpack
+from typing import Unpack
 
 from magicqueue import commands
 from magicqueue.address import AccessOptions
@@ -34,6 +33,7 @@ from magicqueue.forks import after_fork, keep
 from magicqueue.handler_tasks import HandlerTasks
 from magicqueue.handlers import Handler, OnError, RunsHandler, is_async, wraps_async
 from magicqueue.heartbeats import Heartbeats
+from magicqueue.in_background import InBackground
 from magicqueue.inline_handlers import InlineHandlers
 from magicqueue.job import Job
 from magicqueue.loop_signals import signals_in_loop
@@ -61,7 +61,7 @@ from magicqueue.worker_options import (
 logger = logging.getLogger("magicqueue")
 
 
-class Worker(WorkerCounts):
+class Worker(InBackground, WorkerCounts):
     """Runs `handler(job)` for each job of a queue: a return settles it, a raise fails it.
 
     queue, url: as for `Queue`. batch_size: jobs asked for at once, at most. concurrency:
@@ -143,18 +143,6 @@ class Worker(WorkerCounts):
         """Be as new: the parent's worker stays the parent's; called in a child process."""
         keep((self._pump, self._handlers, self._progress, self._stop_asked))
         self._set_up()
-
-    async def __aenter__(self) -> Self:
-        await self.start()
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.stop()
 
     async def run(self, *, signals: bool = True) -> None:
         """Work until `stop`, or until SIGTERM or SIGINT if `signals`.

@@ -1,4 +1,6 @@
-"""What both workers tell of their jobs."""
+"""What workers tell of their jobs."""
+
+from collections.abc import Sequence
 
 from magicqueue.runner import Runner
 
@@ -9,31 +11,36 @@ class WorkerCounts:
     _runner: Runner
 
     @property
+    def _runners(self) -> Sequence[Runner]:
+        """What holds the jobs that are counted."""
+        return (self._runner,)
+
+    @property
     def held(self) -> int:
         """Jobs pulled and not settled yet."""
-        return len(self._runner.held)
+        return sum(len(runner.held) for runner in self._runners)
 
     @property
     def completed(self) -> int:
         """Jobs whose handler returned, so far."""
-        return self._runner.completed
+        return sum(runner.completed for runner in self._runners)
 
     @property
     def failed(self) -> int:
         """Jobs whose handler raised, or ran into its time limit, so far."""
-        return self._runner.failed
+        return sum(runner.failed for runner in self._runners)
 
     @property
     def released(self) -> int:
         """Jobs given back unstarted or cut off, so far."""
-        return self._runner.released
+        return sum(runner.released for runner in self._runners)
 
     @property
     def cancelled(self) -> int:
         """Jobs that were cancelled, and ended by that, so far."""
-        return self._runner.cancelled
+        return sum(runner.cancelled for runner in self._runners)
 
     @property
     def lost(self) -> int:
         """Jobs that were not the worker's any more when they were finished, so far."""
-        return self._runner.lost
+        return sum(runner.lost for runner in self._runners)

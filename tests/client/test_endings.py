@@ -163,6 +163,12 @@ def test_cancel_and_promote_say_what_became_of_each(client: str, able: FakeServe
     assert [request["ids"] for request in able.of("PROMOTE")] == [[1, 2, 3], [1]]
 
 
+class Word(str):
+    """Some library's string: one by its type, and yet no plain one."""
+
+    __slots__ = ()
+
+
 @pytest.mark.parametrize("client", CLIENTS)
 def test_progress_of_a_pulled_job_names_its_attempt(client: str, able: FakeServer) -> None:
     job = {"queue": "q", "data": 1, "priority": 0, "created_at": 1, "run_at": 1}
@@ -174,8 +180,12 @@ def test_progress_of_a_pulled_job_names_its_attempt(client: str, able: FakeServe
     with opened(client, "q", able.url) as queue:
         pulled = queue.pull()
         queue.progress(pulled, 40, "half")
-        queue.progress(6, note="só")
-        for bad, message in (((101,), "percent is 101"), ((None, "é" * 513), "1026 bytes")):
+        queue.progress(6, note=Word("só"))
+        for bad, message in (
+            ((101,), "percent is 101"),
+            ((None, "é" * 513), "1026 bytes"),
+            ((None, "\ud800"), "note has a lone surrogate"),
+        ):
             with pytest.raises(ValueError, match=message):
                 queue.progress(pulled, *bad)
         with pytest.raises(TypeError, match="percent must be an integer, not float"):

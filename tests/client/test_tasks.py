@@ -606,6 +606,34 @@ def test_a_server_that_refuses_ends_the_worker(run: RunLoop, tasks: Tasks) -> No
         run(scenario())
 
 
+def test_a_worker_that_has_stopped_may_be_started_again(
+    run: RunLoop, tasks: Tasks, name: str
+) -> None:
+    ran: list[tuple[str, int]] = []
+
+    @tasks.task
+    async def first(x: int) -> None:
+        ran.append(("first", x))
+
+    @tasks.task(queue=f"{name}-2")
+    def second(x: int) -> None:
+        ran.append((threading.current_thread().name, x))
+
+    async def main() -> None:
+        worker = TaskWorker(tasks)
+        for turn in range(3):
+            async with worker:
+                await first.push(turn)
+                for count in (2, 3, 4):  # one after the other, so that one thread will do
+                    await second.push(turn)
+                    await until(lambda count=count: len(ran) == count)  # type: ignore[misc]
+            assert len({who for who, _ in ran}) == 2
+            assert {x for _, x in ran} == {turn}
+            ran.clear()
+
+    run(main())
+
+
 def test_the_worker_says_how_jobs_came_out(run: RunLoop, tasks: Tasks) -> None:
     jobs: list[Job | None] = []
 
@@ -618,7 +646,7 @@ def test_the_worker_says_how_jobs_came_out(run: RunLoop, tasks: Tasks) -> None:
     one.push_many_sync([(1,), (2,), (3,)])
     worker = run(work_until(tasks, lambda: len(jobs) == 3))
     assert (worker.completed, worker.failed, worker.held) == (2, 1, 0)
-    assert (worker.lost, worker.released) == (0, 0)
+    assert (worker.lost, worker.released, worker.cancelled) == (0, 0, 0)
     assert all(job is not None and job._labels == {"task": "one"} for job in jobs)
 
 

@@ -212,6 +212,7 @@ BAD_CALLS: dict[str, Any] = {
     "ack": lambda q, bad: q.ack(bad),
     "ack_batch": lambda q, bad: q.ack_batch([1, bad]),
     "fail": lambda q, bad: q.fail(bad),
+    "release": lambda q, bad: q.release(1, bad),
     "heartbeat": lambda q, bad: q.heartbeat(1, bad),
 }
 

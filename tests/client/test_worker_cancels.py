@@ -326,6 +326,9 @@ def test_progress_is_told_soon_and_the_last_counts(kind: str, fake: FakeServer) 
         took_s[0] = time.monotonic() - begun
         with pytest.raises(ValueError, match="percent is 200"):
             job.progress(200)
+        # in the heartbeats' thread it would end that thread, and the leases with it
+        with pytest.raises(ValueError, match="lone surrogate"):
+            job.progress(100, "\ud800")
         done.wait(PATIENCE_S)
 
     with running(kind, "q", handler, url=fake.url):

@@ -191,15 +191,18 @@ def worker(  # noqa: PLR0913 - one for each option
         log_level=log_level,
         log_json=as_json or log_format == "json",
     )
+    ctx.exit(_work(plan, processes))
+
+
+def _work(plan: WorkerPlan, processes: int) -> int:
+    """Work in this process, or in others; gives the exit code."""
     try:
         # what hangs in a thread that cannot be spared ends with its process
-        if processes == 1 and not (inline and time_limit):
-            code = work_here(plan)
-        else:
-            from magicqueue.cli.supervisor import Supervisor  # noqa: PLC0415 - slow
+        if processes == 1 and not (plan.inline and plan.time_limit_s):
+            return work_here(plan)
+        from magicqueue.cli.supervisor import Supervisor  # noqa: PLC0415 - slow
 
-            code = Supervisor(plan, processes).run()
+        return Supervisor(plan, processes).run()
     except HandlerNotFound as error:
         note(f"magicqueue: {error}")
-        code = EXIT_USAGE
-    ctx.exit(code)
+        return EXIT_USAGE

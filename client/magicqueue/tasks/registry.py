@@ -205,9 +205,7 @@ class Tasks:
             kind = type(function).__name__
             raise TypeError(f"a task is a function, not of type {kind}")
         name = function.__name__ if name is None else name
-        if not name.isidentifier() and not all(
-            part.isidentifier() for part in name.replace("-", "_").split(".")
-        ):
+        if not all(part.isidentifier() for part in name.replace("-", "_").split(".")):
             raise ValueError(f"{name!r} is no name of a task: give one by name=…")
         if name in self._tasks:
             raise ValueError(

@@ -9,25 +9,27 @@ import contextlib
 import inspect
 import logging
 from collections.abc import AsyncIterator, Iterable, Sequence
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
 
 from magicqueue import commands
 from magicqueue.durations import Duration
 from magicqueue.handlers import OnError
+from magicqueue.in_background import InBackground
 from magicqueue.loop_signals import signals_in_loop
+from magicqueue.runner import Runner
 from magicqueue.stop_signals import StopSignal
 from magicqueue.tasks.dependencies import Opened
 from magicqueue.tasks.registry import Tasks
 from magicqueue.tasks.running import QueueTasks
 from magicqueue.tasks.threads import Threads
 from magicqueue.worker import Worker
+from magicqueue.worker_counts import WorkerCounts
 from magicqueue.worker_options import BATCH_SIZE, GRACE_S, LEASE_S, TASKS, THREADS
 
 logger: Final = logging.getLogger("magicqueue")
 
 
-class TaskWorker:
+class TaskWorker(InBackground, WorkerCounts):
     """Runs the tasks of all queues of some `Tasks`, or of those `queues` only.
 
     concurrency: tasks of one queue under way at once (50); threads: plain tasks at once, of
@@ -78,6 +80,7 @@ class TaskWorker:
             )
             for queue in self.queues
         ]
+        self._running: dict[Worker, asyncio.Task[None]] = {}
         self._background: asyncio.Task[None] | None = None
         self._ready = asyncio.Event()
 
@@ -87,25 +90,23 @@ class TaskWorker:
         Raises what cannot be opened, and what the server refuses a pull with for good.
         """
         stop = StopSignal(self.request_stop)
-        async with (
-            signals_in_loop(stop) if signals else contextlib.nullcontext(),
-            self._opened_for_tasks(),
-        ):
-            self._ready.set()
-            running = [asyncio.create_task(w.run(signals=False)) for w in self.workers]
-            try:
-                await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                self.request_stop()
-                outcomes = await asyncio.gather(*running, return_exceptions=True)
-            for outcome in outcomes:
-                if isinstance(outcome, BaseException):
-                    raise outcome
+        try:
+            async with (
+                signals_in_loop(stop) if signals else contextlib.nullcontext(),
+                self._opened_for_tasks(),
+            ):
+                self._ready.set()
+                await self._work()
+        finally:
+            self._running = {}
 
     def request_stop(self) -> None:
         """Have `run` stop, as a signal would; for use in the event loop's thread."""
         for worker in self.workers:
-            worker.request_stop()
+            running = self._running.get(worker)
+            # one that has ended before the others would take it for its next run
+            if running is None or not running.done():
+                worker.request_stop()
 
     async def start(self) -> None:
         """Begin to work in the background, until `stop`. Raises as `run`."""
@@ -127,42 +128,25 @@ class TaskWorker:
             self.request_stop()
             await background
 
-    async def __aenter__(self) -> Self:
-        await self.start()
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.stop()
-
     @property
-    def held(self) -> int:
-        """Jobs pulled and not settled yet."""
-        return sum(worker.held for worker in self.workers)
+    def _runners(self) -> Sequence[Runner]:
+        return [worker._runner for worker in self.workers]  # noqa: SLF001 - to be counted
 
-    @property
-    def completed(self) -> int:
-        """Jobs whose task returned, so far."""
-        return sum(worker.completed for worker in self.workers)
-
-    @property
-    def failed(self) -> int:
-        """Jobs whose task raised, so far."""
-        return sum(worker.failed for worker in self.workers)
-
-    @property
-    def released(self) -> int:
-        """Jobs given back unstarted or cut off, so far."""
-        return sum(worker.released for worker in self.workers)
-
-    @property
-    def lost(self) -> int:
-        """Jobs that were not the worker's any more when they were finished, so far."""
-        return sum(worker.lost for worker in self.workers)
+    async def _work(self) -> None:
+        """Have all workers work, until one of them ends."""
+        self._running = {
+            worker: asyncio.create_task(worker.run(signals=False))
+            for worker in self.workers
+        }
+        running = self._running.values()
+        try:
+            await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self.request_stop()
+            outcomes = await asyncio.gather(*running, return_exceptions=True)
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException):
+                raise outcome
 
     @contextlib.asynccontextmanager
     async def _opened_for_tasks(self) -> AsyncIterator[None]:
@@ -170,8 +154,8 @@ class TaskWorker:
             for task in registry:
                 task.signature.prepare()
         async with opened_for(self.tasks, self._opened):
-            yield
-        self._threads.close()
+            with self._threads:
+                yield
 
 
 @contextlib.asynccontextmanager

@@ -10,19 +10,26 @@ import contextvars
 import threading
 from collections.abc import Callable
 from queue import SimpleQueue
-from typing import Any, TypeAlias
+from typing import Any, Self, TypeAlias
 
 _Work: TypeAlias = Callable[[], None]
 
 
 class Threads:
-    """Runs up to `count` functions at once for the running event loop."""
+    """Runs up to `count` functions at once for the running loop; a `with` ends them."""
 
     def __init__(self, count: int) -> None:
         self._places = asyncio.Semaphore(count)
         self._idle: list[SimpleQueue[_Work | None]] = []
         self._made = 0
         self._closed = False
+
+    def __enter__(self) -> Self:
+        self._closed = False
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     async def run(self, function: Callable[[], Any]) -> Any:
         """Call a function in a thread, in the caller's context; gives its outcome."""
