@@ -1,7 +1,7 @@
 """A job of a queue of tasks, run: which task it is, its arguments, hooks around it."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from magicqueue import commands
 from magicqueue.failures import Discard
@@ -13,7 +13,13 @@ from magicqueue.tasks.envelope import Envelope, open_envelope
 from magicqueue.tasks.middleware import Hooks, Run
 from magicqueue.tasks.registry import Tasks
 from magicqueue.tasks.task import Task
-from magicqueue.tasks.threads import Threads
+
+
+class RunsPlain(Protocol):
+    """What runs plain tasks: threads, or in tests the caller."""
+
+    async def run(self, function: Callable[[], Any], /) -> Any:
+        """Call it, in the context of whoever awaits this; gives or raises its outcome."""
 
 
 class UnknownTask(Exception):
@@ -28,7 +34,7 @@ class QueueTasks:
     """
 
     def __init__(
-        self, queue: str, registries: Sequence[Tasks], opened: Opened, threads: Threads
+        self, queue: str, registries: Sequence[Tasks], opened: Opened, threads: RunsPlain
     ) -> None:
         self._queue = queue
         self._opened = opened
