@@ -29,6 +29,7 @@ from magicqueue.arguments import whole_number
 from magicqueue.commands import queue_name
 from magicqueue.durations import Moment, moment_ms
 from magicqueue.encoding import json_of
+from magicqueue.errors import NotFound
 from magicqueue.job import Job
 from magicqueue.job_log import set_current
 from magicqueue.tasks.dependencies import Opened
@@ -117,6 +118,7 @@ class _Eager:
 
     def __init__(self, tasks: Tasks) -> None:
         self._tasks = tasks
+        self._results: dict[int, Raw] = {}
 
     async def push(self, task: Task[..., Any], data: bytes) -> int:
         """Run a call; gives a number for it."""
@@ -125,8 +127,16 @@ class _Eager:
         made = job(Fragment(data), queue=task.queue)
         async with opened_for([self._tasks], opened := Opened()):
             running = QueueTasks(task.queue, [self._tasks], opened, Inline())
-            await asyncio.create_task(_as_job(running, made))
+            result = await asyncio.create_task(_as_job(running, made))
+        self._results[made.id] = Raw(json_of(result))
         return made.id
+
+    def result(self, number: int) -> Raw:
+        """Give what came of a call. Raises NotFound."""
+        try:
+            return self._results[number]
+        except KeyError:
+            raise NotFound(f"call {number} was not made here") from None
 
     def push_sync(self, task: Task[..., Any], data: bytes) -> int:
         """Run a call; gives a number for it. Raises RuntimeError in an event loop."""
@@ -143,6 +153,6 @@ class _Eager:
             return aside.submit(asyncio.run, self.push(task, data)).result()
 
 
-async def _as_job(running: QueueTasks, made: Job) -> None:
+async def _as_job(running: QueueTasks, made: Job) -> Any:
     set_current(made)
-    await running.handle(made)
+    return await running.handle(made)

@@ -13,9 +13,11 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from magicqueue import commands
+from magicqueue.address import AccessOptions
 from magicqueue.durations import Duration
 from magicqueue.handlers import OnError
 from magicqueue.loop_signals import signals_in_loop
+from magicqueue.results import ON_BAD_RESULT, OnBadResult
 from magicqueue.stop_signals import StopSignal
 from magicqueue.tasks.dependencies import Opened
 from magicqueue.tasks.registry import Tasks
@@ -31,8 +33,8 @@ class TaskWorker:
     """Runs the tasks of all queues of some `Tasks`, or of those `queues` only.
 
     concurrency: tasks of one queue under way at once (50); threads: plain tasks at once, of
-    all queues (8). url: None is that of the first Tasks that has one. The other options are
-    those of `Worker`, for each queue.
+    all queues (8). url: None is that of the first Tasks that has one; so is what lets the
+    worker in. The other options are those of `Worker`, for each queue.
 
     What tasks depend on is opened before the first job, and closed after the last.
     """
@@ -51,6 +53,7 @@ class TaskWorker:
         grace: Duration = GRACE_S,
         timeout: Duration = commands.TIMEOUT_S,
         on_error: OnError | None = None,
+        on_bad_result: OnBadResult = ON_BAD_RESULT,
     ) -> None:
         for one in tasks:
             if not isinstance(one, Tasks):
@@ -60,6 +63,9 @@ class TaskWorker:
         self.queues = _queues_of(tasks, queues)
         if url is None:
             url = next((one.producer.url for one in tasks if one.producer.url), None)
+        access: AccessOptions = {}
+        for one in tasks:
+            access = access or one.producer.access
         self._opened = Opened()
         self._threads = Threads(threads)
         self.workers = [
@@ -75,6 +81,8 @@ class TaskWorker:
                 grace=grace,
                 timeout=timeout,
                 on_error=on_error,
+                on_bad_result=on_bad_result,
+                **access,
             )
             for queue in self.queues
         ]

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import contextvars
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,9 +11,11 @@ import msgspec
 
 from magicqueue import in_process
 from magicqueue.durations import Duration, datetime_of, duration_ms
+from magicqueue.encoding import json_of
 from magicqueue.failures import Discard, Retry, failure_of
 from magicqueue.handlers import Handler
 from magicqueue.job import Job, JobDetails
+from magicqueue.job_commands import ack_with_results
 from magicqueue.job_log import set_current
 from magicqueue.queue import Queue
 from magicqueue.sync_queue import SyncQueue
@@ -203,20 +204,28 @@ async def _run_one(queue: Queue, handler: Handler, job: Job) -> Ran:
     result: Any = None
     error: BaseException | None = None
     try:
-        result = await asyncio.create_task(
-            _call(handler, job), context=contextvars.copy_context()
-        )
+        result = await asyncio.create_task(_call(handler, job))
     except (KeyboardInterrupt, asyncio.CancelledError):
         raise
     except BaseException as raised:  # noqa: BLE001 - a handler may raise anything
         error = raised
-    if error is None:
-        await queue.ack(job)
-    else:
+    if error is not None:
         told = failure_of(job, error)
         delay = None if told.delay_ms is None else told.delay_ms / 1000
         await queue.fail(job, told.error, retry=told.retry, delay=delay)
-    return Ran(job, result, error)
+    elif result is None:
+        await queue.ack(job)
+    else:
+        await queue._run(ack_with_results([job], [json_of(result)]))  # noqa: SLF001 - as workers do
+    return Ran(job, _seen(handler, job, result), error)
+
+
+def _seen(handler: Handler, job: Job, result: Any) -> Any:
+    """Give a result as whoever waits for it gets it."""
+    tasks = getattr(handler, "__self__", None)
+    if result is None or not isinstance(tasks, QueueTasks):
+        return result
+    return tasks.task_of(job).result_of(msgspec.Raw(json_of(result)))
 
 
 async def _call(handler: Handler, job: Job) -> Any:
