@@ -149,7 +149,11 @@ class Connection:
         self._is_deaf = is_deaf
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._socket.settimeout(timeout_s)
-        self._socket.connect(str(server.socket_path))
+        try:
+            self._socket.connect(str(server.socket_path))
+        except OSError:
+            self._socket.close()
+            raise
         self._file = self._socket.makefile("rb")
 
     def send(self, *requests: dict[str, Any]) -> None:
