@@ -7,12 +7,12 @@ call returns, so whoever has sent a line has its reply, unless it waits for jobs
 import threading
 from collections import deque
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Final
 
 from magicqueue.wire.framing import LineBuffer
 from magicqueue_cores import make_core
 from magicqueue_server.about import version
+from magicqueue_server.clock import SystemClock
 from magicqueue_server.config import load
 from magicqueue_server.engine import Engine
 from magicqueue_server.looks import ServerFacts
@@ -26,7 +26,7 @@ class StillClock:
     ahead_ms: Final = 0
 
     def __init__(self) -> None:
-        self.ms = round(datetime.now(UTC).timestamp() * 1000)
+        self.ms = SystemClock().now_ms()
 
     def now_ms(self) -> int:
         """Epoch milliseconds."""
