@@ -74,11 +74,16 @@ class PushedId(int):
 
 def result_of(job_id: int, endings: list[Ending]) -> Any:
     """Give the result in a WAIT's answer. Raises NotDone, NoResult or NotFound."""
+    return decode(result_json(job_id, endings))
+
+
+def result_json(job_id: int, endings: list[Ending]) -> Raw:
+    """Give the result in a WAIT's answer as its JSON; raises as `result_of`."""
     if not endings:
         raise NotDone(f"job {job_id} has not ended in time")
     (ending,) = endings
     if ending.state == "done":
-        return ending.result
+        return ending._result  # noqa: SLF001 - undecoded
     if ending.state == "unknown":
         raise NotFound(
             f"how job {job_id} ended is not known: it was never pushed, was not to be kept"

@@ -17,6 +17,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from magicqueue import in_process
 from magicqueue.address import Address
 from magicqueue.backoff import TRIES_MAX, next_wait_s
 from magicqueue.connection import Connection, open_connection
@@ -29,6 +30,7 @@ from magicqueue.errors import (
 )
 from magicqueue.forks import after_fork, keep
 from magicqueue.protocol import HELLO, REQUEST_KEYS, Call, Command
+from magicqueue.transport_here import open_here
 from magicqueue.trouble import fact_of, lost_connection
 from magicqueue.wire.replies import ServerInfo
 
@@ -134,6 +136,8 @@ class Channel:
     async def close(self) -> None:
         """End the connection; calls still under way fail."""
         self._closed = True
+        if self._loop is not asyncio.get_running_loop():
+            self._move_to_this_loop()  # the other loop's end was the connection's
         if self._connecting is not None:
             self._connecting.cancel()
             await asyncio.wait([self._connecting])
@@ -188,9 +192,7 @@ class Channel:
             error: MagicQueueError = lost_connection(self.address, None)
             connection: Connection | None = None
             try:
-                connection = await open_connection(
-                    self.address, self._timeout_s, self._lost, greets=self._greets
-                )
+                connection = await self._new_connection()
             except ConnectionRefused as refused:
                 error = refused
             if connection is not None and not connection.closed.done():
@@ -205,6 +207,13 @@ class Channel:
         if self._announce and (attempt or self._was_connected):
             logger.info("connected to %s", self.address)
         return connection
+
+    async def _new_connection(self) -> Connection:
+        arguments = self.address, self._timeout_s, self._lost
+        server = in_process.current()
+        if server is not None:
+            return open_here(server, *arguments, greets=self._greets)
+        return await open_connection(*arguments, greets=self._greets)
 
     def _lost(
         self, connection: Connection, calls: list[Call[Any]], error: MagicQueueError

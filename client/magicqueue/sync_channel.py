@@ -12,8 +12,9 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
+from magicqueue import in_process
 from magicqueue.address import Address
 from magicqueue.backoff import TRIES_MAX, next_wait_s
 from magicqueue.errors import (
@@ -224,6 +225,15 @@ class SyncChannel:
             if self._on_lost is not None and not self._closed:
                 self._on_lost()
 
+    def _new_connection(self) -> SyncConnection:
+        server = in_process.current()
+        if server is not None:
+            here = in_process.ConnectionHere(server, self.address, greets=self._greets)
+            return cast("SyncConnection", here)  # it has the same face
+        return SyncConnection(
+            self.address, self._timeout_s, self._wake_fd, greets=self._greets
+        )
+
     def _connected(self, *, look: bool = True) -> SyncConnection:
         if self._closed:
             raise Closed("it has been closed: make a new one")
@@ -238,9 +248,7 @@ class SyncChannel:
         attempt = 0
         while True:
             try:
-                self._connection = SyncConnection(
-                    self.address, self._timeout_s, self._wake_fd, greets=self._greets
-                )
+                self._connection = self._new_connection()
             except ConnectionRefused as error:
                 if not for_ever and time.monotonic() >= give_up_at:
                     raise

@@ -62,6 +62,13 @@ async def report(
 ) -> None: ...
 
 
+@tasks.task(key=str, on_conflict="replace", keep_result=60)
+def once(n: int) -> None: ...
+
+
+assert_type(once(1), None)
+
+
 @tasks.on_startup
 async def begin() -> None: ...
 
@@ -69,6 +76,8 @@ async def begin() -> None: ...
 async def producing() -> None:
     assert_type(await welcome.push("ada", subject="Hi"), Handle[int])
     assert_type((await welcome.push("ada")).id, int)
+    assert_type(await (await welcome.push("ada")).result(timeout=5), int)
+    assert_type(resize.push_sync(1).result_sync(), float)
     assert_type(await welcome("ada"), int)
     assert_type(resize(1, 2), float)
     assert_type(resize.push_sync(1), Handle[float])

@@ -9,7 +9,11 @@ first, since starting it unblocks those signals.)
 
     parent ──SIGTERM──▶ child: finish what is held, tell the totals, exit 0
            ──SIGKILL──▶ at the second signal
-           ◀── pipe ── ("ready",)  ("failed", exit code, sentence)  ("done", totals)
+           ◀── pipe ── ("alive",)  ("worn", why)  ("failed", exit code, sentence)
+                       ("done", totals)
+
+A process that is worn out stops by itself and is replaced at once. With --reload, all are
+stopped and started when a file has changed; what cannot be imported waits for that.
 """
 
 import contextlib
@@ -27,8 +31,10 @@ from typing import Any, Final
 
 from magicqueue.backoff import next_wait_s
 from magicqueue.cli.phrases import said_here
+from magicqueue.cli.process_watch import ALIVE_S, HealthFile, ProcessWatch
 from magicqueue.cli.run import exit_code_of
 from magicqueue.cli.screen import note
+from magicqueue.cli.source_watch import SourceWatch
 from magicqueue.cli.worker_process import (
     EXIT_HUNG,
     Totals,
@@ -42,6 +48,9 @@ from magicqueue.stop_signals import SAME_SIGNAL_S, STOP_SIGNALS, ignore
 
 _HEALTHY_S: Final = 10.0
 """A process that lived for so long is started anew with the shortest wait."""
+
+_LOOK_S: Final = 0.5
+"""So often files are looked at, with --reload."""
 
 _REMIND_S: Final = 0.2
 """SIGTERM is repeated so often, lest it came before a child could take it."""
@@ -59,6 +68,12 @@ class _Slot:
     started_at: float = 0.0
     deaths: int = 0
     start_at: float = 0.0
+    alive_at: float = 0.0
+    """When it last said so."""
+    replaced: bool = False
+    """It ends to be started anew, through no fault."""
+    broken: bool = False
+    """It could not import its code, which is to be changed first."""
 
 
 class Supervisor:
@@ -73,6 +88,8 @@ class Supervisor:
         self._stopping = False
         self._exit_code = 0
         self._said_why = False
+        self._sources = SourceWatch(plan.folder) if plan.reload else None
+        self._health = HealthFile(plan.health_file) if plan.health_file else None
         self._woken, self._wake = os.pipe()
         os.set_blocking(self._wake, False)
 
@@ -97,6 +114,8 @@ class Supervisor:
                 signal.signal(number, handler)
             os.close(self._woken)
             os.close(self._wake)
+            if self._health is not None:
+                self._health.remove()
         if not self._exit_code:
             logger.info("stopped: %s", self._totals)
         return self._exit_code
@@ -116,7 +135,8 @@ class Supervisor:
     def _start_due(self) -> None:
         now = time.monotonic()
         for slot in self._slots:
-            if slot.process is None and not self._stopping and slot.start_at <= now:
+            is_due = slot.process is None and slot.start_at <= now
+            if is_due and not (self._stopping or slot.broken):
                 self._start(slot)
 
     def _start(self, slot: _Slot) -> None:
@@ -149,6 +169,8 @@ class Supervisor:
             self._on_signal(os.read(self._woken, 1)[0])
         elif self._stopping and not ready:
             self._stop()
+        if self._sources is not None and not self._stopping:
+            self._reload_if_changed(self._sources)
         for slot in self._slots:
             if slot.pipe is not None and slot.pipe in ready:
                 self._listen(slot)
@@ -159,8 +181,28 @@ class Supervisor:
         """Give how long nothing may happen before there is something to do."""
         if self._stopping:
             return _REMIND_S
-        due = [slot.start_at for slot in self._slots if slot.process is None]
+        due = [s.start_at for s in self._slots if s.process is None and not s.broken]
+        if self._sources is not None:
+            due.append(time.monotonic() + _LOOK_S)
         return max(0.0, min(due) - time.monotonic()) if due else None
+
+    def _reload_if_changed(self, sources: SourceWatch) -> None:
+        changed = sources.changed()
+        if not changed:
+            return
+        logger.info("%s has changed: starting anew", changed)
+        for slot in self._slots:
+            slot.broken = False
+            slot.start_at = 0.0
+            if slot.process is not None:
+                slot.replaced = True
+                slot.process.terminate()
+
+    def _follow_health(self) -> None:
+        """Touch the file while every process says that it is alive."""
+        oldest = min(slot.alive_at for slot in self._slots)
+        if self._health is not None and time.monotonic() - oldest < 3 * ALIVE_S:
+            self._health.touch()
 
     def _listen(self, slot: _Slot) -> None:
         """Take what a child says. It says nothing after its end."""
@@ -168,6 +210,15 @@ class Supervisor:
         try:
             while slot.pipe.poll():
                 match slot.pipe.recv():
+                    case ("alive",):
+                        slot.alive_at = time.monotonic()
+                        self._follow_health()
+                    case ("worn", why):
+                        slot.replaced = True
+                        logger.info("process %d %s: it is replaced", slot.number, why)
+                    case ("failed", _, sentence) if self._sources is not None:
+                        slot.broken = True
+                        note(f"magicqueue: {sentence}")
                     case ("failed", code, sentence):
                         self._give_up(code, sentence)
                     case ("done", Totals() as totals):
@@ -198,7 +249,11 @@ class Supervisor:
         process.join()
         code, pid = process.exitcode or 0, process.pid
         process.close()
-        if self._stopping:
+        replaced, slot.replaced = slot.replaced, False
+        if self._stopping or slot.broken:
+            return
+        if replaced:
+            slot.start_at, slot.deaths = 0.0, 0
             return
         lived_s = time.monotonic() - slot.started_at
         is_well = lived_s >= _HEALTHY_S or code == EXIT_HUNG
@@ -227,12 +282,26 @@ def run_child(plan: WorkerPlan, pipe: Connection) -> None:
     """Work in a spawned process, until SIGTERM or the parent's end."""
     set_up_log(plan)
     threading.Thread(target=_follow_parent, daemon=True).start()
+    sending = threading.Lock()
+
+    def say(*words: Any) -> None:
+        with sending, contextlib.suppress(OSError):  # the parent may be gone
+            pipe.send(words)
+
+    watch = ProcessWatch(
+        plan.max_jobs,
+        plan.max_memory,
+        lambda why: say("worn", why),
+        (lambda: say("alive")) if plan.health_file else None,
+    )
     try:
         handler = load(plan)
-        work(plan, handler, lambda totals: pipe.send(("done", totals)), is_child=True)
+        work(plan, handler, lambda totals: say("done", totals), watch.begin, is_child=True)
     except MagicQueueError as error:
-        pipe.send(("failed", exit_code_of(error), said_here(error)))
-    pipe.close()
+        say("failed", exit_code_of(error), said_here(error))
+    watch.end()
+    with sending:
+        pipe.close()
 
 
 def _follow_parent() -> None:

@@ -1,6 +1,7 @@
 """`magicqueue worker`: run a handler on the jobs of a queue, in one process or more."""
 
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any, Final
@@ -35,6 +36,7 @@ there, from the wheel that was built with this executable:
   python -m magicqueue worker {}"""
 _LEVELS: Final = ("debug", "info", "warning", "error")
 _BY_MEASURE: Final = "auto"
+_SHIFTS: Final = {"": 0, "k": 10, "m": 20, "g": 30}
 
 
 def _prefetch(text: str) -> int | None:
@@ -44,6 +46,14 @@ def _prefetch(text: str) -> int | None:
     if not text.isdecimal():
         raise click.BadParameter(f"{text!r} is neither a number nor {_BY_MEASURE!r}")
     return int(text)
+
+
+def _size(text: str) -> int:
+    """Read "500M", "2G" or a number of bytes; the letters count in 1,024s."""
+    found = re.fullmatch(r"(\d+)\s*([kKmMgG]?)(?:i?[bB])?", text)
+    if found is None or not int(found[1]):
+        raise click.BadParameter(f"{text!r} is no size: write it as 500M or 2G")
+    return int(found[1]) << _SHIFTS[found[2].lower()]
 
 
 def _above_zero(_: click.Context, option: click.Parameter, value: float | None) -> Any:
@@ -138,6 +148,26 @@ def _above_zero(_: click.Context, option: click.Parameter, value: float | None) 
     type=click.Choice(("text", "json")),
     help="How it is logged; json is the same as --json. [default: text]",
 )
+@click.option(
+    "--max-jobs",
+    type=whole(1),
+    help="Replace a process when it has run so many jobs, or a few more. [default: never]",
+)
+@click.option(
+    "--max-memory",
+    type=kind("size", _size),
+    help="Replace a process when it holds so much memory, such as 500M. [default: never]",
+)
+@click.option(
+    "--reload",
+    is_flag=True,
+    help="Start anew when a Python file below the current folder changes: to develop with.",
+)
+@click.option(
+    "--health-file",
+    metavar="FILE",
+    help="Touch this file every 2 s while all is well, for probes to look at its age.",
+)
 @url_option
 @timeout_option
 @json_option
@@ -157,6 +187,10 @@ def worker(  # noqa: PLR0913 - one for each option
     grace: float,
     log_level: str,
     log_format: str | None,
+    max_jobs: int | None,
+    max_memory: int | None,
+    reload: bool,
+    health_file: str | None,
     url: str | None,
     timeout: float,
     as_json: bool,
@@ -190,6 +224,10 @@ def worker(  # noqa: PLR0913 - one for each option
         timeout_s=timeout or commands.TIMEOUT_S,
         log_level=log_level,
         log_json=as_json or log_format == "json",
+        max_jobs=max_jobs,
+        max_memory=max_memory,
+        reload=reload,
+        health_file=health_file,
     )
     ctx.exit(_work(plan, processes))
 
@@ -197,8 +235,7 @@ def worker(  # noqa: PLR0913 - one for each option
 def _work(plan: WorkerPlan, processes: int) -> int:
     """Work in this process, or in others; gives the exit code."""
     try:
-        # what hangs in a thread that cannot be spared ends with its process
-        if processes == 1 and not (plan.inline and plan.time_limit_s):
+        if processes == 1 and not plan.replaces_processes:
             return work_here(plan)
         from magicqueue.cli.supervisor import Supervisor  # noqa: PLC0415 - slow
 

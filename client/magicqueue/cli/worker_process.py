@@ -15,6 +15,7 @@ from typing import Any, Final, TypeAlias
 
 from magicqueue.cli.log_lines import JsonLines, PlainLines
 from magicqueue.cli.phrases import jobs
+from magicqueue.cli.process_watch import HealthFile, ProcessWatch
 from magicqueue.commands import message_of
 from magicqueue.errors import HandlerNotFound
 from magicqueue.handlers import Handler, is_async, load_object, wraps_async
@@ -53,6 +54,19 @@ class WorkerPlan:
     timeout_s: float
     log_level: str
     log_json: bool
+    max_jobs: int | None
+    max_memory: int | None
+    reload: bool
+    health_file: str | None
+
+    @property
+    def replaces_processes(self) -> bool:
+        """Whether its processes end now and then, for a supervisor to start others.
+
+        What hangs in a thread that cannot be spared ends with its process, too.
+        """
+        hangs = self.inline and self.time_limit_s is not None
+        return hangs or self.reload or bool(self.max_jobs or self.max_memory)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +101,10 @@ class Totals:
 Report: TypeAlias = Callable[[Totals], object]
 
 
+Watch: TypeAlias = Callable[[Worker | SyncWorker | TaskWorker], object]
+"""Told of the worker when it begins, in its event loop if it has one."""
+
+
 def work_here(plan: WorkerPlan) -> int:
     """Work in this process until a signal; gives the exit code.
 
@@ -95,12 +113,24 @@ def work_here(plan: WorkerPlan) -> int:
     set_up_log(plan)
     handler = load(plan)
     logger.info("running %s, %s", plan.handler, described(plan, handler))
-    work(plan, handler, lambda totals: logger.info("stopped: %s", totals))
+    health = HealthFile(plan.health_file) if plan.health_file else None
+    watch = ProcessWatch(on_alive=health.touch if health is not None else None)
+    try:
+        work(plan, handler, lambda totals: logger.info("stopped: %s", totals), watch.begin)
+    finally:
+        watch.end()
+        if health is not None:
+            health.remove()
     return 0
 
 
 def work(
-    plan: WorkerPlan, handler: Handler | Tasks, report: Report, *, is_child: bool = False
+    plan: WorkerPlan,
+    handler: Handler | Tasks,
+    report: Report,
+    watch: Watch,
+    *,
+    is_child: bool = False,
 ) -> None:
     """Run the worker until a signal. A child leaves it to its parent to lose patience.
 
@@ -109,11 +139,11 @@ def work(
     """
     if isinstance(handler, Tasks):
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(_work_on_tasks(plan, handler, report, is_child=is_child))
+            runner.run(_work_on_tasks(plan, handler, report, watch, is_child=is_child))
         return
     if is_async(handler) or (wraps_async(handler) and not plan.inline):
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(_work_async(plan, handler, report, is_child=is_child))
+            runner.run(_work_async(plan, handler, report, watch, is_child=is_child))
         return
     worker = SyncWorker(
         plan.queues[0],
@@ -137,12 +167,13 @@ def work(
         worker.on_hung = lambda _: end(EXIT_HUNG)
     worker.on_cut_off = lambda: end(0)
     with watched_signals(StopSignal(worker.request_stop, only_asks=is_child)):
+        watch(worker)
         worker.run(signals=False)
         report(Totals.of(worker))
 
 
 async def _work_async(
-    plan: WorkerPlan, handler: Handler, report: Report, *, is_child: bool
+    plan: WorkerPlan, handler: Handler, report: Report, watch: Watch, *, is_child: bool
 ) -> None:
     worker = Worker(
         plan.queues[0],
@@ -157,12 +188,13 @@ async def _work_async(
         timeout=plan.timeout_s,
     )
     async with signals_in_loop(StopSignal(worker.request_stop, only_asks=is_child)):
+        watch(worker)
         await worker.run(signals=False)
         report(Totals.of(worker))
 
 
 async def _work_on_tasks(
-    plan: WorkerPlan, tasks: Tasks, report: Report, *, is_child: bool
+    plan: WorkerPlan, tasks: Tasks, report: Report, watch: Watch, *, is_child: bool
 ) -> None:
     worker = TaskWorker(
         tasks,
@@ -177,6 +209,7 @@ async def _work_on_tasks(
         timeout=plan.timeout_s,
     )
     async with signals_in_loop(StopSignal(worker.request_stop, only_asks=is_child)):
+        watch(worker)
         await worker.run(signals=False)
         report(Totals.of(worker))
 

@@ -5,20 +5,25 @@ test puts an `instead` here, which runs the calls in their place.
 """
 
 import threading
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Protocol
 
+from msgspec import Raw
 from orjson import Fragment
 
-from magicqueue.address import parse_address
+from magicqueue.address import AccessOptions, parse_address
+from magicqueue.answers import Cancelling, result_json
 from magicqueue.durations import Duration
 from magicqueue.errors import MagicQueueError
+from magicqueue.job import NewJob
+from magicqueue.job_options import JobOptions, UniqueOptions
 
 if TYPE_CHECKING:
     from magicqueue.queue import Queue
     from magicqueue.sync_queue import SyncQueue
     from magicqueue.tasks.dependencies import Dependency, Opened
     from magicqueue.tasks.middleware import Hooks
-    from magicqueue.tasks.task import Task
+    from magicqueue.tasks.task import Handle, Task, TaskCall
 
 
 class Instead(Protocol):
@@ -32,15 +37,26 @@ class Instead(Protocol):
         """Do the same for code without asyncio."""
         ...
 
+    def result(self, number: int, /) -> Raw:
+        """Give what came of a call. Raises NotFound."""
+        ...
+
 
 class Producer:
     """The ways from tasks to a server. checks: whether arguments are checked first."""
 
     def __init__(
-        self, url: str | None, timeout: Duration, hooks: "Hooks", *, checks: bool
+        self,
+        url: str | None,
+        access: AccessOptions | None,
+        timeout: Duration,
+        hooks: "Hooks",
+        *,
+        checks: bool,
     ) -> None:
+        self.access: AccessOptions = access or {}
         if url is not None:
-            parse_address(url)  # refuses one that cannot be read
+            parse_address(url, self.access)  # refuses one that cannot be read
         self.hooks = hooks
         self.checks = checks
         self.url = url
@@ -52,32 +68,63 @@ class Producer:
         self._sync_queues: dict[str, SyncQueue] = {}
         self._opening = threading.Lock()
 
-    async def push(self, task: "Task[..., Any]", data: bytes) -> int:
+    async def push(self, task: "Task[..., Any]", data: bytes, key: str | None) -> int:
         """Store one call; gives the job's id."""
         if self.instead is not None:
             return await self.instead.push(task, data)
         queue = self._queues.get(task.queue) or self._queue(task.queue)
-        return await queue.push(Fragment(data), **task.job_options)
+        if key is None:
+            return await queue.push(Fragment(data), **task.job_options)
+        return await queue.push(Fragment(data), **_with_key(task, key))
 
-    def push_sync(self, task: "Task[..., Any]", data: bytes) -> int:
+    def push_sync(self, task: "Task[..., Any]", data: bytes, key: str | None) -> int:
         """Store one call; gives the job's id."""
         if self.instead is not None:
             return self.instead.push_sync(task, data)
-        return self._sync_queue(task.queue).push(Fragment(data), **task.job_options)
-
-    async def push_many(self, task: "Task[..., Any]", data: list[bytes]) -> list[int]:
-        """Store many calls of one task; gives their jobs' ids in order."""
-        if self.instead is not None:
-            return [await self.instead.push(task, one) for one in data]
-        queue = self._queue(task.queue)
-        return await queue.push_many(map(Fragment, data), **task.job_options)
-
-    def push_many_sync(self, task: "Task[..., Any]", data: list[bytes]) -> list[int]:
-        """Store many calls of one task; gives their jobs' ids in order."""
-        if self.instead is not None:
-            return [self.instead.push_sync(task, one) for one in data]
         queue = self._sync_queue(task.queue)
-        return queue.push_many(map(Fragment, data), **task.job_options)
+        if key is None:
+            return queue.push(Fragment(data), **task.job_options)
+        return queue.push(Fragment(data), **_with_key(task, key))
+
+    async def push_many(
+        self, task: "Task[..., Any]", calls: "list[TaskCall[Any]]"
+    ) -> list[int]:
+        """Store many calls of one task; gives their jobs' ids in order."""
+        if self.instead is not None:
+            return [await self.instead.push(task, call.data) for call in calls]
+        queue = self._queue(task.queue)
+        return await queue.push_many(_items(task, calls), **_shared(task, calls))
+
+    def push_many_sync(
+        self, task: "Task[..., Any]", calls: "list[TaskCall[Any]]"
+    ) -> list[int]:
+        """Store many calls of one task; gives their jobs' ids in order."""
+        if self.instead is not None:
+            return [self.instead.push_sync(task, call.data) for call in calls]
+        queue = self._sync_queue(task.queue)
+        return queue.push_many(_items(task, calls), **_shared(task, calls))
+
+    async def result(self, handle: "Handle[Any]", patience: Duration | None) -> Raw:
+        """Wait for what came of a call; gives its JSON. Raises as `Queue.result`."""
+        if self.instead is not None:
+            return self.instead.result(handle.id)
+        queue = self._queue(handle.task.queue)
+        return result_json(handle.id, await queue.wait(handle.id, patience))
+
+    def result_sync(self, handle: "Handle[Any]", patience: Duration | None) -> Raw:
+        """Do the same for code without asyncio."""
+        if self.instead is not None:
+            return self.instead.result(handle.id)
+        queue = self._sync_queue(handle.task.queue)
+        return result_json(handle.id, queue.wait(handle.id, patience))
+
+    async def cancel(self, handle: "Handle[Any]") -> Cancelling:
+        """Let a call not run, or not again."""
+        return await self._queue(handle.task.queue).cancel(handle.id)
+
+    def cancel_sync(self, handle: "Handle[Any]") -> Cancelling:
+        """Do the same for code without asyncio."""
+        return self._sync_queue(handle.task.queue).cancel(handle.id)
 
     def given(self, task: str, needed: dict[str, "Dependency"]) -> dict[str, Any]:
         """Give what the worker of this process has opened."""
@@ -108,7 +155,7 @@ class Producer:
         from magicqueue.queue import Queue  # noqa: PLC0415 - asyncio is slow to import
 
         if name not in self._queues:
-            self._queues[name] = Queue(name, self.url, timeout=self._timeout)
+            self._queues[name] = Queue(name, self.url, timeout=self._timeout, **self.access)
         return self._queues[name]
 
     def _sync_queue(self, name: str) -> "SyncQueue":
@@ -116,5 +163,27 @@ class Producer:
 
         with self._opening:
             if name not in self._sync_queues:
-                self._sync_queues[name] = SyncQueue(name, self.url, timeout=self._timeout)
+                self._sync_queues[name] = SyncQueue(
+                    name, self.url, timeout=self._timeout, **self.access
+                )
             return self._sync_queues[name]
+
+
+def _with_key(task: "Task[..., Any]", key: str) -> UniqueOptions:
+    """Give a task's options with a unique key."""
+    options: Any = {**task.job_options, "unique_key": key}
+    with_key: UniqueOptions = options
+    return with_key
+
+
+def _items(task: "Task[..., Any]", calls: "list[TaskCall[Any]]") -> Iterable[Any]:
+    """Make what `push_many` takes of calls."""
+    for call in calls:
+        data = Fragment(call.data)
+        yield data if call.key is None else NewJob(data, **_with_key(task, call.key))
+
+
+def _shared(task: "Task[..., Any]", calls: "list[TaskCall[Any]]") -> JobOptions:
+    """Give the options that all calls have, where each does not have its own."""
+    none: JobOptions = {}
+    return none if calls and calls[0].key is not None else task.job_options

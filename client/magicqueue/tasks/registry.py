@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Any, ParamSpec, Protocol, Self, TypeVar, Unpack, overload
 
 from magicqueue import commands
+from magicqueue.address import AccessOptions
 from magicqueue.arguments import whole_number
 from magicqueue.durations import Duration
 from magicqueue.job_options import JobOptions
@@ -35,18 +36,21 @@ class Tasks:
     """Tasks of a queue, or of several: one of them for those that name no other.
 
     queue, url: as for `Queue`, and request_timeout as its timeout (that of an attempt is an
-    option of jobs); nothing is connected before the first push.
+    option of jobs); access: token, ca, cert, key, see AccessOptions. Nothing is connected
+    before the first push.
+
     middleware: see `Middleware`. modules: where else its tasks are declared; a worker
     imports them first. check: refuse arguments that do not fit their hints where they are
     pushed; without it they are dead letters of the worker's. options: those of all its
     tasks that say nothing else; see JobOptions.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - keywords, each with a default
         self,
         queue: str,
         *,
         url: str | None = None,
+        access: AccessOptions | None = None,
         request_timeout: Duration = commands.TIMEOUT_S,
         middleware: Sequence[Middleware] = (),
         modules: Sequence[str] = (),
@@ -55,7 +59,7 @@ class Tasks:
     ) -> None:
         self.queue = commands.queue_name(queue)
         self.hooks = Hooks(middleware)
-        self.producer = Producer(url, request_timeout, self.hooks, checks=check)
+        self.producer = Producer(url, access, request_timeout, self.hooks, checks=check)
         self.startup: list[Callable[[], Any]] = []
         """Called when a worker process begins, in order."""
         self.shutdown: list[Callable[[], Any]] = []
@@ -88,6 +92,7 @@ class Tasks:
         retries: int | None = None,
         time_limit: Duration | None = None,
         discard_on: type[BaseException] | tuple[type[BaseException], ...] = (),
+        key: Callable[..., str] | None = None,
         **options: Unpack[JobOptions],
     ) -> Declares: ...
 
@@ -97,7 +102,9 @@ class Tasks:
         name: what it is called over the wire, its function's name unless told otherwise;
         no two of these tasks may have the same. queue: another than that of these Tasks.
         retries: how often it is tried again after a failure; another way to say
-        max_attempts. time_limit, discard_on: see Task. options: see JobOptions.
+        max_attempts. time_limit, discard_on: see Task. key: makes a unique key of a call's
+        arguments, for the options `unique`, `unique_for` and `on_conflict`. options: see
+        JobOptions.
 
         Raises TypeError or ValueError that says what is wrong with it.
         """
@@ -118,8 +125,7 @@ class Tasks:
         many = list(calls)
         ids = dict[int, int]()
         for task, places in _by_task(many):
-            data = [many[place].data for place in places]
-            some = await self.producer.push_many(task, data)
+            some = await self.producer.push_many(task, [many[place] for place in places])
             ids.update(zip(places, some, strict=True))
         return [Handle(ids[place], call.task) for place, call in enumerate(many)]
 
@@ -128,8 +134,7 @@ class Tasks:
         many = list(calls)
         ids = dict[int, int]()
         for task, places in _by_task(many):
-            data = [many[place].data for place in places]
-            some = self.producer.push_many_sync(task, data)
+            some = self.producer.push_many_sync(task, [many[place] for place in places])
             ids.update(zip(places, some, strict=True))
         return [Handle(ids[place], call.task) for place, call in enumerate(many)]
 
@@ -190,7 +195,7 @@ class Tasks:
     ) -> None:
         self.close_sync()
 
-    def _declare(
+    def _declare(  # noqa: PLR0913 - keywords of `task`
         self,
         function: Callable[..., Any],
         *,
@@ -199,6 +204,7 @@ class Tasks:
         retries: int | None = None,
         time_limit: Duration | None = None,
         discard_on: type[BaseException] | tuple[type[BaseException], ...] = (),
+        key: Callable[..., str] | None = None,
         **options: Any,
     ) -> Task[..., Any]:
         if not inspect.isroutine(function):
@@ -224,6 +230,7 @@ class Tasks:
             options=JobOptions(**{**self._options, **options}),  # type: ignore[typeddict-item]  # `Task` checks them
             time_limit=time_limit,
             discard_on=discard_on if isinstance(discard_on, tuple) else (discard_on,),
+            key=key,
         )
         self._tasks[name] = made
         return made

@@ -1,7 +1,10 @@
 """A job of a queue of tasks, run: which task it is, its arguments, hooks around it."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from functools import partial
+from typing import Any, Protocol
+
+from orjson import Fragment
 
 from magicqueue import commands
 from magicqueue.failures import Discard
@@ -13,7 +16,13 @@ from magicqueue.tasks.envelope import Envelope, open_envelope
 from magicqueue.tasks.middleware import Hooks, Run
 from magicqueue.tasks.registry import Tasks
 from magicqueue.tasks.task import Task
-from magicqueue.tasks.threads import Threads
+
+
+class RunsPlain(Protocol):
+    """What runs plain tasks: threads, or in tests the caller."""
+
+    async def run(self, function: Callable[[], Any], /) -> Any:
+        """Call it, in the context of whoever awaits this; gives or raises its outcome."""
 
 
 class UnknownTask(Exception):
@@ -28,7 +37,7 @@ class QueueTasks:
     """
 
     def __init__(
-        self, queue: str, registries: Sequence[Tasks], opened: Opened, threads: Threads
+        self, queue: str, registries: Sequence[Tasks], opened: Opened, threads: RunsPlain
     ) -> None:
         self._queue = queue
         self._opened = opened
@@ -44,7 +53,7 @@ class QueueTasks:
                 self._tasks[name] = (task, registry.hooks)
 
     async def handle(self, job: Job) -> Any:
-        """Run one job's task. Raises what it does."""
+        """Run one job's task. Gives what it returned, as JSON; raises what it does."""
         envelope = open_envelope(job._data)  # noqa: SLF001 - without a copy
         task, hooks = self._task_of(envelope)
         label(job, task=task.name)
@@ -52,21 +61,18 @@ class QueueTasks:
         if task.signature.dependencies:
             kwargs |= self._opened.arguments(task.signature.dependencies)
         try:
-            if not task.is_async:
-                return await self._in_thread(task, hooks, job, envelope, args, kwargs)
-            if not hooks.around_runs:
-                return await _limited(task, task.function, args, kwargs)
-            run = Run(task.name, job, args, kwargs, envelope.headers)
-            try:
-                hooks.before(run)
+            if task.is_async and not hooks.around_runs:
                 result = await _limited(task, task.function, args, kwargs)
-            except BaseException as error:
-                hooks.error(run, error)
-                raise
-            hooks.after(run, result)
+            else:
+                run = Run(task.name, job, args, kwargs, envelope.headers)
+                result = await self._with_hooks(task, hooks, run)
         except task.discard_on as error:
             raise Discard(commands.message_of(error)) from error
-        return result
+        return None if result is None else Fragment(task.result_json(result))
+
+    def task_of(self, job: Job) -> Task[..., Any]:
+        """Give the task of a job. Raises NoTask or UnknownTask."""
+        return self._task_of(open_envelope(job._data))[0]  # noqa: SLF001
 
     def _task_of(self, envelope: Envelope) -> tuple[Task[..., Any], Hooks]:
         found = self._tasks.get(envelope.task)
@@ -78,21 +84,21 @@ class QueueTasks:
             )
         return found
 
-    async def _in_thread(
-        self,
-        task: Task[..., Any],
-        hooks: Hooks,
-        job: Job,
-        envelope: Envelope,
-        args: list[Any],
-        kwargs: dict[str, Any],
-    ) -> Any:
-        run = Run(task.name, job, args, kwargs, envelope.headers)
-        call: Callable[[], Any] = lambda: _with_hooks(task, hooks, run)  # noqa: E731 - with its type
-        return await _limited(task, self._threads.run, [call], {})
+    async def _with_hooks(self, task: Task[..., Any], hooks: Hooks, run: Run) -> Any:
+        if not task.is_async:
+            call = partial(_plain_with_hooks, task, hooks, run)
+            return await _limited(task, self._threads.run, [call], {})
+        try:
+            hooks.before(run)
+            result = await _limited(task, task.function, run.args, run.kwargs)
+        except BaseException as error:
+            hooks.error(run, error)
+            raise
+        hooks.after(run, result)
+        return result
 
 
-def _with_hooks(task: Task[..., Any], hooks: Hooks, run: Run) -> Any:
+def _plain_with_hooks(task: Task[..., Any], hooks: Hooks, run: Run) -> Any:
     """Call a plain task in its thread."""
     try:
         hooks.before(run)
@@ -107,7 +113,7 @@ def _with_hooks(task: Task[..., Any], hooks: Hooks, run: Run) -> Any:
 async def _limited(
     task: Task[..., Any],
     function: Callable[..., Any],
-    args: list[Any],
+    args: Sequence[Any],
     kwargs: dict[str, Any],
 ) -> Any:
     """Await a call for as long as the task may run."""

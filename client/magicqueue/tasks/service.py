@@ -12,10 +12,12 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Any, Final
 
 from magicqueue import commands
+from magicqueue.address import AccessOptions
 from magicqueue.durations import Duration
 from magicqueue.handlers import OnError
 from magicqueue.in_background import InBackground
 from magicqueue.loop_signals import signals_in_loop
+from magicqueue.results import ON_BAD_RESULT, OnBadResult
 from magicqueue.runner import Runner
 from magicqueue.stop_signals import StopSignal
 from magicqueue.tasks.dependencies import Opened
@@ -33,8 +35,8 @@ class TaskWorker(InBackground, WorkerCounts):
     """Runs the tasks of all queues of some `Tasks`, or of those `queues` only.
 
     concurrency: tasks of one queue under way at once (50); threads: plain tasks at once, of
-    all queues (8). url: None is that of the first Tasks that has one. The other options are
-    those of `Worker`, for each queue.
+    all queues (8). url: None is that of the first Tasks that has one; so is what lets the
+    worker in. The other options are those of `Worker`, for each queue.
 
     What tasks depend on is opened before the first job, and closed after the last.
     """
@@ -53,6 +55,7 @@ class TaskWorker(InBackground, WorkerCounts):
         grace: Duration = GRACE_S,
         timeout: Duration = commands.TIMEOUT_S,
         on_error: OnError | None = None,
+        on_bad_result: OnBadResult = ON_BAD_RESULT,
     ) -> None:
         for one in tasks:
             if not isinstance(one, Tasks):
@@ -62,6 +65,9 @@ class TaskWorker(InBackground, WorkerCounts):
         self.queues = _queues_of(tasks, queues)
         if url is None:
             url = next((one.producer.url for one in tasks if one.producer.url), None)
+        access: AccessOptions = {}
+        for one in tasks:
+            access = access or one.producer.access
         self._opened = Opened()
         self._threads = Threads(threads)
         self.workers = [
@@ -77,6 +83,8 @@ class TaskWorker(InBackground, WorkerCounts):
                 grace=grace,
                 timeout=timeout,
                 on_error=on_error,
+                on_bad_result=on_bad_result,
+                **access,
             )
             for queue in self.queues
         ]

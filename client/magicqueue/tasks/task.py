@@ -7,9 +7,12 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Self, TypeVar, Unpack, cast
 
 import msgspec
+from msgspec import Raw
 
+from magicqueue.answers import Cancelling
 from magicqueue.durations import Duration, duration_ms
 from magicqueue.job_options import JobOptions, tail_of
+from magicqueue.tasks.conversion import to_json
 from magicqueue.tasks.envelope import envelope_json, head_of, open_envelope
 from magicqueue.tasks.middleware import Pushing
 from magicqueue.tasks.signature import Signature
@@ -25,8 +28,32 @@ class Handle(msgspec.Struct, Generic[T], frozen=True, gc=False):
     """A call that was pushed."""
 
     id: int
-    """Of its job."""
+    """Of its job; a PushedId if the task has a unique key."""
     task: "Task[..., T]"
+
+    async def result(
+        self,
+        timeout: Duration | None = None,  # noqa: ASYNC109 - the server does the waiting
+    ) -> T:
+        """Give what the task returned, converted by its hint; wait for it.
+
+        The task, or this call of it, has `keep_result`. Raises NotDone after `timeout`
+        (None: wait for ever), NoResult where the job is dead, or was cancelled, or has
+        expired, and what `Queue.result` raises.
+        """
+        return self.task.result_of(await self.task.producer.result(self, timeout))
+
+    def result_sync(self, timeout: Duration | None = None) -> T:
+        """Do the same as `result` from code without asyncio."""
+        return self.task.result_of(self.task.producer.result_sync(self, timeout))
+
+    async def cancel(self) -> Cancelling:
+        """Let it not run, or not again: see `Queue.cancel`."""
+        return await self.task.producer.cancel(self)
+
+    def cancel_sync(self) -> Cancelling:
+        """Do the same as `cancel` from code without asyncio."""
+        return self.task.producer.cancel_sync(self)
 
 
 class TaskCall(msgspec.Struct, Generic[T], frozen=True, gc=False):
@@ -35,6 +62,8 @@ class TaskCall(msgspec.Struct, Generic[T], frozen=True, gc=False):
     task: "Task[..., T]"
     data: bytes
     """The job's data."""
+    key: str | None = None
+    """Its unique key, if the task has one."""
 
 
 class Task(Generic[P, T]):
@@ -42,6 +71,7 @@ class Task(Generic[P, T]):
 
     time_limit: a call that runs for longer in a worker is cancelled, or given up if it is
     a plain one, and fails. discard_on: what it raises of these kinds is not tried again.
+    key: makes a unique key of the arguments.
     """
 
     __name__: str
@@ -56,6 +86,7 @@ class Task(Generic[P, T]):
         options: JobOptions,
         time_limit: Duration | None,
         discard_on: tuple[type[BaseException], ...],
+        key: Callable[..., str] | None,
     ) -> None:
         functools.update_wrapper(cast("Any", self), function)
         self.function = function
@@ -69,10 +100,11 @@ class Task(Generic[P, T]):
         )
         self.discard_on = discard_on
         self.signature = Signature(name, function)
-        tail_of(options)  # refuses what is wrong with them
+        self.producer = producer
         self.job_options = options
         self._head = head_of(name)
-        self._producer = producer
+        self._key = key
+        self._check_options()
 
     def __repr__(self) -> str:
         return f"<task {self.name} of queue {self.queue}>"
@@ -92,12 +124,12 @@ class Task(Generic[P, T]):
         else:
             rest = dict(self.job_options)
         changed.job_options = JobOptions(**{**rest, **options})  # type: ignore[typeddict-item]  # both are of these options
-        tail_of(changed.job_options)
+        changed._check_options()  # noqa: SLF001 - it is one of these
         return changed
 
     def call(self, *args: P.args, **kwargs: P.kwargs) -> TaskCall[T]:
         """Make a call to be pushed with others: see `push_many`. Raises as `push`."""
-        return TaskCall(self, self.data_of(args, kwargs))
+        return TaskCall(self, self.data_of(args, kwargs), self.key_of(args, kwargs))
 
     async def push(self, *args: P.args, **kwargs: P.kwargs) -> Handle[T]:
         """Have it called by a worker.
@@ -106,12 +138,14 @@ class Task(Generic[P, T]):
         their hints, NotJson for what has no form in JSON, and what `Queue.push` raises.
         """
         data = self.data_of(args, kwargs)
-        return Handle(await self._producer.push(self, data), self)
+        key = None if self._key is None else self.key_of(args, kwargs)
+        return Handle(await self.producer.push(self, data, key), self)
 
     def push_sync(self, *args: P.args, **kwargs: P.kwargs) -> Handle[T]:
         """Do the same as `push` from code without asyncio."""
         data = self.data_of(args, kwargs)
-        return Handle(self._producer.push_sync(self, data), self)
+        key = None if self._key is None else self.key_of(args, kwargs)
+        return Handle(self.producer.push_sync(self, data, key), self)
 
     async def push_many(
         self, calls: Iterable[TaskCall[T] | tuple[Any, ...] | Mapping[str, Any]]
@@ -121,45 +155,63 @@ class Task(Generic[P, T]):
         calls: made by `call`, or tuples of positional arguments, or dicts of keyword
         arguments. They go out in batches, each stored whole or not: see Queue.push_many.
         """
-        data = [self._data_of_one(call) for call in calls]
+        made = [self._one_call(call) for call in calls]
         return [
-            Handle(job_id, self) for job_id in await self._producer.push_many(self, data)
+            Handle(job_id, self) for job_id in await self.producer.push_many(self, made)
         ]
 
     def push_many_sync(
         self, calls: Iterable[TaskCall[T] | tuple[Any, ...] | Mapping[str, Any]]
     ) -> list[Handle[T]]:
         """Do the same as `push_many` from code without asyncio."""
-        data = [self._data_of_one(call) for call in calls]
-        return [
-            Handle(job_id, self) for job_id in self._producer.push_many_sync(self, data)
-        ]
+        made = [self._one_call(call) for call in calls]
+        return [Handle(job_id, self) for job_id in self.producer.push_many_sync(self, made)]
 
     def data_of(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bytes:
         """Write a call as a job's data. Raises as `push`."""
         self.signature.check(args, kwargs)
         headers: dict[str, str] | None = None
-        hooks = self._producer.hooks
+        hooks = self.producer.hooks
         if hooks.around_pushes:
             headers = {}
             hooks.pushing(Pushing(self.name, self.queue, args, dict(kwargs), headers))
         args, kwargs = self.signature.written(args, kwargs)
         data = envelope_json(self._head, args, kwargs, headers)
-        if self._producer.checks:
+        if self.producer.checks:
             self.signature.read(open_envelope(data))
         return data
 
-    def _data_of_one(
+    def key_of(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str | None:
+        """Make the unique key of a call: the task's name, a colon, and what `key` gives."""
+        return None if self._key is None else f"{self.name}:{self._key(*args, **kwargs)}"
+
+    def result_json(self, result: Any) -> bytes:
+        """Write what the function returned. Raises NotJson."""
+        write = self.signature.result()[1]
+        return to_json(result) if write is None else write(result)
+
+    def result_of(self, raw: Raw) -> T:
+        """Read what the function returned. Raises ValueError if it is not what it says."""
+        result: T = self.signature.result()[0](raw)
+        return result
+
+    def _check_options(self) -> None:
+        """Refuse what is wrong with its options. Raises TypeError or ValueError."""
+        if self._key is not None and "unique_key" in self.job_options:
+            raise TypeError("give key or unique_key, not both")
+        tail_of({**self.job_options, "unique_key": "x"} if self._key else self.job_options)
+
+    def _one_call(
         self, call: TaskCall[T] | tuple[Any, ...] | Mapping[str, Any]
-    ) -> bytes:
+    ) -> TaskCall[T]:
         if isinstance(call, TaskCall):
             if call.task.name != self.name:
                 raise TypeError(f"a call of {call.task.name} is none of {self.name}")
-            return call.data
+            return call
         if isinstance(call, tuple):
-            return self.data_of(call, {})
+            return TaskCall(self, self.data_of(call, {}), self.key_of(call, {}))
         if isinstance(call, Mapping):
-            return self.data_of((), call)
+            return TaskCall(self, self.data_of((), call), self.key_of((), call))
         kind = type(call).__name__
         raise TypeError(
             f"push_many takes tuples of arguments, dicts, and what `call` makes, not {kind}"
@@ -171,7 +223,7 @@ class Task(Generic[P, T]):
         if needed:
             given = inspect.signature(self.function).bind_partial(*args, **kwargs).arguments
             missing = {name: one for name, one in needed.items() if name not in given}
-            kwargs = {**kwargs, **self._producer.given(self.name, missing)}
+            kwargs = {**kwargs, **self.producer.given(self.name, missing)}
         return self.function(*args, **kwargs)
 
 
