@@ -101,7 +101,8 @@ class ByIdRules(RuleBasedStateMachine):
             run_at_ms = job.view.run_at_ms
         else:
             run_at_ms = now + delay_ms
-        if job is not None:
+        if job is not None and self.model.options.memory_bytes_max:
+            self.both("advance", now)  # what is held is asked of the core, with the time
             more = len(payload) - len(job.view.payload)
             self.both("refuse_more", more)
             if not self.has_room(more):
