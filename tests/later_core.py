@@ -199,6 +199,34 @@ class LaterCore:
     def refuse_more(self, more_bytes: int) -> None:
         self.inner.refuse_more(more_bytes)
 
+    def hold(self, ids: Sequence[int], now_ms: int) -> Answer[Settled]:
+        return self._ask(lambda: self.inner.hold(ids, now_ms))
+
+    def unhold(self, ids: Sequence[int], now_ms: int) -> Answer[Settled]:
+        return self._ask(lambda: self.inner.unhold(ids, now_ms))
+
+    def take(
+        self,
+        queue: str,
+        ids: Sequence[int],
+        payload_bytes_max: int,
+        lease_ms: int,
+        session: int,
+        now_ms: int,
+    ) -> Answer[Delivery]:
+        return self._ask(
+            lambda: self.inner.take(
+                queue, ids, payload_bytes_max, lease_ms, session, now_ms
+            )
+        )
+
+    def admit(self, queues: Sequence[str], jobs: int, payload_bytes: int) -> None:
+        self.inner.admit(queues, jobs, payload_bytes)
+
+    @property
+    def last_id(self) -> int:
+        return self.inner.last_id
+
     def revive(self, ids: Sequence[int], now_ms: int) -> Answer[Settled]:
         return self._ask(lambda: self.inner.revive(ids, now_ms))
 

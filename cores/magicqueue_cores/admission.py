@@ -1,6 +1,6 @@
 """May these jobs come in? The bounds of `CoreOptions`, and sentences that help."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Iterable, Sequence
 
 import msgspec
 
@@ -9,13 +9,35 @@ from magicqueue_cores.job_table import JobTable
 from magicqueue_cores.memory_tally import JOB_OVERHEAD_BYTES
 
 
-def admit(table: JobTable, queue: str, payloads: Sequence[bytes]) -> None:
+def admit(table: JobTable, queue: str, jobs: NewJobs) -> None:
     """Raise `Full` if these jobs, or a queue of this name, cannot be added."""
-    options, count = table.options, len(payloads)
-    refuse_jobs(options, held=len(table.jobs) - table.dead_count, new=count)
-    more = sum(map(len, payloads)) + count * JOB_OVERHEAD_BYTES
+    if jobs.admitted:
+        return
+    options, payloads = table.options, jobs.payloads
+    refuse_jobs(options, held=len(table.jobs) - table.dead_count, new=len(payloads))
+    more = sum(map(len, payloads)) + len(payloads) * JOB_OVERHEAD_BYTES
     refuse_bytes(options, held=table.memory_bytes(), new=more)
     admit_queue(table, queue)
+
+
+def admit_many(
+    table: JobTable, queues: Sequence[str], jobs: int, payload_bytes: int
+) -> None:
+    """Raise `Full` if so many jobs, to queues of these names, cannot be added."""
+    options = table.options
+    refuse_jobs(options, held=len(table.jobs) - table.dead_count, new=jobs)
+    more = payload_bytes + jobs * JOB_OVERHEAD_BYTES
+    refuse_bytes(options, held=table.memory_bytes(), new=more)
+    new = new_queues(queues, table.queues)
+    if options.queues_max and new and len(table.queues) + len(new) > options.queues_max:
+        table.forget_idle_queues()
+        new = new_queues(queues, table.queues)
+        refuse_queues(options, held=len(table.queues) + len(new) - 1, name=new[-1])
+
+
+def new_queues(queues: Iterable[str], known: Container[str]) -> list[str]:
+    """Return those of the names that are not known, each once."""
+    return [name for name in dict.fromkeys(queues) if name not in known]
 
 
 def admit_queue(table: JobTable, queue: str) -> None:
@@ -57,7 +79,12 @@ def refuse_queues(options: CoreOptions, *, held: int, name: str) -> None:
 
 
 def behind_due(jobs: NewJobs, now_ms: int) -> NewJobs:
-    """Give jobs that come behind all that are due by now and did not mature yet."""
+    """Give jobs that come behind all that are due by now and did not mature yet.
+
+    Held ones come into no order: they stay as they are.
+    """
+    if jobs.held:
+        return jobs
     run_ats_ms, first_ms = jobs.run_ats_ms, now_ms + 1
     if isinstance(run_ats_ms, int):
         return msgspec.structs.replace(jobs, run_ats_ms=max(first_ms, run_ats_ms))

@@ -40,6 +40,11 @@ Rules that hold for every verb:
 - **Marked jobs.** What part of the server stands above the core (`policies`) knows more of
   some jobs than the core does: it *marks* these, and `observe`s the records of what befalls
   them. A mark changes nothing in what the core does with a job.
+- **Held jobs.** The core keeps them and orders them not: they neither mature nor are
+  pulled, and come to nothing by themselves. A push may make such jobs, `hold` makes them of
+  ready ones. They leave that state by name: `unhold` lets them enter the order anew, `take`
+  hands them out where they are. One that was taken so, and comes back without a verdict, is
+  held again.
 - **Later answers.** A verb returns its answer, or a `pending.Pending` that will hold it: a
   core on a remote engine does the latter. Nothing outside this package may assume either.
 - **Wake-ups.** For a queue that is being watched, the core calls `on_ready(queue)` inside
@@ -81,9 +86,10 @@ class JobState(IntEnum):
     DELAYED = 1
     ACTIVE = 2
     DEAD = 3
+    HELD = 4
 
 
-WAITING: Final = frozenset((JobState.READY, JobState.DELAYED))
+WAITING: Final = frozenset((JobState.READY, JobState.DELAYED, JobState.HELD))
 """The states of jobs that nobody works on and that may still run."""
 LIVE: Final = WAITING | {JobState.ACTIVE}
 """Those of jobs that are not dead."""
@@ -108,6 +114,8 @@ class NewJobs(msgspec.Struct, kw_only=True):
     run_ats_ms: when each job may run, at least the push's `now_ms`.
     max_attempts: failures after which a job is dead, up to COUNT_MAX; 0 is no limit.
     backoffs_ms: see `retry.retry_delay_ms`. jitters: spread those waits at random.
+    held: they are to be held, all of them, whatever their run_at. admitted: whether there
+    is room for them has been asked, by `admit`, and is not asked again.
     """
 
     payloads: Sequence[bytes]
@@ -116,6 +124,8 @@ class NewJobs(msgspec.Struct, kw_only=True):
     max_attempts: Column[int] = 25
     backoffs_ms: Column[int] = 0
     jitters: Column[bool] = False
+    held: bool = False
+    admitted: bool = False
 
 
 class Delivery(msgspec.Struct):
@@ -310,7 +320,10 @@ class Core(Protocol):
         ...
 
     def drain(self, queue: str, now_ms: int, upto: int | None = None) -> Answer[Step]:
-        """Remove the ready and delayed jobs of a queue, a step of them."""
+        """Remove the ready and delayed jobs of a queue, a step of them.
+
+        Held ones stay: `remove` takes them for the cause `drained`, too.
+        """
         ...
 
     def dead(
@@ -344,15 +357,15 @@ class Core(Protocol):
     ) -> Answer[Settled]:
         """Remove those of the jobs that are in one of `states`, wherever they stand.
 
-        cause: `cancelled` or `expired`, which are counted, or `purged`. An active job's
-        lease is over with it. O(log n) amortised a job.
+        cause: `cancelled` or `expired`, which are counted, or `purged`, or `drained` (of
+        jobs that wait). An active job's lease is over with it. O(log n) amortised a job.
         """
         ...
 
     def bury(
         self, ids: Sequence[int], reason: str, errors: Sequence[str | None], now_ms: int
     ) -> Answer[Settled]:
-        """Make ready, delayed or active jobs dead, which counts as no failure and no loss.
+        """Make live jobs dead, which counts as no failure and no loss.
 
         errors: the last error of each, None to keep the one it has. O(log n) amortised.
         """
@@ -368,12 +381,48 @@ class Core(Protocol):
     def replace(
         self, job_id: int, payload: bytes, priority: int, run_at_ms: int, now_ms: int
     ) -> Answer[bool]:
-        """Give a ready or delayed job another payload, priority and time to run.
+        """Give a job that waits another payload, priority and time to run.
 
-        It enters its order anew, as if pushed now, and its attempts stay. False: it is in
-        no such state. Whether there is room for it is asked before, by `refuse_more`, so
-        that several are replaced or none.
+        It enters its order anew, as if pushed now, and its attempts stay; a held one stays
+        held. False: it is in no such state. Whether there is room for it is asked before,
+        by `refuse_more`, so that several are replaced or none.
         """
+        ...
+
+    def hold(self, ids: Sequence[int], now_ms: int) -> Answer[Settled]:
+        """Take ready jobs out of their order and keep them held. O(log n) amortised."""
+        ...
+
+    def unhold(self, ids: Sequence[int], now_ms: int) -> Answer[Settled]:
+        """Let held jobs enter the order anew, as given: ready, or delayed by their run_at.
+
+        The run_at of one that is ready is `now_ms` at least. O(log n) a job.
+        """
+        ...
+
+    def take(
+        self,
+        queue: str,
+        ids: Sequence[int],
+        payload_bytes_max: int,
+        lease_ms: int,
+        session: int,
+        now_ms: int,
+    ) -> Answer[Delivery]:
+        """Lease those of the jobs of a queue that are held, in the order given.
+
+        It ends before the payloads exceed `payload_bytes_max`, as `pull`, and gives none of
+        a paused queue. O(log n).
+        """
+        ...
+
+    def admit(self, queues: Sequence[str], jobs: int, payload_bytes: int) -> None:
+        """Raise `Full` if so many jobs more may not be pushed, to queues of these names."""
+        ...
+
+    @property
+    def last_id(self) -> int:
+        """The last id that was given, 0 at first. O(1)."""
         ...
 
     def refuse_more(self, more_bytes: int) -> None:

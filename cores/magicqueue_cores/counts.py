@@ -11,6 +11,7 @@ class QueueStats(msgspec.Struct):
     processing: int = 0
     delayed: int = 0
     dead: int = 0
+    held: int = 0
     paused: bool = False
     pushed: int = 0
     completed: int = 0
@@ -36,6 +37,7 @@ class CoreStats(msgspec.Struct):
     processing: int
     delayed: int
     dead: int
+    held: int
     paused: int
     pushed: int
     completed: int

@@ -16,7 +16,15 @@ from magicqueue_cores.leases import Leases
 from magicqueue_cores.memory_tally import Tally
 from magicqueue_cores.name_order import NameOrder
 from magicqueue_cores.oldest_ready import OldestReady
-from magicqueue_cores.python_job import PLAIN, WAITING, Job, Queue, RetryPolicy
+from magicqueue_cores.python_job import (
+    HELD,
+    HELD_AGAIN,
+    PLAIN,
+    WAITING,
+    Job,
+    Queue,
+    RetryPolicy,
+)
 from magicqueue_cores.python_totals import Totals
 from magicqueue_cores.records import Pushed
 from magicqueue_cores.retry_policies import policies_of
@@ -38,6 +46,7 @@ class JobTable:
         self.leases = Leases(self.tally)
         self.last_id = 0
         self.dead_count = 0
+        self.held_count = 0
         self.totals = Totals()
         self.oldest = OldestReady()
         self.sequence = 0
@@ -76,6 +85,7 @@ class JobTable:
         return not (
             queue.ready.count
             or queue.active
+            or queue.held
             or queue.paused
             or queue.dead
             or self.delayed.count(queue.name)
@@ -133,18 +143,14 @@ class JobTable:
         self.tally.payload_bytes += sum(map(len, batch.payloads))
         queue.pushed += count
         self.totals.pushed += count
+        if batch.held:
+            return self.hold(jobs, HELD)
         if isinstance(run_ats_ms, int):
             if run_ats_ms > at_ms:
                 self.delay(queue, ids)
                 return False
         else:
-            later = [i for i in ids if self.jobs[i].run_at_ms > at_ms]
-            if later:
-                self.delay(queue, later)
-                ids = [i for i in ids if self.jobs[i].place == PLAIN]
-                for job_id in ids:
-                    self.jobs[job_id].place = self.next_place()
-                self.sequence -= len(ids)
+            ids = self._delay_later(queue, ids, at_ms)
         self.sequence += len(ids)
         if isinstance(priorities, int):
             if ids:
@@ -152,6 +158,17 @@ class JobTable:
         else:
             self._append_by_priority(queue, ids)
         return bool(ids)
+
+    def _delay_later(self, queue: Queue, ids: list[int], at_ms: int) -> list[int]:
+        """Delay those of new jobs that are not due; gives the others, with their places."""
+        later = [i for i in ids if self.jobs[i].run_at_ms > at_ms]
+        if later:
+            self.delay(queue, later)
+            ids = [i for i in ids if self.jobs[i].place == PLAIN]
+            for job_id in ids:
+                self.jobs[job_id].place = self.next_place()
+            self.sequence -= len(ids)
+        return ids
 
     def _add_one(
         self, queue: Queue, job_id: int, batch: NewJobs | Pushed, at_ms: int
@@ -167,11 +184,13 @@ class JobTable:
             policy = self.shared_policy((most, backoff, jitter, self.sequence + 1 - job_id))
         else:
             (policy,) = policies_of(batch, self.sequence + 1 - job_id, self.shared_policy)
-        self.jobs[job_id] = Job(payload, priority, at_ms, run_at_ms, policy, queue)
+        job = self.jobs[job_id] = Job(payload, priority, at_ms, run_at_ms, policy, queue)
         self.last_id = job_id
         self.tally.payload_bytes += len(payload)
         queue.pushed += 1
         self.totals.pushed += 1
+        if batch.held:
+            return self.hold((job,), HELD)
         if run_at_ms > at_ms:
             self.delay(queue, (job_id,))
             return False
@@ -238,7 +257,10 @@ class JobTable:
 
     def finish_returned(self, job_id: int, job: Job) -> None:
         """Settle a job that came back and was not handed out again."""
-        job.queue.ready.remove(job.priority, job_id)
+        if job.is_held:
+            self.let_go(job)
+        else:
+            job.queue.ready.remove(job.priority, job_id)
         job.queue.completed += 1
         self.totals.late += 1
         self.delete(job_id, job)
@@ -288,6 +310,25 @@ class JobTable:
             else:
                 self._give_back(job_id, job)
 
+    def hold(self, jobs: Iterable[Job], place: int) -> bool:
+        """Jobs that are in no order are held: says that none is ready."""
+        for job in jobs:
+            job.place = place
+            job.queue.held += 1
+            self.held_count += 1
+        return False
+
+    def let_go(self, job: Job) -> None:
+        """A held job is held no more; where it goes is the caller's business."""
+        job.queue.held -= 1
+        self.held_count -= 1
+
+    def came_back(self, job_id: int, job: Job) -> bool:
+        """Whether a job that waits is one that came back from a worker."""
+        if job.is_held:
+            return job.place == HELD_AGAIN
+        return job.queue.ready.is_returned(job.priority, job_id)
+
     def errors_of(self, ids: Iterable[int]) -> list[str | None]:
         """The last error of each job."""
         histories = [self.jobs[job_id].history for job_id in ids]
@@ -315,6 +356,9 @@ class JobTable:
         job.queue.ready.append(job.priority, (job_id,), job.run_at_ms)
 
     def _give_back(self, job_id: int, job: Job) -> None:
+        if job.is_held:
+            self.hold((job,), HELD_AGAIN)
+            return
         key = job.ready_key(job_id)
         job.queue.ready.give_back(job.priority, key, job_id, job.run_at_ms)
 

@@ -3,16 +3,36 @@
 from collections.abc import Sequence
 
 from magicqueue_cores import records
-from magicqueue_cores.admission import refuse_bytes
-from magicqueue_cores.contract import LIVE, WAITING, JobState, RecordSink, Settled
+from magicqueue_cores.admission import admit_many, refuse_bytes
+from magicqueue_cores.contract import (
+    LIVE,
+    TIME_MAX_MS,
+    WAITING,
+    Delivery,
+    JobState,
+    RecordSink,
+    Settled,
+)
 from magicqueue_cores.python_clearing import Clearing
 from magicqueue_cores.python_fates import Fates
+from magicqueue_cores.python_job import Job
 from magicqueue_cores.python_marks import Marks
 from magicqueue_cores.python_reading import Reading
-from magicqueue_cores.python_taking import promote, remove, replace, revive
+from magicqueue_cores.python_taking import (
+    hold,
+    lend_held,
+    promote,
+    remove,
+    replace,
+    revive,
+    unhold,
+)
+from magicqueue_cores.python_views import delivery
 
 _DELAYED = frozenset((JobState.DELAYED,))
 _DEAD = frozenset((JobState.DEAD,))
+_READY = frozenset((JobState.READY,))
+_HELD = frozenset((JobState.HELD,))
 
 
 class ById(Reading):
@@ -32,7 +52,11 @@ class ById(Reading):
         if found:
             if self._record:
                 self._record(records.Removed(found, cause))
+            queues = [self._table.jobs[job_id].queue for job_id in found]
             remove(self._table, found, cause)
+            if cause == "drained":
+                for queue in dict.fromkeys(queues):
+                    self._table.forget_unused(queue)
         return answer
 
     def bury(
@@ -65,14 +89,12 @@ class ById(Reading):
     def replace(
         self, job_id: int, payload: bytes, priority: int, run_at_ms: int, now_ms: int
     ) -> bool:
-        """Give a ready or delayed job another payload, priority and time to run."""
+        """Give a job that waits another payload, priority and time to run."""
         if not self._named((job_id,), WAITING, now_ms)[1]:
             return False
         table = self._table
         job = table.jobs[job_id]
-        run_at_ms = max(run_at_ms, now_ms)
-        if now_ms >= self._due_ms and table.delayed.has_any(job.queue.name):
-            run_at_ms = max(run_at_ms, now_ms + 1)
+        run_at_ms = max(run_at_ms, now_ms + (not job.is_held and self._lags(job, now_ms)))
         if self._record:
             columns = [job_id], [payload], [priority], [run_at_ms]
             self._record(records.Replaced(*columns, now_ms))
@@ -80,6 +102,68 @@ class ById(Reading):
         self._follow_delayed()
         self._wake((job_id,))
         return True
+
+    def hold(self, ids: Sequence[int], now_ms: int) -> Settled:
+        """Take ready jobs out of their order and keep them held."""
+        answer, found = self._named(ids, _READY, now_ms)
+        if found:
+            if self._record:
+                self._record(records.Held(found))
+            hold(self._table, found)
+        return answer
+
+    def unhold(self, ids: Sequence[int], now_ms: int) -> Settled:
+        """Let held jobs enter the order anew: ready, or delayed by their run_at."""
+        answer, found = self._named(ids, _HELD, now_ms)
+        if found:
+            jobs = [self._table.jobs[job_id] for job_id in found]
+            run_ats_ms = [
+                max(job.run_at_ms, now_ms + self._lags(job, now_ms)) for job in jobs
+            ]
+            if self._record:
+                self._record(records.Unheld(found, run_ats_ms, now_ms))
+            unhold(self._table, found, run_ats_ms, now_ms)
+            self._follow_delayed()
+            self._wake(found)
+        return answer
+
+    def take(
+        self,
+        queue: str,
+        ids: Sequence[int],
+        payload_bytes_max: int,
+        lease_ms: int,
+        session: int,
+        now_ms: int,
+    ) -> Delivery:
+        """Lease those of the jobs of a queue that are held, in the order given."""
+        table, taken = self._table, list[int]()
+        _, found = self._named(ids, _HELD, now_ms)
+        source = table.queues.get(queue)
+        for job_id in found if source is not None and not source.paused else ():
+            job = table.jobs[job_id]
+            if job.queue is source:
+                payload_bytes_max -= len(job.payload)
+                if payload_bytes_max < 0 and taken:
+                    break
+                taken.append(job_id)
+        if not taken:
+            return Delivery([], [], [], [], [], [])
+        until_ms = min(now_ms + lease_ms, TIME_MAX_MS)
+        if self._record:
+            self._record(records.Leased(taken, session, until_ms))
+        lend_held(table, taken, session, until_ms)
+        self.next_deadline_ms = min(self.next_deadline_ms, until_ms)
+        return delivery(taken, [table.jobs[job_id] for job_id in taken])
+
+    def admit(self, queues: Sequence[str], jobs: int, payload_bytes: int) -> None:
+        """Raise `Full` if so many jobs more may not be pushed, to queues of these names."""
+        admit_many(self._table, queues, jobs, payload_bytes)
+
+    @property
+    def last_id(self) -> int:
+        """The last id that was given."""
+        return self._table.last_id
 
     def refuse_more(self, more_bytes: int) -> None:
         """Raise `Full` if jobs may not take so many bytes more."""
@@ -142,6 +226,10 @@ class ById(Reading):
             else:
                 found[job_id] = None
         return answer, list(found)
+
+    def _lags(self, job: Job, now_ms: int) -> bool:
+        """Whether jobs of its queue are due that did not mature yet."""
+        return now_ms >= self._due_ms and self._table.delayed.has_any(job.queue.name)
 
     def _wake(self, ids: Sequence[int]) -> None:
         self._fates.wake(self._table.jobs[job_id].queue for job_id in ids)

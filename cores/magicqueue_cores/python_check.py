@@ -1,8 +1,12 @@
 """Every invariant of a `JobTable`, each with a name for the day it breaks."""
 
+from collections import Counter
+
 from magicqueue_cores.contract import JobState
 from magicqueue_cores.job_table import JobTable
-from magicqueue_cores.python_job import PLAIN, UNWORKED, WAITING, Queue
+from magicqueue_cores.python_job import HELD, PLAIN, UNWORKED, WAITING, Queue
+
+_KEYLESS = (JobState.HELD, JobState.ACTIVE)
 
 
 def check_table(table: JobTable) -> None:
@@ -17,9 +21,14 @@ def check_table(table: JobTable) -> None:
     for name, queue in table.queues.items():
         assert queue.name == name, f"queue {queue.name!r} is filed under {name!r}"
         _check_queue(table, queue, found)
+    for job_id, job in table.jobs.items():
+        if job.state is JobState.HELD:
+            _place(found, job_id, JobState.HELD)
     assert found.keys() == table.jobs.keys(), "a job is nowhere, or something is no job"
     assert table.marked <= table.jobs.keys(), "a mark outlives its job"
     active: dict[str, int] = dict.fromkeys(table.queues, 0)
+    states = [(job.queue.name, job.state) for job in table.jobs.values()]
+    held_jobs = Counter(name for name, state in states if state is JobState.HELD)
     for job_id, job in table.jobs.items():
         assert job.state is found[job_id], f"job {job_id} is not where its state says"
         assert job.lease is held.get(job_id), f"job {job_id} has another lease"
@@ -29,9 +38,12 @@ def check_table(table: JobTable) -> None:
         if job_id in waiting:
             assert waiting[job_id] == (job.queue.name, job.run_at_ms), f"job {job_id}: time"
         else:
-            assert job.place >= PLAIN > WAITING, f"job {job_id} is ready without a key"
+            keyless = job.place <= HELD and found[job_id] in _KEYLESS
+            assert keyless or job.place >= PLAIN > WAITING, f"job {job_id} has no key"
     for name, queue in table.queues.items():
         assert queue.active == active[name], f"queue {name!r}: active jobs miscounted"
+        assert queue.held == held_jobs[name], f"queue {name!r}: held jobs miscounted"
+    assert table.held_count == held_jobs.total(), "held jobs miscounted"
     dead = sum(len(queue.dead) for queue in table.queues.values())
     assert table.dead_count == dead, "dead letters miscounted"
     _check_totals(table)

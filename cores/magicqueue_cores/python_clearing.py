@@ -104,7 +104,7 @@ def drain_some(table: JobTable, queue: Queue, upto: int | None, most: int) -> li
 
 
 def remove_drained(table: JobTable, queue: Queue, ids: list[int]) -> None:
-    """Remove some of the ready and delayed jobs of a queue, as a record says.
+    """Remove some of the jobs of a queue that wait, as a record says.
 
     O(log n) a job, amortised, and O(1) if all are named.
     """
@@ -120,4 +120,8 @@ def remove_drained(table: JobTable, queue: Queue, ids: list[int]) -> None:
     elif delayed:
         entries = [(table.jobs[job_id].run_at_ms, job_id) for job_id in delayed]
         table.delayed.remove_many(queue.name, entries)
+    if len(ready) + len(delayed) < len(ids):
+        for job_id in ids:
+            if table.jobs[job_id].is_held:
+                table.let_go(table.jobs[job_id])
     table.remove_waiting(ids)

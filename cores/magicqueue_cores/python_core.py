@@ -135,7 +135,7 @@ class PythonCore(ById):
             return first_id
         target = table.queues.get(queue)
         if target is None or self._bounded:
-            admit(table, queue, jobs.payloads)
+            admit(table, queue, jobs)
             target = table.queue_of(queue)
         run_ats_ms = jobs.run_ats_ms
         if not isinstance(run_ats_ms, int):
@@ -196,7 +196,7 @@ class PythonCore(ById):
             elif job.lease is not None:
                 table.finish(job_id, job)
                 done.append(job_id)
-            elif attempt and job.queue.ready.is_returned(job.priority, job_id):
+            elif attempt and table.came_back(job_id, job):
                 table.finish_returned(job_id, job)
                 done.append(job_id)
             else:

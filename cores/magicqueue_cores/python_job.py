@@ -28,6 +28,10 @@ PLAIN: Final = 0
 """The `place` of a job that was ready when pushed: its id says its sequence number."""
 WAITING: Final = -1
 """The `place` of a delayed job: it has no sequence number yet."""
+HELD: Final = -2
+"""The `place` of a job that is held, or was when it was handed out."""
+HELD_AGAIN: Final = -3
+"""The `place` of a held job that was handed out and came back."""
 
 RetryPolicy = tuple[int, int, bool, int]
 """(max_attempts, backoff_ms, jitter, sequence number of a plain job minus its id)"""
@@ -74,6 +78,7 @@ class Queue:
         "duplicates",
         "expired",
         "failed",
+        "held",
         "lost",
         "name",
         "paused",
@@ -91,6 +96,7 @@ class Queue:
         self.ready = ReadyOrder(name, tally, oldest)
         self.dead = DeadLetters(name, options.dead_jobs_max, options.dead_bytes_max)
         self.active = 0
+        self.held = 0
         self.count_from_here()
 
     def count_from_here(self) -> None:
@@ -109,7 +115,7 @@ class Queue:
 
 
 class Job(msgspec.Struct, gc=False):
-    """One job that is not settled. `place` is PLAIN, WAITING or a sequence number."""
+    """One job that is not settled. `place` is one of the above, or a sequence number."""
 
     payload: bytes
     priority: int
@@ -128,13 +134,20 @@ class Job(msgspec.Struct, gc=False):
         return self.place == WAITING
 
     @property
+    def is_held(self) -> bool:
+        """Whether it is held, if it is neither active nor dead."""
+        return self.place < WAITING
+
+    @property
     def state(self) -> JobState:
         """Where the job is."""
         if self.lease is not None:
             return JobState.ACTIVE
         if self.history is not None and self.history.reason is not None:
             return JobState.DEAD
-        return JobState.DELAYED if self.is_delayed else JobState.READY
+        if self.place >= PLAIN:
+            return JobState.READY
+        return JobState.DELAYED if self.is_delayed else JobState.HELD
 
     def ready_key(self, job_id: int) -> int:
         """Its place among jobs of equal priority; lower is earlier."""

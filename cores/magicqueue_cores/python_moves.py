@@ -9,12 +9,21 @@ from collections.abc import Iterable, Iterator, Sequence
 from magicqueue_cores import records
 from magicqueue_cores.contract import COUNT_MAX, CoreError, JobState
 from magicqueue_cores.job_table import JobTable
-from magicqueue_cores.python_job import PLAIN, WAITING, History, Job
+from magicqueue_cores.python_job import (
+    HELD,
+    HELD_AGAIN,
+    PLAIN,
+    WAITING,
+    History,
+    Job,
+)
 
 _NO_HISTORY = History()
+_MAY_BE_BACK = (JobState.READY, JobState.HELD)
 _READY = int(JobState.READY)
 _DELAYED = int(JobState.DELAYED)
 _ACTIVE = int(JobState.ACTIVE)
+_HELD = int(JobState.HELD)
 
 
 def export_jobs(table: JobTable, ids: Sequence[int]) -> records.Moved:
@@ -37,12 +46,12 @@ def export_jobs(table: JobTable, ids: Sequence[int]) -> records.Moved:
         jitters=[job.policy[2] for job in here],
         states=[int(state) for state in states],
         returned=[
-            state is JobState.READY and job.queue.ready.is_returned(job.priority, job_id)
+            state in _MAY_BE_BACK and table.came_back(job_id, job)
             for job_id, job, state in zip(found, here, states, strict=True)
         ],
         sequences=[
-            0 if state is JobState.DELAYED else job.ready_key(job_id)
-            for job_id, job, state in zip(found, here, states, strict=True)
+            0 if job.place < PLAIN else job.ready_key(job_id)
+            for job_id, job in zip(found, here, strict=True)
         ],
         attempts=[job.attempts for job in here],
         failures=[history.failures for history in histories],
@@ -76,7 +85,10 @@ def replay_moved(table: JobTable, record: records.Moved) -> None:
         elif state == _DELAYED:
             job.place = WAITING
             delayed.setdefault(job.queue.name, []).append((job.run_at_ms, job_id))
+        elif state == _HELD:
+            table.hold((job,), HELD_AGAIN if returned else HELD)
         elif state == _ACTIVE:
+            job.place = job.place or HELD
             held_by = (session, until_ms, job.queue.name)
             leased.setdefault(held_by, []).append(job_id)
         else:

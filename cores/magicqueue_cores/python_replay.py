@@ -10,7 +10,16 @@ from magicqueue_cores.job_table import JobTable
 from magicqueue_cores.python_clearing import remove_drained
 from magicqueue_cores.python_job import Job
 from magicqueue_cores.python_moves import replay_moved
-from magicqueue_cores.python_taking import bury, promote, remove, replace, revive
+from magicqueue_cores.python_taking import (
+    bury,
+    hold,
+    lend_held,
+    promote,
+    remove,
+    replace,
+    revive,
+    unhold,
+)
 from magicqueue_cores.transitions import REMOVABLE
 
 
@@ -57,6 +66,12 @@ def replay_record(  # noqa: C901, PLR0912, PLR0915 - one flat case a record
             promote(table, ids, at_ms)
         case records.Replaced():
             _replace(table, record)
+        case records.Held(ids):
+            _jobs(table, record, JobState.READY)
+            hold(table, ids)
+        case records.Unheld(ids, run_ats_ms, at_ms):
+            _jobs(table, record, JobState.HELD)
+            unhold(table, ids, run_ats_ms, at_ms)
         case records.Paused(queue, paused):
             known = table.queue_of(queue)
             table.set_paused(known, paused=paused)
@@ -104,21 +119,27 @@ def _bounded(record: records.Pushed) -> records.Pushed:
 
 
 def _lease(table: JobTable, record: records.Leased) -> None:
-    jobs = [job for _, job in _jobs(table, record, JobState.READY)]
+    jobs = [job for _, job in _jobs(table, record, JobState.READY, JobState.HELD)]
     queues = {job.queue.name for job in jobs}
     if len(queues) != 1:
         raise CoreError(f"a record leases jobs of {len(queues)} queues to one pull")
     queue = jobs[0].queue
+    if all(job.is_held for job in jobs):
+        lend_held(table, record.ids, record.session, record.until_ms)
+        return
+    if any(job.is_held for job in jobs):
+        raise CoreError("a record leases ready and held jobs to one pull")
     for job_id, job in zip(record.ids, jobs, strict=True):
         queue.ready.remove(job.priority, job_id)
     table.lend(queue, jobs, record.ids, record.session, record.until_ms)
 
 
 def _ack(table: JobTable, record: records.Acked) -> None:
-    for job_id, job in _jobs(table, record, JobState.ACTIVE, JobState.READY):
+    states = JobState.ACTIVE, JobState.READY, JobState.HELD
+    for job_id, job in _jobs(table, record, *states):
         if job.lease is not None:
             table.finish(job_id, job)
-        elif job.queue.ready.is_returned(job.priority, job_id):
+        elif table.came_back(job_id, job):
             table.finish_returned(job_id, job)
         else:
             raise CoreError(f"a record settles job {job_id}, which was not handed out")

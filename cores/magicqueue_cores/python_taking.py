@@ -6,9 +6,10 @@ are in a state that allows it; a replay checks that first.
 
 from collections.abc import Iterable, Sequence
 
+from magicqueue_cores.contract import JobState
 from magicqueue_cores.histories import drop_history, set_error
 from magicqueue_cores.job_table import JobTable
-from magicqueue_cores.python_job import Job
+from magicqueue_cores.python_job import HELD, HELD_AGAIN, Job
 from magicqueue_cores.records import FAILURES, WORKER_LOST
 
 
@@ -25,6 +26,8 @@ def take_out(table: JobTable, job_id: int, job: Job) -> bool:
         table.dead_count -= 1
     elif job.is_delayed:
         table.delayed.remove(job.queue.name, job.run_at_ms, job_id)
+    elif job.is_held:
+        table.let_go(job)
     else:
         job.queue.ready.remove(job.priority, job_id)
     return False
@@ -96,14 +99,49 @@ def promote(table: JobTable, ids: Sequence[int], at_ms: int) -> None:
 def replace(
     table: JobTable, job_id: int, payload: bytes, priority: int, run_at_ms: int, at_ms: int
 ) -> None:
-    """A ready or delayed job is another, and enters its order anew."""
-    job = table.jobs[job_id]
+    """A job that waits is another, and enters its order anew."""
+    job, held = table.jobs[job_id], table.jobs[job_id].state is JobState.HELD
     take_out(table, job_id, job)
     table.tally.payload_bytes += len(payload) - len(job.payload)
     job.payload = payload
     job.priority = priority
     job.run_at_ms = run_at_ms
-    if run_at_ms <= at_ms:
+    if held:
+        table.sequence += run_at_ms <= at_ms
+        table.hold((job,), HELD)
+    elif run_at_ms <= at_ms:
         table.mature((job_id,))
     else:
         table.delay(job.queue, (job_id,))
+
+
+def hold(table: JobTable, ids: Iterable[int]) -> None:
+    """Ready jobs are held."""
+    for job_id in ids:
+        job = table.jobs[job_id]
+        came_back = table.came_back(job_id, job)
+        job.queue.ready.remove(job.priority, job_id)
+        table.hold((job,), HELD_AGAIN if came_back else HELD)
+
+
+def unhold(
+    table: JobTable, ids: Iterable[int], run_ats_ms: Iterable[int], at_ms: int
+) -> None:
+    """Held jobs are ready, or delayed, in this order."""
+    for job_id, run_at_ms in zip(ids, run_ats_ms, strict=True):
+        job = table.jobs[job_id]
+        table.let_go(job)
+        job.run_at_ms = run_at_ms
+        if run_at_ms <= at_ms:
+            table.mature((job_id,))
+        else:
+            table.delay(job.queue, (job_id,))
+
+
+def lend_held(table: JobTable, ids: Sequence[int], session: int, until_ms: int) -> None:
+    """Held jobs of one queue are handed out."""
+    jobs = [table.jobs[job_id] for job_id in ids]
+    for job in jobs:
+        table.let_go(job)
+        job.place = HELD
+    table.lend(jobs[0].queue, jobs, ids, session, until_ms)

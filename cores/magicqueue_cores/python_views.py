@@ -98,6 +98,7 @@ def queue_stats(table: JobTable, queue: Queue, now_ms: int) -> QueueStats:
         processing=queue.active,
         delayed=table.delayed.count(queue.name),
         dead=len(queue.dead),
+        held=queue.held,
         paused=queue.paused,
         pushed=queue.pushed,
         completed=queue.completed,
@@ -121,10 +122,11 @@ def core_stats(table: JobTable, now_ms: int) -> CoreStats:
         lambda name: queues[name].ready.oldest_run_at_ms(jobs)
     )
     return CoreStats(
-        queued=here - dead - delayed - processing,
+        queued=here - dead - delayed - processing - table.held_count,
         processing=processing,
         delayed=delayed,
         dead=dead,
+        held=table.held_count,
         paused=totals.paused,
         pushed=totals.pushed,
         completed=totals.completed(here=here),
@@ -154,4 +156,5 @@ def pushed_record(queue: str, first_id: int, jobs: NewJobs, now_ms: int) -> reco
         jobs.max_attempts,
         jobs.backoffs_ms,
         jobs.jitters,
+        jobs.held,
     )

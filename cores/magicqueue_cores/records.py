@@ -8,8 +8,9 @@ for all jobs of the batch. Times are epoch milliseconds.
 Order of jobs among equals follows from the order of records. A core counts one *sequence*
 from 1: `Pushed` (ready ones), `Matured`, `Failed` (ready ones), `Revived` and `Died` give
 each job named the next number, in the order they are named (`sequence_span` counts along),
-and so do `Promoted` and `Replaced` (ready ones); `Lost` and `Released` keep the old one.
-Ready jobs of a priority go by it, and so do dead letters.
+and so do `Promoted`, `Replaced` and `Unheld` (ready ones; for `Replaced`, also those that
+are due and held); `Lost` and `Released` keep the old one. Ready jobs of a priority go by
+it, and so do dead letters.
 
 A log does not keep the past of settled jobs. `Origin` stands for what was left out before
 its first record, and `Moved` brings the whole state of jobs whose own records were left
@@ -83,7 +84,10 @@ class PayloadBlob(Sequence[bytes]):
 
 
 class Pushed(msgspec.Struct, tag="pushed", frozen=True):
-    """Jobs `first_id`, `first_id + 1`, … came in; one with a later run_at is delayed."""
+    """Jobs `first_id`, `first_id + 1`, … came in; one with a later run_at is delayed.
+
+    held: all of them are held instead.
+    """
 
     queue: str
     first_id: int
@@ -94,6 +98,7 @@ class Pushed(msgspec.Struct, tag="pushed", frozen=True):
     max_attempts: int | Sequence[int]
     backoffs_ms: int | Sequence[int]
     jitters: bool | Sequence[bool]
+    held: bool = False
 
 
 class Matured(msgspec.Struct, tag="matured", frozen=True):
@@ -103,7 +108,7 @@ class Matured(msgspec.Struct, tag="matured", frozen=True):
 
 
 class Leased(msgspec.Struct, tag="leased", frozen=True):
-    """Ready jobs were handed out: one more attempt each."""
+    """Ready or held jobs were handed out: one more attempt each."""
 
     ids: Sequence[int]
     session: int
@@ -140,7 +145,10 @@ class Failed(msgspec.Struct, tag="failed", frozen=True):
 
 
 class Lost(msgspec.Struct, tag="lost", frozen=True):
-    """Leases ended or sessions closed: the jobs are ready again at their old place."""
+    """Leases ended or sessions closed: the jobs are ready again at their old place.
+
+    Those that were held when they were handed out are held again; so it is with `Released`.
+    """
 
     ids: Sequence[int]
 
@@ -177,7 +185,7 @@ class Died(msgspec.Struct, tag="died", frozen=True):
 class Removed(msgspec.Struct, tag="removed", frozen=True):
     """Jobs are gone; `cause` says why, and which states they may have been in.
 
-    `drained`: ready or delayed ones, in the order in which they are taken out. `dropped`:
+    `drained`: those that wait, in the order in which they are taken out. `dropped`:
     the oldest of too many dead letters. `purged`, `cancelled`, `expired`: any.
     """
 
@@ -209,6 +217,20 @@ class Replaced(msgspec.Struct, tag="replaced", frozen=True):
     at_ms: int
 
 
+class Held(msgspec.Struct, tag="held", frozen=True):
+    """Ready jobs are held: they are in no order."""
+
+    ids: Sequence[int]
+
+
+class Unheld(msgspec.Struct, tag="unheld", frozen=True):
+    """Held jobs enter the order anew; each is due at its run_at (ready if that is now)."""
+
+    ids: Sequence[int]
+    run_ats_ms: Sequence[int]
+    at_ms: int
+
+
 class Paused(msgspec.Struct, tag="paused", frozen=True):
     """A queue was paused (or resumed)."""
 
@@ -219,9 +241,10 @@ class Paused(msgspec.Struct, tag="paused", frozen=True):
 class Moved(msgspec.Struct, tag="moved", frozen=True):
     """The whole state of some jobs, which replaces every earlier record of them.
 
-    states: `JobState` numbers. returned: ready at its old place after a loss. sequences:
-    its place among ready jobs (also of an active job, for when it is lost) or among dead
-    letters; 0 for delayed jobs. Sessions and lease ends are 0 where there is no lease.
+    states: `JobState` numbers. returned: ready at its old place, or held again, after a
+    loss. sequences: its place among ready jobs (also of an active job, for when it is lost)
+    or among dead letters; 0 for delayed and held jobs, and active ones that were held.
+    Sessions and lease ends are 0 where there is no lease.
     """
 
     ids: Sequence[int]
@@ -295,6 +318,8 @@ Record: TypeAlias = (
     | Revived
     | Promoted
     | Replaced
+    | Held
+    | Unheld
     | Paused
     | Moved
     | Origin
@@ -311,11 +336,13 @@ def sequence_span(record: Record) -> int:
     """How many sequence numbers a record gives out. O(1) but for mixed batches."""
     if isinstance(record, Pushed):
         run_ats_ms, created_at_ms = record.run_ats_ms, record.created_at_ms
+        if record.held:
+            return 0
         if isinstance(run_ats_ms, int):
             return len(record.payloads) if run_ats_ms <= created_at_ms else 0
         return sum(run_at_ms <= created_at_ms for run_at_ms in run_ats_ms)
     if isinstance(record, _ONE_EACH):
         return len(record.ids)
-    if isinstance(record, Failed | Replaced):
+    if isinstance(record, Failed | Replaced | Unheld):
         return sum(run_at_ms <= record.at_ms for run_at_ms in record.run_ats_ms)
     return 0

@@ -19,6 +19,9 @@ STATES = st.sampled_from(
 )
 
 
+HOLDING = ("hold", "unhold")
+
+
 class ByIdRules(RuleBasedStateMachine):
     """A part of `CoreMachine`, which sets the driver and the model."""
 
@@ -61,7 +64,7 @@ class ByIdRules(RuleBasedStateMachine):
 
     @precondition(lambda self: self.model.all)
     @rule(
-        verb=st.sampled_from(["remove", "bury", "promote", "revive"]),
+        verb=st.sampled_from(["remove", "bury", "promote", "revive", *(HOLDING * 2)]),
         data=st.data(),
         states=STATES,
         cause=st.sampled_from(["cancelled", "expired", "purged"]),
@@ -117,7 +120,30 @@ class ByIdRules(RuleBasedStateMachine):
         return True
 
     def waiting(self) -> list[Any]:
-        return self.model.some(JobState.DELAYED)
+        return [*self.model.some(JobState.DELAYED), *self.model.some(JobState.HELD)]
+
+    @precondition(lambda self: self.model.some(JobState.HELD))
+    @rule(
+        data=st.data(),
+        queue=st.sampled_from("aab"),
+        bytes_max=st.sampled_from([1, 10, 2**30]),
+        lease_ms=st.sampled_from([10, 200, 0]),
+        session=st.integers(0, 3),
+    )
+    def take(
+        self, data: st.DataObject, queue: str, bytes_max: int, lease_ms: int, session: int
+    ) -> None:
+        held = [job.view.id for job in self.model.some(JobState.HELD, queue)]
+        ids = data.draw(st.permutations(held[:4])) + self.any_ids(data)[:2]
+        self.both("take", queue, ids, bytes_max, lease_ms, session, self.driver.now)
+
+    @precondition(lambda self: self.model.some(JobState.HELD))
+    @rule(data=st.data(), cause=st.sampled_from(["drained", "cancelled"]))
+    def remove_held(self, data: st.DataObject, cause: str) -> None:
+        held = [job.view.id for job in self.model.some(JobState.HELD)]
+        ids = data.draw(st.lists(st.sampled_from(held), min_size=1, max_size=3))
+        states = frozenset((JobState.HELD,))
+        self.both("remove", ids, states, cause, self.driver.now)
 
     @precondition(lambda self: self.model.all)
     @rule(data=st.data(), marked=st.sampled_from([True, True, False]))

@@ -226,6 +226,34 @@ class Driver:
         self.core.check()
         return answered(replaced)
 
+    def push_held(self, *payloads: bytes, queue: str = "q", delay_ms: int = 0) -> list[int]:
+        """Push held jobs; gives the ids."""
+        payloads = payloads or (b"{}",)
+        batch = NewJobs(
+            payloads=payloads, run_ats_ms=self.now + delay_ms, held=True, max_attempts=3
+        )
+        return self.push_batch(batch, queue)
+
+    def hold(self, *ids: int) -> Settled:
+        """Hold ready jobs."""
+        settled = self.core.hold(ids, self.now)
+        self.core.check()
+        return answered(settled)
+
+    def unhold(self, *ids: int) -> Settled:
+        """Let held jobs enter the order."""
+        settled = self.core.unhold(ids, self.now)
+        self.core.check()
+        return answered(settled)
+
+    def take(
+        self, *ids: int, queue: str = "q", session: int = 1, bytes_max: int = BYTES_MAX
+    ) -> list[int]:
+        """Hand out held jobs; gives their ids."""
+        taken = self.core.take(queue, ids, bytes_max, 1000, session, self.now)
+        self.core.check()
+        return answered(taken).ids
+
     def revive(self, *ids: int) -> Settled:
         """Revive dead letters that are named."""
         settled = self.core.revive(ids, self.now)

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
-from conformance.naive_jobs import DEAD, DELAYED, Job, NaiveJobs
-from magicqueue_cores.contract import LIVE, WAITING, JobState, Settled
+from conformance.naive_jobs import DEAD, DELAYED, HELD, READY, Job, NaiveJobs
+from magicqueue_cores.contract import LIVE, WAITING, Delivery, JobState, Settled
 
 
 class NaiveById(NaiveJobs):
@@ -39,9 +39,11 @@ class NaiveById(NaiveJobs):
         self.advance(now_ms)
         answer = Settled([], [])
         for _, job in self.named(ids, states, answer):
-            if cause != "purged":
+            if cause not in {"purged", "drained"}:
                 self.count(job, cause)
             self.remove_one(job)
+            if cause == "drained":
+                self.forget_unused(job.view.queue)
         return answer
 
     def bury(
@@ -73,8 +75,9 @@ class NaiveById(NaiveJobs):
         job = self.find(job_id)
         if job is None or job.view.state not in WAITING:
             return False
-        view = job.view
+        view, held = job.view, job.view.state is HELD
         behind = self.due_ms() <= now_ms and bool(self.some(DELAYED, view.queue))
+        behind &= not held
         view.payload = payload
         view.priority = priority
         view.run_at_ms = max(now_ms + behind, run_at_ms)
@@ -82,8 +85,58 @@ class NaiveById(NaiveJobs):
         view.state = DELAYED
         if view.run_at_ms <= now_ms:
             self.make_ready(job)
+        if held:
+            self.make_held(job)
         self.note(job, "Replaced")
         return True
+
+    def hold(self, ids: Sequence[int], now_ms: int) -> Settled:
+        self.advance(now_ms)
+        answer = Settled([], [])
+        for _, job in self.named(ids, frozenset((READY,)), answer):
+            self.make_held(job)
+            self.note(job, "Held")
+        return answer
+
+    def unhold(self, ids: Sequence[int], now_ms: int) -> Settled:
+        self.advance(now_ms)
+        answer = Settled([], [])
+        lagging = {job.view.queue for job in self.some(DELAYED)}
+        lagging = lagging if self.due_ms() <= now_ms else set()
+        for _, job in self.named(ids, frozenset((HELD,)), answer):
+            view = job.view
+            view.run_at_ms = max(view.run_at_ms, now_ms + (view.queue in lagging))
+            view.state, job.returned, job.keyless = DELAYED, False, False
+            if view.run_at_ms <= now_ms:
+                self.make_ready(job)
+            self.note(job, "Unheld")
+        return answer
+
+    def lend(self, taken: list[Job], lease_ms: int, session: int, now_ms: int) -> Delivery:
+        raise NotImplementedError
+
+    def take(
+        self,
+        queue: str,
+        ids: Sequence[int],
+        payload_bytes_max: int,
+        lease_ms: int,
+        session: int,
+        now_ms: int,
+    ) -> Delivery:
+        self.advance(now_ms)
+        taken: list[Job] = []
+        paused = queue in self.by_name and self.by_name[queue].paused
+        for _, job in self.named(ids, frozenset((HELD,)), Settled([], [])):
+            if job.view.queue == queue and not paused:
+                payload_bytes_max -= len(job.view.payload)
+                if taken and payload_bytes_max < 0:
+                    break
+                taken.append(job)
+        return self.lend(taken, lease_ms, session, now_ms)
+
+    def admit_names(self, names: Sequence[str], jobs: int, payload_bytes: int) -> None:
+        self.admit("", [0] * jobs, names, payload_bytes)
 
     def refuse_more(self, more_bytes: int) -> None:
         if more_bytes > 0:

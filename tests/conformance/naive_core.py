@@ -13,6 +13,7 @@ from conformance.naive_jobs import (
     COUNTERS,
     DEAD,
     DELAYED,
+    HELD,
     READY,
     Job,
     Queue,
@@ -64,8 +65,7 @@ class NaiveCore(NaiveById):
             if self.options.lost_max and job.view.lost > self.options.lost_max:
                 dying.append(job)
             else:
-                job.view.state = READY
-                job.returned = True
+                self.come_back(job)
                 self.note(job, "Lost")
         self.let_die(dying, "worker_lost", now_ms)
 
@@ -91,9 +91,11 @@ class NaiveCore(NaiveById):
         first_id = self.last_id + 1
         if not jobs.payloads:
             return first_id
-        self.admit(queue, [len(payload) for payload in jobs.payloads])
+        if not jobs.admitted:
+            self.admit(queue, [len(payload) for payload in jobs.payloads])
         known = self.by_name.setdefault(queue, Queue())
         behind = self.due_ms() <= now_ms and bool(self.some(DELAYED, queue))
+        behind &= not jobs.held
         for place, payload in enumerate(jobs.payloads):
 
             def column(value: object, place: int = place) -> int:
@@ -120,7 +122,9 @@ class NaiveCore(NaiveById):
                 died_at_ms=None,
             )
             job = Job(view, column(jobs.backoffs_ms), bool(column(jobs.jitters)))
-            if view.run_at_ms <= now_ms:
+            if jobs.held:
+                self.make_held(job)
+            elif view.run_at_ms <= now_ms:
                 self.make_ready(job)
             self.all.append(job)
             known.counts["pushed"] += 1
@@ -143,6 +147,9 @@ class NaiveCore(NaiveById):
             if taken and payload_bytes_max < 0:
                 break
             taken.append(job)
+        return self.lend(taken, lease_ms, session, now_ms)
+
+    def lend(self, taken: list[Job], lease_ms: int, session: int, now_ms: int) -> Delivery:
         for job in taken:
             job.view.state = ACTIVE
             job.view.attempts += 1
@@ -170,7 +177,8 @@ class NaiveCore(NaiveById):
         for job_id, attempt in zip(ids, attempts or repeat(0), strict=False):
             job = self.find(job_id)
             if job is not None and attempt in (0, job.view.attempts):
-                came_back = job.view.state is READY and job.returned and attempt
+                waits = job.view.state in {READY, HELD}
+                came_back = waits and job.returned and attempt
                 if job.view.state is ACTIVE or (late and came_back):
                     yield job
                     continue
@@ -267,10 +275,12 @@ class NaiveCore(NaiveById):
                 self.count(job, "released")
                 self.note(job, "Released")
                 job.view.lease_until_ms = None
-                job.view.state = DELAYED if delay_ms else READY
-                job.returned = not delay_ms
                 if delay_ms:
+                    job.view.state = DELAYED
+                    job.returned = False
                     job.view.run_at_ms = now_ms + delay_ms
+                else:
+                    self.come_back(job)
         return answer
 
     def close_session(self, session: int, now_ms: int) -> bool:
@@ -355,6 +365,7 @@ class NaiveCore(NaiveById):
             processing=len(self.some(ACTIVE, queue)),
             delayed=len(self.some(DELAYED, queue)),
             dead=len(self.some(DEAD, queue)),
+            held=len(self.some(HELD, queue)),
             paused=known.paused,
             oldest_ready_ms=max((now_ms - job.view.run_at_ms for job in ready), default=0),
             **known.counts,
@@ -381,6 +392,7 @@ class NaiveCore(NaiveById):
             processing=len(self.some(ACTIVE)),
             delayed=len(self.some(DELAYED)),
             dead=len(self.some(DEAD)),
+            held=len(self.some(HELD)),
             paused=sum(known.paused for known in self.by_name.values()),
             oldest_ready_ms=max((now_ms - job.view.run_at_ms for job in ready), default=0),
             queues=len(self.by_name),

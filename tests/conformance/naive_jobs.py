@@ -1,6 +1,6 @@
 """The jobs of the naive model in one list, and every question answered by a scan."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from magicqueue_cores.contract import (
@@ -12,7 +12,7 @@ from magicqueue_cores.contract import (
     NotFound,
 )
 
-READY, DELAYED, ACTIVE, DEAD = JobState
+READY, DELAYED, ACTIVE, DEAD, HELD = JobState
 COUNTERS = (
     *("pushed", "completed", "failed", "lost", "released"),
     *("expired", "cancelled", "duplicates", "dropped"),
@@ -33,6 +33,8 @@ class Job:
     session: int = 0
     returned: bool = False
     marked: bool = False
+    keyless: bool = False
+    """Held, or taken while it was: it comes back to being held."""
 
 
 @dataclass
@@ -86,7 +88,15 @@ class NaiveJobs:
     def make_ready(self, job: Job) -> None:
         job.view.state = READY
         job.ready_seq = self.next_seq()
-        job.returned = False
+        job.returned = job.keyless = False
+
+    def make_held(self, job: Job) -> None:
+        job.view.state = HELD
+        job.keyless = True
+
+    def come_back(self, job: Job) -> None:
+        job.view.state = HELD if job.keyless else READY
+        job.returned = True
 
     def note(self, job: Job, what: str) -> None:
         if job.marked:
@@ -141,20 +151,28 @@ class NaiveJobs:
         if self.holds_nothing(queue) and not used:
             self.forget(queue)
 
-    def admit(self, queue: str, sizes: list[int]) -> None:
+    def admit(
+        self,
+        queue: str,
+        sizes: list[int],
+        names: Sequence[str] | None = None,
+        more_bytes: int = 0,
+    ) -> None:
         options = self.options
         live = len(self.all) - len(self.some(DEAD))
         if options.jobs_max and sizes and live + len(sizes) > options.jobs_max:
             raise Full
         if sizes:
-            self.admit_bytes(sum(sizes) + len(sizes) * self.overhead_bytes)
-        if not options.queues_max or queue in self.by_name:
+            size = sum(sizes) + more_bytes
+            self.admit_bytes(size + len(sizes) * self.overhead_bytes)
+        wanted = set([queue] if names is None else names)
+        if not options.queues_max or wanted <= self.by_name.keys():
             return
-        if len(self.by_name) >= options.queues_max:
+        if len(self.by_name.keys() | wanted) > options.queues_max:
             for name in list(self.by_name):
                 if name not in self.watched and self.holds_nothing(name):
                     self.forget(name)
-        if len(self.by_name) >= options.queues_max:
+        if len(self.by_name.keys() | wanted) > options.queues_max:
             raise Full
 
     def admit_bytes(self, more: int) -> None:

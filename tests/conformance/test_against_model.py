@@ -29,6 +29,7 @@ from magicqueue_cores.contract import (
     CoreError,
     CoreOptions,
     CoreStats,
+    Full,
     JobState,
     NewJobs,
     Step,
@@ -140,6 +141,22 @@ class CoreMachine(ByIdRules):
             assert answered(core.queues(now)) == self.model.queues(now)
         assert core.next_deadline_ms <= self.model.earliest_ms()
 
+    @rule(
+        names=st.lists(st.sampled_from("abcdef"), min_size=1, max_size=4),
+        jobs=st.integers(1, 4),
+    )
+    def admit(self, names: list[str], jobs: int) -> None:
+        self.both("advance", self.driver.now)  # what is held is asked of the core
+        verbs = {"core": self.driver.core.admit, "model": self.model.admit_names}
+        refused = {}
+        for whose, verb in verbs.items():
+            try:
+                verb(names, jobs, 10 * jobs)
+            except Full:
+                refused[whose] = True
+        assert len(refused) in {0, 2}, "only one of them refuses"
+        self.compare()
+
     def some_ids(self, data: st.DataObject) -> list[int]:
         """Ids of jobs in all states, most of them active, and one that is not here."""
         active = [job.view.id for job in self.model.some(JobState.ACTIVE)]
@@ -166,14 +183,32 @@ class CoreMachine(ByIdRules):
         )
         self.both("push", queue, batch, now)
 
-    @rule(queue=QUEUES, count=st.integers(1, 4), delay_ms=SPANS_MS, priority=PRIORITIES)
-    def push_scalars(self, queue: str, count: int, delay_ms: int, priority: int) -> None:
+    @rule(
+        queue=QUEUES,
+        count=st.integers(1, 4),
+        delay_ms=SPANS_MS,
+        priority=PRIORITIES,
+        held=st.booleans(),
+        admitted=st.sampled_from([False, False, False, True]),
+    )
+    def push_scalars(
+        self,
+        queue: str,
+        count: int,
+        delay_ms: int,
+        priority: int,
+        *,
+        held: bool,
+        admitted: bool,
+    ) -> None:
         now = self.driver.now
         batch = NewJobs(
             payloads=[b"x" * n for n in range(count)],
             run_ats_ms=now + delay_ms,
             priorities=priority,
             max_attempts=2,
+            held=held,
+            admitted=admitted and "memory_bytes_max" not in self.options,
         )
         self.both("push", queue, batch, now)
 

@@ -6,7 +6,7 @@ from conformance.driver import START_MS, Driver, answered, assert_same
 from magicqueue_cores.contract import Full, JobState, Settled
 from magicqueue_cores.records import Promoted, Replaced, Revived, sequence_span
 
-READY, DELAYED, ACTIVE, DEAD = JobState
+READY, DELAYED, ACTIVE, DEAD, HELD = JobState
 
 
 def test_promoted_jobs_come_behind_those_that_wait(core: Driver) -> None:

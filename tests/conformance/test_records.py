@@ -48,6 +48,7 @@ def eventful_life(core: Driver) -> None:
     core.pause("drained")
     core.pause("drained", paused=False)
     life_by_id(core)
+    life_of_held(core)
 
 
 def life_by_id(core: Driver) -> None:
@@ -72,6 +73,32 @@ def life_by_id(core: Driver) -> None:
     core.remove(ids[11], states=[JobState.DEAD], cause="expired")
     core.pull(2, "named", lease_ms=10**6)
     core.close_session(1)
+
+
+def life_of_held(core: Driver) -> None:
+    """To being held and back, by every way that there is."""
+    ids = core.push_held(b"1", b"22", b"333", b"4", b"5", b"6", b"7", queue="held")
+    later = core.push_held(b"8", b"9", queue="held", delay_ms=300)
+    core.core.mark(ids[:4], marked=True)
+    core.unhold(ids[0], later[0])
+    core.hold(ids[0])
+    core.take(ids[1], ids[0], ids[2], queue="held", session=5)
+    core.close_session(5)
+    core.ack(ids[1], attempts=[1])
+    core.take(ids[0], ids[2], queue="held", session=6)
+    core.release(ids[0])
+    core.fail(ids[2])
+    core.replace(ids[3], b"another", priority=4)
+    core.replace(ids[4], b"another", delay_ms=500)
+    core.remove(ids[5], states=[JobState.HELD], cause="drained")
+    core.remove(ids[4], cause="expired")
+    core.bury(ids[6], reason="parent_failed")
+    core.revive(ids[6])
+    core.unhold(ids[3])
+    core.pull(1, "held", session=7)
+    core.close_session(7)
+    core.hold(ids[3])
+    core.ack(ids[3], attempts=[1])
 
 
 def moves_of(record: records.Record) -> tuple[str, list[int]]:
@@ -102,6 +129,8 @@ def moves_of(record: records.Record) -> tuple[str, list[int]]:
         records.Revived: "retry_dead",
         records.Promoted: "promote",
         records.Replaced: "replace",
+        records.Held: "hold",
+        records.Unheld: "unhold",
     }
     return events[type(record)], list(record.ids)
 
@@ -222,6 +251,14 @@ def test_ids_may_skip_but_not_return(core: Driver) -> None:
         records.Promoted([1], START_MS),
         records.Promoted([3, 3], START_MS),
         records.Replaced([2], [b"x"], [0], [START_MS], START_MS),
+        records.Held([2]),
+        records.Held([1, 1]),
+        records.Unheld([1], [START_MS], START_MS),
+        records.Unheld([5, 5], [START_MS, START_MS], START_MS),
+        records.Leased([4, 5], 1, START_MS + 5),
+        records.Leased([5, 6], 1, START_MS + 5),
+        records.Acked([5]),
+        records.Matured([5]),
         records.Marked("q", [1], [b"text"]),
         records.Kept("result", [b"1"], [b"text"]),
         records.Gone("result", [b"1"]),
@@ -233,6 +270,8 @@ def test_a_record_that_cannot_have_happened_is_refused(
     core.push(b"1", b"1b")
     core.push(b"2", delay_ms=5)
     core.push(b"4", queue="another")
+    core.push_held(b"5", queue="another")
+    core.push_held(b"6")
     core.core.replay(records.Leased([2], 1, START_MS + 50))
     with pytest.raises(CoreError, match=r"a record \w+ .*"):
         core.core.replay(record)

@@ -9,7 +9,7 @@ from magicqueue_cores import make_core
 from magicqueue_cores.contract import LIVE, WAITING, CoreOptions, JobState, JobView, Settled
 from magicqueue_cores.records import Died, Removed
 
-READY, DELAYED, ACTIVE, DEAD = JobState
+READY, DELAYED, ACTIVE, DEAD, HELD = JobState
 EVERY_STATE = (READY, DELAYED, ACTIVE, DEAD)
 
 

@@ -2,7 +2,12 @@
 
 from collections.abc import Sequence
 
-from magicqueue_cores.admission import refuse_bytes, refuse_jobs, refuse_queues
+from magicqueue_cores.admission import (
+    new_queues,
+    refuse_bytes,
+    refuse_jobs,
+    refuse_queues,
+)
 from magicqueue_cores.array_core.queues import Queue
 from magicqueue_cores.array_core.store import JOB_OVERHEAD_BYTES, Store
 from magicqueue_cores.array_core.views import memory_bytes
@@ -20,6 +25,22 @@ def admit(store: Store, name: str, payloads: Sequence[bytes]) -> Queue:
         refuse_bytes(options, held=memory_bytes(store), new=more)
         state[lo.S_KEPT_BYTES] = store.kept_bytes()
     return admit_queue(store, name)
+
+
+def admit_many(store: Store, names: Sequence[str], jobs: int, payload_bytes: int) -> None:
+    """Raise `Full` if so many jobs, to queues of these names, may not come in."""
+    options, queues = store.options, store.queues
+    refuse_jobs(options, held=store.memory.state[lo.S_LIVE], new=jobs)
+    more = payload_bytes + jobs * JOB_OVERHEAD_BYTES
+    refuse_bytes(options, held=memory_bytes(store), new=more)
+    new = new_queues(names, queues.by_name)
+    bound = options.queues_max
+    if bound and new and len(queues.by_name) + len(new) > bound:
+        queues.forget_idle()
+        new = new_queues(names, queues.by_name)
+        refuse_queues(options, held=len(queues.by_name) + len(new) - 1, name=new[-1])
+    if len(queues.by_name) + len(new) > lo.QUEUES_MAX:
+        raise Full(f"the array core holds at most {lo.QUEUES_MAX:,} queues")
 
 
 def refuse_larger(store: Store, more: int) -> None:

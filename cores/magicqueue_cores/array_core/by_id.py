@@ -4,13 +4,23 @@ from collections.abc import Sequence
 
 from magicqueue_cores import records
 from magicqueue_cores.array_core import outcomes
-from magicqueue_cores.array_core.admitting import refuse_larger
+from magicqueue_cores.array_core.admitting import admit_many, refuse_larger
 from magicqueue_cores.array_core.fates import Fates
 from magicqueue_cores.array_core.maturing import any_are_due, more_are_due
+from magicqueue_cores.array_core.pulling import take_held
 from magicqueue_cores.array_core.reading import Reading
 from magicqueue_cores.array_core.rows import replace
 from magicqueue_cores.array_core.sinks import Sinks
-from magicqueue_cores.contract import LIVE, WAITING, JobState, RecordSink, Settled
+from magicqueue_cores.array_core.views import delivery
+from magicqueue_cores.contract import (
+    LIVE,
+    TIME_MAX_MS,
+    WAITING,
+    Delivery,
+    JobState,
+    RecordSink,
+    Settled,
+)
 from magicqueue_cores.kernels import layout as lo
 
 
@@ -38,7 +48,10 @@ class ById(Reading):
         if chosen:
             if self._sinks.record:
                 self._sinks.record(records.Removed(chosen, cause))
+            queues = self._fates.queues_of(chosen) if cause == "drained" else []
             outcomes.remove(self._store, chosen, cause)
+            for queue in queues:
+                self._queues.forget_unused(queue)
         return answer
 
     def bury(
@@ -74,15 +87,73 @@ class ById(Reading):
         slot = store.find(job_id)
         if not slot or store.state_of(slot) not in WAITING:
             return False
-        if more_are_due(store, store.queue_of(slot), now_ms):
+        held = store.state_of(slot) is JobState.HELD
+        if not held and more_are_due(store, store.queue_of(slot), now_ms):
             run_at_ms = max(run_at_ms, now_ms + 1)
         if self._sinks.record:
             columns = [job_id], [payload], [priority], [run_at_ms]
             self._sinks.record(records.Replaced(*columns, now_ms))
         replace(store, job_id, payload, priority, run_at_ms, now_ms)
-        if run_at_ms <= now_ms:
+        if run_at_ms <= now_ms and not held:
             self._fates.wake_of((job_id,))
         return True
+
+    def hold(self, ids: Sequence[int], now_ms: int) -> Settled:
+        """Take ready jobs out of their order and keep them held."""
+        self.advance(now_ms)
+        chosen, answer = self._chosen(ids, frozenset((JobState.READY,)))
+        if chosen:
+            if self._sinks.record:
+                self._sinks.record(records.Held(chosen))
+            outcomes.hold(self._store, chosen)
+        return answer
+
+    def unhold(self, ids: Sequence[int], now_ms: int) -> Settled:
+        """Let held jobs enter the order anew: ready, or delayed by their run_at."""
+        self.advance(now_ms)
+        chosen, answer = self._chosen(ids, frozenset((JobState.HELD,)))
+        if chosen:
+            store, lags = self._store, any_are_due(self._store, now_ms)
+            run_ats_ms = []
+            for slot in map(store.find, chosen):
+                behind = lags and more_are_due(store, store.queue_of(slot), now_ms)
+                run_ats_ms.append(max(store.word(slot, lo.J_RUN_AT), now_ms + behind))
+            if self._sinks.record:
+                self._sinks.record(records.Unheld(chosen, run_ats_ms, now_ms))
+            outcomes.unhold(store, chosen, run_ats_ms, now_ms)
+            self._fates.wake_of(chosen)
+        return answer
+
+    def take(
+        self,
+        queue: str,
+        ids: Sequence[int],
+        payload_bytes_max: int,
+        lease_ms: int,
+        session: int,
+        now_ms: int,
+    ) -> Delivery:
+        """Lease those of the jobs of a queue that are held, in the order given."""
+        self.advance(now_ms)
+        store = self._store
+        source = self._queues.by_name.get(queue)
+        if source is None or store.memory.words[source.at + lo.Q_PAUSED]:
+            return Delivery([], [], [], [], [], [])
+        store.memory.state[lo.A_UNTIL] = until_ms = min(now_ms + lease_ms, TIME_MAX_MS)
+        index = store.session(session)
+        taken = delivery(store, take_held(store, source, ids, payload_bytes_max, index))
+        if self._sinks.record and taken.ids:
+            self._sinks.record(records.Leased(taken.ids, session, until_ms))
+        return taken
+
+    def admit(self, queues: Sequence[str], jobs: int, payload_bytes: int) -> None:
+        """Raise `Full` if so many jobs more may not be pushed, to queues of these names."""
+        admit_many(self._store, queues, jobs, payload_bytes)
+
+    @property
+    def last_id(self) -> int:
+        """The last id that was given."""
+        return self._store.memory.state[lo.S_NEXT_ID] - 1
 
     def refuse_more(self, more_bytes: int) -> None:
         """Raise `Full` if jobs may not take so many bytes more."""

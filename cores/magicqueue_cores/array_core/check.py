@@ -13,6 +13,14 @@ from magicqueue_cores.array_core.store import Store
 from magicqueue_cores.contract import NEVER_MS
 from magicqueue_cores.kernels import layout as lo
 
+_COUNTS = {
+    lo.READY: lo.Q_QUEUED,
+    lo.ACTIVE: lo.Q_PROCESSING,
+    lo.DELAYED: lo.Q_DELAYED,
+    lo.HELD: lo.Q_HELD,
+}
+"""Where a queue's jobs of a state are counted."""
+
 
 def check_store(store: Store) -> None:
     """Verify everything: AssertionError names the first that is broken. O(n)."""
@@ -22,6 +30,11 @@ def check_store(store: Store) -> None:
     check_leases(store, found)
     check_delays(store, found)
     _check_dead(store, found)
+    for slot in jobs.values():
+        if store.field(slot, lo.JH_META) & lo.META_STATE == lo.HELD:
+            assert slot not in found, f"held record {slot} is in an order"
+            assert not store.word(slot, lo.J_SEQUENCE), f"held record {slot} has a number"
+            found[slot] = lo.HELD
     assert found.keys() == set(jobs.values()), "a job is nowhere, or something is no job"
     for job_id, slot in jobs.items():
         kind = store.field(slot, lo.JH_META) & lo.META_STATE
@@ -91,22 +104,21 @@ def _check_counts(store: Store, jobs: dict[int, int]) -> None:
     live = len(jobs) - state[lo.S_DEAD]
     assert state[lo.S_LIVE] == live, f"{live} live jobs, counted {state[lo.S_LIVE]}"
     counts = dict.fromkeys(
-        (queue.number, kind)
-        for queue in store.queues.by_name.values()
-        for kind in (lo.READY, lo.ACTIVE, lo.DELAYED)
+        (queue.number, kind) for queue in store.queues.by_name.values() for kind in _COUNTS
     )
     tally: dict[tuple[int, int], int] = dict.fromkeys(counts, 0)
     for slot in jobs.values():
         kind = store.field(slot, lo.JH_META) & lo.META_STATE
         if kind != lo.DEAD:
             tally[store.queue_of(slot).number, kind] += 1
-    fields = {lo.READY: lo.Q_QUEUED, lo.ACTIVE: lo.Q_PROCESSING, lo.DELAYED: lo.Q_DELAYED}
     for (number, kind), count in tally.items():
         queue = store.queues.numbered(number)
-        counted = words[queue.at + fields[kind]]
+        counted = words[queue.at + _COUNTS[kind]]
         assert counted == count, f"queue {queue.name!r}: {count} in state {kind}, {counted}"
     active = sum(count for (_, kind), count in tally.items() if kind == lo.ACTIVE)
     assert state[lo.S_PROCESSING] == active, "active jobs miscounted in all"
+    held = sum(count for (_, kind), count in tally.items() if kind == lo.HELD)
+    assert state[lo.S_HELD] == held, "held jobs miscounted in all"
     _check_totals(store)
 
 

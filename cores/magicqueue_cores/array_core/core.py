@@ -145,7 +145,10 @@ class ArrayCore(ById):
             self.advance(now_ms)
         if not jobs.payloads:
             return self._state[lo.S_NEXT_ID]
-        target = admit(self._store, queue, jobs.payloads)
+        if jobs.admitted:
+            target = self._queues.of(queue)
+        else:
+            target = admit(self._store, queue, jobs.payloads)
         if time_moves and more_are_due(self._store, target, now_ms):
             jobs = behind_due(jobs, now_ms)
         run_ats_ms = jobs.run_ats_ms
@@ -154,12 +157,16 @@ class ArrayCore(ById):
             jobs = msgspec.structs.replace(jobs, run_ats_ms=clipped)
         elif run_ats_ms < now_ms:
             jobs = msgspec.structs.replace(jobs, run_ats_ms=now_ms)
-        first_id = push(self._store, target, jobs, now_ms)
+        if jobs.admitted:
+            with self._store.unbounded():
+                first_id = push(self._store, target, jobs, now_ms)
+        else:
+            first_id = push(self._store, target, jobs, now_ms)
         if self._sinks.record:
             self._sinks.record(pushed_record(queue, first_id, jobs, now_ms))
         run_ats_ms = jobs.run_ats_ms
         earliest = run_ats_ms if isinstance(run_ats_ms, int) else min(run_ats_ms)
-        if earliest <= now_ms:
+        if earliest <= now_ms and not jobs.held:
             self._fates.wake((target,))
         return first_id
 

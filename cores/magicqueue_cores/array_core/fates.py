@@ -53,9 +53,10 @@ class Fates:
     def wake_of(self, ids: Sequence[int]) -> None:
         """Say so of the queues of jobs that became ready."""
         if self._store.queues.watched:
-            self.wake(self._queues_of(ids))
+            self.wake(self.queues_of(ids))
 
-    def _queues_of(self, ids: Iterable[int]) -> list[Queue]:
+    def queues_of(self, ids: Iterable[int]) -> list[Queue]:
+        """Return the queues of jobs that are here, each once."""
         store = self._store
         return list(dict.fromkeys(store.queue_of(store.find(job_id)) for job_id in ids))
 
@@ -157,7 +158,7 @@ class Fates:
         if self._on_death:
             shown = [store.view(store.find(job_id)) for job_id in ids[:DEATHS_SHOWN]]
             self._on_death(shown, len(ids))
-        for queue in self._queues_of(ids):
+        for queue in self.queues_of(ids):
             dropped = queue.dead.overflow()
             if dropped:
                 if self._sinks.record:

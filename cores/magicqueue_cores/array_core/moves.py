@@ -16,6 +16,7 @@ from magicqueue_cores.kernels import layout as lo
 
 _ACTIVE = int(JobState.ACTIVE)
 _READY = int(JobState.READY)
+_HELD = int(JobState.HELD)
 _DEAD = int(JobState.DEAD)
 
 
@@ -108,6 +109,8 @@ def _write_columns(store: Store, record: records.Moved) -> None:
     for row, state in enumerate(flags):
         if state == _READY:
             flags[row] = lo.META_RETURNED if record.returned[row] else lo.META_MOVED
+        elif state == _HELD and record.returned[row]:
+            flags[row] |= lo.META_RETURNED
     states = zip(clipped(record.attempts, COUNT_MAX), record.states, strict=True)
     columns: dict[int, Sequence[int]] = {
         jc.BACK_ID: record.ids,

@@ -122,6 +122,19 @@ def promote(store: Store, ids: Sequence[int], at_ms: int) -> None:
     store.act(lo.V_PROMOTE_MANY, len(ids), at_ms)
 
 
+def hold(store: Store, ids: Sequence[int]) -> None:
+    """Ready jobs are held."""
+    store.write_ids(ids)
+    store.act(lo.V_HOLD_MANY, len(ids))
+
+
+def unhold(store: Store, ids: Sequence[int], run_ats_ms: Sequence[int], at_ms: int) -> None:
+    """Held jobs are ready, or delayed, in this order."""
+    store.memory.write_column(0, 2, len(ids), ids)
+    store.memory.write_column(1, 2, len(ids), run_ats_ms)
+    store.act(lo.V_UNHOLD_MANY, len(ids), at_ms)
+
+
 def remove(store: Store, ids: Sequence[int], cause: str) -> None:
     """Jobs in any state are gone."""
     dead = store.deaths.keys() & set(ids)

@@ -1,7 +1,10 @@
 """Jobs that a pull takes: by a kernel, or one by one if some are not in the arena."""
 
+from collections.abc import Sequence
+
 from magicqueue_cores.array_core.queues import Queue
 from magicqueue_cores.array_core.store import Store
+from magicqueue_cores.contract import JobState
 from magicqueue_cores.kernels import layout as lo
 
 
@@ -23,4 +26,27 @@ def take(
             break
         store.act(lo.V_PULL, source.number, 1, session)
         slots.append(first)
+    return slots
+
+
+def take_held(
+    store: Store, source: Queue, ids: Sequence[int], payload_bytes_max: int, session: int
+) -> list[int]:
+    """Lend held jobs in the order given, as `take`; gives their records."""
+    memory = store.memory
+    memory.state[lo.A_BYTES_MAX] = payload_bytes_max
+    if not memory.words[source.at + lo.Q_LARGE]:
+        store.write_ids(ids)
+        taken = store.act(lo.V_TAKE_HELD, source.number, len(ids), session)
+        return store.scratch_list(taken)
+    slots = list[int]()
+    for job_id in ids:
+        slot = store.find(job_id)
+        if not slot or store.state_of(slot) is not JobState.HELD:
+            continue
+        payload_bytes_max -= len(store.payload(slot))
+        if payload_bytes_max < 0 and slots:
+            break
+        memory.scratch[0] = job_id
+        slots += [slot] * store.act(lo.V_TAKE_HELD, source.number, 1, session)
     return slots

@@ -132,7 +132,8 @@ class Queues:
 
     def _is_idle(self, queue: Queue) -> bool:
         at = queue.at + lo.Q_QUEUED
-        return not (any(self._memory.words[at : at + 4]) or queue.dead)
+        held = self._memory.words[queue.at + lo.Q_HELD]
+        return not (any(self._memory.words[at : at + 4]) or held or queue.dead)
 
     def _forget(self, queue: Queue) -> None:
         act(self._memory.flat, lo.V_DROP_QUEUE, queue.number, 0, 0)
@@ -168,6 +169,7 @@ class Queues:
             processing=counts[lo.Q_PROCESSING],
             delayed=counts[lo.Q_DELAYED],
             dead=len(queue.dead),
+            held=int(words[at + lo.Q_HELD]),
             paused=bool(counts[lo.Q_PAUSED]),
             pushed=counts[lo.Q_PUSHED],
             completed=counts[lo.Q_COMPLETED],

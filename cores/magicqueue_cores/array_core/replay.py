@@ -54,6 +54,12 @@ def replay_record(  # noqa: C901, PLR0912, PLR0915 - one flat case a record
             outcomes.promote(store, ids, at_ms)
         case records.Replaced():
             _replace(store, record)
+        case records.Held(ids):
+            _expect(store, record, JobState.READY)
+            outcomes.hold(store, ids)
+        case records.Unheld(ids, run_ats_ms, at_ms):
+            _expect(store, record, JobState.HELD)
+            outcomes.unhold(store, ids, run_ats_ms, at_ms)
         case records.Paused(queue, paused):
             known = store.queues.of(queue)
             store.queues.set_paused(known, paused=paused)
@@ -90,14 +96,16 @@ def _push(store: Store, record: records.Pushed) -> None:
 
 
 def _lease(store: Store, record: records.Leased) -> None:
-    _expect(store, record, JobState.READY)
+    _expect(store, record, JobState.READY, JobState.HELD)
     session = store.session(record.session)
-    if store.act(lo.V_LEASE_MANY, len(record.ids), session, record.until_ms):
-        raise CoreError("a record leases jobs of several queues to one pull")
+    wrong = store.act(lo.V_LEASE_MANY, len(record.ids), session, record.until_ms)
+    if wrong:
+        what = "jobs of several queues" if wrong == 1 else "ready and held jobs"
+        raise CoreError(f"a record leases {what} to one pull")
 
 
 def _ack(store: Store, record: records.Acked) -> None:
-    _expect(store, record, JobState.ACTIVE, JobState.READY)
+    _expect(store, record, JobState.ACTIVE, JobState.READY, JobState.HELD)
     wrong = store.act(lo.V_SETTLE_MANY, len(record.ids))
     if wrong:
         job_id = record.ids[wrong - 1]

@@ -21,7 +21,8 @@ def push(store: Store, queue: Queue, batch: NewJobs | Pushed, at_ms: int) -> int
     if len(payloads) == 1 and len(payloads[0]) <= lo.PAYLOAD_BYTES_MAX:
         return _push_one(store, queue, payloads[0], batch, at_ms)
     large = write_rows(store, batch)
-    first_id = _pushed(store.act(lo.V_PUSH, queue.number, len(payloads), at_ms))
+    verb = lo.V_PUSH_HELD if batch.held else lo.V_PUSH
+    first_id = _pushed(store.act(verb, queue.number, len(payloads), at_ms))
     for index in large:
         store.keep_large(queue, first_id + index, payloads[index])
     return first_id
@@ -58,13 +59,14 @@ def _push_one(
     scratch[lo.X_RUN_AT] = first(batch.run_ats_ms)
     scratch[lo.X_MAX_ATTEMPTS] = min(first(batch.max_attempts), COUNT_MAX)
     scratch[lo.X_BACKOFF] = backoff_ms | first(batch.jitters) << lo.X_JITTER_BIT
-    return _pushed(store.act(lo.V_PUSH, queue.number, 1, at_ms))
+    verb = lo.V_PUSH_HELD if batch.held else lo.V_PUSH
+    return _pushed(store.act(verb, queue.number, 1, at_ms))
 
 
 def replace(
     store: Store, job_id: int, payload: bytes, priority: int, run_at_ms: int, at_ms: int
 ) -> None:
-    """Give a ready or delayed job another payload, priority and time to run."""
+    """Give a job that waits another payload, priority and time to run."""
     scratch, slot = store.memory.scratch, store.find(job_id)
     queue = store.queue_of(slot)
     large = len(payload) > lo.PAYLOAD_BYTES_MAX

@@ -86,7 +86,8 @@ def core_stats(store: Store, now_ms: int) -> CoreStats:
     """Totals over all queues, with what the forgotten ones had counted. O(1) amortised."""
     queues, state = store.queues, store.memory.state
     processing, delayed = state[lo.S_PROCESSING], store.delayed
-    queued, oldest_ms = state[lo.S_LIVE] - processing - delayed, now_ms
+    held, oldest_ms = state[lo.S_HELD], now_ms
+    queued = state[lo.S_LIVE] - processing - delayed - held
     if queued:
         oldest_ms = store.act(lo.V_OLDEST_OF_ALL)
     return CoreStats(
@@ -94,6 +95,7 @@ def core_stats(store: Store, now_ms: int) -> CoreStats:
         processing=processing,
         delayed=delayed,
         dead=state[lo.S_DEAD],
+        held=held,
         paused=queues.paused,
         pushed=state[lo.S_PUSHED],
         completed=state[lo.S_COMPLETED],
@@ -119,6 +121,7 @@ def pushed_record(queue: str, first_id: int, jobs: NewJobs, now_ms: int) -> reco
         jobs.max_attempts,
         jobs.backoffs_ms,
         jobs.jitters,
+        jobs.held,
     )
 
 

@@ -222,7 +222,7 @@ def sweep(w: Words, h: Words, queue: int) -> None:
     at = lo.QUEUES_W + queue * lo.QUEUE_WORDS
     if w[at + lo.Q_QUEUED] == 0:
         first_ready(w, h, queue)
-        if w[at + lo.Q_PROCESSING] + w[at + lo.Q_DELAYED] == 0:
+        if w[at + lo.Q_PROCESSING] + w[at + lo.Q_DELAYED] + w[at + lo.Q_HELD] == 0:
             w[at + lo.Q_PAYLOAD_MAX] = 0
 
 
@@ -265,7 +265,11 @@ def finish_returned(w: Words, h: Words, slot: int) -> None:
     w[at + lo.Q_COMPLETED] += 1
     w[lo.S_COMPLETED] += 1
     w[lo.S_LIVE] -= 1
-    take_ready(w, h, queue, slot)
+    if state_of(h, slot) == lo.HELD:
+        w[at + lo.Q_HELD] -= 1
+        w[lo.S_HELD] -= 1
+    else:
+        take_ready(w, h, queue, slot)
     _empty(w, h, slot)
     free_slot(w, h, slot)
     sweep(w, h, queue)

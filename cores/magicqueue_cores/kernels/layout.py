@@ -199,6 +199,8 @@ S_DECLINED: Final = 128
 """How many lines were declined, one word a reason."""
 S_FIELDS: Final = 144
 """The fields that a command has, as bits, one word a command."""
+S_HELD: Final = 119
+"""How many jobs are held."""
 S_SLOTS_LEFT: Final = 121
 """The last record whose page was ever written, as of when the last job left."""
 # The request being read, and where it is answered.
@@ -258,6 +260,7 @@ Q_BOUND_LEFT: Final = 19
 Q_BOUND_RIGHT: Final = 20
 Q_BOUND_PARENT: Final = 21
 """A bound on the queue's earliest run_at, and its links (see `oldest_queue`)."""
+Q_HELD: Final = 24
 Q_NAME_AT: Final = 256
 Q_TEXT_AT: Final = 512
 
@@ -326,6 +329,7 @@ READY: Final = 0
 DELAYED: Final = 1
 ACTIVE: Final = 2
 DEAD: Final = 3
+HELD: Final = 4
 
 # A block's header: halves.
 B_JOB: Final = 0
@@ -518,6 +522,10 @@ V_CHOOSE_MANY: Final = 38
 V_MARK_MANY: Final = 39
 V_REPLACE: Final = 40
 V_SWEEP_DELAYED: Final = 41
+V_PUSH_HELD: Final = 42
+V_HOLD_MANY: Final = 43
+V_UNHOLD_MANY: Final = 44
+V_TAKE_HELD: Final = 45
 
 ALL_NOW: Final = -1
 """For V_DRAIN, in the place of a sequence number: all that wait now, delayed ones too."""

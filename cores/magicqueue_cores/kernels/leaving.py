@@ -40,6 +40,9 @@ def _take_out(w: Words, h: Words, slot: int) -> None:
         let_go(w, h, slot)
         w[at + lo.Q_PROCESSING] -= 1
         w[lo.S_PROCESSING] -= 1
+    elif state == lo.HELD:
+        w[at + lo.Q_HELD] -= 1
+        w[lo.S_HELD] -= 1
 
 
 @part
@@ -95,14 +98,19 @@ def _replace_payload(w: Words, h: Words, b: Words, slot: int, row: int) -> None:
 
 @part
 def replace(w: Words, h: Words, b: Words, slot: int, now: int) -> int:
-    """Give a ready or delayed job what the first scratch row says, as if pushed now."""
-    row, queue = lo.SCRATCH_W, queue_of(h, slot)
+    """Give a job that waits what the first scratch row says, as if pushed now."""
+    row, queue, state = lo.SCRATCH_W, queue_of(h, slot), state_of(h, slot)
     _take_out(w, h, slot)
     _replace_payload(w, h, b, slot, row)
     priority, run_at = w[row + lo.X_PRIORITY], w[row + lo.X_RUN_AT]
     h[lo.JOBS_H + slot * lo.JOB_HALVES + lo.JH_PRIORITY] = priority
     w[lo.JOBS_W + slot * lo.JOB_WORDS + lo.J_RUN_AT] = run_at
-    if run_at <= now:
+    if state == lo.HELD:
+        w[lo.S_SEQUENCE] += 1 if run_at <= now else 0
+        set_state(h, slot, lo.HELD)
+        w[lo.QUEUES_W + queue * lo.QUEUE_WORDS + lo.Q_HELD] += 1
+        w[lo.S_HELD] += 1
+    elif run_at <= now:
         set_state(h, slot, lo.READY)
         append_ready(w, h, queue, slot, priority)
     else:

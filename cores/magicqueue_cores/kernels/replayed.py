@@ -8,6 +8,7 @@ so a job that is named twice is found out without a table of names.
 from typing import Final
 
 from magicqueue_cores.kernels import layout as lo
+from magicqueue_cores.kernels.holding import unhold
 from magicqueue_cores.kernels.index import find_job
 from magicqueue_cores.kernels.jit import Words, part, prefetch
 from magicqueue_cores.kernels.jobs import (
@@ -71,19 +72,26 @@ def expect_many(w: Words, h: Words, count: int, states: int) -> int:
 
 @part
 def lease_many(w: Words, h: Words, count: int, session: int, until: int) -> int:
-    """Put the ready jobs whose records are in scratch under one lease.
+    """Put the jobs whose records are in scratch, ready or held, under one lease.
 
-    Gives 0; or 1, and nothing has changed, if they are not all of one queue.
+    Gives 0; or 1, and nothing has changed, if they are not all of one queue; 2, if not all
+    in one state.
     """
-    queue = 0
+    queue, state = 0, 0
     for k in range(count):
-        if k > 0 and queue_of(h, w[lo.SCRATCH_W + k]) != queue:
+        slot = w[lo.SCRATCH_W + k]
+        if k > 0 and queue_of(h, slot) != queue:
             return 1
-        queue = queue_of(h, w[lo.SCRATCH_W + k])
+        if k > 0 and state_of(h, slot) != state:
+            return 2
+        queue, state = queue_of(h, slot), state_of(h, slot)
     lease = open_lease(w, session, until)
     for k in range(count):
         slot = w[lo.SCRATCH_W + k]
-        take_ready(w, h, queue, slot)
+        if state == lo.HELD:
+            unhold(w, h, slot)
+        else:
+            take_ready(w, h, queue, slot)
         lend_one(w, h, slot, lease)
     sweep(w, h, queue)
     return 0
@@ -91,7 +99,7 @@ def lease_many(w: Words, h: Words, count: int, session: int, until: int) -> int:
 
 @part
 def settle_many(w: Words, h: Words, count: int) -> int:
-    """Let the jobs whose records are in scratch, active or ready, be done.
+    """Let the jobs whose records are in scratch, active or back from it, be done.
 
     Gives 0; or the place of the first that nobody can have done, counted from 1, and
     nothing has changed: it is ready and did not come back from anybody.
@@ -116,7 +124,7 @@ def take_delayed_many(w: Words, h: Words, count: int) -> int:
 
 @part
 def take_waiting_many(w: Words, h: Words, count: int) -> int:
-    """Remove the ready and delayed jobs whose records are in scratch."""
+    """Remove the jobs whose records are in scratch, which wait."""
     for k in range(count):
         remove_any(w, h, w[lo.SCRATCH_W + k])
     return 0

@@ -63,6 +63,9 @@ def _restore(w: Words, h: Words, b: Words, k: int, count: int) -> int:
     if kind == lo.DELAYED:
         add_delayed(w, w[row + lo.X_RUN_AT], job_id)
         w[at + lo.Q_DELAYED] += 1
+    elif kind == lo.HELD:
+        w[at + lo.Q_HELD] += 1
+        w[lo.S_HELD] += 1
     elif kind == lo.READY:
         give_back(w, h, queue, slot)
     return slot

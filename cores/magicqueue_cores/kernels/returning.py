@@ -42,6 +42,19 @@ def retry(w: Words, h: Words, slot: int, run_at: int, now: int) -> None:
 
 
 @part
+def _come_back(w: Words, h: Words, slot: int) -> None:
+    """A job is ready again at its old place, or held again if it has none."""
+    queue = queue_of(h, slot)
+    if w[lo.JOBS_W + slot * lo.JOB_WORDS + lo.J_SEQUENCE] == 0:
+        set_state(h, slot, lo.HELD | lo.META_RETURNED)
+        w[lo.QUEUES_W + queue * lo.QUEUE_WORDS + lo.Q_HELD] += 1
+        w[lo.S_HELD] += 1
+        return
+    set_state(h, slot, lo.READY | lo.META_RETURNED)
+    give_back(w, h, queue, slot)
+
+
+@part
 def lose(w: Words, h: Words, slot: int, dies: bool) -> None:
     """An active job's worker is gone: it is back at its old place, or dead."""
     queue = queue_of(h, slot)
@@ -57,8 +70,7 @@ def lose(w: Words, h: Words, slot: int, dies: bool) -> None:
     if dies:
         bury(w, h, slot)
         return
-    set_state(h, slot, lo.READY | lo.META_RETURNED)
-    give_back(w, h, queue, slot)
+    _come_back(w, h, slot)
 
 
 @part
@@ -70,8 +82,7 @@ def release(w: Words, h: Words, slot: int, run_at: int) -> None:
     w[at + lo.Q_PROCESSING] -= 1
     w[lo.S_PROCESSING] -= 1
     if run_at == 0:
-        set_state(h, slot, lo.READY | lo.META_RETURNED)
-        give_back(w, h, queue, slot)
+        _come_back(w, h, slot)
     else:
         w[lo.JOBS_W + slot * lo.JOB_WORDS + lo.J_RUN_AT] = run_at
         set_state(h, slot, lo.DELAYED)

@@ -12,6 +12,7 @@ from magicqueue_cores.kernels.bounds import has_room, taken_bytes
 from magicqueue_cores.kernels.columns import turn
 from magicqueue_cores.kernels.delayed import drop_stale, sweep_delayed, tidy_delayed
 from magicqueue_cores.kernels.draining import drain
+from magicqueue_cores.kernels.holding import act_on_held
 from magicqueue_cores.kernels.index import find_job
 from magicqueue_cores.kernels.jit import (
     Memory,
@@ -338,7 +339,9 @@ def act(memory: Memory, verb: int, one: int, two: int, three: int) -> int:
         return taken_bytes(w)
     if verb == lo.V_OLDEST_OF_ALL:
         return _oldest_of_all(w, h)
-    if verb >= lo.V_TAKE_WAITING_MANY:
+    if verb >= lo.V_PUSH_HELD:
+        result = act_on_held(w, h, b, verb, one, two, three)
+    elif verb >= lo.V_TAKE_WAITING_MANY:
         result = _act_by_id(w, h, b, verb, one, two)
     elif verb == lo.V_DRAIN:
         result = drain(w, h, one, two, three)

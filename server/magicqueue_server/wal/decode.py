@@ -161,6 +161,7 @@ def _pushed(data: memoryview, flags: int, text_bytes: int, count: int) -> record
         max_attempts,
         backoffs,
         jitters,
+        bool(flags & lay.HELD),
     )
 
 

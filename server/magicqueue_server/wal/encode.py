@@ -14,6 +14,7 @@ from magicqueue_cores import records
 from magicqueue_server.wal.layouts import (
     APART,
     BACKOFFS,
+    HELD,
     JITTER,
     JITTERS,
     LAYOUTS,
@@ -75,6 +76,7 @@ def _is_plain(record: records.Pushed) -> bool:
         and type(record.max_attempts) is int
         and type(record.backoffs_ms) is int
         and type(record.jitters) is bool
+        and not record.held
     )
 
 
@@ -127,7 +129,8 @@ def _joined_pushed(record: Any, offsets: Sequence[int], parts: list[bytes]) -> i
 
 
 def _pushed(record: records.Pushed, parts: list[bytes]) -> int:
-    flags, shared, columns = 0, [record.first_id, record.created_at_ms], []
+    flags = HELD if record.held else 0
+    shared, columns = [record.first_id, record.created_at_ms], list[bytes]()
     for flag, column in (
         (RUN_ATS, record.run_ats_ms),
         (PRIORITIES, record.priorities),

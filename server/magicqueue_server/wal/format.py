@@ -58,11 +58,12 @@ the newest: `tests/wal/golden_log.py` says how to add it. A reader refuses a new
 and touches nothing. New record kinds are a new version too, since an old reader would not
 know them.
 
-Version 2 has seven more kinds of records than version 1: `Released`, `Postponed`,
-`Promoted`, `Replaced`, `Marked`, `Kept` and `Gone`. A `Removed` of drained jobs, which in
-version 1 named all that its queue held, ready or delayed, may name a part of them there;
-`Removed` and `Died` have more causes and reasons, for jobs in more states. A command's
-records are in one frame, which in version 1 was so only if they were short.
+Version 2 has nine more kinds of records than version 1: `Released`, `Postponed`,
+`Promoted`, `Replaced`, `Marked`, `Kept`, `Gone`, `Held` and `Unheld`; and jobs may be
+pushed as held ones. A `Removed` of drained jobs, which in version 1 named all that its
+queue held, ready or delayed, may name a part of them there; `Removed` and `Died` have more
+causes and reasons, for jobs in more states. A command's records are in one frame, which in
+version 1 was so only if they were short.
 """
 
 import struct

@@ -14,6 +14,7 @@ NOTED: Final[frozenset[type[records.Record]]] = frozenset(
         records.Died,
         records.Promoted,
         records.Replaced,
+        records.Unheld,
         records.Moved,
         records.Paused,
         records.Kept,

@@ -21,6 +21,8 @@ job 7 of queue "emails" with data {"to":1}:
     {"to":1}                  the payloads, end to end
     00 00                     padding
 
+With flag 128 the jobs are held ones.
+
 With flag 64 payloads lie apart, as in a request line: the fixed numbers end with how many
 bytes there are, and there are two columns, starts and ends, in place of one.
 
@@ -47,6 +49,7 @@ BACKOFFS: Final = 8
 JITTER: Final = 16
 JITTERS: Final = 32
 APART: Final = 64
+HELD: Final = 128
 
 MOVED_NUMBERS: Final = (
     "ids",
@@ -108,6 +111,8 @@ LAYOUTS: Final[dict[type[Any], Layout]] = {
     ),
     records.Marked: Layout(17, (), _IDS, "queue", blobs=("texts",)),
     records.Kept: Layout(18, text="space", blobs=("keys", "values")),
+    records.Held: Layout(20, _NONE, _IDS),
+    records.Unheld: Layout(21, ("at_ms", ""), ("ids", "run_ats_ms")),
     records.Gone: Layout(19, text="space", blobs=("keys",)),
 }
 TRUTHS: Final = frozenset(("paused",))

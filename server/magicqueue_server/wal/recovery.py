@@ -43,8 +43,11 @@ _SPLIT: Final = (
     records.Failed,
     records.Promoted,
     records.Replaced,
+    records.Unheld,
 )
 """Records of known jobs that give out sequence numbers."""
+_SOME_LATER: Final = (records.Failed, records.Replaced, records.Unheld)
+"""Those of them that give none to jobs that are delayed."""
 
 
 class Replays(Protocol):
@@ -270,7 +273,7 @@ def _numbers(record: Any, sequence: int) -> Iterator[int]:
     """The last sequence number given before each row of a record."""
     for row in range(len(record.ids)):
         yield sequence
-        later = isinstance(record, records.Failed | records.Replaced)
+        later = isinstance(record, _SOME_LATER)
         if not later or record.run_ats_ms[row] <= record.at_ms:
             sequence += 1
 
