@@ -37,6 +37,7 @@ _LASTS: Final = re.compile(r"\$ magicqueue (serve|worker)\b")
 _VARIES: Final = {
     r"\d{4}-\d\d-\d\dT[\d:.]+(?:[+-]\d\d:\d\d|Z)": r"\S+",
     r"\[\d+\]": r"\[\d+\]",
+    r"\d[\d.]* s ago": r"(?:[\d.]+ (?:s|min) ago|now)",
     r"\d[\d.]* ?(?:µs|ms|s)\b": r"[\d.]+ ?(?:µs|ms|s)",
     r"\b6789\b": r"\d+",
     r" +": " +",
