@@ -97,7 +97,8 @@ class Shown:
         self._lines: list[str] = []
         self._told = 0
         self._changed = threading.Condition()
-        threading.Thread(target=self._read, daemon=True).start()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
 
     def _read(self) -> None:
         assert self.process.stdout is not None
@@ -105,6 +106,7 @@ class Shown:
             with self._changed:
                 self._lines.append(line.rstrip())
                 self._changed.notify_all()
+        self.process.stdout.close()
         with self._changed:
             self._lines.append("")
             self._changed.notify_all()
@@ -137,6 +139,7 @@ class Shown:
         if self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
+        self._reader.join(PATIENCE_S)
 
 
 class PageRunner:
