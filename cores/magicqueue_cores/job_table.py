@@ -40,6 +40,9 @@ class JobTable:
         self.queues: dict[str, Queue] = {}
         self.names = NameOrder()
         self.watched: set[str] = set()
+        self.ruled: set[str] = set()
+        self.roomy: set[str] = set()
+        """Those ruled that are watched: who waits for them hears of jobs that leave."""
         self.marked: set[int] = set()
         self.tally = Tally()
         self.delayed = DelayedOrder(self.tally)
@@ -70,6 +73,13 @@ class JobTable:
             self.tally.name_bytes += len(name.encode(errors="surrogatepass"))
         return queue
 
+    def watch_room(self, name: str) -> None:
+        """Note whether a queue is ruled and watched, as one of both has changed."""
+        if name in self.ruled and name in self.watched:
+            self.roomy.add(name)
+        else:
+            self.roomy.discard(name)
+
     def forget_idle_queues(self) -> None:
         """Forget queues that hold nothing and that nobody watches; totals stay."""
         for queue in list(self.queues.values()):
@@ -89,6 +99,7 @@ class JobTable:
             or queue.paused
             or queue.dead
             or self.delayed.count(queue.name)
+            or queue.name in self.ruled
         )
 
     def _forget(self, queue: Queue) -> None:
@@ -322,17 +333,6 @@ class JobTable:
         """A held job is held no more; where it goes is the caller's business."""
         job.queue.held -= 1
         self.held_count -= 1
-
-    def came_back(self, job_id: int, job: Job) -> bool:
-        """Whether a job that waits is one that came back from a worker."""
-        if job.is_held:
-            return job.place == HELD_AGAIN
-        return job.queue.ready.is_returned(job.priority, job_id)
-
-    def errors_of(self, ids: Iterable[int]) -> list[str | None]:
-        """The last error of each job."""
-        histories = [self.jobs[job_id].history for job_id in ids]
-        return [history.error if history else None for history in histories]
 
     def remove_waiting(self, ids: Iterable[int]) -> None:
         """Jobs that were taken from the ready and the delayed order are gone."""

@@ -17,8 +17,9 @@ from magicqueue_cores.python_clearing import Clearing
 from magicqueue_cores.python_fates import Fates
 from magicqueue_cores.python_job import Job
 from magicqueue_cores.python_marks import Marks
-from magicqueue_cores.python_reading import Reading
+from magicqueue_cores.python_ruling import Ruling
 from magicqueue_cores.python_taking import (
+    errors_of,
     hold,
     lend_held,
     promote,
@@ -35,7 +36,7 @@ _READY = frozenset((JobState.READY,))
 _HELD = frozenset((JobState.HELD,))
 
 
-class ById(Reading):
+class ById(Ruling):
     """A part of `PythonCore`, which sets the attributes."""
 
     _record: RecordSink | None
@@ -52,10 +53,12 @@ class ById(Reading):
         if found:
             if self._record:
                 self._record(records.Removed(found, cause))
-            queues = [self._table.jobs[job_id].queue for job_id in found]
+            left = [self._table.jobs[job_id].queue for job_id in found]
+            freed = self._fates.freed_by(found) if self._table.roomy else ()
             remove(self._table, found, cause)
+            self._fates.wake(freed)
             if cause == "drained":
-                for queue in dict.fromkeys(queues):
+                for queue in dict.fromkeys(left):
                     self._table.forget_unused(queue)
         return answer
 
@@ -67,7 +70,7 @@ class ById(Reading):
             raise ValueError(f"{reason!r} counts: let the jobs fail, or their leases end")
         answer, found = self._named(ids, LIVE, now_ms)
         given = dict(zip(reversed(ids), reversed(errors), strict=True))
-        last = self._table.errors_of(found)
+        last = errors_of(self._table, found)
         kept = [
             was if given[job_id] is None else given[job_id]
             for job_id, was in zip(found, last, strict=True)

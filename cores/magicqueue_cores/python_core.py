@@ -44,6 +44,7 @@ from magicqueue_cores.python_clearing import Clearing
 from magicqueue_cores.python_fates import Fates
 from magicqueue_cores.python_marks import Marks
 from magicqueue_cores.python_replay import replay_record
+from magicqueue_cores.python_taking import came_back
 from magicqueue_cores.python_trimming import spare_bytes, trim
 from magicqueue_cores.python_views import (
     delivery,
@@ -115,13 +116,16 @@ class PythonCore(ById):
 
     def watch(self, queue: str, *, watching: bool) -> None:
         """Say whether somebody waits for jobs of `queue`, so that `on_ready` is called."""
+        table = self._table
         if watching:
-            self._table.watched.add(queue)
-            known = self._table.queues.get(queue)
+            table.watched.add(queue)
+            known = table.queues.get(queue)
             if known is not None:
                 self._fates.wake((known,))
         else:
-            self._table.watched.discard(queue)
+            table.watched.discard(queue)
+        if table.ruled:
+            table.watch_room(queue)
 
     def push(self, queue: str, jobs: NewJobs, now_ms: int) -> int:
         """Store a batch; gives the first of its ids. Raises `Full`."""
@@ -188,6 +192,7 @@ class PythonCore(ById):
             self.advance(now_ms)
         table = self._table
         answer = Settled([], [])
+        freed = self._fates.freed_by(ids) if table.roomy else ()
         done: list[int] = []
         for job_id, attempt in zip(ids, attempts or repeat(0), strict=False):
             job = table.jobs.get(job_id)
@@ -196,13 +201,15 @@ class PythonCore(ById):
             elif job.lease is not None:
                 table.finish(job_id, job)
                 done.append(job_id)
-            elif attempt and table.came_back(job_id, job):
+            elif attempt and came_back(job_id, job):
                 table.finish_returned(job_id, job)
                 done.append(job_id)
             else:
                 miss(self._table, answer, job_id, attempt)
         if self._record and done:
             self._record(records.Acked(done))
+        if freed:
+            self._fates.wake(freed)
         return answer
 
     def fail(

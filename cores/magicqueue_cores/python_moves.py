@@ -17,6 +17,7 @@ from magicqueue_cores.python_job import (
     History,
     Job,
 )
+from magicqueue_cores.python_taking import came_back
 
 _NO_HISTORY = History()
 _MAY_BE_BACK = (JobState.READY, JobState.HELD)
@@ -46,7 +47,7 @@ def export_jobs(table: JobTable, ids: Sequence[int]) -> records.Moved:
         jitters=[job.policy[2] for job in here],
         states=[int(state) for state in states],
         returned=[
-            state in _MAY_BE_BACK and table.came_back(job_id, job)
+            state in _MAY_BE_BACK and came_back(job_id, job)
             for job_id, job, state in zip(found, here, states, strict=True)
         ],
         sequences=[

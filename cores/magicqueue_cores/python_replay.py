@@ -12,6 +12,7 @@ from magicqueue_cores.python_job import Job
 from magicqueue_cores.python_moves import replay_moved
 from magicqueue_cores.python_taking import (
     bury,
+    came_back,
     hold,
     lend_held,
     promote,
@@ -139,7 +140,7 @@ def _ack(table: JobTable, record: records.Acked) -> None:
     for job_id, job in _jobs(table, record, *states):
         if job.lease is not None:
             table.finish(job_id, job)
-        elif table.came_back(job_id, job):
+        elif came_back(job_id, job):
             table.finish_returned(job_id, job)
         else:
             raise CoreError(f"a record settles job {job_id}, which was not handed out")

@@ -33,6 +33,19 @@ def take_out(table: JobTable, job_id: int, job: Job) -> bool:
     return False
 
 
+def came_back(job_id: int, job: Job) -> bool:
+    """Whether a job that waits is one that came back from a worker."""
+    if job.is_held:
+        return job.place == HELD_AGAIN
+    return job.queue.ready.is_returned(job.priority, job_id)
+
+
+def errors_of(table: JobTable, ids: Iterable[int]) -> list[str | None]:
+    """The last error of each job."""
+    histories = [table.jobs[job_id].history for job_id in ids]
+    return [history.error if history else None for history in histories]
+
+
 def remove(table: JobTable, ids: Iterable[int], cause: str) -> None:
     """Jobs of any state are gone."""
     totals = table.totals
@@ -119,9 +132,9 @@ def hold(table: JobTable, ids: Iterable[int]) -> None:
     """Ready jobs are held."""
     for job_id in ids:
         job = table.jobs[job_id]
-        came_back = table.came_back(job_id, job)
+        again = came_back(job_id, job)
         job.queue.ready.remove(job.priority, job_id)
-        table.hold((job,), HELD_AGAIN if came_back else HELD)
+        table.hold((job,), HELD_AGAIN if again else HELD)
 
 
 def unhold(

@@ -133,6 +133,13 @@ DAYS: Final[list[list[Any]]] = [
     ],
     [records.Kept("result", [b"r"], [b"{}"]), records.Gone("request", [b"key"])],
     [records.Marked("old", [2], [b"later"]), records.Removed([84], "cancelled")],
+    [
+        _pushed("held", 87, [b"1", b"2", b"3", b"4"], held=True),
+        records.Unheld([88, 89], [T + 7, T + 9000], T + 7),
+        records.Leased([87], 7, T + 60_000),
+        records.Lost([87]),
+        records.Held([88]),
+    ],
 ]
 
 

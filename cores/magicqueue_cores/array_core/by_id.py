@@ -8,8 +8,8 @@ from magicqueue_cores.array_core.admitting import admit_many, refuse_larger
 from magicqueue_cores.array_core.fates import Fates
 from magicqueue_cores.array_core.maturing import any_are_due, more_are_due
 from magicqueue_cores.array_core.pulling import take_held
-from magicqueue_cores.array_core.reading import Reading
 from magicqueue_cores.array_core.rows import replace
+from magicqueue_cores.array_core.ruling import Ruling
 from magicqueue_cores.array_core.sinks import Sinks
 from magicqueue_cores.array_core.views import delivery
 from magicqueue_cores.contract import (
@@ -24,7 +24,7 @@ from magicqueue_cores.contract import (
 from magicqueue_cores.kernels import layout as lo
 
 
-class ById(Reading):
+class ById(Ruling):
     """A part of `ArrayCore`, which sets the attributes."""
 
     _sinks: Sinks
@@ -48,9 +48,11 @@ class ById(Reading):
         if chosen:
             if self._sinks.record:
                 self._sinks.record(records.Removed(chosen, cause))
-            queues = self._fates.queues_of(chosen) if cause == "drained" else []
+            left = self._fates.queues_of(chosen) if cause == "drained" else []
+            queues = self._fates.queues_of_active(chosen)
             outcomes.remove(self._store, chosen, cause)
-            for queue in queues:
+            self._fates.wake_roomy(queues)
+            for queue in left:
                 self._queues.forget_unused(queue)
         return answer
 
