@@ -1,6 +1,6 @@
 """What a core is asked beside the verbs if it runs request lines by itself."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 import msgspec
@@ -24,6 +24,20 @@ class WireDefaults(msgspec.Struct, frozen=True, kw_only=True):
     backoff_ms: int = 0
 
 
+class RecordBytes(msgspec.Struct, frozen=True, gc=False):
+    """Records of what one call did, in the bytes of a log's frame.
+
+    count: how many records. promised: those of them that tell of more than leases. last_id:
+    the last id that was given, or 0. span: how many numbers of the sequence were given.
+    """
+
+    data: bytes
+    count: int
+    promised: int
+    last_id: int
+    span: int
+
+
 class LineCore(Core, Protocol):
     """A core that can also run command lines itself (`Capabilities.executes_lines`).
 
@@ -39,6 +53,10 @@ class LineCore(Core, Protocol):
 
         A line counts when a call begins with it. The reasons are a fixed set of words.
         """
+        ...
+
+    def write_records(self, sink: Callable[[RecordBytes], None]) -> None:
+        """Tell `sink` what lines did, in place of the sink for records where it can."""
         ...
 
     def execute(

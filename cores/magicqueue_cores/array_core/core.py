@@ -1,6 +1,6 @@
 """The verbs of the array core, as the contract has them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import repeat
 from typing import Final
 
@@ -14,7 +14,7 @@ from magicqueue_cores.array_core.check import check_store
 from magicqueue_cores.array_core.clearing import Clearing
 from magicqueue_cores.array_core.fates import Fates
 from magicqueue_cores.array_core.feeds import Feeds
-from magicqueue_cores.array_core.lines import befell_marked, recorded
+from magicqueue_cores.array_core.lines import befell_marked, recorded, written
 from magicqueue_cores.array_core.maturing import any_are_due, mature_due, more_are_due
 from magicqueue_cores.array_core.memory import refuse_options
 from magicqueue_cores.array_core.pulling import take
@@ -44,7 +44,7 @@ from magicqueue_cores.contract import (
 from magicqueue_cores.dead_letters import OnDeath
 from magicqueue_cores.kernels import layout as lo
 from magicqueue_cores.kernels.entry import execute
-from magicqueue_cores.line_contract import WireDefaults
+from magicqueue_cores.line_contract import RecordBytes, WireDefaults
 
 _LINE_END: Final = 10
 _NO_LINES: Final = b"\n"
@@ -86,7 +86,8 @@ class ArrayCore(ById):
         self._flat, self._words = store.memory.flat, store.memory.words
         self._state = store.memory.state
         self._bytes = store.memory.bytes
-        self._state[lo.S_RECORDING] = record is not None
+        self._state[lo.S_RECORDING] = lo.AS_EVENTS if record is not None else 0
+        self._log_bytes: Callable[[RecordBytes], None] | None = None
         self.feeds = Feeds(store, self._prepare, self._report)
         self.execute(_NO_LINES, 0, 0)
 
@@ -334,6 +335,11 @@ class ArrayCore(ById):
         reply_bytes = ran & 0xFFFFFFFF
         return ran >> 32, bytes(view[lo.OUTPUT_B : lo.OUTPUT_B + reply_bytes])
 
+    def write_records(self, sink: Callable[[RecordBytes], None]) -> None:
+        """Tell `sink` what lines did, in place of the sink for records where it can."""
+        self._log_bytes = sink
+        self._state[lo.S_RECORDING] = lo.AS_BYTES
+
     @property
     def declined(self) -> dict[str, int]:
         """How many lines `execute` left to the common way, by reason."""
@@ -351,7 +357,9 @@ class ArrayCore(ById):
     def _report(self) -> None:
         """Say what kernels did that ran lines."""
         state = self._state
-        if self._log and state[lo.S_EVENTS]:
+        if self._log_bytes and (told := written(self._store)) is not None:
+            self._log_bytes(told)
+        elif self._log and state[lo.S_EVENTS]:
             for record in recorded(self._store):
                 self._log(record)
         if state[lo.S_NOTES]:
