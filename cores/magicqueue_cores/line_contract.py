@@ -1,7 +1,7 @@
 """What a core is asked beside the verbs if it runs request lines by itself."""
 
 from collections.abc import Callable, Iterator
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 import msgspec
 
@@ -38,6 +38,9 @@ class RecordBytes(msgspec.Struct, frozen=True, gc=False):
     span: int
 
 
+BytesSink: TypeAlias = Callable[[RecordBytes], None]
+
+
 class LineCore(Core, Protocol):
     """A core that can also run command lines itself (`Capabilities.executes_lines`).
 
@@ -53,10 +56,6 @@ class LineCore(Core, Protocol):
 
         A line counts when a call begins with it. The reasons are a fixed set of words.
         """
-        ...
-
-    def write_records(self, sink: Callable[[RecordBytes], None]) -> None:
-        """Tell `sink` what lines did, in place of the sink for records where it can."""
         ...
 
     def execute(

@@ -78,7 +78,7 @@ class Engine:
         self.sessions = Sessions(self._verbs)
         self.sessions.on_more = lambda who: turns.go_on_later(lambda: self._release(who))
         self._count = self.sessions.count
-        self._own_lines = OwnLines(self.core, log)
+        self._own_lines = OwnLines(self.core)
         self._wake = wake
         self._commands = Commands(self.core, self.policies, limits, defaults, facts)
         handlers = self._commands.handlers

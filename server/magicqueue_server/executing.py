@@ -20,12 +20,10 @@ _log = logging.getLogger("magicqueue.engine")
 class OwnLines:
     """Has a core run lines. `core` is the one that may, or None: not now, or never."""
 
-    def __init__(self, core: Core, log: Log | None = None) -> None:
+    def __init__(self, core: Core) -> None:
         self.core: LineCore | None = None
         if core.capabilities.executes_lines:
             self.core = core  # type: ignore[assignment]  # it says it is one
-        if self.core is not None and log is not None:
-            self.core.write_records(log.record_bytes)
         self._able = self._counted = self.core
         self._refused = self._lagging = False
 

@@ -34,10 +34,14 @@ class Told:
         self.said = b""
         self.count = self.promised = self.span = self.last_id = 0
         wire = WireDefaults(error_chars_max=ERROR_CHARS_MAX)
-        core: Any = make_core("array", CoreOptions(), record=self.record, wire=wire)
+        core: Any = make_core(
+            "array",
+            CoreOptions(),
+            record=self.record,
+            record_bytes=self.take if as_bytes else None,
+            wire=wire,
+        )
         self.core: LineCore = core
-        if as_bytes:
-            self.core.write_records(self.take)
 
     def record(self, record: records.Record) -> None:
         parts: list[bytes] = []

@@ -1,6 +1,6 @@
 """The verbs of the array core, as the contract has them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import repeat
 from typing import Final
 
@@ -44,7 +44,7 @@ from magicqueue_cores.contract import (
 from magicqueue_cores.dead_letters import OnDeath
 from magicqueue_cores.kernels import layout as lo
 from magicqueue_cores.kernels.entry import execute
-from magicqueue_cores.line_contract import RecordBytes, WireDefaults
+from magicqueue_cores.line_contract import BytesSink, WireDefaults
 
 _LINE_END: Final = 10
 _NO_LINES: Final = b"\n"
@@ -54,7 +54,8 @@ _NO_LINES: Final = b"\n"
 class ArrayCore(ById):
     """`contract.LineCore` on kernels over flat memory.
 
-    options: the bounds. on_ready: called for watched queues. record: gets each change.
+    options: the bounds. on_ready: called for watched queues. record: gets each change,
+    record_bytes: in its place what lines did, as far as kernels write it.
     wire: limits and defaults for request lines. on_death: told of jobs that die. Raises
     ValueError for a bound that the records have no bits for, MemoryError if there is no
     virtual memory to reserve.
@@ -71,6 +72,7 @@ class ArrayCore(ById):
         *,
         on_ready: OnReady | None = None,
         record: RecordSink | None = None,
+        record_bytes: BytesSink | None = None,
         wire: WireDefaults | None = None,
         on_death: OnDeath | None = None,
     ) -> None:
@@ -86,8 +88,9 @@ class ArrayCore(ById):
         self._flat, self._words = store.memory.flat, store.memory.words
         self._state = store.memory.state
         self._bytes = store.memory.bytes
-        self._state[lo.S_RECORDING] = lo.AS_EVENTS if record is not None else 0
-        self._log_bytes: Callable[[RecordBytes], None] | None = None
+        self._log_bytes = record_bytes
+        if record is not None:
+            self._state[lo.S_RECORDING] = lo.AS_BYTES if record_bytes else lo.AS_EVENTS
         self.feeds = Feeds(store, self._prepare, self._report)
         self.execute(_NO_LINES, 0, 0)
 
@@ -334,11 +337,6 @@ class ArrayCore(ById):
         self._report()
         reply_bytes = ran & 0xFFFFFFFF
         return ran >> 32, bytes(view[lo.OUTPUT_B : lo.OUTPUT_B + reply_bytes])
-
-    def write_records(self, sink: Callable[[RecordBytes], None]) -> None:
-        """Tell `sink` what lines did, in place of the sink for records where it can."""
-        self._log_bytes = sink
-        self._state[lo.S_RECORDING] = lo.AS_BYTES
 
     @property
     def declined(self) -> dict[str, int]:
