@@ -54,6 +54,7 @@ from magicqueue_cores.kernels.record_layout import (
 __all__ = [
     "APART",
     "BACKOFFS",
+    "HELD",
     "JITTER",
     "JITTERS",
     "KINDS",
