@@ -185,7 +185,7 @@ def test_the_golden_log_has_all_there_is() -> None:
     for body in bodies:
         flags |= _push_flags(body)
     every = lay.RUN_ATS | lay.PRIORITIES | lay.MAX_ATTEMPTS | lay.BACKOFFS | lay.APART
-    assert flags == every | lay.JITTER | lay.JITTERS
+    assert flags == every | lay.JITTER | lay.JITTERS | lay.HELD
 
 
 def _push_flags(body: bytes) -> int:
