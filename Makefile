@@ -8,7 +8,7 @@ STAMP := $(VENV)/.made-from-pyproject
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo docs test test-all lint fmt unit soak bench bench-quick bench-users bench-peers bench-durable bench-pauses dist dist-tls wheel test-dist bench-dist test-api clean
+.PHONY: help demo docs test test-all lint fmt unit soak bench bench-quick bench-users bench-peers bench-durable bench-pauses dist dist-tls wheel test-dist bench-dist test-api test-browser clean
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -124,6 +124,12 @@ $(API_STAMP): pyproject.toml
 
 test-api: $(STAMP) $(API_STAMP) ## Have schemathesis ask all that the OpenAPI document offers (1 minute)
 	PYTHONPATH=tests $(BIN)/python tests/http/run_schemathesis.py $(API)/bin/schemathesis $(ARGS)
+
+test-browser: $(STAMP) ## Test the dashboard in Chromium (apt-get install chromium, npm): every view, axe-core
+	$(BIN)/python -m pip install --quiet --group browser
+	@command -v chromium >/dev/null || { echo "there is no chromium: apt-get install chromium"; exit 1; }
+	@mkdir -p build/axe && cd build/axe && npm pack --silent axe-core@4.11.4 >/dev/null && tar xzf axe-core-4.11.4.tgz
+	MAGICQUEUE_AXE=$(CURDIR)/build/axe/package/axe.min.js $(BIN)/python -m pytest tests/http/test_dashboard.py $(ARGS)
 
 clean: ## Remove environments and caches
 	rm -rf .venv .venv-* build dist .asv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

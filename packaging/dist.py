@@ -230,6 +230,7 @@ def _nuitka(mode: str, main_module: str) -> Path:
         *("--include-package=uvloop", "--include-package=magicqueue"),
         *("--include-package=magicqueue_cores", "--include-package=magicqueue_server"),
         "--include-package=httptools",
+        "--include-package-data=magicqueue_server",  # the dashboard's files
         f"--nofollow-import-to={','.join((*outside, *_UNUSED, *_kernel_sources()))}",
         *_system_libraries(),
         str(aot.ROOT / "packaging" / f"{main_module}.py"),

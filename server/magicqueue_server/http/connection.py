@@ -48,6 +48,7 @@ class Asked(msgspec.Struct):
     target: Target
     query: str
     token: Token | None
+    headers: dict[bytes, bytes]
     body: bytes
     keeps_alive: bool
     with_body: bool
@@ -212,6 +213,7 @@ class HttpConnection(asyncio.Protocol):
             self._target,
             self._query,
             self._token,
+            self._head.headers,
             bytes(self._body),
             self._parser.should_keep_alive(),
             self._head.method != "HEAD",
@@ -322,7 +324,7 @@ class HttpConnection(asyncio.Protocol):
 
     def _start(self, asked: Asked) -> None:
         if not asked.target.command:
-            self._server.answer(asked.target, asked.token, partial(self._answer_to, asked))
+            self._server.answer(asked, partial(self._answer_to, asked))
             return
         try:
             line = line_of(asked.target, asked.query, asked.body)

@@ -54,11 +54,13 @@ class Response(msgspec.Struct, frozen=True):
     body: bytes
     kind: bytes = JSON
     more: bytes = b""
+    caching: bytes = b"no-store"
 
     def written(self, *, keeps_alive: bool, with_body: bool) -> bytes:
         """Give it as it goes over the wire."""
-        return b"%bContent-Type: %b\r\nContent-Length: %d\r\n%b%b\r\n%b" % (
+        return _FORM % (
             _STARTS[self.status],
+            self.caching,
             self.kind,
             len(self.body),
             b"" if keeps_alive else b"Connection: close\r\n",
@@ -91,9 +93,13 @@ def response_of(reply: bytes) -> Response:
 
 CHALLENGE: Final = b'WWW-Authenticate: Bearer realm="magicqueue"\r\n'
 _UNAUTHORIZED: Final = 401
-_ALWAYS: Final = b"Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n"
+_ALWAYS: Final = b"X-Content-Type-Options: nosniff\r\n"
+_FORM: Final = (
+    b"%bCache-Control: %b\r\nContent-Type: %b\r\nContent-Length: %d\r\n%b%b\r\n%b"
+)
 _PHRASES: Final = {
     200: b"OK",
+    304: b"Not Modified",
     400: b"Bad Request",
     401: b"Unauthorized",
     403: b"Forbidden",

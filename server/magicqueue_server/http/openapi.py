@@ -41,6 +41,7 @@ _TEXTS: Final = {
     "/ready": "Whether the server does all that it should: 503 if it stops.",
     "/metrics": "Metrics in Prometheus's text format.",
     "/v1/openapi.json": "This document.",
+    "/v1/token": "What the token of this request may do: its name, scopes and queues.",
 }
 
 

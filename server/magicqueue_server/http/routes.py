@@ -46,6 +46,7 @@ def _fixed() -> dict[str, list[Target]]:
         Target("/ready", "GET"),
         Target("/metrics", "GET"),
         Target("/v1/openapi.json", "GET"),
+        Target("/v1/token", "GET"),
         Target("/v1/stats", "GET", "STATS", {"queue": str}),
         Target("/v1/queues", "GET", "QUEUES", {"count": int, "after": str, "prefix": str}),
     ]
@@ -60,13 +61,16 @@ def _fixed() -> dict[str, list[Target]]:
 
 FIXED: Final = _fixed()
 """By path, for paths that name nothing."""
+PAGE: Final = Target("/", "GET")
+PAGE_FILE: Final = Target("/ui/{file}", "GET")
+"""The dashboard, which is no part of what programs ask for."""
 JOB: Final = Target("/v1/jobs/{id}", "GET", "GETJOB")
 ON_QUEUES: Final = {
     action: Target(f"/v1/queues/{{queue}}/{action}", "POST", action.upper())
     for action in _ACTIONS
 }
 ALL: Final = [*(t for some in FIXED.values() for t in some), JOB, *ON_QUEUES.values()]
-OPEN_TO_ALL: Final = frozenset({"/health", "/ready"})
+OPEN_TO_ALL: Final = frozenset({"/health", "/ready", PAGE.route, PAGE_FILE.route})
 """What needs no token."""
 
 
@@ -100,6 +104,10 @@ def find(head: Head) -> tuple[Target, str]:
 
 def _with_names(path: str) -> list[Target]:
     match path.split("/")[1:]:
+        case [""]:
+            return [PAGE]
+        case ["ui", *names]:
+            return [msgspec.structs.replace(PAGE_FILE, given={"file": "/".join(names)})]
         case ["v1", "jobs", job_id]:
             return [msgspec.structs.replace(JOB, given={"id": _text(job_id)})]
         case ["v1", "queues", queue, action] if action in ON_QUEUES:

@@ -6,17 +6,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from magicqueue.wire.requests import Auth
 from magicqueue_server.acceptor import Places
-from magicqueue_server.access import Access
+from magicqueue_server.access import Access, about_token
 from magicqueue_server.clock import Clock
 from magicqueue_server.config import HttpOptions
 from magicqueue_server.engine import Engine
-from magicqueue_server.http.connection import HttpConnection
+from magicqueue_server.http.connection import Asked, HttpConnection
 from magicqueue_server.http.guards import Guards
 from magicqueue_server.http.messages import TEXT, HttpError, Response, refused
 from magicqueue_server.http.metrics import Metrics, ServerState
 from magicqueue_server.http.openapi import document
-from magicqueue_server.http.routes import Target
+from magicqueue_server.http.pages import INDEX, page
+from magicqueue_server.http.routes import PAGE, PAGE_FILE
 from magicqueue_server.listening import Address, Doors
 from magicqueue_server.session import Session
 from magicqueue_server.tls import ServerTls
@@ -25,6 +27,7 @@ from magicqueue_server.unread import Unread
 
 CONNECTIONS_MAX: Final = 256
 _SWEEP_S: Final = 1.0
+_PAGES: Final = frozenset({PAGE.route, PAGE_FILE.route})
 _OK: Final = b'{"ok":true}\n'
 
 _log = logging.getLogger("magicqueue.http")
@@ -154,16 +157,15 @@ class HttpServer:
         """Count a response."""
         self.metrics.count_request(route, status)
 
-    def answer(
-        self, target: Target, token: Token | None, respond: Callable[[Response], None]
-    ) -> None:
+    def answer(self, asked: Asked, respond: Callable[[Response], None]) -> None:
         """Answer what is no command."""
+        target = asked.target
         try:
             if target.route == "/metrics":
-                self.guards.check_scope(token, "read")
+                self.guards.check_scope(asked.token, "read")
                 self._answer_scrape(respond)
                 return
-            respond(self._at_once(target))
+            respond(self._at_once(asked))
         except HttpError as error:
             respond(refused(error))
         except Exception as error:  # noqa: BLE001 - whatever it is, whoever asked is answered
@@ -171,7 +173,12 @@ class HttpServer:
             said = "the server met a bug of its own: its log says more"
             respond(refused(HttpError(500, "INTERNAL", said)))
 
-    def _at_once(self, target: Target) -> Response:
+    def _at_once(self, asked: Asked) -> Response:
+        target = asked.target
+        if target.route in _PAGES:
+            return page(str(target.given.get("file", INDEX)), asked.headers)
+        if target.route == "/v1/token":
+            return Response(200, about_token(Auth(token=""), asked.token))
         if target.route == "/v1/openapi.json":
             return Response(200, document())
         if target.route == "/ready":
