@@ -233,6 +233,19 @@ A_BYTES_MAX: Final = 94
 """How many bytes of payloads V_PULL may take."""
 A_LEVELS: Final = 95
 """How many levels V_OLDEST looked at."""
+A_AFTER: Final = 96
+A_AFTER_ID: Final = 97
+"""The place in an order behind which V_DELAYED_IN_TURN and V_ACTIVE_IN_TURN tell jobs."""
+A_OTHERS_MAX: Final = 98
+"""So many jobs of other queues they pass over."""
+A_PASSED: Final = 99
+"""How many jobs of the queue are not behind that place."""
+A_TURN_ENTRY: Final = 100
+"""Where the entry of a heap is that comes next."""
+A_SCANNED: Final = 101
+A_SCAN_END: Final = 102
+A_MORE: Final = 103
+"""How many jobs V_SCAN_IDS looked at, up to which id, and whether there are more."""
 
 # A queue: words, then its name, then the text between id and data in a job's JSON.
 QUEUE_WORDS: Final = 128
@@ -518,6 +531,9 @@ V_CHOOSE_MANY: Final = 38
 V_MARK_MANY: Final = 39
 V_REPLACE: Final = 40
 V_SWEEP_DELAYED: Final = 41
+V_SCAN_IDS: Final = 42
+V_DELAYED_IN_TURN: Final = 43
+V_ACTIVE_IN_TURN: Final = 44
 
 ALL_NOW: Final = -1
 """For V_DRAIN, in the place of a sequence number: all that wait now, delayed ones too."""
