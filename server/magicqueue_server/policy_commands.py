@@ -13,8 +13,10 @@ from magicqueue.wire.replies import PushBatchReply, PushReply
 from magicqueue.wire.requests import (
     Ack,
     AckBatch,
+    Bulk,
     Cancel,
     Done,
+    Jobs,
     PlainAck,
     PlainAckBatch,
     PlainPush,
@@ -221,7 +223,7 @@ def without_policies(plain: dict[type[Request], Handler]) -> dict[type[Request],
         PushBatch: pushing(PlainPushBatch),
         Ack: plain[PlainAck],  # no job keeps a result here
         AckBatch: plain[PlainAckBatch],
-        **dict.fromkeys((Progress, Cancel, Promote, Wait), refuse),
+        **dict.fromkeys((Progress, Cancel, Promote, Wait, Jobs, Bulk), refuse),
     }
 
 

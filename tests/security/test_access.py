@@ -32,6 +32,8 @@ LINES = {
     "WAIT": b'{"cmd":"WAIT","ids":[1],"timeout":0}',
     "STATS": b'{"cmd":"STATS"}',
     "QUEUES": b'{"cmd":"QUEUES"}',
+    "JOBS": b'{"cmd":"JOBS","queue":"q"}',
+    "BULK": b'{"cmd":"BULK","do":"promote","queue":"q"}',
     "GETJOB": b'{"cmd":"GETJOB","id":1}',
     "PAUSE": b'{"cmd":"PAUSE","queue":"q"}',
     "RESUME": b'{"cmd":"RESUME","queue":"q"}',
@@ -46,10 +48,10 @@ MAY = {
         *("PULL", "PULLB", "ACK", "ACKB", "FAIL", "FAILB"),
         *("HEARTBEAT", "PROGRESS", "RELEASE"),
     },
-    "read": {"STATS", "QUEUES", "DEAD", "GETJOB"},
+    "read": {"STATS", "QUEUES", "DEAD", "GETJOB", "JOBS"},
     "operate": {
         *("PAUSE", "RESUME", "DRAIN", "RETRYDEAD", "PURGEDEAD"),
-        *("CANCEL", "PROMOTE"),
+        *("CANCEL", "PROMOTE", "BULK"),
     },
     "admin": set(LINES),
 }

@@ -76,6 +76,9 @@ _ONE_OR_ALL: Final[dict[str, Kind]] = {"queue": "string", "id": "id"}
 _ONE_OR_MANY: Final[dict[str, Kind]] = {"ids": "bare ids", "id": "id"}
 
 _BY: Final = frozenset(("name",))
+_STATE: Final = frozenset(("ready", "delayed", "active", "dead"))
+_ORDER: Final = frozenset(("id", "turn"))
+_DEED: Final = frozenset(("cancel", "promote", "retry", "purge"))
 
 TABLE: Final[dict[str, dict[str, Kind]]] = {
     "PUSH": {"queue!": "string", **_JOB, **_REPEAT},
@@ -105,6 +108,23 @@ TABLE: Final[dict[str, dict[str, Kind]]] = {
     "RELEASE": {"ids": "ids", "id": "id", "attempt": POSITIVE, "delay": TIME},
     "STATS": {"queue": "string"},
     "QUEUES": {"count": POSITIVE, "after": "string", "prefix": "string", "sort": _BY},
+    "JOBS": {
+        "queue": "string",
+        "state": _STATE,
+        "order": _ORDER,
+        "count": POSITIVE,
+        "after": "string",
+        "contains": "string",
+        "data_max": TIME,
+    },
+    "BULK": {
+        "do!": _DEED,
+        "queue!": "string",
+        "state": _STATE,
+        "contains": "string",
+        "after": "string",
+        "dry": "bool",
+    },
     "GETJOB": {"id": "id", "queue": "string", **_REPEAT},
     "PAUSE": _QUEUE,
     "RESUME": _QUEUE,

@@ -19,7 +19,7 @@ from magicqueue.errors import BadJson, BadRequest, UnknownCommand
 from magicqueue.wire.limits import ID_MAX, NUMBER_CHARS_MAX
 from magicqueue.wire.payload import check_text
 from magicqueue.wire.requests import COMMANDS, NO_RID, PLAIN, Request
-from magicqueue.wire.values import OnConflict, OnExpire, Until
+from magicqueue.wire.values import Deed, OnConflict, OnExpire, State, Until
 
 _DECODERS: Final = {
     b'{"cmd":"%b"' % name.encode(): msgspec.json.Decoder(kind)
@@ -149,6 +149,9 @@ _CHOICES: Final = {
     "on_conflict": get_args(OnConflict),
     "on_expire": get_args(OnExpire),
     "sort": ("name",),
+    "state": get_args(State),
+    "order": ("id", "turn"),
+    "do": get_args(Deed),
 }
 _KINDS: Final = {
     "int": "an integer",
