@@ -17,6 +17,7 @@ from magicqueue.wire.requests import (
     Cancel,
     Done,
     Jobs,
+    Limit,
     PlainAck,
     PlainAckBatch,
     PlainPush,
@@ -26,6 +27,7 @@ from magicqueue.wire.requests import (
     Push,
     PushBatch,
     Request,
+    Throttle,
     Wait,
 )
 from magicqueue_cores import policies as layer
@@ -223,7 +225,9 @@ def without_policies(plain: dict[type[Request], Handler]) -> dict[type[Request],
         PushBatch: pushing(PlainPushBatch),
         Ack: plain[PlainAck],  # no job keeps a result here
         AckBatch: plain[PlainAckBatch],
-        **dict.fromkeys((Progress, Cancel, Promote, Wait, Jobs, Bulk), refuse),
+        **dict.fromkeys(
+            (Progress, Cancel, Promote, Wait, Limit, Throttle, Jobs, Bulk), refuse
+        ),
     }
 
 

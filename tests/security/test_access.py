@@ -35,6 +35,8 @@ LINES = {
     "JOBS": b'{"cmd":"JOBS","queue":"q"}',
     "BULK": b'{"cmd":"BULK","do":"promote","queue":"q"}',
     "GETJOB": b'{"cmd":"GETJOB","id":1}',
+    "LIMIT": b'{"cmd":"LIMIT","queue":"q","concurrency":1}',
+    "THROTTLE": b'{"cmd":"THROTTLE","queue":"q","for":0}',
     "PAUSE": b'{"cmd":"PAUSE","queue":"q"}',
     "RESUME": b'{"cmd":"RESUME","queue":"q"}',
     "DRAIN": b'{"cmd":"DRAIN","queue":"q"}',
@@ -46,16 +48,16 @@ MAY = {
     "produce": {"PUSH", "PUSHB", "GETJOB", "WAIT"},
     "consume": {
         *("PULL", "PULLB", "ACK", "ACKB", "FAIL", "FAILB"),
-        *("HEARTBEAT", "PROGRESS", "RELEASE"),
+        *("HEARTBEAT", "PROGRESS", "RELEASE", "THROTTLE"),
     },
     "read": {"STATS", "QUEUES", "DEAD", "GETJOB", "JOBS"},
     "operate": {
         *("PAUSE", "RESUME", "DRAIN", "RETRYDEAD", "PURGEDEAD"),
-        *("CANCEL", "PROMOTE", "BULK"),
+        *("CANCEL", "PROMOTE", "LIMIT", "BULK"),
     },
     "admin": set(LINES),
 }
-"""As section 18 of the specification has it, and RELEASE, a worker's."""
+"""As section 18 of the specification has it, and RELEASE and THROTTLE, a worker's."""
 
 
 def secured(desk: Desk, **rows: tuple[str, tuple[str, ...] | None]) -> Access:

@@ -26,6 +26,8 @@ _CHANGES: Final = (
     requests.Promote,
     requests.Bulk,
     requests.Release,
+    requests.Limit,
+    requests.Throttle,
     requests.Pause,
     requests.Resume,
     requests.Drain,
