@@ -8,7 +8,7 @@ import logging
 
 from magicqueue_cores.contract import Core, CoreOptions, OnReady, RecordSink
 from magicqueue_cores.dead_letters import OnDeath
-from magicqueue_cores.line_contract import WireDefaults
+from magicqueue_cores.line_contract import BytesSink, WireDefaults
 
 __all__ = ["CORE_NAMES", "array_kernels", "has_array_kernels", "make_core"]
 
@@ -19,12 +19,13 @@ _NEEDS_NUMBA = "it needs numba (pip install 'numba>=0.61')"
 _log = logging.getLogger("magicqueue.cores")
 
 
-def make_core(
+def make_core(  # noqa: PLR0913 - what surrounds it comes from outside
     name: str,
     options: CoreOptions,
     *,
     on_ready: OnReady | None = None,
     record: RecordSink | None = None,
+    record_bytes: BytesSink | None = None,
     wire: WireDefaults | None = None,
     on_death: OnDeath | None = None,
 ) -> Core:
@@ -33,7 +34,8 @@ def make_core(
     name: "python"; "array", which raises ImportError with a sentence that says what is
     missing (or MemoryError, ValueError: see `ArrayCore`); or "auto", the fastest that can
     run here: `core.name` says which that is. wire: what a core that executes lines must
-    know of the protocol. on_death: told of jobs that become dead letters. The first "array"
+    know of the protocol. record_bytes: told in the place of `record`, by a core that can,
+    of what lines did. on_death: told of jobs that become dead letters. The first "array"
     ever compiles its kernels: some 20 s of computing (`kernels.progress` says how far).
     """
     if name not in CORE_NAMES:
@@ -41,10 +43,12 @@ def make_core(
             f"there is no core {name!r}: choose one of {', '.join(CORE_NAMES)}"
         )
     if name == "array":
-        return _array_core(options, on_ready, record, wire, on_death)
+        return _array_core(options, on_ready, record, record_bytes, wire, on_death)
     if name == "auto":
         try:
-            return _array_core(options, on_ready, record, wire, on_death, quick=True)
+            return _array_core(
+                options, on_ready, record, record_bytes, wire, on_death, quick=True
+            )
         except (ImportError, MemoryError, ValueError) as error:
             # That numba is not installed is nothing to warn of: "auto" is meant for it.
             missing = isinstance(error.__cause__, ModuleNotFoundError)
@@ -55,10 +59,11 @@ def make_core(
     return PythonCore(options, on_ready=on_ready, record=record, on_death=on_death)
 
 
-def _array_core(
+def _array_core(  # noqa: PLR0913 - the same
     options: CoreOptions,
     on_ready: OnReady | None,
     record: RecordSink | None,
+    record_bytes: BytesSink | None,
     wire: WireDefaults | None,
     on_death: OnDeath | None,
     *,
@@ -77,7 +82,12 @@ def _array_core(
             f"the array core cannot run here ({error}){need}; the python core can"
         ) from error
     return ArrayCore(
-        options, on_ready=on_ready, record=record, wire=wire, on_death=on_death
+        options,
+        on_ready=on_ready,
+        record=record,
+        record_bytes=record_bytes,
+        wire=wire,
+        on_death=on_death,
     )
 
 

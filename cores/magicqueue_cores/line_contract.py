@@ -1,7 +1,7 @@
 """What a core is asked beside the verbs if it runs request lines by itself."""
 
-from collections.abc import Iterator
-from typing import Protocol
+from collections.abc import Callable, Iterator
+from typing import Protocol, TypeAlias
 
 import msgspec
 
@@ -22,6 +22,23 @@ class WireDefaults(msgspec.Struct, frozen=True, kw_only=True):
     lease_ms: int = 300_000
     max_attempts: int = 25
     backoff_ms: int = 0
+
+
+class RecordBytes(msgspec.Struct, frozen=True, gc=False):
+    """Records of what one call did, in the bytes of a log's frame.
+
+    count: how many records. promised: those of them that tell of more than leases. last_id:
+    the last id that was given, or 0. span: how many numbers of the sequence were given.
+    """
+
+    data: bytes
+    count: int
+    promised: int
+    last_id: int
+    span: int
+
+
+BytesSink: TypeAlias = Callable[[RecordBytes], None]
 
 
 class LineCore(Core, Protocol):

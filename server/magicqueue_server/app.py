@@ -82,6 +82,7 @@ class App:
                 on_ready=on_ready,
                 wire=config.wire_defaults,
                 record=self._safekeeping.record,
+                record_bytes=self._safekeeping.record_bytes,
                 on_death=self._incidents.died,
             ),
             config.limits,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from magicqueue_cores.contract import Core
+from magicqueue_cores.line_contract import BytesSink
 from magicqueue_cores.policies import Policies
 from magicqueue_cores.records import Record
 from magicqueue_server.clock import Clock
@@ -89,6 +90,11 @@ class Safekeeping:
     def record(self) -> Callable[[Record], None] | None:
         """What a core is to report to."""
         return None if self._persistence is None else self._persistence.log.record
+
+    @property
+    def record_bytes(self) -> BytesSink | None:
+        """What a core is to report to that writes records as bytes."""
+        return None if self._persistence is None else self._persistence.log.record_bytes
 
     def recover(self, core: Core, policies: Policies | None) -> int:
         """Fill the core, and the policies above it if there are any. Raises CannotOpen.

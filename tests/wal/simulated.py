@@ -146,9 +146,14 @@ class Server:
         self.log.on_failure = self.failures.append
         self.policies = StubPolicies(self.log.record)
         record = self.policies.see if with_policies else self.log.record
+        record_bytes = None if with_policies else self.log.record_bytes
         self.engine = Engine(
             lambda on_ready: make_core(
-                core, options or CoreOptions(), on_ready=on_ready, record=record
+                core,
+                options or CoreOptions(),
+                on_ready=on_ready,
+                record=record,
+                record_bytes=record_bytes,
             ),
             Limits(),
             JobDefaults(),

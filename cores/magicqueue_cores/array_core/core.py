@@ -14,7 +14,7 @@ from magicqueue_cores.array_core.check import check_store
 from magicqueue_cores.array_core.clearing import Clearing
 from magicqueue_cores.array_core.fates import Fates
 from magicqueue_cores.array_core.feeds import Feeds
-from magicqueue_cores.array_core.lines import befell_marked, recorded
+from magicqueue_cores.array_core.lines import befell_marked, recorded, written
 from magicqueue_cores.array_core.maturing import any_are_due, mature_due, more_are_due
 from magicqueue_cores.array_core.memory import refuse_options
 from magicqueue_cores.array_core.pulling import take
@@ -44,7 +44,7 @@ from magicqueue_cores.contract import (
 from magicqueue_cores.dead_letters import OnDeath
 from magicqueue_cores.kernels import layout as lo
 from magicqueue_cores.kernels.entry import execute
-from magicqueue_cores.line_contract import WireDefaults
+from magicqueue_cores.line_contract import BytesSink, WireDefaults
 
 _LINE_END: Final = 10
 _NO_LINES: Final = b"\n"
@@ -54,7 +54,8 @@ _NO_LINES: Final = b"\n"
 class ArrayCore(ById):
     """`contract.LineCore` on kernels over flat memory.
 
-    options: the bounds. on_ready: called for watched queues. record: gets each change.
+    options: the bounds. on_ready: called for watched queues. record: gets each change,
+    record_bytes: in its place what lines did, as far as kernels write it.
     wire: limits and defaults for request lines. on_death: told of jobs that die. Raises
     ValueError for a bound that the records have no bits for, MemoryError if there is no
     virtual memory to reserve.
@@ -71,6 +72,7 @@ class ArrayCore(ById):
         *,
         on_ready: OnReady | None = None,
         record: RecordSink | None = None,
+        record_bytes: BytesSink | None = None,
         wire: WireDefaults | None = None,
         on_death: OnDeath | None = None,
     ) -> None:
@@ -86,7 +88,9 @@ class ArrayCore(ById):
         self._flat, self._words = store.memory.flat, store.memory.words
         self._state = store.memory.state
         self._bytes = store.memory.bytes
-        self._state[lo.S_RECORDING] = record is not None
+        self._log_bytes = record_bytes
+        if record is not None:
+            self._state[lo.S_RECORDING] = lo.AS_BYTES if record_bytes else lo.AS_EVENTS
         self.feeds = Feeds(store, self._prepare, self._report)
         self.execute(_NO_LINES, 0, 0)
 
@@ -353,7 +357,9 @@ class ArrayCore(ById):
     def _report(self) -> None:
         """Say what kernels did that ran lines."""
         state = self._state
-        if self._log and state[lo.S_EVENTS]:
+        if self._log_bytes and (told := written(self._store)) is not None:
+            self._log_bytes(told)
+        elif self._log and state[lo.S_EVENTS]:
             for record in recorded(self._store):
                 self._log(record)
         if state[lo.S_NOTES]:

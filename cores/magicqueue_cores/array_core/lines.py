@@ -1,7 +1,9 @@
 """From the events that `execute` noted to records.
 
-An event is a header (kind, count, two values, the time) and a list. Payloads and errors
-are places in the request lines, which are still in the memory when the call returns.
+A log that takes bytes gets what kernels made of all events (`written`), but for the rare
+call of which they could not. An event is a header (kind, count, two values, the time) and a
+list. Payloads and errors are places in the request lines, which are still in the memory
+when the call returns.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -12,6 +14,7 @@ from typing import Any, Final, TypeVar
 from magicqueue_cores import records
 from magicqueue_cores.array_core.store import Store
 from magicqueue_cores.kernels import layout as lo
+from magicqueue_cores.line_contract import RecordBytes
 
 T = TypeVar("T")
 
@@ -20,7 +23,7 @@ _COUNT: Final = 1
 _ONE: Final = 2
 _TWO: Final = 3
 _NOW: Final = 4
-_ERROR_WORDS: Final = 4
+_ERROR_WORDS: Final = lo.E_FAILED_WORDS
 
 
 def recorded(store: Store) -> Iterator[records.Record]:
@@ -49,6 +52,22 @@ def recorded(store: Store) -> Iterator[records.Record]:
             else:
                 yield _record(store, header, items.tolist())
         at += size
+
+
+def written(store: Store) -> RecordBytes | None:
+    """What the last call did as kernels wrote it, or None: see `recorded`."""
+    state = store.memory.state
+    size = state[lo.S_RECORDS_BYTES]
+    if not size:
+        return None
+    begin = 8 * lo.SCRATCH_W
+    return RecordBytes(
+        bytes(store.memory.bytes[begin : begin + size]),
+        state[lo.S_RECORDS],
+        state[lo.S_RECORDS_PROMISED],
+        state[lo.S_RECORDS_LAST_ID],
+        state[lo.S_RECORDS_SPAN],
+    )
 
 
 def befell_marked(store: Store) -> Iterator[records.Record]:

@@ -321,6 +321,7 @@ class Store:
         state[lo.S_PUSH_JOBS_MAX] = wire.push_jobs_max
         state[lo.S_PULL_JOBS_MAX] = wire.pull_jobs_max
         state[lo.S_REPLY_BYTES_MAX] = wire.reply_payload_bytes_max
+        state[lo.S_ERROR_CHARS_MAX] = wire.error_chars_max
         state[lo.S_LEASE] = wire.lease_ms
         state[lo.S_MAX_ATTEMPTS] = min(wire.max_attempts, COUNT_MAX)
         state[lo.S_BACKOFF] = min(wire.backoff_ms, options.backoff_ms_max)

@@ -4,8 +4,8 @@
 and how much it answered. A line is read whole before anything changes, and whatever could
 refuse it is looked at first; so a line is either done with its reply, or not touched.
 
-With a sink for records, each change is also noted as an event, for Python to make a
-record of; without one this costs a test a command.
+With a sink for records, each change is also noted as an event, of which Python makes a
+record, or `record_bytes` what a log has; without one this costs a test a command.
 """
 # ruff: noqa: PLR2004 - bytes of JSON are plainest as numbers
 # ruff: noqa: PLR0911 - flat lists of cases
@@ -31,6 +31,7 @@ from magicqueue_cores.kernels.jobs import (
     lend,
     note,
 )
+from magicqueue_cores.kernels.record_bytes import write_records
 from magicqueue_cores.kernels.reply import (
     begin_jobs,
     end_reply,
@@ -272,6 +273,7 @@ def _begin(w: Words, now: int) -> None:
     w[lo.R_NOW] = now
     w[lo.S_NOTES] = 0
     w[lo.S_EVENTS] = 0
+    w[lo.S_RECORDS_BYTES] = 0
     w[lo.S_WOKEN] = 0
     w[lo.S_WHY] = 0
     if w[lo.S_FIELDS + lo.C_PUSH] == 0:
@@ -281,6 +283,8 @@ def _begin(w: Words, now: int) -> None:
 @part
 def _end(w: Words, h: Words, b: Words) -> None:
     set_deadline(w)
+    if w[lo.S_EVENTS] != 0 and w[lo.S_RECORDING] == lo.AS_BYTES:
+        write_records(w, h, b)
     if sprawls(w):
         compact(w, h, b)
 

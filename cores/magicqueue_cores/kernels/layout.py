@@ -147,6 +147,7 @@ S_CURSOR: Final = 26
 S_NOTES: Final = 27
 S_EVENTS: Final = 28
 S_RECORDING: Final = 29
+"""Whether events are noted, and made into bytes (AS_EVENTS, AS_BYTES)."""
 S_SEGMENTS_FREE: Final = 30
 S_SLOTS_USED: Final = 31
 # Totals over all queues, forgotten ones included; active jobs are those that are here.
@@ -247,6 +248,18 @@ A_SCANNED: Final = 101
 A_SCAN_END: Final = 102
 A_MORE: Final = 103
 """How many jobs V_SCAN_IDS looked at, up to which id, and whether there are more."""
+
+# What lines did, as bytes of a log (see `record_bytes`).
+S_RECORDS_BYTES: Final = 96
+"""How many there are from the start of scratch on; 0 if Python makes records of events."""
+S_RECORDS: Final = 97
+S_RECORDS_PROMISED: Final = 98
+"""How many records that is, and those of them that are no leases."""
+S_RECORDS_LAST_ID: Final = 99
+"""The last id that was given in them, or 0."""
+S_RECORDS_SPAN: Final = 100
+"""How many numbers of the sequence were."""
+S_ERROR_CHARS_MAX: Final = 101
 
 # A queue: words, then its name, then the text between id and data in a job's JSON.
 QUEUE_WORDS: Final = 128
@@ -439,6 +452,10 @@ E_EXTENDED: Final = 3
 E_ACKED: Final = 4
 E_FAILED: Final = 5
 E_HEADER_WORDS: Final = 6
+E_FAILED_WORDS: Final = 4
+"""An item of E_FAILED: the id, when it runs again, the error's place and bytes."""
+AS_EVENTS: Final = 1
+AS_BYTES: Final = 2
 
 # The list of E_PUSHED is a row if it is one job. Of more it is this: the bytes of all
 # payloads, a bit for each field (but for the payload) in which rows differ, the first

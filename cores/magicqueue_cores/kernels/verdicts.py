@@ -191,7 +191,7 @@ def fail(w: Words, h: Words, b: Words, o: int) -> int:
     if w[lo.S_RECORDING] != 0:
         at = begin_event(w, lo.E_FAILED, 1, 0, 0)
         _failed_row(w, at, item, run_at)
-        w[lo.S_EVENTS] = at + 4 - lo.EVENTS_W
+        w[lo.S_EVENTS] = at + lo.E_FAILED_WORDS - lo.EVENTS_W
     return end_reply(w, b, write_state(b, o, run_at <= w[lo.R_NOW]))
 
 
@@ -214,11 +214,11 @@ def fail_batch(w: Words, h: Words, b: Words, o: int) -> int:
             w[missing_at + missing] = w[item + lo.I_ID]
             missing += 1
         elif w[lo.S_RECORDING] != 0:
-            _failed_row(w, at + 4 * (k - missing), item, run_at)
+            _failed_row(w, at + lo.E_FAILED_WORDS * (k - missing), item, run_at)
     done = count - missing
     if w[lo.S_RECORDING] != 0 and done > 0:
         w[at - lo.E_HEADER_WORDS + 1] = done
-        w[lo.S_EVENTS] = at + 4 * done - lo.EVENTS_W
+        w[lo.S_EVENTS] = at + lo.E_FAILED_WORDS * done - lo.EVENTS_W
     return end_reply(w, b, write_counted(w, b, o, done, missing_at, missing))
 
 

@@ -1,5 +1,7 @@
 r"""What each kind of record is in bytes: the one table that `encode` and `decode` follow.
 
+Kernels write some kinds by themselves, so what these have in common with all is theirs.
+
 Every record starts with 16 bytes and is padded with zeros to a multiple of 8:
 
     01 00 06 00   kind 1 (Pushed), flags, length of the text (6)
@@ -33,6 +35,42 @@ import struct
 from typing import Any, Final, NamedTuple
 
 from magicqueue_cores import records
+from magicqueue_cores.kernels.record_layout import (
+    ACKED,
+    BACKOFFS,
+    EXTENDED,
+    FAILED,
+    JITTER,
+    JITTERS,
+    LEASED,
+    MAX_ATTEMPTS,
+    PRIORITIES,
+    PUSHED,
+    RUN_ATS,
+)
+
+__all__ = [
+    "APART",
+    "BACKOFFS",
+    "JITTER",
+    "JITTERS",
+    "KINDS",
+    "LAYOUTS",
+    "MAX_ATTEMPTS",
+    "MOVED",
+    "MOVED_BYTES",
+    "MOVED_NUMBERS",
+    "PADDING",
+    "PAIR",
+    "PRIORITIES",
+    "PUSHED",
+    "PUSHED_FIXED",
+    "RECORD_HEAD",
+    "RUN_ATS",
+    "SPAN",
+    "TRUTHS",
+    "Layout",
+]
 
 RECORD_HEAD: Final = struct.Struct("<BBHIQ")
 PUSHED_FIXED: Final = struct.Struct("<qqqqqq")
@@ -40,12 +78,6 @@ PAIR: Final = struct.Struct("<qq")
 SPAN: Final = struct.Struct("<Q")
 PADDING: Final = tuple(bytes(n) for n in range(8))
 
-RUN_ATS: Final = 1
-PRIORITIES: Final = 2
-MAX_ATTEMPTS: Final = 4
-BACKOFFS: Final = 8
-JITTER: Final = 16
-JITTERS: Final = 32
 APART: Final = 64
 
 MOVED_NUMBERS: Final = (
@@ -91,10 +123,10 @@ _NONE: Final = ("", "")
 
 LAYOUTS: Final[dict[type[Any], Layout]] = {
     records.Matured: Layout(2, _NONE, _IDS),
-    records.Leased: Layout(3, ("session", "until_ms"), _IDS),
-    records.Extended: Layout(4, ("", "until_ms"), _IDS),
-    records.Acked: Layout(5, _NONE, _IDS),
-    records.Failed: Layout(6, ("at_ms", ""), ("ids", "run_ats_ms"), texts=("errors",)),
+    records.Leased: Layout(LEASED, ("session", "until_ms"), _IDS),
+    records.Extended: Layout(EXTENDED, ("", "until_ms"), _IDS),
+    records.Acked: Layout(ACKED, _NONE, _IDS),
+    records.Failed: Layout(FAILED, ("at_ms", ""), ("ids", "run_ats_ms"), texts=("errors",)),
     records.Lost: Layout(7, _NONE, _IDS),
     records.Died: Layout(8, ("at_ms", ""), _IDS, "reason", ("errors",)),
     records.Removed: Layout(9, _NONE, _IDS, "cause"),
@@ -112,7 +144,6 @@ LAYOUTS: Final[dict[type[Any], Layout]] = {
 }
 TRUTHS: Final = frozenset(("paused",))
 """Fixed numbers that are true or false."""
-PUSHED: Final = 1
 MOVED: Final = 12
 KINDS: Final[dict[type[Any], int]] = {
     records.Pushed: PUSHED,

@@ -26,12 +26,12 @@ what it could not write. `on_failure` ends the server or leaves it to answer que
 """
 
 import logging
-from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Final
 
 from magicqueue.errors import RequestError
 from magicqueue_cores import records
+from magicqueue_cores.line_contract import RecordBytes
 from magicqueue_cores.records import sequence_span
 from magicqueue_server.logs import event
 from magicqueue_server.session import Session
@@ -41,6 +41,8 @@ from magicqueue_server.wal.gate import PROMISE_NOTHING, Gate
 from magicqueue_server.wal.groups import NOTED, Group
 from magicqueue_server.wal.journal import DiskFull, Journal
 from magicqueue_server.wal.room import RETRY_MS, Room
+from magicqueue_server.wal.safe_calls import SafeCalls
+from magicqueue_server.wal.sync_age import SyncAge
 from magicqueue_server.wal.tasks import Tasks
 
 MODES: Final = ("always", "everysec", "never")
@@ -48,7 +50,6 @@ GROUP_BYTES_MAX: Final = 4 * 2**20
 """While the disk is busy, a group that has more is closed when all that could run has."""
 PENDING_BYTES_MAX: Final = 64 * 2**20
 SYNC_EVERY_MS: Final = 500
-LATE_MS: Final = 1000
 IDLE_MS: Final = 50
 
 _log = logging.getLogger("magicqueue.wal")
@@ -85,7 +86,6 @@ class Log:
         )
         self.mode = mode
         """When records are brought to the disk."""
-        self._now_ms = now_ms
         self._open = Group(1, 0, 0)
         self._closed: list[Group] = []
         self._pending_bytes = 0
@@ -96,10 +96,8 @@ class Log:
         self._syncing = False
         self._sync_due = False
         self._retrying = False
-        self._unsafe_since_ms: int | None = None
-        self._syncing_since_ms: int | None = None
-        self._durable = 0
-        self._wanted: deque[tuple[int, Callable[[], None]]] = deque()
+        self._age = SyncAge(now_ms)
+        self._calls = SafeCalls()
 
     def begin(self, journal: Journal, last_id: int, sequence: int) -> None:
         """Write to this journal, behind what was given out before."""
@@ -151,6 +149,21 @@ class Log:
             if kind in NOTED:
                 group.note(record)
                 self.sequence += sequence_span(record)
+        if not self._flush_soon:
+            self._flush_soon = True
+            self._tasks.soon(self.flush)
+
+    def record_bytes(self, told: RecordBytes) -> None:
+        """Take what a core reports of lines that it ran, as bytes."""
+        if self.failure is not None:
+            return
+        self._open.parts.append(told.data)
+        self._open.body_bytes += len(told.data)
+        self._pending_bytes += len(told.data)
+        self.count += told.count
+        self.binding += told.promised
+        self.last_id = told.last_id or self.last_id
+        self.sequence += told.span
         if not self._flush_soon:
             self._flush_soon = True
             self._tasks.soon(self.flush)
@@ -221,10 +234,9 @@ class Log:
     def when_safe(self, call: Callable[[], None]) -> None:
         """Call once all that was recorded so far is on the disk, in every mode."""
         self.flush()
-        self._wanted.append((self.group, call))
-        if self.mode != "always":
+        self._calls.add(self.group, call)
+        if self._calls and self.mode != "always":
             self._sync()
-        self._tell(self._durable)
 
     def prepare(self) -> None:
         """Make the next segment and ids ready, if they are not."""
@@ -272,14 +284,13 @@ class Log:
             self.flush()
         else:
             self._tasks.later(IDLE_MS, self._mark_if_idle)
-        self._tell(self._safe)
+        self._calls.tell(self._safe)
         if not self.room.full:
             self.room.prepare()
 
     def _write_here(self) -> None:
         groups, self._closed = self._closed, []
-        if self._unsafe_since_ms is None:
-            self._unsafe_since_ms = self._now_ms()
+        self._age.wrote()
         error: DiskFull | None = None
         try:
             self.journal.write(groups)
@@ -288,7 +299,7 @@ class Log:
         except OSError as failure:
             self.fail(failure)
             return
-        late = self.mode == "everysec" and self._late()
+        late = self.mode == "everysec" and self._age.late
         self._settle(groups, safe=not late)
         if error is not None:
             self._closed = [group for group in groups if not group.segment] + self._closed
@@ -300,11 +311,6 @@ class Log:
             self.room.prepare()  # before the sync, which may take long
         if self.mode == "never" and self.journal.names_unsynced:
             self._sync()
-
-    def _late(self) -> bool:
-        """Whether what was written a second ago is not on the disk yet."""
-        since_ms = self._syncing_since_ms or self._unsafe_since_ms
-        return since_ms is not None and self._now_ms() - since_ms > LATE_MS
 
     def _settle(self, groups: list[Group], *, safe: bool) -> None:
         """Groups that have a segment are written, and safe if that is so."""
@@ -325,7 +331,7 @@ class Log:
             return
         written = self._written
         self._syncing = True
-        self._syncing_since_ms, self._unsafe_since_ms = self._unsafe_since_ms, None
+        self._age.begin()
 
         def done(error: BaseException | None) -> None:
             self._synced(written, error)
@@ -333,21 +339,22 @@ class Log:
         self._tasks.run(self.journal.sync, done)
 
     def _synced(self, written: int, error: BaseException | None) -> None:
-        self._syncing, self._syncing_since_ms = False, None
+        self._syncing = False
+        self._age.end()
         if error is not None:
             self.fail(error)
             return
-        self._safe = max(self._safe, written if self._late() else self._written)
+        self._safe = max(self._safe, written if self._age.late else self._written)
         self.gate.release(self._written, self._safe)
         if not self.crowded:
             self.on_room()
-        if self._unsafe_since_ms is not None and self.mode == "everysec":
+        if self._age.unsafe and self.mode == "everysec":
             self._sync_due = True
-            self._tasks.later(0 if self._late() else SYNC_EVERY_MS, self._sync)
+            self._tasks.later(0 if self._age.late else SYNC_EVERY_MS, self._sync)
         elif self.mode == "everysec":
             self._mark_if_idle()
-        self._tell(written)
-        if self._wanted:
+        self._calls.tell(written)
+        if self._calls:
             self._tasks.later(RETRY_MS if self._closed else 0, self._sync)
 
     def _mark_if_idle(self) -> None:
@@ -363,7 +370,7 @@ class Log:
                 self.fail(error)
                 return
             self.flush()
-            if self._wanted and self.mode != "always":
+            if self._calls and self.mode != "always":
                 self._sync()
 
         self._tasks.run(self.journal.mark_safe, done)
@@ -379,13 +386,6 @@ class Log:
 
         self._tasks.later(RETRY_MS, again)
 
-    def _tell(self, durable: int) -> None:
-        """Groups up to this one are on the disk, or the log has failed."""
-        self._durable = durable
-        wanted = self._wanted
-        while wanted and (self.failure is not None or wanted[0][0] <= durable):
-            wanted.popleft()[1]()
-
     def fail(self, error: BaseException) -> None:
         """Write nothing any more: the disk failed with this error."""
         if self.failure is not None:
@@ -396,4 +396,4 @@ class Log:
         self._closed.clear()
         self.on_change()
         self.on_failure(error)
-        self._tell(self._durable)
+        self._calls.give_up()
