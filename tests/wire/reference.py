@@ -333,7 +333,7 @@ def codec_reads(  # noqa: C901 - as a server goes about it
             result_of(getattr(request, "result", NO_RESULT), "result", limits)
         if isinstance(request, Throttle):
             fields["for"] = fields.pop("for_ms")
-        for name in ("id", "after"):
+        for name in ("id",) if cmd in {"JOBS", "BULK"} else ("id", "after"):
             if fields.get(name) is not None:
                 fields[name] = int(fields[name])
         if isinstance(ids := fields.get("ids"), list):
