@@ -16,6 +16,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Protocol
 
+from magicqueue.cli import systemd
+
 _LOOK_S: Final = 0.1
 ALIVE_S: Final = 2.0
 """A process says so often that it is alive."""
@@ -113,18 +115,21 @@ def memory_bytes() -> int:
     return int(pages) * _PAGE_BYTES
 
 
-class HealthFile:
-    """A file that is touched while a worker is healthy, for probes to look at its age."""
+class Health:
+    """Tells that a worker is healthy: by the age of a file, for probes, and systemd."""
 
-    def __init__(self, path: str) -> None:
-        self._path = Path(path)
+    def __init__(self, path: str | None) -> None:
+        self._path = None if path is None else Path(path)
 
-    def touch(self) -> None:
+    def tell(self) -> None:
         """Say that all is well. What cannot be written is an old file: not healthy."""
-        with contextlib.suppress(OSError):
-            self._path.touch()
+        systemd.ready()
+        if self._path is not None:
+            with contextlib.suppress(OSError):
+                self._path.touch()
 
-    def remove(self) -> None:
+    def end(self) -> None:
         """Say that no worker runs."""
-        with contextlib.suppress(OSError):
-            self._path.unlink()
+        if self._path is not None:
+            with contextlib.suppress(OSError):
+                self._path.unlink()

@@ -30,8 +30,9 @@ from multiprocessing.context import SpawnContext, SpawnProcess
 from typing import Any, Final
 
 from magicqueue.backoff import next_wait_s
+from magicqueue.cli import systemd
 from magicqueue.cli.phrases import said_here
-from magicqueue.cli.process_watch import ALIVE_S, HealthFile, ProcessWatch
+from magicqueue.cli.process_watch import ALIVE_S, Health, ProcessWatch
 from magicqueue.cli.run import exit_code_of
 from magicqueue.cli.screen import note
 from magicqueue.cli.source_watch import SourceWatch
@@ -89,7 +90,7 @@ class Supervisor:
         self._exit_code = 0
         self._said_why = False
         self._sources = SourceWatch(plan.folder) if plan.reload else None
-        self._health = HealthFile(plan.health_file) if plan.health_file else None
+        self._health = Health(plan.health_file)
         self._woken, self._wake = os.pipe()
         os.set_blocking(self._wake, False)
 
@@ -114,8 +115,7 @@ class Supervisor:
                 signal.signal(number, handler)
             os.close(self._woken)
             os.close(self._wake)
-            if self._health is not None:
-                self._health.remove()
+            self._health.end()
         if not self._exit_code:
             logger.info("stopped: %s", self._totals)
         return self._exit_code
@@ -199,10 +199,10 @@ class Supervisor:
                 slot.process.terminate()
 
     def _follow_health(self) -> None:
-        """Touch the file while every process says that it is alive."""
+        """Tell who asks while every process says that it is alive."""
         oldest = min(slot.alive_at for slot in self._slots)
-        if self._health is not None and time.monotonic() - oldest < 3 * ALIVE_S:
-            self._health.touch()
+        if oldest and time.monotonic() - oldest < 3 * ALIVE_S:
+            self._health.tell()
 
     def _listen(self, slot: _Slot) -> None:
         """Take what a child says. It says nothing after its end."""
@@ -235,6 +235,8 @@ class Supervisor:
         self._stop()
 
     def _stop(self) -> None:
+        if not self._stopping:
+            systemd.stopping()
         self._stopping = True
         for slot in self._slots:
             if slot.process is not None:
@@ -292,7 +294,7 @@ def run_child(plan: WorkerPlan, pipe: Connection) -> None:
         plan.max_jobs,
         plan.max_memory,
         lambda why: say("worn", why),
-        (lambda: say("alive")) if plan.health_file else None,
+        (lambda: say("alive")) if plan.tells_alive else None,
     )
     try:
         handler = load(plan)

@@ -9,6 +9,7 @@ from typing import Any, Final
 import click
 
 from magicqueue import commands
+from magicqueue.cli.first_process import work_below_first_process
 from magicqueue.cli.options import (
     QUEUE,
     SPAN,
@@ -69,9 +70,10 @@ def _above_zero(_: click.Context, option: click.Parameter, value: float | None) 
         "magicqueue worker tasks:resize -q images -p 4 --inline --time-limit 5m",
         "magicqueue worker tasks:handle -q critical -q default",
         "magicqueue worker app:tasks -p 4",
+        "magicqueue worker app",
     ),
 )
-@click.argument("handler", metavar="MODULE:HANDLER")
+@click.argument("handler", metavar="MODULE[:HANDLER]")
 @click.option(
     "-q",
     "--queue",
@@ -208,7 +210,8 @@ def worker(  # noqa: PLR0913 - one for each option
 
     The module is looked for in the current directory first. A handler takes a job; what
     it raises fails the job, which is tried again later. It may be an async def, or a Tasks
-    object, whose tasks are run then.
+    object, whose tasks are run then. A MODULE alone means all Tasks in it, and, of a
+    package, in its modules called tasks.
 
     Ctrl-C or SIGTERM: it takes no more jobs, finishes those that run, and exits with 0;
     what it has not begun goes back to the queue. A second one ends it at once. A server
@@ -244,6 +247,7 @@ def worker(  # noqa: PLR0913 - one for each option
 
 def _work(plan: WorkerPlan, processes: int) -> int:
     """Work in this process, or in others; gives the exit code."""
+    work_below_first_process()
     try:
         if processes == 1 and not plan.replaces_processes:
             return work_here(plan)

@@ -13,12 +13,14 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final, TypeAlias
 
+from magicqueue.cli import systemd
+from magicqueue.cli.discovery import found_by
 from magicqueue.cli.log_lines import JsonLines, PlainLines
 from magicqueue.cli.phrases import jobs
-from magicqueue.cli.process_watch import HealthFile, ProcessWatch
+from magicqueue.cli.process_watch import Health, ProcessWatch
 from magicqueue.commands import message_of
 from magicqueue.errors import HandlerNotFound
-from magicqueue.handlers import Handler, is_async, load_object, wraps_async
+from magicqueue.handlers import Handler, is_async, wraps_async
 from magicqueue.job_log import JobLogFilter
 from magicqueue.loop_signals import signals_in_loop
 from magicqueue.stop_signals import StopSignal, watched_signals
@@ -61,6 +63,11 @@ class WorkerPlan:
     health_file: str | None
 
     @property
+    def tells_alive(self) -> bool:
+        """Whether anybody wants to know that its processes are alive."""
+        return self.health_file is not None or systemd.is_wanted()
+
+    @property
     def replaces_processes(self) -> bool:
         """Whether its processes end now and then, for a supervisor to start others.
 
@@ -99,6 +106,10 @@ class Totals:
         return f"{jobs(self.completed)} done, {self.failed:,} failed{back}{lost}"
 
 
+Runs: TypeAlias = Handler | tuple[Tasks, ...]
+"""What a process works with."""
+
+
 Report: TypeAlias = Callable[[Totals], object]
 
 
@@ -114,20 +125,19 @@ def work_here(plan: WorkerPlan) -> int:
     set_up_log(plan)
     handler = load(plan)
     logger.info("running %s, %s", plan.handler, described(plan, handler))
-    health = HealthFile(plan.health_file) if plan.health_file else None
-    watch = ProcessWatch(on_alive=health.touch if health is not None else None)
+    health = Health(plan.health_file)
+    watch = ProcessWatch(on_alive=health.tell if plan.tells_alive else None)
     try:
         work(plan, handler, lambda totals: logger.info("stopped: %s", totals), watch.begin)
     finally:
         watch.end()
-        if health is not None:
-            health.remove()
+        health.end()
     return 0
 
 
 def work(
     plan: WorkerPlan,
-    handler: Handler | Tasks,
+    handler: Runs,
     report: Report,
     watch: Watch,
     *,
@@ -138,7 +148,7 @@ def work(
     report: is told the totals while signals are still caught. A process whose handler
     runs inline and does not end, within its time limit or the grace, ends with it.
     """
-    if isinstance(handler, Tasks):
+    if isinstance(handler, tuple):
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(_work_on_tasks(plan, handler, report, watch, is_child=is_child))
         return
@@ -168,7 +178,7 @@ def work(
     if is_child:
         worker.on_hung = lambda _: end(EXIT_HUNG)
     worker.on_cut_off = lambda: end(0)
-    with watched_signals(StopSignal(worker.request_stop, only_asks=is_child)):
+    with watched_signals(_stop_signal(worker, is_child=is_child)):
         watch(worker)
         worker.run(signals=False)
         report(Totals.of(worker))
@@ -190,17 +200,22 @@ async def _work_async(
         grace=plan.grace_s,
         timeout=plan.timeout_s,
     )
-    async with signals_in_loop(StopSignal(worker.request_stop, only_asks=is_child)):
+    async with signals_in_loop(_stop_signal(worker, is_child=is_child)):
         watch(worker)
         await worker.run(signals=False)
         report(Totals.of(worker))
 
 
 async def _work_on_tasks(
-    plan: WorkerPlan, tasks: Tasks, report: Report, watch: Watch, *, is_child: bool
+    plan: WorkerPlan,
+    tasks: tuple[Tasks, ...],
+    report: Report,
+    watch: Watch,
+    *,
+    is_child: bool,
 ) -> None:
     worker = TaskWorker(
-        tasks,
+        *tasks,
         queues=plan.queues or None,
         url=plan.url,
         batch_size=plan.batch_size,
@@ -211,41 +226,54 @@ async def _work_on_tasks(
         grace=plan.grace_s,
         timeout=plan.timeout_s,
     )
-    async with signals_in_loop(StopSignal(worker.request_stop, only_asks=is_child)):
+    async with signals_in_loop(_stop_signal(worker, is_child=is_child)):
         watch(worker)
         await worker.run(signals=False)
         report(Totals.of(worker))
 
 
-def load(plan: WorkerPlan) -> Handler | Tasks:
+def _stop_signal(worker: Worker | SyncWorker | TaskWorker, *, is_child: bool) -> StopSignal:
+    """Have signals stop a worker; of a process alone, systemd is told."""
+
+    def stop() -> None:
+        if not is_child:
+            systemd.stopping()
+        worker.request_stop()
+
+    return StopSignal(stop, only_asks=is_child)
+
+
+def load(plan: WorkerPlan) -> Runs:
     """Import the handler. Raises HandlerNotFound that shows the line to blame."""
     if plan.folder not in sys.path:
         sys.path.insert(0, plan.folder)
     try:
-        handler: Any = load_object(plan.handler)
+        handler: Any = found_by(plan.handler)
     except HandlerNotFound as error:
         raise HandlerNotFound(f"{error}{_blamed_line(error.__cause__)}") from None
-    if isinstance(handler, Tasks):
+    if isinstance(handler, tuple) and handler and isinstance(handler[0], Tasks):
         _check_tasks(plan, handler)
         return handler
     return _check_handler(plan, handler)
 
 
-def _check_tasks(plan: WorkerPlan, tasks: Tasks) -> None:
+def _check_tasks(plan: WorkerPlan, tasks: tuple[Tasks, ...]) -> None:
     """Refuse what cannot be worked on. Raises HandlerNotFound."""
     if plan.inline:
         raise HandlerNotFound(f"--inline is for a plain handler: {plan.handler} are Tasks")
     try:
-        tasks.load()
+        for one in tasks:
+            one.load()
     except Exception as error:
         raise HandlerNotFound(
             f"the modules of {plan.handler} cannot be imported:"
             f" {message_of(error)}{_blamed_line(error)}"
         ) from error
     try:
-        for task in tasks:
-            task.signature.prepare()
-        TaskWorker(tasks, queues=plan.queues or None)
+        for one in tasks:
+            for task in one:
+                task.signature.prepare()
+        TaskWorker(*tasks, queues=plan.queues or None)
     except (TypeError, ValueError) as error:
         raise HandlerNotFound(f"{plan.handler}: {error}") from None
 
@@ -273,10 +301,11 @@ def _check_handler(plan: WorkerPlan, handler: Handler) -> Handler:
     return handler
 
 
-def described(plan: WorkerPlan, handler: Handler | Tasks) -> str:
+def described(plan: WorkerPlan, handler: Runs) -> str:
     """Say how a handler is run."""
-    if isinstance(handler, Tasks):
-        queues = ", ".join(plan.queues or handler.queues)
+    if isinstance(handler, tuple):
+        every = {queue for one in handler for queue in one.queues}
+        queues = ", ".join(plan.queues or sorted(every))
         return f"tasks of {queues}, up to {plan.concurrency or TASKS} of each at once"
     if is_async(handler) or wraps_async(handler):
         return f"async, up to {plan.concurrency or TASKS} at once"
