@@ -21,13 +21,17 @@ from magicqueue_cores.contract import (
     DeadPage,
     Delivery,
     Failed,
+    JobsPage,
     JobState,
     JobView,
     NewJobs,
+    Place,
     QueueStats,
     RecordSink,
+    Search,
     Settled,
     Step,
+    TurnPage,
 )
 from magicqueue_cores.pending import Answer, Pending
 from magicqueue_cores.records import Moved, Record
@@ -258,6 +262,36 @@ class LaterCore:
 
     def job(self, job_id: int, now_ms: int) -> Answer[JobView | None]:
         return self._ask(lambda: self.inner.job(job_id, now_ms))
+
+    def browse(
+        self,
+        search: Search,
+        after_id: int,
+        count: int,
+        scan_max: int,
+        payload_bytes_max: int,
+        now_ms: int,
+    ) -> Answer[JobsPage]:
+        return self._ask(
+            lambda: self.inner.browse(
+                search, after_id, count, scan_max, payload_bytes_max, now_ms
+            )
+        )
+
+    def in_turn(
+        self,
+        queue: str,
+        state: JobState,
+        after: Place | None,
+        count: int,
+        payload_bytes_max: int,
+        now_ms: int,
+    ) -> Answer[TurnPage]:
+        return self._ask(
+            lambda: self.inner.in_turn(
+                queue, state, after, count, payload_bytes_max, now_ms
+            )
+        )
 
     def stats(self, now_ms: int) -> Answer[CoreStats]:
         return self._ask(lambda: self.inner.stats(now_ms))

@@ -195,12 +195,51 @@ class DeadPage(msgspec.Struct):
     next_id: int | None
 
 
+class Search(msgspec.Struct, frozen=True, kw_only=True):
+    """Which jobs `browse` is to tell of: those that fit all that is given."""
+
+    queue: str | None = None
+    states: frozenset[JobState] = frozenset(JobState)
+    contains: bytes = b""
+    """A part of the payload, byte for byte."""
+
+
+class JobsPage(msgspec.Struct):
+    """Jobs by id. Up to `next_id` all were looked at; None if that was all there is."""
+
+    jobs: list[JobView]
+    next_id: int | None
+    scanned: int
+    """Jobs that were looked at, of whatever queue and state."""
+    scanned_bytes: int
+    """The payloads of those of them that fit by queue and state."""
+
+
+Place: TypeAlias = tuple[int, int]
+"""Where a job stands in an order: a ready one by (-priority, ready sequence), a delayed one
+by (run_at_ms, id), an active one by (end of lease, id), a dead one by (its death's sequence
+number, 0)."""
+TURN_JOBS_MAX: Final = 10_000
+"""So many jobs of an order are told."""
+
+
+class TurnPage(msgspec.Struct):
+    """Jobs in the order they will come; `next_place` continues it, None ends."""
+
+    jobs: list[JobView]
+    next_place: Place | None
+
+
 class CoreError(Exception):
     """A verb that refused; nothing has changed. The text is a sentence for people."""
 
 
 class Full(CoreError):
     """A bound of `CoreOptions` would be exceeded."""
+
+
+class TooFar(CoreError):
+    """Too many other jobs would have to be looked at."""
 
 
 class NotFound(CoreError):
@@ -476,6 +515,42 @@ class Core(Protocol):
 
     def job(self, job_id: int, now_ms: int) -> Answer[JobView | None]:
         """Look one job up. O(1)."""
+        ...
+
+    def browse(
+        self,
+        search: Search,
+        after_id: int,
+        count: int,
+        scan_max: int,
+        payload_bytes_max: int,
+        now_ms: int,
+    ) -> Answer[JobsPage]:
+        """Look through jobs behind `after_id`, by id, and tell up to `count` that fit.
+
+        It ends behind the last that is told, behind `scan_max` jobs looked at, or before
+        the payloads of those that fit by queue and state exceed `payload_bytes_max` (one
+        is looked at whatever its size), whichever comes first. Where hardly any ids are
+        in use it may end earlier, with a `next_id`. Of a queue that has no job in these
+        states nothing is looked at. O(scanned).
+        """
+        ...
+
+    def in_turn(
+        self,
+        queue: str,
+        state: JobState,
+        after: Place | None,
+        count: int,
+        payload_bytes_max: int,
+        now_ms: int,
+    ) -> Answer[TurnPage]:
+        """List the first jobs of a queue in the order they will come, behind `after`.
+
+        Of the first TURN_JOBS_MAX, `count` at most, before their payloads exceed
+        `payload_bytes_max`; one at least. Nothing is sorted that is not told. Raises
+        `TooFar` where an order of all queues together has too many others in front.
+        """
         ...
 
     def stats(self, now_ms: int) -> Answer[CoreStats]:

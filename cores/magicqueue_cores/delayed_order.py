@@ -11,12 +11,14 @@ longer is its queue's current one is skipped at the top, and the heap is rebuilt
 of it is of that kind.
 """
 
-from collections.abc import Iterable
-from heapq import heapify, heappop, heappush
+from collections.abc import Iterable, Iterator
+from heapq import heapify, heappop, heappush, merge
 from typing import Final
 
-from magicqueue_cores.contract import NEVER_MS
+from magicqueue_cores.contract import NEVER_MS, TURN_JOBS_MAX, Place
+from magicqueue_cores.heaps import ascending, passed
 from magicqueue_cores.memory_tally import Tally
+from magicqueue_cores.ready_run import PASSED_MAX
 
 _SPARE_ALARMS: Final = 64
 _SPARE_GHOSTS: Final = 16
@@ -150,6 +152,33 @@ class DelayedOrder:
         if ghosts is not None:
             self._tidy(queue)
         return ids
+
+    def in_turn(self, queue: str, after: Place | None) -> Iterator[Place]:
+        """Yield the entries of a queue behind `after`, of the first TURN_JOBS_MAX.
+
+        O(log n) each, and O(1) for each that is passed. If very many ghosts are among
+        them, all ghosts go.
+        """
+        ghosts = self._ghosts.get(queue, set())
+        over, met, rows = 0, 0, []
+        for heap in (self._by_queue.get(queue), self._drained.get(queue)):
+            entries, front = passed(heap or [], after, TURN_JOBS_MAX + PASSED_MAX)
+            over += len(entries)
+            met += sum(entry in ghosts for entry in entries)
+            rows.append(ascending(heap or [], front))
+        over -= met
+        for entry in merge(*rows):
+            if over >= TURN_JOBS_MAX or met > PASSED_MAX:
+                break
+            if entry in ghosts:
+                met += 1
+            else:
+                over += 1
+                after = entry
+                yield entry
+        if met > PASSED_MAX:
+            self._lay_all(queue)
+            yield from self.in_turn(queue, after)
 
     def check(self) -> dict[int, tuple[str, int]]:
         """Verify the structure; gives (queue, run_at_ms) of each job by id."""

@@ -6,6 +6,7 @@ whose lease holds nothing any more is skipped at the top, and the heap is rebuil
 most of it is of that kind.
 """
 
+from collections.abc import Iterator
 from heapq import heapify, heappop, heappush
 from itertools import islice
 from typing import Final
@@ -13,6 +14,7 @@ from typing import Final
 import msgspec
 
 from magicqueue_cores.contract import NEVER_MS
+from magicqueue_cores.heaps import ascending
 from magicqueue_cores.memory_tally import Tally, lease_bytes
 
 _SPARE_ENTRIES: Final = 64
@@ -105,6 +107,21 @@ class Leases:
                 break
         ids.sort()
         return ids
+
+    def in_turn(self) -> Iterator[tuple[int, list[int]]]:
+        """Yield the ends of leases, in order, each with all jobs of leases that end then.
+
+        O(log n) a lease, and O(1) a job.
+        """
+        last_ms, ids = NEVER_MS, list[int]()
+        for until_ms, _, lease in ascending(self._deadlines):
+            if until_ms != last_ms and ids:
+                yield last_ms, ids
+                ids = []
+            last_ms = until_ms
+            ids.extend(lease.ids)
+        if ids:
+            yield last_ms, ids
 
     def check(self) -> dict[int, Lease]:
         """Verify the structure; gives the lease of each held job."""

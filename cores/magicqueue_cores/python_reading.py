@@ -3,8 +3,19 @@
 from collections.abc import Sequence
 
 from magicqueue_cores import records
-from magicqueue_cores.contract import CoreStats, DeadPage, JobView, QueueStats
+from magicqueue_cores.contract import (
+    CoreStats,
+    DeadPage,
+    JobsPage,
+    JobState,
+    JobView,
+    Place,
+    QueueStats,
+    Search,
+    TurnPage,
+)
 from magicqueue_cores.job_table import JobTable
+from magicqueue_cores.python_browsing import browse, in_turn
 from magicqueue_cores.python_moves import export_jobs
 from magicqueue_cores.python_views import core_stats, dead_page, job_view, queue_stats
 
@@ -38,6 +49,34 @@ class Reading:
             self.advance(now_ms)
         job = self._table.jobs.get(job_id)
         return None if job is None else job_view(job_id, job)
+
+    def browse(
+        self,
+        search: Search,
+        after_id: int,
+        count: int,
+        scan_max: int,
+        payload_bytes_max: int,
+        now_ms: int,
+    ) -> JobsPage:
+        """Look through jobs behind `after_id`, by id. O(scanned), but for long gaps."""
+        if now_ms >= self._due_ms:
+            self.advance(now_ms)
+        return browse(self._table, search, after_id, count, scan_max, payload_bytes_max)
+
+    def in_turn(
+        self,
+        queue: str,
+        state: JobState,
+        after: Place | None,
+        count: int,
+        payload_bytes_max: int,
+        now_ms: int,
+    ) -> TurnPage:
+        """List the first jobs of a queue in the order they will come, behind `after`."""
+        if now_ms >= self._due_ms:
+            self.advance(now_ms)
+        return in_turn(self._table, queue, state, after, count, payload_bytes_max)
 
     def stats(self, now_ms: int) -> CoreStats:
         """Totals over all queues. O(1) amortised."""

@@ -8,12 +8,14 @@ Heap entries are never searched for. An entry whose run is gone is skipped when 
 to the top, and the heap is rebuilt when most of it is of that kind.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from heapq import heapify, heappop, heappush, heapreplace
 
+from magicqueue_cores.contract import TURN_JOBS_MAX, Place
+from magicqueue_cores.heaps import ascending, passed
 from magicqueue_cores.memory_tally import Tally
 from magicqueue_cores.oldest_ready import OldestReady
-from magicqueue_cores.ready_run import SPARE_ENTRIES, ReadyJob, Run
+from magicqueue_cores.ready_run import PASSED_MAX, SPARE_ENTRIES, ReadyJob, Run
 
 
 class ReadyOrder:
@@ -79,6 +81,32 @@ class ReadyOrder:
         """Take out one job, which is here. O(log n) amortised."""
         self._tally.returned -= self.runs[priority].remove(job_id)
         self.count -= 1
+
+    def in_turn(
+        self, after: Place | None, table: Mapping[int, ReadyJob]
+    ) -> Iterator[tuple[Place, int]]:
+        """Yield the place and id of each job behind `after`, of the first TURN_JOBS_MAX."""
+        if len(self._priorities) > len(self.runs) + PASSED_MAX:
+            self._list_priorities_anew()
+        ends, key = (None, -1) if after is None else (after[0] - 1, after[1])
+        entries, front = passed(self._priorities, ends, TURN_JOBS_MAX + PASSED_MAX)
+        runs = [self.runs[-entry] for entry in set(entries) if -entry in self.runs]
+        told = sum(map(len, runs))
+        last: int | None = None  # a run that ended and began again has two entries
+        for entry in ascending(self._priorities, front):
+            run = self.runs.get(-entry)
+            if run is None or entry == last:
+                continue
+            last = entry
+            least = key if after is not None and entry == after[0] else -1
+            for ready_key, job_id in run.in_turn(table):
+                if told >= TURN_JOBS_MAX:
+                    return
+                told += 1
+                if ready_key > least:
+                    yield (entry, ready_key), job_id
+            if told >= TURN_JOBS_MAX:
+                return
 
     def take(
         self, count: int, payload_bytes_max: int, table: Mapping[int, ReadyJob]
@@ -230,11 +258,14 @@ class ReadyOrder:
             self._tally.runs -= bool(self.runs)
             self._compact()
 
+    def _list_priorities_anew(self) -> None:
+        self._priorities = [-priority for priority in self.runs]
+        heapify(self._priorities)
+
     def _compact(self) -> None:
         spare = 2 * len(self.runs) + SPARE_ENTRIES
         if len(self._priorities) > spare:
-            self._priorities = [-priority for priority in self.runs]
-            heapify(self._priorities)
+            self._list_priorities_anew()
         if len(self._oldest) > spare:
             bounds: dict[int, int] = {}
             for bound, priority in self._oldest:

@@ -10,11 +10,15 @@ is made anew when most of it is of that kind.
 """
 
 from collections import Counter, deque
-from collections.abc import Mapping
-from heapq import heapify, heappop, heappush
+from collections.abc import Iterator, Mapping
+from heapq import heapify, heappop, heappush, merge
 from typing import Final, Protocol
 
+from magicqueue_cores.heaps import ascending
+
 SPARE_ENTRIES: Final = 16
+PASSED_MAX: Final = 10_000
+"""So many places of jobs that are not there are passed over by who lists the others."""
 
 
 class ReadyJob(Protocol):
@@ -61,9 +65,53 @@ class Run:
     def __bool__(self) -> bool:
         return bool(self.arrivals or self.returned_keys)
 
+    def __len__(self) -> int:
+        return len(self.arrivals) - self._ghost_count + len(self.returned_keys)
+
     def members(self) -> list[int]:
         """All its jobs: the arrivals in order, then those that came back."""
         return [*self._living(), *self.returned_keys]
+
+    def in_turn(self, table: Mapping[int, ReadyJob]) -> Iterator[tuple[int, int]]:
+        """Yield (ready key, id) of its jobs in order: O(1) each, O(log n) if it came back.
+
+        What left in between is passed over; where that gets to be much, it goes.
+        """
+        arrivals = self._arrivals_in_turn(table, -1)
+        return merge(arrivals, self._returned_in_turn(-1)) if self.returned else arrivals
+
+    def _arrivals_in_turn(
+        self, table: Mapping[int, ReadyJob], behind: int
+    ) -> Iterator[tuple[int, int]]:
+        ghosts, seen, met = self._ghosts, dict[int, int](), 0
+        for job_id in self.arrivals:
+            if ghosts and seen.get(job_id, 0) < ghosts.get(job_id, 0):
+                seen[job_id] = seen.get(job_id, 0) + 1
+                met += 1
+                if met > PASSED_MAX:
+                    break
+                continue
+            key = table[job_id].ready_key(job_id)
+            if key > behind:
+                yield key, job_id
+                behind = key
+        if met > PASSED_MAX:
+            self._lay_ghosts()
+            yield from self._arrivals_in_turn(table, behind)
+
+    def _returned_in_turn(self, behind: int) -> Iterator[tuple[int, int]]:
+        met = 0
+        for key, job_id in ascending(self.returned):
+            if key > behind and self.returned_keys.get(job_id) == key:
+                yield key, job_id
+                behind = key  # who came back twice stands there twice
+            elif key > behind:
+                met += 1
+                if met > PASSED_MAX:
+                    break
+        if met > PASSED_MAX:
+            self._make_returned_anew()
+            yield from self._returned_in_turn(behind)
 
     def returned_first(self, table: Mapping[int, ReadyJob]) -> bool:
         """Whether the next job is one that came back. The run must not be empty."""
@@ -116,10 +164,7 @@ class Run:
             del self.returned_keys[job_id]
             self.moved_ids.discard(job_id)
             if len(self.returned) > 2 * len(self.returned_keys) + SPARE_ENTRIES:
-                self.returned = [
-                    (key, job_id) for job_id, key in self.returned_keys.items()
-                ]
-                heapify(self.returned)
+                self._make_returned_anew()
         elif self.arrivals[0] == job_id:
             self.arrivals.popleft()
         else:
@@ -163,10 +208,18 @@ class Run:
         if self._ghosts:
             self._lay_those_in_front()
             if 2 * self._ghost_count > len(self.arrivals) + SPARE_ENTRIES:
-                self.arrivals = deque(self._living())
-                self._ghosts.clear()
-                self._ghost_count = 0
+                self._lay_ghosts()
         self.plain = not (self.returned_keys or self._ghosts)
+
+    def _lay_ghosts(self) -> None:
+        self.arrivals = deque(self._living())
+        self._ghosts.clear()
+        self._ghost_count = 0
+        self.plain = not self.returned_keys
+
+    def _make_returned_anew(self) -> None:
+        self.returned = [(key, job_id) for job_id, key in self.returned_keys.items()]
+        heapify(self.returned)
 
     def _lay_those_in_front(self) -> None:
         arrivals, ghosts = self.arrivals, self._ghosts

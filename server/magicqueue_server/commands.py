@@ -39,6 +39,7 @@ from magicqueue_cores.contract import Core, Failed, Settled
 from magicqueue_cores.pending import Pending, map_answer
 from magicqueue_cores.policies import Failures, Policies
 from magicqueue_server.access import open_to_all
+from magicqueue_server.browsing import Browsing
 from magicqueue_server.columns import (
     JobDefaults,
     clipped_delay_ms,
@@ -99,6 +100,7 @@ class Commands:
             self.handlers |= PolicyCommands(policies, limits, defaults, self).handlers
             self.handlers |= LimitCommands(policies, self).handlers
             self.looks.limits_of = told_of(policies)
+            self.handlers |= Browsing(core, policies, self.looks, self.long).handlers
 
     def queue(self, name: str) -> str:
         """Give a queue's name back; raises BadRequest if it cannot be one."""

@@ -56,6 +56,7 @@ _POLICIES: Final = [
     "cancel",
     "limits",
     "multi_pull",
+    "browse",
 ]
 """What servers can do whose core answers at once, so that policies can be above it."""
 
@@ -101,7 +102,7 @@ class Looks:
     def stats(self, request: StatsRequest, now_ms: int) -> Reply:
         """STATS, of one queue or of the server."""
         if request.queue is not None:
-            queue = self._queue(request.queue)
+            queue = self.queue(request.queue)
             more = self.limits_of(queue, self.ahead_ms)
             answer = self._core.queue_stats(queue, now_ms)
             return map_answer(
@@ -138,16 +139,20 @@ class Looks:
 
         def reply(view: JobView | None) -> bytes:
             if view is not None:
-                job = msgspec.structs.asdict(_detail(view, self.ahead_ms))
-                if policies is not None:
-                    job |= _wished(policies.known_of(job_id), self.ahead_ms)
-                return replies.counted(request.rid, job=job)
+                return replies.counted(request.rid, job=self.detail(view))
             ending = None if policies is None else policies.ending(job_id, now_ms)
             if ending is not None:
                 return replies.counted(request.rid, job=_end(ending, self.ahead_ms))
             raise NotFound(f"there is no job {job_id}: it was never pushed, or is settled")
 
         return map_answer(self._core.job(job_id, now_ms), reply)
+
+    def detail(self, view: JobView) -> dict[str, Any]:
+        """Tell all that is known of a job that is here."""
+        job = msgspec.structs.asdict(_detail(view, self.ahead_ms))
+        if self._policies is not None:
+            job |= _wished(self._policies.known_of(view.id), self.ahead_ms)
+        return job
 
     def dead(self, request: Dead, now_ms: int) -> Reply:
         """DEAD."""
@@ -158,7 +163,7 @@ class Looks:
             return replies.counted(request.rid, jobs=jobs, next=page.next_id)
 
         answer = self._core.dead(
-            self._queue(request.queue),
+            self.queue(request.queue),
             count,
             self._limits.reply_payload_bytes_max,
             None if request.after is None else int(request.after),
@@ -183,7 +188,8 @@ class Looks:
         )
         return replies.described(info, request.rid)
 
-    def _queue(self, name: str) -> str:
+    def queue(self, name: str) -> str:
+        """Give a queue's name back; raises BadRequest if it cannot be one."""
         return check_queue(name, self._limits.queue_name_bytes_max)
 
     def _job_id(self, request: GetJob, now_ms: int) -> int:

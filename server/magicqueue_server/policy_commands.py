@@ -13,8 +13,10 @@ from magicqueue.wire.replies import PushBatchReply, PushReply
 from magicqueue.wire.requests import (
     Ack,
     AckBatch,
+    Bulk,
     Cancel,
     Done,
+    Jobs,
     Limit,
     PlainAck,
     PlainAckBatch,
@@ -223,7 +225,9 @@ def without_policies(plain: dict[type[Request], Handler]) -> dict[type[Request],
         PushBatch: pushing(PlainPushBatch),
         Ack: plain[PlainAck],  # no job keeps a result here
         AckBatch: plain[PlainAckBatch],
-        **dict.fromkeys((Progress, Cancel, Promote, Wait, Limit, Throttle), refuse),
+        **dict.fromkeys(
+            (Progress, Cancel, Promote, Wait, Limit, Throttle, Jobs, Bulk), refuse
+        ),
     }
 
 

@@ -7,6 +7,7 @@ so the cores are compared with it. It writes no records, wakes nobody and cannot
 from collections.abc import Iterator, Sequence
 from itertools import repeat
 
+from conformance.naive_browsing import NaiveBrowsing
 from conformance.naive_by_id import NaiveById
 from conformance.naive_jobs import (
     ACTIVE,
@@ -33,7 +34,7 @@ from magicqueue_cores.contract import (
 from magicqueue_cores.retry import retry_delay_ms
 
 
-class NaiveCore(NaiveById):
+class NaiveCore(NaiveBrowsing, NaiveById):
     """The verbs of `contract.Core`, by scanning."""
 
     def advance(self, now_ms: int) -> None:

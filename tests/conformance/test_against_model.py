@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule, run_state_machine_as_test
 
+from conformance.browse_rules import BrowseRules
 from conformance.by_id_rules import ByIdRules
 from conformance.driver import (
     BYTES_MAX,
@@ -64,7 +65,7 @@ NEW_JOBS = st.lists(
 )
 
 
-class CoreMachine(ByIdRules):
+class CoreMachine(ByIdRules, BrowseRules):
     """One core beside the model; `options` and `name` are set by the tests below."""
 
     name = "python"

@@ -32,6 +32,8 @@ LINES = {
     "WAIT": b'{"cmd":"WAIT","ids":[1],"timeout":0}',
     "STATS": b'{"cmd":"STATS"}',
     "QUEUES": b'{"cmd":"QUEUES"}',
+    "JOBS": b'{"cmd":"JOBS","queue":"q"}',
+    "BULK": b'{"cmd":"BULK","do":"promote","queue":"q"}',
     "GETJOB": b'{"cmd":"GETJOB","id":1}',
     "LIMIT": b'{"cmd":"LIMIT","queue":"q","concurrency":1}',
     "THROTTLE": b'{"cmd":"THROTTLE","queue":"q","for":0}',
@@ -48,10 +50,10 @@ MAY = {
         *("PULL", "PULLB", "ACK", "ACKB", "FAIL", "FAILB"),
         *("HEARTBEAT", "PROGRESS", "RELEASE", "THROTTLE"),
     },
-    "read": {"STATS", "QUEUES", "DEAD", "GETJOB"},
+    "read": {"STATS", "QUEUES", "DEAD", "GETJOB", "JOBS"},
     "operate": {
         *("PAUSE", "RESUME", "DRAIN", "RETRYDEAD", "PURGEDEAD"),
-        *("CANCEL", "PROMOTE", "LIMIT"),
+        *("CANCEL", "PROMOTE", "LIMIT", "BULK"),
     },
     "admin": set(LINES),
 }

@@ -153,3 +153,15 @@ def test_all_queues_are_listed_in_turns(desk: Desk) -> None:
     (page,) = asking.ask(b'{"cmd":"QUEUES","count":1000,"rid":"x"}')
     assert whole == page.replace(b',"next":null', b"")
     assert len(json.loads(whole)["queues"]) == 700
+
+
+@pytest.mark.parametrize("cmd", [b'"JOBS"', b'"BULK","do":"cancel","queue":"q"'])
+def test_a_search_goes_on_while_others_are_answered(desk: Desk, cmd: bytes) -> None:
+    asker = Caller(desk)
+    for _ in range(30):
+        asker.ask(PUSHB % b",".join([b'{"data":1}'] * JOBS))
+    asker.send(b'{"cmd":%b,"contains":"nothing"}' % cmd, settle=False)
+    assert asker.heard() == [], "it takes more than one step"
+    assert len(rounds(desk, Caller(desk))) >= 8
+    (reply,) = asker.heard()
+    assert json.loads(reply)["scanned"] == 30 * JOBS

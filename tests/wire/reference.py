@@ -88,6 +88,9 @@ _ONE_OR_ALL: Final[dict[str, Kind]] = {"queue": "string", "id": "id"}
 _ONE_OR_MANY: Final[dict[str, Kind]] = {"ids": "bare ids", "id": "id"}
 
 _BY: Final = frozenset(("name",))
+_STATE: Final = frozenset(("ready", "delayed", "active", "dead"))
+_ORDER: Final = frozenset(("id", "turn"))
+_DEED: Final = frozenset(("cancel", "promote", "retry", "purge"))
 
 TABLE: Final[dict[str, dict[str, Kind]]] = {
     "PUSH": {"queue!": "string", **_JOB, **_REPEAT},
@@ -124,6 +127,23 @@ TABLE: Final[dict[str, dict[str, Kind]]] = {
     "THROTTLE": {"queue!": "string", "group": "string", "for!": TIME},
     "STATS": {"queue": "string"},
     "QUEUES": {"count": POSITIVE, "after": "string", "prefix": "string", "sort": _BY},
+    "JOBS": {
+        "queue": "string",
+        "state": _STATE,
+        "order": _ORDER,
+        "count": POSITIVE,
+        "after": "string",
+        "contains": "string",
+        "data_max": TIME,
+    },
+    "BULK": {
+        "do!": _DEED,
+        "queue!": "string",
+        "state": _STATE,
+        "contains": "string",
+        "after": "string",
+        "dry": "bool",
+    },
     "GETJOB": {"id": "id", "queue": "string", **_REPEAT},
     "PAUSE": _QUEUE,
     "RESUME": _QUEUE,
@@ -313,7 +333,7 @@ def codec_reads(  # noqa: C901 - as a server goes about it
             result_of(getattr(request, "result", NO_RESULT), "result", limits)
         if isinstance(request, Throttle):
             fields["for"] = fields.pop("for_ms")
-        for name in ("id", "after"):
+        for name in ("id",) if cmd in {"JOBS", "BULK"} else ("id", "after"):
             if fields.get(name) is not None:
                 fields[name] = int(fields[name])
         if isinstance(ids := fields.get("ids"), list):

@@ -19,7 +19,7 @@ from magicqueue.errors import BadJson, BadRequest, UnknownCommand
 from magicqueue.wire.limits import ID_MAX, NUMBER_CHARS_MAX
 from magicqueue.wire.payload import check_text
 from magicqueue.wire.requests import COMMANDS, NO_RID, PLAIN, Request
-from magicqueue.wire.values import OnConflict, OnExpire, Order, Until
+from magicqueue.wire.values import Deed, OnConflict, OnExpire, Order, State, Until
 
 _DECODERS: Final = {
     b'{"cmd":"%b"' % name.encode(): msgspec.json.Decoder(kind)
@@ -113,7 +113,7 @@ def _decode_again(line: bytes) -> Request:
             fields |= anew
             return decoder.decode(_ENCODER.encode(fields))
     except msgspec.ValidationError as error:
-        raise BadRequest(f"{name}: {_field_sentence(str(error))}") from None
+        raise BadRequest(f"{name}: {_field_sentence(name, str(error))}") from None
     except (msgspec.MsgspecError, RecursionError, ValueError) as error:
         raise BadJson(f"{name}: {_json_sentence(str(error))}") from None
 
@@ -166,7 +166,10 @@ _CHOICES: Final = {
     "on_conflict": get_args(OnConflict),
     "on_expire": get_args(OnExpire),
     "sort": ("name",),
+    "state": get_args(State),
+    "do": get_args(Deed),
     "order": get_args(Order),
+    "JOBS.order": ("id", "turn"),
 }
 _KINDS: Final = {
     "int": "an integer",
@@ -179,7 +182,7 @@ _KINDS: Final = {
 }
 
 
-def _field_sentence(message: str) -> str:
+def _field_sentence(command: str, message: str) -> str:
     """Say a ValidationError of msgspec in the words of the protocol."""
     where = _PATH.search(message)
     path = where["path"] if where else ""
@@ -187,17 +190,18 @@ def _field_sentence(message: str) -> str:
     if missing := _MISSING.match(message):
         field = missing["field"]
         return f"{path}.{field} is missing" if path else f"{field} is missing"
-    return _value_sentence(path or "the request", message)
+    return _value_sentence(command, path or "the request", message)
 
 
-def _value_sentence(path: str, message: str) -> str:
+def _value_sentence(command: str, path: str, message: str) -> str:
     """Say what is wrong with the value at a place."""
     if bound := _BOUND.match(message):
         return f"{path} must be an integer {bound['bound']}"
     if wanted := _WANTED.match(message):
         kinds = " or ".join(_KINDS.get(k, k) for k in wanted["wanted"].split(" | "))
         return f"{path} must be {kinds}, not {_KINDS.get(wanted['got'], wanted['got'])}"
-    choices = _CHOICES.get(path.rpartition(".")[2])
+    field = path.rpartition(".")[2]
+    choices = _CHOICES.get(f"{command}.{field}", _CHOICES.get(field))
     if choices and message.startswith("Invalid enum value"):
         return f"{path} must be {' or '.join(choices)}"
     if "out of range" in message:

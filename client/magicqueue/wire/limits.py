@@ -20,6 +20,25 @@ KEY_BYTES_MAX = 255
 NOTE_BYTES_MAX = 1024
 """Longest note of a PROGRESS in UTF-8."""
 
+CONTAINS_BYTES_MAX = 255
+"""Longest part of jobs' data that JOBS and BULK search for, in UTF-8."""
+
+JOBS_PAGE_MAX = 1000
+"""Most jobs of one reply to JOBS; asking for more is fine."""
+
+JOBS_PAGE = 50
+"""Jobs of one reply to JOBS that says no `count`."""
+
+JOBS_DATA_MAX = 4096
+"""Data of more bytes is left out of JOBS that says no `data_max`."""
+
+BULK_JOBS_MAX = 1000
+"""Most jobs that one BULK does something to."""
+
+SCANNED_JOBS_MAX = 10_000
+SCANNED_BYTES_MAX = 16 * 2**20
+"""Most jobs that one JOBS or BULK looks at, and the bytes of their data."""
+
 WAIT_JOBS_MAX = 1000
 """Most jobs that one WAIT waits for."""
 

@@ -92,6 +92,8 @@ class JobInfo(msgspec.Struct, kw_only=True, gc=False):
     progress: Progress | None = None
     result: Raw = Raw(b"null")
     finished_at: int | None = None
+    data_bytes: int | None = None
+    """JOBS left its data out, since it is of so many bytes."""
 
 
 class EndedJob(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
@@ -439,6 +441,22 @@ class JobReply(Reply, kw_only=True):
     """Of GETJOB."""
 
     job: JobInfo | None = None
+
+
+class JobsReply(Reply, kw_only=True):
+    """Of JOBS; `next` continues the listing as its `after`."""
+
+    jobs: list[JobInfo] = []
+    next: str | None = None
+    scanned: int = 0
+
+
+class BulkReply(Reply, kw_only=True):
+    """Of BULK."""
+
+    done: int = 0
+    scanned: int = 0
+    next: str | None = None
 
 
 class DeadReply(Reply, kw_only=True):

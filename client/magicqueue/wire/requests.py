@@ -17,6 +17,7 @@ from msgspec import UNSET, Raw, UnsetType
 from magicqueue.wire.values import (
     Attempts,
     Decimal,
+    Deed,
     JobId,
     Milliseconds,
     Number,
@@ -26,6 +27,7 @@ from magicqueue.wire.values import (
     Percent,
     Positive,
     Priority,
+    State,
     Tokens,
     Until,
 )
@@ -294,6 +296,29 @@ class Queues(Request, kw_only=True, omit_defaults=True, tag="QUEUES"):
     sort: Literal["name"] | None = None
 
 
+class Jobs(Request, kw_only=True, omit_defaults=True, tag="JOBS"):
+    """List jobs by id, or the first of a queue in the order they will come."""
+
+    queue: str | None = None
+    state: State | None = None
+    order: Literal["id", "turn"] | None = None
+    count: Positive | None = None
+    after: str | None = None
+    contains: str | None = None
+    data_max: Milliseconds | None = None
+
+
+class Bulk(Request, kw_only=True, omit_defaults=True, tag="BULK"):
+    """Do to jobs that JOBS would list what a single command does; `dry` only counts."""
+
+    do: Deed
+    queue: str
+    state: State | None = None
+    contains: str | None = None
+    after: str | None = None
+    dry: bool | None = None
+
+
 class GetJob(Request, kw_only=True, omit_defaults=True, tag="GETJOB"):
     """All that is known of one job: `id`, or that of the push with `req_key`."""
 
@@ -435,6 +460,8 @@ COMMANDS: Final[dict[str, type[Request]]] = {
         Wait,
         StatsRequest,
         Queues,
+        Jobs,
+        Bulk,
         GetJob,
         Limit,
         Throttle,

@@ -26,6 +26,10 @@ Until: TypeAlias = Literal["done", "start"]
 """How long a job holds its key."""
 OnConflict: TypeAlias = Literal["return", "reject", "replace"]
 """What becomes of a push whose key is held."""
+State: TypeAlias = Literal["ready", "delayed", "active", "dead"]
+"""Where a job is."""
+Deed: TypeAlias = Literal["cancel", "promote", "retry", "purge"]
+"""What BULK does to jobs."""
 OnExpire: TypeAlias = Literal["remove", "dead"]
 """What becomes of a job whose time to live is over."""
 Order: TypeAlias = Literal["strict", "turns"]

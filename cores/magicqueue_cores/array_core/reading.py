@@ -3,11 +3,22 @@
 from collections.abc import Sequence
 
 from magicqueue_cores import records
+from magicqueue_cores.array_core.browsing import browse, in_turn
 from magicqueue_cores.array_core.moves import export_jobs
 from magicqueue_cores.array_core.queues import Queues
 from magicqueue_cores.array_core.store import Store
 from magicqueue_cores.array_core.views import core_stats, dead_page
-from magicqueue_cores.contract import CoreStats, DeadPage, JobView, QueueStats
+from magicqueue_cores.contract import (
+    CoreStats,
+    DeadPage,
+    JobsPage,
+    JobState,
+    JobView,
+    Place,
+    QueueStats,
+    Search,
+    TurnPage,
+)
 
 
 class Reading:
@@ -37,6 +48,32 @@ class Reading:
         self.advance(now_ms)
         slot = self._store.find(job_id)
         return self._store.view(slot) if slot else None
+
+    def browse(
+        self,
+        search: Search,
+        after_id: int,
+        count: int,
+        scan_max: int,
+        payload_bytes_max: int,
+        now_ms: int,
+    ) -> JobsPage:
+        """Look through jobs behind `after_id`, by id. O(scanned), but for long gaps."""
+        self.advance(now_ms)
+        return browse(self._store, search, after_id, count, scan_max, payload_bytes_max)
+
+    def in_turn(
+        self,
+        queue: str,
+        state: JobState,
+        after: Place | None,
+        count: int,
+        payload_bytes_max: int,
+        now_ms: int,
+    ) -> TurnPage:
+        """List the first jobs of a queue in the order they will come, behind `after`."""
+        self.advance(now_ms)
+        return in_turn(self._store, queue, state, after, count, payload_bytes_max)
 
     def stats(self, now_ms: int) -> CoreStats:
         """Totals over all queues. O(1) amortised."""

@@ -22,7 +22,7 @@ _LOOK_AHEAD: Final = 32
 
 
 @inlined
-def _is_true(w: Words, h: Words, entry: int, slot: int) -> bool:
+def is_true(w: Words, h: Words, entry: int, slot: int) -> bool:
     """Whether the job that an entry names, or 0, is delayed until the entry's time."""
     meta = half(h, lo.JOBS_H + slot * lo.JOB_HALVES + lo.JH_META)
     if slot == 0 or meta & lo.META_STATE != lo.DELAYED:
@@ -33,7 +33,7 @@ def _is_true(w: Words, h: Words, entry: int, slot: int) -> bool:
 @part
 def _first_is_true(w: Words, h: Words) -> bool:
     entry = lo.DELAY_HEAP_W
-    return _is_true(w, h, entry, find_job(w, h, w[entry + 1]))
+    return is_true(w, h, entry, find_job(w, h, w[entry + 1]))
 
 
 @part
@@ -83,7 +83,7 @@ def sweep_delayed(w: Words, h: Words) -> int:
         for place in range(first, end):
             entry = lo.DELAY_HEAP_W + 2 * place
             slot = w[lo.EVENTS_W + place]
-            if _is_true(w, h, entry, slot):
+            if is_true(w, h, entry, slot):
                 # in no state for now, so that a second entry of it is stale
                 h[lo.JOBS_H + slot * lo.JOB_HALVES + lo.JH_META] |= lo.META_STATE
                 w[lo.EVENTS_W + kept] = slot

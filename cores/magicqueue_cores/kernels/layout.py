@@ -237,6 +237,19 @@ A_BYTES_MAX: Final = 94
 """How many bytes of payloads V_PULL may take."""
 A_LEVELS: Final = 95
 """How many levels V_OLDEST looked at."""
+A_AFTER: Final = 96
+A_AFTER_ID: Final = 97
+"""The place in an order behind which V_DELAYED_IN_TURN and V_ACTIVE_IN_TURN tell jobs."""
+A_OTHERS_MAX: Final = 98
+"""So many jobs of other queues they pass over."""
+A_PASSED: Final = 99
+"""How many jobs of the queue are not behind that place."""
+A_TURN_ENTRY: Final = 100
+"""Where the entry of a heap is that comes next."""
+A_SCANNED: Final = 101
+A_SCAN_END: Final = 102
+A_MORE: Final = 103
+"""How many jobs V_SCAN_IDS looked at, up to which id, and whether there are more."""
 
 # What lines did, as bytes of a log (see `record_bytes`).
 S_RECORDS_BYTES: Final = 96
@@ -553,6 +566,9 @@ V_PUSH_HELD: Final = 42
 V_HOLD_MANY: Final = 43
 V_UNHOLD_MANY: Final = 44
 V_TAKE_HELD: Final = 45
+V_SCAN_IDS: Final = 46
+V_DELAYED_IN_TURN: Final = 47
+V_ACTIVE_IN_TURN: Final = 48
 
 ALL_NOW: Final = -1
 """For V_DRAIN, in the place of a sequence number: all that wait now, delayed ones too."""

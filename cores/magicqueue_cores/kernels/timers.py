@@ -25,7 +25,7 @@ def set_deadline(w: Words) -> None:
 
 
 @inlined
-def _before(w: Words, base: int, place: int, key: int, item: int) -> bool:
+def before(w: Words, base: int, place: int, key: int, item: int) -> bool:
     """Whether the entry at `place` comes before (key, item)."""
     mine = w[base + 2 * place]
     return mine < key or (mine == key and w[base + 2 * place + 1] < item)
@@ -45,7 +45,7 @@ def _least_child(w: Words, base: int, place: int, count: int) -> int:
     if least >= count:
         return -1
     for child in range(4 * place + 2, min(4 * place + 5, count)):
-        if _before(w, base, child, w[base + 2 * least], w[base + 2 * least + 1]):
+        if before(w, base, child, w[base + 2 * least], w[base + 2 * least + 1]):
             least = child
     return least
 
@@ -54,7 +54,7 @@ def _least_child(w: Words, base: int, place: int, count: int) -> int:
 def _rise_lease(w: Words, place: int, until: int, lease: int) -> None:
     while place > 0:
         parent = (place - 1) >> 2
-        if _before(w, lo.LEASE_HEAP_W, parent, until, lease):
+        if before(w, lo.LEASE_HEAP_W, parent, until, lease):
             break
         at = lo.LEASE_HEAP_W + 2 * parent
         _put_lease(w, place, w[at], w[at + 1])
@@ -67,7 +67,7 @@ def _sink_lease(w: Words, place: int, until: int, lease: int) -> None:
     count = w[lo.S_LEASES]
     while True:
         child = _least_child(w, lo.LEASE_HEAP_W, place, count)
-        if child < 0 or not _before(w, lo.LEASE_HEAP_W, child, until, lease):
+        if child < 0 or not before(w, lo.LEASE_HEAP_W, child, until, lease):
             break
         at = lo.LEASE_HEAP_W + 2 * child
         _put_lease(w, place, w[at], w[at + 1])
@@ -117,7 +117,7 @@ def _close_lease(w: Words, lease: int) -> None:
     if place != last:
         until = w[lo.LEASE_HEAP_W + 2 * last]
         moved = w[lo.LEASE_HEAP_W + 2 * last + 1]
-        if place > 0 and not _before(w, lo.LEASE_HEAP_W, (place - 1) >> 2, until, moved):
+        if place > 0 and not before(w, lo.LEASE_HEAP_W, (place - 1) >> 2, until, moved):
             _rise_lease(w, place, until, moved)
         else:
             _sink_lease(w, place, until, moved)
@@ -177,7 +177,7 @@ def add_delayed(w: Words, run_at: int, job_id: int) -> None:
     base = lo.DELAY_HEAP_W
     while place > 0:
         parent = (place - 1) >> 2
-        if _before(w, base, parent, run_at, job_id):
+        if before(w, base, parent, run_at, job_id):
             break
         w[base + 2 * place] = w[base + 2 * parent]
         w[base + 2 * place + 1] = w[base + 2 * parent + 1]
@@ -192,7 +192,7 @@ def _sink_delayed(w: Words, place: int, run_at: int, job_id: int) -> None:
     count = w[lo.S_DELAYED]
     while True:
         child = _least_child(w, base, place, count)
-        if child < 0 or not _before(w, base, child, run_at, job_id):
+        if child < 0 or not before(w, base, child, run_at, job_id):
             break
         w[base + 2 * place] = w[base + 2 * child]
         w[base + 2 * place + 1] = w[base + 2 * child + 1]

@@ -9,6 +9,7 @@ scratch region. One entry point for all keeps the time to compile them short.
 from magicqueue_cores.kernels import layout as lo
 from magicqueue_cores.kernels.arena import compact, sprawls
 from magicqueue_cores.kernels.bounds import has_room, taken_bytes
+from magicqueue_cores.kernels.browsing import look
 from magicqueue_cores.kernels.columns import turn
 from magicqueue_cores.kernels.delayed import drop_stale, sweep_delayed, tidy_delayed
 from magicqueue_cores.kernels.draining import drain
@@ -339,6 +340,8 @@ def act(memory: Memory, verb: int, one: int, two: int, three: int) -> int:
         return taken_bytes(w)
     if verb == lo.V_OLDEST_OF_ALL:
         return _oldest_of_all(w, h)
+    if verb >= lo.V_SCAN_IDS:
+        return look(w, h, verb, one, two, three)
     if verb >= lo.V_PUSH_HELD:
         result = act_on_held(w, h, b, verb, one, two, three)
     elif verb >= lo.V_TAKE_WAITING_MANY:

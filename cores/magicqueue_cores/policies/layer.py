@@ -4,7 +4,7 @@ What is where:
 
 - `wishes`, `marks`, `keys`, `moments`, `doomed`, `notebook`: what is known of jobs;
 - `shelf`: what outlives them; `course`: what records mean for all that;
-- `pushing`, `verdicts`, `retrying`: decisions; `passage`: what time brings;
+- `pushing`, `verdicts`, `retrying`, `bulk`: decisions; `passage`: what time brings;
 - `rules`, `gates`, `limits`: how many jobs of a queue may be handed out;
 - `outcomes`: what follows from what befell jobs; `check`: all that has to be true;
 - `telling`: counts, and what is known of a job;
@@ -33,6 +33,7 @@ from magicqueue_cores.policies.answers import (
     PolicyStats,
     PushAnswer,
 )
+from magicqueue_cores.policies.bulk import Bulk
 from magicqueue_cores.policies.check import check_ground
 from magicqueue_cores.policies.ground import Ground, at_once
 from magicqueue_cores.policies.limits import Limits
@@ -82,6 +83,7 @@ class Policies:
         self._pushing = Pushing(ground, self._outcomes)
         self._verdicts = Verdicts(ground, self._outcomes)
         self._retrying = Retrying(ground, self._pushing, self._outcomes)
+        self.bulk: Final = Bulk(ground, self._verdicts, self._retrying, self._outcomes)
         core.observe(self._observe)
 
     @property

@@ -1,5 +1,6 @@
 """RETRYDEAD where dead letters may want a key that another job holds by now."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from magicqueue_cores.contract import NotFound, Step
@@ -71,7 +72,7 @@ class Retrying:
             # that stay dead, before those that were not looked at.
             page = at_once(core.dead(queue, most, _PAGE_BYTES_MAX, None, now_ms))
         letters = [job.id for job in page.jobs if (job.died_at_ms or 0) <= begun_ms]
-        ids = self._free(queue, letters, now_ms)
+        ids = self.free(queue, letters, now_ms)
         if ids:
             at_once(core.revive(ids, now_ms))
             self._outcomes.settle(now_ms)
@@ -81,7 +82,7 @@ class Retrying:
         self._cursors[queue] = page.next_id
         return Step(len(ids), begun_ms)
 
-    def _free(self, queue: str, letters: list[int], now_ms: int) -> list[int]:
+    def free(self, queue: str, letters: Sequence[int], now_ms: int) -> list[int]:
         """Return those of the letters that want no key, or one that is free."""
         by_id, taken, free = self._ground.marks.by_id, set[str](), []
         for job_id in letters:

@@ -21,6 +21,17 @@ _WAITS: Final = frozenset({"PULL", "PULLB", "WAIT"})
 _ACTIONS: Final = ("push", "pull", "pause", "resume", "drain")
 
 
+_OF_JOBS: Final[dict[str, type]] = {
+    "queue": str,
+    "state": str,
+    "order": str,
+    "count": int,
+    "after": str,
+    "contains": str,
+    "data_max": int,
+}
+
+
 class Target(msgspec.Struct, frozen=True):
     """What a request is about."""
 
@@ -48,6 +59,7 @@ def _fixed() -> dict[str, list[Target]]:
         Target("/v1/openapi.json", "GET"),
         Target("/v1/token", "GET"),
         Target("/v1/stats", "GET", "STATS", {"queue": str}),
+        Target("/v1/jobs", "GET", "JOBS", _OF_JOBS),
         Target("/v1/queues", "GET", "QUEUES", {"count": int, "after": str, "prefix": str}),
     ]
     targets += [

@@ -24,6 +24,7 @@ _CHANGES: Final = (
     requests.Progress,
     requests.Cancel,
     requests.Promote,
+    requests.Bulk,
     requests.Release,
     requests.Limit,
     requests.Throttle,
