@@ -224,6 +224,9 @@ class LaterCore:
             )
         )
 
+    def held(self, queue: str | None) -> int:
+        return self.inner.held(queue)
+
     def admit(self, queues: Sequence[str], jobs: int, payload_bytes: int) -> None:
         self.inner.admit(queues, jobs, payload_bytes)
 

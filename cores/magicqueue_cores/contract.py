@@ -458,6 +458,10 @@ class Core(Protocol):
         """
         ...
 
+    def held(self, queue: str | None) -> int:
+        """Count the held jobs of a queue, or all. O(1)."""
+        ...
+
     def admit(self, queues: Sequence[str], jobs: int, payload_bytes: int) -> None:
         """Raise `Full` if so many jobs more may not be pushed, to queues of these names."""
         ...

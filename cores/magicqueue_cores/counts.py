@@ -11,7 +11,6 @@ class QueueStats(msgspec.Struct):
     processing: int = 0
     delayed: int = 0
     dead: int = 0
-    held: int = 0
     paused: bool = False
     pushed: int = 0
     completed: int = 0
@@ -37,7 +36,6 @@ class CoreStats(msgspec.Struct):
     processing: int
     delayed: int
     dead: int
-    held: int
     paused: int
     pushed: int
     completed: int

@@ -159,6 +159,13 @@ class ById(Ruling):
         self.next_deadline_ms = min(self.next_deadline_ms, until_ms)
         return delivery(taken, [table.jobs[job_id] for job_id in taken])
 
+    def held(self, queue: str | None) -> int:
+        """Count the held jobs of a queue, or all."""
+        if queue is None:
+            return self._table.held_count
+        known = self._table.queues.get(queue)
+        return 0 if known is None else known.held
+
     def admit(self, queues: Sequence[str], jobs: int, payload_bytes: int) -> None:
         """Raise `Full` if so many jobs more may not be pushed, to queues of these names."""
         admit_many(self._table, queues, jobs, payload_bytes)

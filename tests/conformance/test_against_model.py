@@ -140,6 +140,8 @@ class CoreMachine(ByIdRules, BrowseRules):
             assert without_memory(stats) == self.model.stats(now)
             assert stats.memory_bytes >= stats.content_bytes
             assert answered(core.queues(now)) == self.model.queues(now)
+        for queue in (None, *"abc"):
+            assert core.held(queue) == len(self.model.some(JobState.HELD, queue))
         assert core.next_deadline_ms <= self.model.earliest_ms()
 
     @rule(

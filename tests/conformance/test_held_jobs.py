@@ -10,7 +10,8 @@ def test_a_held_job_is_not_pulled_and_does_not_mature(core: Driver) -> None:
     core.push_held(b"1", b"2", delay_ms=10)
     core.tick(1000)
     assert core.pull(9) == []
-    assert core.queue_stats().held == core.stats().held == 2
+    assert core.core.held("q") == core.core.held(None) == 2
+    assert core.core.held("other") == 0
     assert core.queue_stats().queued == core.queue_stats().delayed == 0
 
 

@@ -148,6 +148,14 @@ class ById(Ruling):
             self._sinks.record(records.Leased(taken.ids, session, until_ms))
         return taken
 
+    def held(self, queue: str | None) -> int:
+        """Count the held jobs of a queue, or all."""
+        memory = self._store.memory
+        if queue is None:
+            return memory.state[lo.S_HELD]
+        known = self._queues.by_name.get(queue)
+        return 0 if known is None else int(memory.words[known.at + lo.Q_HELD])
+
     def admit(self, queues: Sequence[str], jobs: int, payload_bytes: int) -> None:
         """Raise `Full` if so many jobs more may not be pushed, to queues of these names."""
         admit_many(self._store, queues, jobs, payload_bytes)

@@ -188,7 +188,6 @@ class Queues:
             processing=counts[lo.Q_PROCESSING],
             delayed=counts[lo.Q_DELAYED],
             dead=len(queue.dead),
-            held=int(words[at + lo.Q_HELD]),
             paused=bool(counts[lo.Q_PAUSED]),
             pushed=counts[lo.Q_PUSHED],
             completed=counts[lo.Q_COMPLETED],

@@ -95,7 +95,6 @@ def core_stats(store: Store, now_ms: int) -> CoreStats:
         processing=processing,
         delayed=delayed,
         dead=state[lo.S_DEAD],
-        held=held,
         paused=queues.paused,
         pushed=state[lo.S_PUSHED],
         completed=state[lo.S_COMPLETED],
