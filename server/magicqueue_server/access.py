@@ -25,7 +25,7 @@ Run: TypeAlias = Callable[[], Answer[bytes]]
 
 _SCOPES: Final = {
     "produce": "PUSH PUSHB PUSHF WAIT GETJOB",
-    "consume": "PULL PULLB ACK ACKB FAIL FAILB HEARTBEAT PROGRESS RELEASE",
+    "consume": "PULL PULLB ACK ACKB FAIL FAILB HEARTBEAT PROGRESS RELEASE THROTTLE",
     "read": "STATS QUEUES JOBS DEAD GETJOB GROUPS CRONLIST SUBSCRIBE",
 }
 """What is in none of them needs `operate`; `admin` may do all."""

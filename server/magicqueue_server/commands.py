@@ -46,6 +46,7 @@ from magicqueue_server.columns import (
     new_jobs,
     retry_delays_ms,
 )
+from magicqueue_server.limit_commands import LimitCommands, told_of
 from magicqueue_server.long_commands import LongCommands
 from magicqueue_server.looks import Handler, Looks, Reply, ServerFacts
 from magicqueue_server.policy_commands import PolicyCommands, without_policies
@@ -96,6 +97,8 @@ class Commands:
             self.handlers |= without_policies(self.handlers)
         else:
             self.handlers |= PolicyCommands(policies, limits, defaults, self).handlers
+            self.handlers |= LimitCommands(policies, self).handlers
+            self.looks.limits_of = told_of(policies)
 
     def queue(self, name: str) -> str:
         """Give a queue's name back; raises BadRequest if it cannot be one."""

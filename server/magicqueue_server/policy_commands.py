@@ -15,6 +15,7 @@ from magicqueue.wire.requests import (
     AckBatch,
     Cancel,
     Done,
+    Limit,
     PlainAck,
     PlainAckBatch,
     PlainPush,
@@ -24,6 +25,7 @@ from magicqueue.wire.requests import (
     Push,
     PushBatch,
     Request,
+    Throttle,
     Wait,
 )
 from magicqueue_cores import policies as layer
@@ -221,7 +223,7 @@ def without_policies(plain: dict[type[Request], Handler]) -> dict[type[Request],
         PushBatch: pushing(PlainPushBatch),
         Ack: plain[PlainAck],  # no job keeps a result here
         AckBatch: plain[PlainAckBatch],
-        **dict.fromkeys((Progress, Cancel, Promote, Wait), refuse),
+        **dict.fromkeys((Progress, Cancel, Promote, Wait, Limit, Throttle), refuse),
     }
 
 

@@ -1,4 +1,4 @@
-"""Policies: unique keys, times to live, results, cancels: one layer above any core."""
+"""Policies: unique keys, times to live, results, limits: one layer above any core."""
 
 from magicqueue_cores.policies.answers import (
     BadRepeat,
@@ -16,12 +16,14 @@ from magicqueue_cores.policies.answers import (
 )
 from magicqueue_cores.policies.layer import Policies
 from magicqueue_cores.policies.options import PolicyOptions
+from magicqueue_cores.policies.rules import Bounds, Rate, Rule
 from magicqueue_cores.policies.wishes import Wishes
 
 __all__ = [
     "BadRepeat",
     "BadWish",
     "Beats",
+    "Bounds",
     "Cancelled",
     "Duplicate",
     "Ending",
@@ -32,6 +34,8 @@ __all__ = [
     "PolicyStats",
     "Progress",
     "PushAnswer",
+    "Rate",
+    "Rule",
     "TooLarge",
     "Wishes",
 ]
