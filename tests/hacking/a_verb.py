@@ -55,15 +55,18 @@ def has_its_scope(command: str) -> bool:
 
 
 @cache
-def functions() -> dict[str, str]:
-    """Return the text of the client's functions that make lines."""
-    found: dict[str, str] = {}
-    for path in (ROOT / CLIENT).glob("*commands.py"):
+def functions() -> list[tuple[str, str]]:
+    """Return the names and texts of the client's functions that make lines."""
+    found: list[tuple[str, str]] = []
+    for path in (ROOT / CLIENT).glob("*.py"):
         text = path.read_text("utf-8")
+        if '"cmd":"' not in text and "requests." not in text:
+            continue
         lines = text.splitlines()
         for node in ast.walk(ast.parse(text)):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-                found[node.name] = "\n".join(lines[node.lineno - 1 : node.end_lineno])
+                body = "\n".join(lines[node.lineno - 1 : node.end_lineno])
+                found.append((node.name, body))
     return found
 
 
@@ -79,7 +82,7 @@ def is_sent(command: str) -> bool:
         return True
     struct = f"requests.{COMMANDS[command].__name__}(" if command in COMMANDS else "\0"
     line = f'"cmd":"{command}"'
-    senders = {name for name, text in functions().items() if struct in text or line in text}
+    senders = {name for name, text in functions() if struct in text or line in text}
     return bool(senders & names_in_use())
 
 
