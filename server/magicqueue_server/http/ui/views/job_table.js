@@ -156,7 +156,7 @@ export class JobTable {
     const ids = [...this.chosen];
     return html`<div class="bar" role="group" aria-label="What can be done">
       ${actions.map((what) => html`<button ?disabled=${this.busy || !ids.length} @click=${() => this.some(what, ids)}>${WORDS[what]} ${ids.length ? `the ${count(ids.length)} chosen` : "chosen"}</button>`)}
-      ${this.whole ? actions.map((what) => html`<button class=${what === "purge" || what === "cancel" ? "danger" : ""} ?disabled=${this.busy} @click=${() => this.all(what)}>${WORDS[what]} all that match…</button>`) : nothing}
+      ${this.whole && this.match.queue ? actions.map((what) => html`<button class=${what === "purge" || what === "cancel" ? "danger" : ""} ?disabled=${this.busy} @click=${() => this.all(what)}>${WORDS[what]} all that match…</button>`) : this.whole ? html`<span class="muted">Name a queue to deal with all that match.</span>` : nothing}
     </div>`;
   }
 
