@@ -6,8 +6,9 @@
 from collections.abc import AsyncIterator
 from typing import TypeVar
 
-from magicqueue import commands
+from magicqueue import browse_commands, commands
 from magicqueue.arguments import optional_id, whole_number
+from magicqueue.browse_commands import Deed, Order, State
 from magicqueue.durations import Duration, duration_ms
 from magicqueue.job import DeadPage, JobDetails
 from magicqueue.limits import KEPT, GroupLimits, Kept, Rate, limit, throttle
@@ -112,6 +113,54 @@ class QueueAdmin:
             after = page.next
             if after is None:
                 return
+
+    async def jobs(
+        self,
+        *,
+        state: State | None = None,
+        contains: str | None = None,
+        order: Order = "id",
+    ) -> AsyncIterator[JobDetails]:
+        """Iterate over this queue's jobs, with all their data, some hundred a request.
+
+        state: `ready`, `delayed`, `active` or `dead`; None is all of them. contains: jobs
+        only whose data, as JSON text, has this in it. order: `"id"`, by id, sees each job
+        that is there throughout once; `"turn"` gives the first ones of a state in the order
+        in which they will come. Raises Unsupported where a server cannot do that.
+        """
+        after: str | None = None
+        while True:
+            command = browse_commands.jobs(self.name, state, contains, order, after)
+            page = await self._run(command)
+            for job in page.jobs:
+                yield job
+            after = page.next
+            if after is None:
+                return
+
+    async def bulk(
+        self,
+        do: Deed,
+        *,
+        state: State | None = None,
+        contains: str | None = None,
+        dry_run: bool = False,
+    ) -> int:
+        """Deal with all jobs that match, in steps; gives with how many.
+
+        do: `"cancel"`, `"promote"`, `"retry"` or `"purge"`, which mean what the methods for
+        single jobs do. state and contains: as of `jobs`. dry_run: only count them.
+        Raises Unsupported where a server cannot do that.
+        """
+        number, after = 0, None
+        while True:
+            command = browse_commands.bulk(
+                do, self.name, state, contains, after, dry=dry_run
+            )
+            step = await self._run(command)
+            number, after = number + step.done, step.next
+            if after is None:
+                return number
 
     async def retry_dead(self, job_id: int | None = None) -> int:
         """Make a dead job, or all of this queue, ready anew; gives how many."""

@@ -1,7 +1,8 @@
 """Both clients behind one blocking face, so that a test says once what both must do."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+import inspect
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -21,6 +22,8 @@ class _Blocking:
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self.queue, name)
+        if inspect.isasyncgenfunction(method):
+            return lambda *args, **options: self._run(_all(method(*args, **options)))
 
         async def call(*args: Any, **options: Any) -> Any:
             return await method(*args, **options)
@@ -29,6 +32,10 @@ class _Blocking:
 
     def request(self, command: Command[Any]) -> Any:
         return self._run(self.queue._channel.request(command))
+
+
+async def _all(things: AsyncIterator[Any]) -> list[Any]:
+    return [thing async for thing in things]
 
 
 def request(queue: Any, command: Command[Any]) -> Any:
