@@ -29,6 +29,8 @@ _SECTIONS: Final[dict[str, dict[str, tuple[str, str]]]] = {
         "wait": ("endings", "Wait for jobs to end."),
         "result": ("endings", "Print what came of a job."),
         "job": ("look", "Show jobs, by their ids."),
+        "jobs": ("browse", "List the jobs of a queue."),
+        "bulk": ("browse", "Cancel, promote, retry or purge all jobs that match."),
     },
     "Queues": {
         "queues": ("counts", "List the queues with their counts."),
