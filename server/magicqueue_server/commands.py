@@ -46,6 +46,7 @@ from magicqueue_server.columns import (
     new_jobs,
     retry_delays_ms,
 )
+from magicqueue_server.cron_commands import CronCommands
 from magicqueue_server.long_commands import LongCommands
 from magicqueue_server.looks import Handler, Looks, Reply, ServerFacts
 from magicqueue_server.policy_commands import PolicyCommands, without_policies
@@ -96,6 +97,7 @@ class Commands:
             self.handlers |= without_policies(self.handlers)
         else:
             self.handlers |= PolicyCommands(policies, limits, defaults, self).handlers
+            self.handlers |= CronCommands(policies.crons, limits, defaults, self).handlers
 
     def queue(self, name: str) -> str:
         """Give a queue's name back; raises BadRequest if it cannot be one."""

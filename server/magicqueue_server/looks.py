@@ -19,7 +19,7 @@ from magicqueue.wire.requests import (
     Request,
     StatsRequest,
 )
-from magicqueue_cores.contract import Core, CoreStats, DeadPage, JobView, QueueStats
+from magicqueue_cores.contract import Core, DeadPage, JobView, QueueStats
 from magicqueue_cores.pending import Answer, map_answer
 from magicqueue_cores.policies import Ending, Known, Policies
 from magicqueue_server.repeats import job_of
@@ -187,10 +187,12 @@ class Looks:
         """Count what is kept beside jobs."""
         if self._policies is None:
             return {}
-        return msgspec.structs.asdict(self._policies.stats())
+        policies = self._policies
+        counts: list[msgspec.Struct] = [policies.stats(), policies.crons.stats()]
+        return {name: count for of in counts for name, count in _dict(of).items()}
 
 
-def _dict(stats: CoreStats | QueueStats) -> dict[str, Any]:
+def _dict(stats: msgspec.Struct) -> dict[str, Any]:
     return msgspec.structs.asdict(stats)
 
 
@@ -225,6 +227,7 @@ def _wished(known: Known, ahead_ms: int) -> dict[str, Any]:
         "keep_result": known.keep_result_ms,
         "cancelled": known.cancelled or None,
         "progress": None if progress is None else msgspec.structs.asdict(progress),
+        "cron": None if known.cron is None else replies.CronTick(*known.cron),
     }
     return {name: value for name, value in told.items() if value is not None}
 

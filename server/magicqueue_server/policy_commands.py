@@ -11,6 +11,7 @@ from magicqueue.wire.fields import check_note, ids_of, ids_or_id, result_of
 from magicqueue.wire.limits import Limits
 from magicqueue.wire.replies import PushBatchReply, PushReply
 from magicqueue.wire.requests import (
+    CRON_REQUESTS,
     Ack,
     AckBatch,
     Cancel,
@@ -130,7 +131,7 @@ class PolicyCommands:
         req_key: str | None,
         now_ms: int,
     ) -> PushAnswer:
-        with _named(where):
+        with named(where):
             return self._policies.push(queue, jobs, wishes, req_key, now_ms)
 
     def ack(self, request: Ack, now_ms: int) -> Reply:
@@ -221,7 +222,7 @@ def without_policies(plain: dict[type[Request], Handler]) -> dict[type[Request],
         PushBatch: pushing(PlainPushBatch),
         Ack: plain[PlainAck],  # no job keeps a result here
         AckBatch: plain[PlainAckBatch],
-        **dict.fromkeys((Progress, Cancel, Promote, Wait), refuse),
+        **dict.fromkeys((Progress, Cancel, Promote, Wait, *CRON_REQUESTS), refuse),
     }
 
 
@@ -229,6 +230,7 @@ _TOLD_AS: Final[dict[type[Exception], Callable[[str], errors.RequestError]]] = {
     layer.Duplicate: errors.Duplicate,
     layer.BadRepeat: errors.BadRequest,
     layer.BadWish: errors.BadRequest,
+    layer.BadCron: errors.BadRequest,
     layer.TooLarge: errors.TooLarge,
 }
 
@@ -250,7 +252,7 @@ def told_as(error: Exception, where: str = "") -> errors.RequestError | None:
 
 
 @contextmanager
-def _named(where: str) -> Iterator[None]:
+def named(where: str) -> Iterator[None]:
     try:
         yield
     except CoreError as error:

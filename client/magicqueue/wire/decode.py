@@ -19,7 +19,7 @@ from magicqueue.errors import BadJson, BadRequest, UnknownCommand
 from magicqueue.wire.limits import ID_MAX, NUMBER_CHARS_MAX
 from magicqueue.wire.payload import check_text
 from magicqueue.wire.requests import COMMANDS, NO_RID, PLAIN, Request
-from magicqueue.wire.values import OnConflict, OnExpire, Until
+from magicqueue.wire.values import Missed, OnConflict, OnExpire, Overlap, Until
 
 _DECODERS: Final = {
     b'{"cmd":"%b"' % name.encode(): msgspec.json.Decoder(kind)
@@ -148,6 +148,8 @@ _CHOICES: Final = {
     "unique": get_args(Until),
     "on_conflict": get_args(OnConflict),
     "on_expire": get_args(OnExpire),
+    "missed": get_args(Missed),
+    "overlap": get_args(Overlap),
     "sort": ("name",),
 }
 _KINDS: Final = {

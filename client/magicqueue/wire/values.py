@@ -25,5 +25,9 @@ Until: TypeAlias = Literal["done", "start"]
 """How long a job holds its key."""
 OnConflict: TypeAlias = Literal["return", "reject", "replace"]
 """What becomes of a push whose key is held."""
+Missed: TypeAlias = Literal["one", "skip", "all"]
+"""What becomes of a cron's ticks that nobody saw come."""
+Overlap: TypeAlias = Literal["skip", "allow"]
+"""What becomes of a cron's tick while a job of an earlier one is there."""
 OnExpire: TypeAlias = Literal["remove", "dead"]
 """What becomes of a job whose time to live is over."""

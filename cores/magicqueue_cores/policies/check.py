@@ -14,6 +14,7 @@ def check_ground(ground: Ground) -> None:
     held: dict[tuple[str, str], int] = {}
     timed: dict[str, int] = {}
     dead_keyed: dict[str, int] = {}
+    cron_jobs: dict[str, int] = {}
     # A time of the past, so that nothing matures because of it.
     for job_id, mark in marks.by_id.items():
         view = at_once(ground.core.job(job_id, 0))
@@ -43,11 +44,14 @@ def check_ground(ground: Ground) -> None:
         else:
             untimed = mark.expires_at_ms and not active and not dead
             assert not untimed, f"job {job_id} will never expire"
+        if mark.cron is not None and not dead:
+            cron_jobs[mark.cron] = cron_jobs.get(mark.cron, 0) + 1
         if dead and mark.takes_key:
             dead_keyed[queue] = dead_keyed.get(queue, 0) + 1
     marks.keys.check(held)
     assert marks.timed == timed, "jobs with a time to live miscounted"
     assert marks.dead_keyed == dead_keyed, "dead letters with keys miscounted"
+    assert marks.cron_jobs == cron_jobs, "jobs of crons miscounted"
     marks.expiries.check("expiries")
     assert marks.expiries.count == sum(timed.values()), "an expiry is missing"
     marks.attempt_ends.check("ends of attempts")

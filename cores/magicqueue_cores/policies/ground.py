@@ -6,6 +6,7 @@ from typing import Final, TypeVar
 from magicqueue_cores.contract import NEVER_MS, Core, RecordSink
 from magicqueue_cores.pending import Answer, Pending
 from magicqueue_cores.policies.course import Course
+from magicqueue_cores.policies.cron_facts import CronShelf
 from magicqueue_cores.policies.marks import Marks
 from magicqueue_cores.policies.moments import Clock, Tally
 from magicqueue_cores.policies.options import PolicyOptions
@@ -18,6 +19,8 @@ T = TypeVar("T")
 WINDOW: Final = "window"
 RESULT: Final = "result"
 REQUEST: Final = "request"
+CRON: Final = "cron"
+CRON_STATE: Final = "cron_state"
 
 
 def at_once(answer: Answer[T]) -> T:
@@ -49,10 +52,14 @@ class Ground:
         self.requests = Shelf(
             clock, tally, options.req_keys_max, options.req_keys_bytes_max
         )
+        self.crons_changed: set[bytes] = set()
+        """Keys of facts of crons that came or went."""
         self.shelves = {
             WINDOW: self.windows,
             RESULT: self.results,
             REQUEST: self.requests,
+            CRON: CronShelf(clock, tally, self.crons_changed),
+            CRON_STATE: CronShelf(clock, tally, self.crons_changed),
         }
         self.course = Course(self.marks, self.shelves, self.terms)
         self.step_jobs = options.step_jobs or NEVER_MS
@@ -104,6 +111,12 @@ class Ground:
             shelf.dropped += len(excess)
             for key in excess:
                 shelf.remove(key)
+
+    def drop(self, space: str, keys: Sequence[bytes]) -> None:
+        """Forget and record facts that are here."""
+        self.tell(Gone(space, keys))
+        for key in keys:
+            self.shelves[space].remove(key)
 
     def end_facts(self, space: str, until_ms: int, most: int) -> int:
         """Forget and record the facts that end by then; return how many."""

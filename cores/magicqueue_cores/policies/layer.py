@@ -5,6 +5,7 @@ What is where:
 - `wishes`, `marks`, `keys`, `moments`, `doomed`, `notebook`: what is known of jobs;
 - `shelf`: what outlives them; `course`: what records mean for all that;
 - `pushing`, `verdicts`, `retrying`: decisions; `passage`: what time brings;
+- `crons`, `cron_facts`, `schedules`, `ticking`: jobs that come again;
 - `outcomes`: what follows from what befell jobs; `check`: all that has to be true;
 - `shown`: marks and facts of a log as plain values.
 """
@@ -32,6 +33,7 @@ from magicqueue_cores.policies.answers import (
     PushAnswer,
 )
 from magicqueue_cores.policies.check import check_ground
+from magicqueue_cores.policies.crons import Crons
 from magicqueue_cores.policies.ground import Ground, at_once
 from magicqueue_cores.policies.options import PolicyOptions
 from magicqueue_cores.policies.outcomes import Outcomes
@@ -76,6 +78,8 @@ class Policies:
         self._pushing = Pushing(ground, self._outcomes)
         self._verdicts = Verdicts(ground, self._outcomes)
         self._retrying = Retrying(ground, self._pushing, self._outcomes)
+        self.crons: Final = Crons(ground, self.push)
+        """Jobs that come again: they do so by `crons.fire`, and not with `advance`."""
         core.observe(self._observe)
 
     @property
@@ -314,6 +318,7 @@ class Policies:
             attempt_until_ms=mark.attempt_until_ms or None,
             cancelled=bool(mark.flags & CANCELLED),
             progress=self._marks.notebook.get(job_id),
+            cron=None if mark.cron is None else (mark.cron, mark.tick_ms),
         )
 
     def settle(self, now_ms: int) -> None:
@@ -365,6 +370,7 @@ class Policies:
     def check(self) -> None:
         """Verify every invariant: AssertionError names the first broken. O(n)."""
         check_ground(self._ground)
+        self.crons.check()
 
     def _let_pass(self, now_ms: int) -> None:
         """Let what is due by now happen before anything else does."""

@@ -27,6 +27,8 @@ MARK_BYTES: Final = 150
 """What a mark takes: itself, the job's id and their place in the table."""
 KEY_BYTES: Final = 90
 """What a key takes beside its characters: a string and its place in its queue's table."""
+CRON_BYTES: Final = 90
+"""What the name and the tick of a job's cron take beside the characters."""
 TEXT_BYTES: Final = 24
 """About what a text of a mark takes beside its key."""
 DIED: Final = "dead"
@@ -76,6 +78,8 @@ class Marks:
         """Dead letters that would take a key again, by queue."""
         self.key_chars = 0
         """Of all keys, held or not."""
+        self.cron_jobs: dict[str, int] = {}
+        """Jobs of crons that are not dead, by cron."""
 
     @property
     def text_bytes(self) -> int:
@@ -95,6 +99,8 @@ class Marks:
                 self.keys.take(mark.terms.queue, mark.key, job_id)
             elif flags & DEAD and mark.takes_key:
                 _count(self.dead_keyed, mark.terms.queue, 1)
+        if mark.cron is not None and not flags & DEAD:
+            _count(self.cron_jobs, mark.cron, 1)
         if mark.expires_at_ms and not flags & DEAD:
             self.time(job_id, mark)
         if mark.attempt_until_ms:
@@ -209,6 +215,8 @@ class Marks:
                 self.keys.release(queue, mark.key)
             elif flags & DEAD and mark.takes_key:
                 _count(self.dead_keyed, queue, -1)
+        if mark.cron is not None and not flags & DEAD:
+            _count(self.cron_jobs, mark.cron, -1)
         if flags & TIMED:
             mark.flags = flags & ~TIMED
             self.expiries.lose()
@@ -234,6 +242,8 @@ def weight_of(mark: Mark) -> int:
     terms, size = mark.terms, MARK_BYTES
     if mark.key is not None:
         size += KEY_BYTES + len(mark.key)
+    if mark.cron is not None:
+        size += CRON_BYTES + len(mark.cron)
     if terms.ttl_ms:
         size += ENTRY_BYTES
     if terms.timeout_ms:

@@ -28,5 +28,9 @@ class PolicyOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Active jobs of which it is known how far they are."""
     progress_bytes_max: int = 64 * MIB
     """The same, for the bytes of their notes."""
+    crons_max: int = 10_000
+    """Crons: one more is refused with `Full`."""
+    crons_bytes_max: int = 64 * MIB
+    """The same, for the bytes of what they are: queues, schedules, data."""
     step_jobs: int = 0
     """What time ends in one call at most, as in `CoreOptions.step_jobs`; 0: all."""
