@@ -90,19 +90,31 @@ class Doorkeeper:
         """End the sessions whose token is no good any more; gives how many."""
         if self._timer is not None:
             self._timer.cancel()
-        ended = 0
+            self._timer = None
+        wall_ms, ended = self._wall_ms(), 0
+        at_ms = self.access.tokens.next_expiry_ms(wall_ms)
+        if at_ms is not None:  # first: whatever fails below, it is looked again
+            self._look_in(max(0, at_ms - wall_ms) / 1000)
         for connection in [one for some in self._connections for one in some]:
             token = connection.session.token
             if token is not None and not self.access.still_holds(connection.session):
-                connection.end_session(
-                    Unauthorized(f"the token {token.name!r} is not valid any more")
-                )
+                error = Unauthorized(f"the token {token.name!r} is not valid any more")
+                try:
+                    connection.end_session(error)
+                except Exception:  # noqa: BLE001 - the others end all the same
+                    _log.exception("a session whose token is over could not be ended")
+                    self._look_in(_LOOK_S_MAX)
                 ended += 1
-        at_ms = self.access.tokens.next_expiry_ms(self._wall_ms())
-        if at_ms is not None:
-            wait_s = min(max(0, at_ms - self._wall_ms()) / 1000, _LOOK_S_MAX)
-            self._timer = asyncio.get_running_loop().call_later(wait_s, self._look)
         return ended
+
+    def _look_in(self, wait_s: float) -> None:
+        """Look again after a while, or sooner if that was to be already."""
+        loop = asyncio.get_running_loop()
+        at_s = loop.time() + min(wait_s, _LOOK_S_MAX)
+        if self._timer is not None:
+            at_s = min(at_s, self._timer.when())
+            self._timer.cancel()
+        self._timer = loop.call_at(at_s, self._look)
 
     def _wall_ms(self) -> int:
         return self._clock.now_ms() - self._clock.ahead_ms

@@ -121,6 +121,7 @@ class PeerWatch:
             self._to_do.extend(self._peers)
         turns = -(-len(self._peers) // _LOOKS_A_TURN)
         wait_s = LOOK_EVERY_MS / 1000 / max(1, turns)
+        self._timer = self._loop.call_later(wait_s, self._look)
         now_ms = int(self._loop.time() * 1000)
         for _ in range(min(_LOOKS_A_TURN, len(self._to_do))):
             peer = self._peers.get(self._to_do.popleft())
@@ -129,7 +130,6 @@ class PeerWatch:
                     peer.look(now_ms)
                 except OSError:
                     continue  # the loop will tell, too
-        self._timer = self._loop.call_later(wait_s, self._look)
 
 
 def is_broken(descriptor: int) -> bool:

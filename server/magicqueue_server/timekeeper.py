@@ -78,6 +78,7 @@ class Timekeeper:
             self._timer = self._loop.call_later(wait_ms / 1000, self._on_timer)
 
     def _on_timer(self) -> None:
+        # If something fails below, the next pulse sets the timer.
         self._timer, self._timer_ms = None, NEVER_MS
         self._follow_wall()
         now_ms = self._clock.now_ms()
@@ -88,7 +89,7 @@ class Timekeeper:
         self.follow_deadline()
 
     def _end_leases(self, until_ms: int) -> None:
-        self._ending = False
+        self._ending = False  # also where ending them fails: the next timer tries again
         if not self._closed:
             if self._engine.end_leases(until_ms, self._clock.now_ms()):
                 self.follow_deadline()
@@ -115,14 +116,14 @@ class Timekeeper:
             self._engine.clock_ahead(clock.ahead_ms)
 
     def _beat(self) -> None:
-        self._follow_wall()
         stall_ms = int((self._loop.time() - self._pulse_due_s) * 1000)
+        self._beat_again()  # first: whatever fails below, time goes on
+        self._follow_wall()
         if stall_ms >= STALL_MS:
             self._engine.postpone(stall_ms, self._clock.now_ms())
-        self._beat_again()
-        self.on_pulse()
         if not self._ending:
             self._set_timer(self._engine.next_deadline_ms)
+        self.on_pulse()
 
     def _beat_again(self) -> None:
         self._pulse_due_s = self._loop.time() + PULSE_S

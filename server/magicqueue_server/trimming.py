@@ -50,14 +50,17 @@ class Trimmer:
             self._timer.cancel()
 
     def _look_again(self) -> None:
+        self._busy = False
         if self._core.spare_bytes > SPARE_BYTES_MAX:
-            self._turns.go_on_later(self._step)
-        else:
-            self._busy = False
+            self._go_on()
 
     def _step(self) -> None:
+        self._busy = False  # also where a step fails: the next look begins anew
         if self._core.trim():
             self._trim_heap()
-            self._busy = False
         else:
-            self._turns.go_on_later(self._step)
+            self._go_on()
+
+    def _go_on(self) -> None:
+        self._busy = True
+        self._turns.go_on_later(self._step)

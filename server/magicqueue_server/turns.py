@@ -141,11 +141,13 @@ class Turns:
 
     def _go(self) -> None:
         self._round_is_due = False
-        self.run_round(self._clock.now_ms())
-        if (self._new or self._spent or self._steps) and not self._round_is_due:
-            self._round_is_due = True
-            self._soon(self._go)
-        self.after_round()
+        try:
+            self.run_round(self._clock.now_ms())
+        finally:  # who still waits has a turn, whatever a step or a line did
+            if (self._new or self._spent or self._steps) and not self._round_is_due:
+                self._round_is_due = True
+                self._soon(self._go)
+            self.after_round()
 
     def _ask(self, call: Callable[[], None], polls: int, leftovers: int) -> None:
         """Call if the last poll left nothing over, else let another one pass."""

@@ -135,12 +135,12 @@ def test_a_read_is_not_repeated_for_ever(run: Run) -> None:
 def test_a_silent_server_times_out(run: Run) -> None:
     async def main() -> None:
         with FakeServer(lambda _: None) as fake:
-            async with Queue("q", fake.url, timeout=0.05) as queue:
+            async with Queue("q", fake.url, timeout=0.7) as queue:
                 for call in (queue.push(1), queue.ping(), queue.push_batch([1, 2])):
-                    with pytest.raises(RequestTimeout, match=r"0\.05 s"):
+                    with pytest.raises(RequestTimeout, match=r"0\.7 s"):
                         await call
             with (
-                SyncQueue("q", fake.url, timeout=0.05) as sync_queue,
+                SyncQueue("q", fake.url, timeout=0.7) as sync_queue,
                 pytest.raises(RequestTimeout),
             ):
                 sync_queue.push(1)

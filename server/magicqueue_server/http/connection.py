@@ -301,11 +301,16 @@ class HttpConnection(asyncio.Protocol):
         if self._pumping:
             return
         self._pumping = True
-        while self._asked and self._runs is None and not (self._deaf or self._full):
-            asked = self._asked.popleft()
-            self._runs = asked
-            self._start(asked)
-        self._pumping = False
+        try:
+            while self._asked and self._runs is None and not (self._deaf or self._full):
+                asked = self._asked.popleft()
+                self._runs = asked
+                self._start(asked)
+        except Exception:
+            self._transport.abort()  # what was asked would never be answered
+            raise
+        finally:
+            self._pumping = False
         if self._deaf or self._runs is not None or self._full:
             return
         if self._refusal is not None:

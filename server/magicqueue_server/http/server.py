@@ -197,10 +197,15 @@ class HttpServer:
         self._scrape.add_done_callback(done)
 
     def _sweep(self) -> None:
+        # First, and each by itself: one that fails must not keep the others' places.
+        self._sweep_timer = self._loop.call_later(_SWEEP_S, self._sweep)
         now_s = self.now_s()
         for connection in list(self.connections):
-            connection.check_time(now_s)
-        self._sweep_timer = self._loop.call_later(_SWEEP_S, self._sweep)
+            try:
+                connection.check_time(now_s)
+            except Exception:  # noqa: BLE001 - the others are looked at all the same
+                _log.exception("an HTTP connection that was too slow failed, and ends")
+                connection.abort()
 
 
 class HttpPlaces(Places):
