@@ -1,7 +1,7 @@
 """CRON and its kin: jobs that come again and again.
 
-What is asked for becomes a `CronPlan`, which has all defaults in it, so that a cron stays as
-it is when those change. Its times are those of the wall clock, as on the wire.
+What is asked for becomes a `CronPlan`, which has all defaults in it, so that a cron stays
+as it is when those change. Its times are those of the wall clock, as on the wire.
 """
 
 from typing import Any, Final

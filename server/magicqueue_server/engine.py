@@ -21,7 +21,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
 
-from magicqueue import errors
+from magicqueue.errors import RequestError
 from magicqueue.wire import replies
 from magicqueue.wire.limits import Limits
 from magicqueue_cores.contract import Core
@@ -233,12 +233,7 @@ class Engine:
         self._run_others()
 
     def refuse(
-        self,
-        session: Session,
-        error: errors.RequestError,
-        now_ms: int,
-        *,
-        at_once: bool = False,
+        self, session: Session, error: RequestError, now_ms: int, *, at_once: bool = False
     ) -> None:
         """After the lines that are here, answer with an error and hang up.
 

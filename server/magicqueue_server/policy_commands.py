@@ -253,6 +253,7 @@ def told_as(error: Exception, where: str = "") -> errors.RequestError | None:
 
 @contextmanager
 def named(where: str) -> Iterator[None]:
+    """Say in the words of the protocol what policies refuse; where: see `told_as`."""
     try:
         yield
     except CoreError as error:

@@ -445,8 +445,12 @@ class CronRun(Request, kw_only=True, omit_defaults=True, tag="CRONRUN"):
 
 
 CRON_REQUESTS: Final[tuple[type[Request], ...]] = (
-    *(Cron, CronList, CronDelete),
-    *(CronPause, CronResume, CronRun),
+    Cron,
+    CronList,
+    CronDelete,
+    CronPause,
+    CronResume,
+    CronRun,
 )
 
 COMMANDS: Final[dict[str, type[Request]]] = {
@@ -475,10 +479,15 @@ COMMANDS: Final[dict[str, type[Request]]] = {
         Dead,
         RetryDead,
         PurgeDead,
-        *CRON_REQUESTS,
         Ping,
         Hello,
         Auth,
+        Cron,
+        CronList,
+        CronDelete,
+        CronPause,
+        CronResume,
+        CronRun,
     )
 }
 
