@@ -8,7 +8,7 @@ STAMP := $(VENV)/.made-from-pyproject
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint fmt unit soak bench bench-quick bench-users bench-peers bench-durable bench-pauses dist dist-tls wheel test-dist bench-dist test-api clean
+.PHONY: help demo docs test test-all lint fmt unit soak bench bench-quick bench-users bench-peers bench-durable bench-pauses dist dist-tls wheel test-dist bench-dist test-api clean
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -18,7 +18,7 @@ $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
 	@$(BIN)/python -m pip uninstall --quiet --yes magicqueue 2>/dev/null  # its name until 0.1
-	$(BIN)/python -m pip install --quiet --editable ".[array]" --group test --group lint
+	$(BIN)/python -m pip install --quiet --editable ".[array]" --group test --group lint --group docs
 	@touch $@
 
 demo: ## Start a server and run real work through it, in under a minute (in .venv-demo)
@@ -26,7 +26,7 @@ demo: ## Start a server and run real work through it, in under a minute (in .ven
 	@$(VENV)-demo/bin/python -m pip install --quiet --disable-pip-version-check .
 	@$(VENV)-demo/bin/python -m magicqueue.demo $(ARGS)
 
-test: lint unit ## Check style, types and import contracts, then run all tests
+test: lint docs unit ## Check style, types, import contracts and the docs, then run all tests
 
 unit: $(STAMP) ## Run the tests alone (ARGS="-k name" picks some)
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow" $(ARGS)
@@ -43,6 +43,9 @@ lint: $(STAMP) ## Check style, types and import contracts
 	$(BIN)/ruff check --quiet
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: $(STAMP) ## Build the documentation, strictly, into build/site (10 seconds)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 test-all: ## Run the tests on every supported Python found (3.11, 3.12, 3.13)
 	@found=0; for version in 3.11 3.12 3.13; do \

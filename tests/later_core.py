@@ -208,6 +208,15 @@ class LaterCore:
     def observe(self, sink: RecordSink | None) -> None:
         self._ask(lambda: self.inner.observe(sink))
 
+    def rule(self, queue: str, *, ruled: bool) -> None:
+        self.inner.rule(queue, ruled=ruled)
+
+    def refuse_queue(self, queue: str) -> None:
+        self.inner.refuse_queue(queue)
+
+    def processing(self, queue: str) -> int:
+        return self.inner.processing(queue)
+
     def count_duplicates(self, queue: str, count: int) -> None:
         self._ask(lambda: self.inner.count_duplicates(queue, count))
 

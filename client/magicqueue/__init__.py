@@ -47,10 +47,11 @@ if TYPE_CHECKING:
         UnknownCommand,
         Unsupported,
     )
-    from magicqueue.failures import Discard, Retry, TimeLimitExceeded
+    from magicqueue.failures import Discard, Retry, Throttle, TimeLimitExceeded
     from magicqueue.job import DeadPage, Job, JobDetails, NewJob, Progress
     from magicqueue.job_log import JobLogFilter, current_job
     from magicqueue.job_options import JobOptions
+    from magicqueue.limits import GroupLimits, Rate
     from magicqueue.queue import Queue
     from magicqueue.sync_queue import SyncQueue
     from magicqueue.sync_worker import SyncWorker
@@ -60,7 +61,14 @@ if TYPE_CHECKING:
     from magicqueue.tasks.service import TaskWorker
     from magicqueue.tasks.signature import BadArguments
     from magicqueue.tasks.task import AsyncTask, Handle, PlainTask, Task, TaskCall
-    from magicqueue.wire.replies import Counts, QueueCounts, ServerCounts, ServerInfo
+    from magicqueue.wire.replies import (
+        Counts,
+        OneQueueCounts,
+        QueueCounts,
+        QueueLimits,
+        ServerCounts,
+        ServerInfo,
+    )
     from magicqueue.worker import Worker
 
     __version__: str
@@ -79,10 +87,18 @@ _HOMES: Final = {
     "tasks.service": ("TaskWorker",),
     "tasks.signature": ("BadArguments",),
     "tasks.task": ("AsyncTask", "Handle", "PlainTask", "Task", "TaskCall"),
-    "failures": ("Discard", "Retry", "TimeLimitExceeded"),
+    "failures": ("Discard", "Retry", "Throttle", "TimeLimitExceeded"),
+    "limits": ("GroupLimits", "Rate"),
     "job_log": ("JobLogFilter", "current_job"),
     "job": ("DeadPage", "Job", "JobDetails", "NewJob", "Progress"),
-    "wire.replies": ("Counts", "QueueCounts", "ServerCounts", "ServerInfo"),
+    "wire.replies": (
+        "Counts",
+        "OneQueueCounts",
+        "QueueCounts",
+        "QueueLimits",
+        "ServerCounts",
+        "ServerInfo",
+    ),
     "errors": (
         "BadAddress",
         "BadJson",
@@ -136,6 +152,7 @@ __all__ = [
     "Ending",
     "Forbidden",
     "Full",
+    "GroupLimits",
     "Handle",
     "HandlerNotFound",
     "InternalError",
@@ -150,6 +167,7 @@ __all__ = [
     "NotDone",
     "NotFound",
     "NotJson",
+    "OneQueueCounts",
     "Paused",
     "PlainTask",
     "Progress",
@@ -158,6 +176,8 @@ __all__ = [
     "Pushing",
     "Queue",
     "QueueCounts",
+    "QueueLimits",
+    "Rate",
     "ReadOnly",
     "RequestError",
     "RequestTimeout",
@@ -173,6 +193,7 @@ __all__ = [
     "TaskCall",
     "TaskWorker",
     "Tasks",
+    "Throttle",
     "TimeLimitExceeded",
     "TooLarge",
     "Unauthorized",

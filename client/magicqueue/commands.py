@@ -20,10 +20,11 @@ from magicqueue.errors import NotFound
 from magicqueue.job import AnyJob, DeadPage, Job, JobDetails
 from magicqueue.protocol import Command
 from magicqueue.refusals import Line
+from magicqueue.sources import Source
+from magicqueue.sources import queue_name as queue_name  # noqa: PLC0414 - part of it
 from magicqueue.wire import requests
-from magicqueue.wire.fields import check_queue
 from magicqueue.wire.limits import ERROR_CHARS_MAX
-from magicqueue.wire.replies import Counts, QueueCounts, ServerCounts
+from magicqueue.wire.replies import OneQueueCounts, QueueCounts, ServerCounts
 
 if TYPE_CHECKING:
     from magicqueue.failures import Failure
@@ -53,13 +54,6 @@ _QUEUES_BYTES: Final = 2**27
 V = TypeVar("V")
 
 _numbers: Final = itertools.count(1)
-
-
-def queue_name(name: str) -> str:
-    """Check a queue's name as far as the client can. Raises BadRequest or TypeError."""
-    if not isinstance(name, str):
-        raise TypeError(f"a queue's name is a string, not {type(name).__name__}")
-    return check_queue(name, readers.NAME_BYTES_MAX)
 
 
 def push(
@@ -113,18 +107,21 @@ def _reader_of(batch: Batch) -> Callable[[Line], list[int]]:
 
 @lru_cache(maxsize=64)  # a worker asks for the same again and again
 def pull(
-    queue: str, count: int, timeout_ms: int, lease_ms: int | None
+    source: Source | str, count: int, timeout_ms: int, lease_ms: int | None
 ) -> Command[list[Job]]:
     """Pull up to `count` jobs. Repeatable: what a lost reply held comes back by itself."""
+    if isinstance(source, str):
+        source = Source((source,))
     lease = b"" if lease_ms is None else b',"lease":%d' % lease_ms
-    name = orjson.dumps(queue)
+    name_bytes = max(map(len, source.names))
     return Command(
-        b'{"cmd":"PULLB","queue":%b,"count":%d,"timeout":%d%b}\n'
-        % (name, count, timeout_ms, lease),
-        readers.pulled(queue, count),
+        b'{"cmd":"PULLB",%b,"count":%d,"timeout":%d%b}\n'
+        % (source.field(), count, timeout_ms, lease),
+        readers.pulled(source.names, count),
         repeat=True,
+        needs=source.needs,
         patience_s=timeout_ms / 1000,
-        reply_bytes=min(count, _ITEMS_MAX) * (_JOB_BYTES + len(name)),
+        reply_bytes=min(count, _ITEMS_MAX) * (_JOB_BYTES + 2 + name_bytes),
         holds_data=True,
     )
 
@@ -213,7 +210,7 @@ def heartbeat(
     )
 
 
-def stats(queue: str) -> Command[Counts]:
+def stats(queue: str) -> Command[OneQueueCounts]:
     """Count one queue's jobs."""
     return with_rid(requests.StatsRequest(queue=queue), readers.counts, repeat=True)
 

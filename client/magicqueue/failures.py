@@ -1,7 +1,7 @@
 """What a handler may raise, and what is told of it to the server.
 
 Any exception fails the job: it is tried again after its backoff until its attempts are
-used up. Two exceptions say more, in both workers: `Retry` and `Discard`.
+used up. Some say more, in both workers: `Retry`, `Discard`, and `Throttle`, which is none.
 
 What is kept with the job is the message first, so that lists stay readable, and then the
 end of the traceback, as far as both fit into what a server keeps of a failure.
@@ -46,6 +46,19 @@ class Discard(Exception):
 
     It is kept with its reason among the dead letters of its queue.
     """
+
+
+class Throttle(Exception):
+    """Raised by a handler that was told to slow down, by a 429 of another service say.
+
+    Throttle(30): no jobs of the job's queue are handed out for 30 s (or a timedelta), to
+    any worker, and this one comes again first. It has not failed: the attempt counts as
+    nothing. reason: is logged.
+    """
+
+    def __init__(self, span: Duration, reason: str = "") -> None:
+        super().__init__(reason)
+        self.span_ms = duration_ms(span, "span", least_ms=1)
 
 
 class TimeLimitExceeded(Exception):

@@ -20,6 +20,7 @@ from magicqueue.job import AnyJob
 from magicqueue.job_options import needs_of
 from magicqueue.protocol import Call, Command
 from magicqueue.request_keys import RequestKeys
+from magicqueue.sources import Source
 
 R = TypeVar("R")
 _Item: TypeAlias = tuple[bytes, bytes]
@@ -37,14 +38,14 @@ class Outgoing:
 
     def __init__(
         self,
-        queue: str,
+        source: Source,
         channel: Channel,
         settling: Callable[[Sequence[AnyJob]], None],
         *,
         shares: Callable[[], bool],
         keys: RequestKeys,
     ) -> None:
-        self._queue = queue
+        self._source = source
         self._channel = channel
         self._settling = settling
         self._shares = shares
@@ -61,7 +62,8 @@ class Outgoing:
         self._acks.clear()
 
     def push(self, item: _Item) -> _IdWaiter:
-        """Send a job soon; the future gives its id."""
+        """Send a job soon; the future gives its id. Raises ValueError of several queues."""
+        self._source.one  # noqa: B018 - to refuse it here
         loop = self._current_loop()
         waiter: _IdWaiter = loop.create_future()
         if self._pushes.add(item, waiter, sum(map(len, item))):
@@ -99,10 +101,10 @@ class Outgoing:
         if len(items) == 1:
             ((data, tail),) = items
             one = object_of(data, tail)
-            command = commands.push(self._queue, one, needs_of(tail), key)
+            command = commands.push(self._source.one, one, needs_of(tail), key)
         else:
             batch = join_jobs(items, share=self._shares())
-            command = commands.push_batch(self._queue, batch, key)
+            command = commands.push_batch(self._source.one, batch, key)
         self._post(command, waiters, partial(self._pushed, items, waiters))
 
     def _pushed(

@@ -21,13 +21,14 @@ from magicqueue.errors import Closed, MagicQueueError, RequestError
 from magicqueue.forks import after_fork
 from magicqueue.job import AnyJob, Job
 from magicqueue.protocol import Call
+from magicqueue.sources import Source
 
 
 class PullChannels:
     """Idle connections, and which connection each unsettled job is leased to."""
 
-    def __init__(self, queue: str, address: Address, timeout_s: float) -> None:
-        self._queue = queue
+    def __init__(self, source: Source, address: Address, timeout_s: float) -> None:
+        self._source = source
         self._address = address
         self._timeout_s = timeout_s
         self._all: set[Channel] = set()
@@ -110,7 +111,9 @@ class PullChannels:
             else:
                 arrival.set_result(jobs)
 
-        channel.post(Call(commands.pull(self._queue, count, timeout_ms, lease_ms), arrived))
+        channel.post(
+            Call(commands.pull(self._source, count, timeout_ms, lease_ms), arrived)
+        )
         try:
             return await arrival
         except asyncio.CancelledError:

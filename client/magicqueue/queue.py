@@ -33,9 +33,11 @@ from magicqueue.protocol import Command
 from magicqueue.pulls import PullChannels
 from magicqueue.queue_admin import QueueAdmin
 from magicqueue.request_keys import RequestKeys
+from magicqueue.sources import STRICT, Names, source_of
 from magicqueue.waits import Waits
 from magicqueue.wire.limits import WAIT_JOBS_MAX
 from magicqueue.wire.replies import ServerInfo
+from magicqueue.wire.values import Order
 
 R = TypeVar("R")
 
@@ -46,6 +48,9 @@ class Queue(QueueAdmin):
     url: see `magicqueue.address`; None is MAGICQUEUE_URL or localhost:6789. timeout: how
     long a whole answer may take (a large one longer: see `connection`), and how long a
     server that went away is waited for. access: token, ca, cert, key, see AccessOptions.
+    name: or a list of names, for pulls of several queues: as they are listed, or with
+    order "turns" each in turn first (a name that is there twice, twice as often). Such a
+    queue pulls and settles; for all else it takes a queue of one name.
     It connects at its first use; use it as `async with`, or `close` it.
 
     repeat_pushes: a push whose connection broke is sent again, and is stored once: the
@@ -58,21 +63,22 @@ class Queue(QueueAdmin):
 
     def __init__(
         self,
-        name: str,
+        name: Names,
         url: str | None = None,
         *,
+        order: Order = STRICT,
         timeout: Duration = commands.TIMEOUT_S,
         repeat_pushes: bool = False,
         **access: Unpack[AccessOptions],
     ) -> None:
-        self.name = commands.queue_name(name)
+        self._source = source_of(name, order)
         self.address = parse_address(url, access)
         timeout_s = duration_ms(timeout, "timeout", least_ms=1) / 1000
         self._channel = Channel(self.address, timeout_s=timeout_s, reconnect_s=timeout_s)
         self._keys = RequestKeys(wanted=repeat_pushes)
-        self._pulls = PullChannels(self.name, self.address, timeout_s)
+        self._pulls = PullChannels(self._source, self.address, timeout_s)
         self._outgoing = Outgoing(
-            self.name,
+            self._source,
             self._channel,
             self._pulls.forget,
             shares=self._shares,
@@ -94,7 +100,7 @@ class Queue(QueueAdmin):
         await self.close()
 
     def __repr__(self) -> str:
-        return f"Queue({self.name!r}, {str(self.address)!r})"
+        return f"Queue({str(self._source)!r}, {str(self.address)!r})"
 
     async def close(self) -> None:
         """Wait for what is under way, and end the connections.

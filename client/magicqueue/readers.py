@@ -9,7 +9,7 @@ The readers of the hot commands first compare the line with the one that a serve
 when all went well, which costs less than decoding it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from itertools import pairwise
 from typing import Annotated, Final, TypeVar
 
@@ -23,7 +23,14 @@ from magicqueue.job import AnyJob, DeadPage, Job, JobDetails
 from magicqueue.refusals import Line
 from magicqueue.wire.fields import check_queue
 from magicqueue.wire.limits import ID_MAX
-from magicqueue.wire.replies import Counts, QueueCounts, ServerCounts
+from magicqueue.wire.replies import (
+    LimitReply,
+    OneQueueCounts,
+    QueueCounts,
+    QueueLimits,
+    ServerCounts,
+    ThrottleReply,
+)
 
 S = TypeVar("S")
 
@@ -132,7 +139,9 @@ _removed: Final = decoder(_Removed)
 _retried: Final = decoder(_Retried)
 _queues: Final = decoder(_Queues)
 _dead: Final = decoder(_Dead)
-counts: Final = decoder(Counts)
+counts: Final = decoder(OneQueueCounts)
+_limited: Final = decoder(LimitReply)
+_throttled: Final = decoder(ThrottleReply)
 server_counts: Final = decoder(ServerCounts)
 
 
@@ -196,16 +205,17 @@ def _except(ids: list[int], indexes: set[int]) -> list[int]:
     return [job_id for index, job_id in enumerate(ids) if index not in indexes]
 
 
-def pulled(queue: str, count: int) -> Callable[[Line], list[Job]]:
-    """Read PULLB's reply: no more jobs than asked for, of that queue, each once."""
+def pulled(queues: Sequence[str], count: int) -> Callable[[Line], list[Job]]:
+    """Read PULLB's reply: no more jobs than asked for, of these queues, each once."""
+    named = frozenset(queues)
 
     def read(line: Line) -> list[Job]:
         jobs = _pulled(line).jobs
         if len(jobs) > count:
             raise ValueError(f"{len(jobs)} jobs where {count} were asked for")
-        ids = {job.id for job in jobs if job.queue == queue}
+        ids = {job.id for job in jobs if job.queue in named}
         if len(ids) != len(jobs):
-            _raise_for_pulled(jobs, queue)
+            _raise_for_pulled(jobs, named)
         return jobs
 
     return read
@@ -257,6 +267,17 @@ def extended(jobs: Sequence[AnyJob]) -> Callable[[Line], tuple[list[int], list[i
     return read
 
 
+def limited(line: Line) -> QueueLimits:
+    """Read LIMIT's reply: the limits as they are now."""
+    reply = _limited(line)
+    return QueueLimits(concurrency=reply.concurrency, rate=reply.rate, group=reply.group)
+
+
+def throttled(line: Line) -> int | None:
+    """Read THROTTLE's reply: until when, in epoch milliseconds."""
+    return _throttled(line).throttled_until
+
+
 def failed_one(line: Line) -> str:
     """Read FAIL's reply: the job's new state."""
     return _failed_one(line).state
@@ -302,7 +323,7 @@ def dead(queue: str, count: int, after: int | None) -> Callable[[Line], DeadPage
         if len(page.jobs) > count:
             raise ValueError(f"{len(page.jobs)} jobs where {count} were asked for")
         if len({job.id for job in page.jobs if job.queue == queue}) != len(page.jobs):
-            _raise_for_pulled(page.jobs, queue)
+            _raise_for_pulled(page.jobs, (queue,))
         if page.next is not None and (not page.jobs or page.next == after):
             raise ValueError("its listing does not go on")
         return DeadPage(page.jobs, page.next)
@@ -335,8 +356,8 @@ def _one_at_most(number: int, job_id: int | None) -> int:
     return number
 
 
-def _raise_for_pulled(jobs: Sequence[Job | JobDetails], queue: str) -> None:
+def _raise_for_pulled(jobs: Sequence[Job | JobDetails], queues: Collection[str]) -> None:
     for job in jobs:
-        if job.queue != queue:
+        if job.queue not in queues:
             raise ValueError(f"job {job.id} is of the queue {job.queue[:80]!r}")
     raise ValueError("a job is in it twice")

@@ -20,7 +20,13 @@ from typing import Any, Final, TypeVar
 
 from magicqueue import commands
 from magicqueue.cancels import Cancels
-from magicqueue.failures import Failure, failure_of, is_cancellation, log_failure
+from magicqueue.failures import (
+    Failure,
+    Throttle,
+    failure_of,
+    is_cancellation,
+    log_failure,
+)
 from magicqueue.forks import after_fork
 from magicqueue.handlers import Handler, OnError
 from magicqueue.job import Job, WorkerSide
@@ -28,7 +34,13 @@ from magicqueue.job_log import JobLog, Slot, fields_of, set_current, span
 from magicqueue.results import Results
 from magicqueue.room import Room
 from magicqueue.settling import Settling
-from magicqueue.verdicts import Verdict, by_needs, verdict_on_cancelled, verdicts_on
+from magicqueue.verdicts import (
+    Verdict,
+    by_needs,
+    given_back,
+    verdict_on_cancelled,
+    verdicts_on,
+)
 
 BREATH_S: Final = 0.02
 """Inline jobs run for this long between looks at anything else."""
@@ -84,6 +96,7 @@ class Runner(Settling):
         self.unanswered.clear()
         for notes in (self._done, self._failures, self._given_back, self._cancelled):
             notes.clear()
+        self.throttled.clear()
         self.results.clear()
 
     def end_if_forked(self) -> None:
@@ -224,6 +237,8 @@ class Runner(Settling):
             self._done.append(job)
         elif job.cancelled and is_cancellation(error):
             self.end_cancelled(job)
+        elif isinstance(error, Throttle):
+            self.throttle(job, error)
         else:
             self.fail(job, error)
 
@@ -271,6 +286,7 @@ class Runner(Settling):
         for verdict in (self._done, self._given_back, self._cancelled):
             self.held.difference_update(verdict)
         self.held.difference_update(told.job for told in self._failures)
+        self.held.difference_update(job for job, _ in self.throttled)
         self.unstarted.clear()
         rest = list(self.held)
         self.give_back(rest)
@@ -308,7 +324,7 @@ class Runner(Settling):
         taken: list[Verdict] = []
         with self._taking:
             done, failures = _emptied(self._done), _emptied(self._failures)
-            given_back = _emptied(self._given_back)
+            back = _emptied(self._given_back)
             if done:
                 self._send_off(done)
                 self.completed += len(done)
@@ -324,11 +340,16 @@ class Runner(Settling):
                     self._send_off(failed)
                     command = commands.fail(some, repeat=True)
                     taken.append(Verdict(failed, command, some))
-            if given_back:
-                self._send_off(given_back)
-                self.released += len(given_back)
-                command = commands.release(given_back, repeat=True)
-                taken.append(Verdict(given_back, command, gives_back=True))
+            if self.throttled:
+                waits = self.take_throttled()
+                for verdict in waits:
+                    self._send_off(verdict.jobs)
+                    self.released += len(verdict.jobs)
+                taken += waits
+            if back:
+                self._send_off(back)
+                self.released += len(back)
+                taken.append(given_back(back))
             if learn:
                 self.room.measured(len(done) + len(failures), self._busy_s)
                 self._busy_s = 0.0

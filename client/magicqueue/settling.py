@@ -5,12 +5,13 @@ from collections.abc import Sequence
 
 from magicqueue import commands
 from magicqueue.errors import RequestError, Unsupported
-from magicqueue.failures import Failure, failure_of, log_failure
+from magicqueue.failures import Failure, Throttle, failure_of, log_failure
 from magicqueue.handlers import OnError
 from magicqueue.job import Job
-from magicqueue.job_log import fields_of
+from magicqueue.job_log import fields_of, span
+from magicqueue.plain_text import plain
 from magicqueue.results import Results
-from magicqueue.verdicts import Verdict, verdicts_on
+from magicqueue.verdicts import Verdict, given_back, verdict_on_throttled, verdicts_on
 
 logger = logging.getLogger("magicqueue")
 
@@ -21,16 +22,19 @@ class Settling:
     def __init__(self, results: Results, on_error: OnError | None) -> None:
         self.unanswered: set[Job] = set()
         self.results = results
+        self.throttled: list[tuple[Job, int]] = []
         self.completed = 0
         self.failed = 0
         self.lost = 0
         self._on_error = on_error
 
-    def settled(self, verdict: Verdict, missing: list[int]) -> None:
-        """The server has taken a verdict, but for jobs not ours any more."""
+    def settled(self, verdict: Verdict, missing: list[int]) -> Sequence[Verdict]:
+        """The server has taken a verdict, but for jobs not ours; gives what comes next."""
+        if verdict.throttle_ms:
+            return (given_back(verdict.jobs),)
         self.unanswered.difference_update(verdict.jobs)
         if not missing or verdict.gives_back:
-            return
+            return ()
         ids = set(missing)
         for job in verdict.jobs:
             if job.id in ids:
@@ -44,6 +48,29 @@ class Settling:
                     job.attempts,
                     extra=fields_of(job),
                 )
+        return ()
+
+    def throttle(self, job: Job, error: Throttle) -> None:
+        """Note that a job's queue is to wait before the job comes again."""
+        self.results.drop(job)
+        self.throttled.append((job, error.span_ms))
+        logger.info(
+            "%s waits for %s since job %d was told to slow down: %s",
+            job.queue,
+            span(error.span_ms / 1000),
+            job.id,
+            plain(str(error)) or "no reason given",
+            extra=fields_of(job),
+        )
+
+    def take_throttled(self) -> list[Verdict]:
+        """Give the requests for what was noted so, one a queue: the longest wait holds."""
+        taken, self.throttled = self.throttled, []
+        waits: dict[str, tuple[list[Job], int]] = {}
+        for job, span_ms in taken:
+            jobs, longest_ms = waits.get(job.queue, ([], 0))
+            waits[job.queue] = ([*jobs, job], max(longest_ms, span_ms))
+        return [verdict_on_throttled(*wait) for wait in waits.values()]
 
     def unsettled(self, verdict: Verdict, error: Exception) -> Sequence[Verdict]:
         """The server has not taken a verdict; gives what to send instead, if anything.
@@ -51,6 +78,9 @@ class Settling:
         An older server cannot take jobs back before the connection closes, decides for
         itself when a failed job is tried again, and keeps no results.
         """
+        if verdict.throttle_ms:
+            logger.warning("the queue cannot be throttled, its job waits alone: %s", error)
+            return (given_back(verdict.jobs, verdict.throttle_ms),)
         if isinstance(error, Unsupported) and verdict.failures:
             logger.warning("Retry and Discard count as any failure: %s", error)
             bare = [Failure(told.job, told.error) for told in verdict.failures]

@@ -30,10 +30,12 @@ from magicqueue.job import AnyJob, Job, checked_progress
 from magicqueue.job_options import JobOptions, UniqueOptions, needs_of, tail_of
 from magicqueue.protocol import Command
 from magicqueue.request_keys import RequestKeys
+from magicqueue.sources import STRICT, Names, source_of
 from magicqueue.sync_channel import SyncChannel
 from magicqueue.sync_queue_admin import SyncQueueAdmin
 from magicqueue.wire.limits import WAIT_JOBS_MAX
 from magicqueue.wire.replies import ServerInfo
+from magicqueue.wire.values import Order
 
 R = TypeVar("R")
 S = TypeVar("S")
@@ -45,6 +47,9 @@ class SyncQueue(SyncQueueAdmin):
     url: see `magicqueue.address`; None is MAGICQUEUE_URL or localhost:6789. timeout: how
     long a whole answer may take (a large one longer: see `connection`), and how long a
     server that went away is waited for. access: token, ca, cert, key, see AccessOptions.
+    name: or a list of names, for pulls of several queues: as they are listed, or with
+    order "turns" each in turn first (a name that is there twice, twice as often). Such a
+    queue pulls and settles; for all else it takes a queue of one name.
     It connects at its first use; use it as `with`, or `close` it.
 
     repeat_pushes: a push whose connection broke is sent again, and is stored once: the
@@ -57,14 +62,15 @@ class SyncQueue(SyncQueueAdmin):
 
     def __init__(
         self,
-        name: str,
+        name: Names,
         url: str | None = None,
         *,
+        order: Order = STRICT,
         timeout: Duration = commands.TIMEOUT_S,
         repeat_pushes: bool = False,
         **access: Unpack[AccessOptions],
     ) -> None:
-        self.name = commands.queue_name(name)
+        self._source = source_of(name, order)
         self.address = parse_address(url, access)
         self._timeout_s = duration_ms(timeout, "timeout", least_ms=1) / 1000
         self._channel = self._new_channel()
@@ -91,7 +97,7 @@ class SyncQueue(SyncQueueAdmin):
         self.close()
 
     def __repr__(self) -> str:
-        return f"SyncQueue({self.name!r}, {str(self.address)!r})"
+        return f"SyncQueue({str(self._source)!r}, {str(self.address)!r})"
 
     def close(self) -> None:
         """End the connections. Jobs pulled and not settled go back to the queue."""
@@ -199,7 +205,8 @@ class SyncQueue(SyncQueueAdmin):
         timeout_ms = None if timeout is None else duration_ms(timeout, "timeout")
         lease_ms = None if lease is None else duration_ms(lease, "lease", least_ms=1)
         return self._wait_in_slices(
-            timeout_ms, lambda wait_ms: commands.pull(self.name, count, wait_ms, lease_ms)
+            timeout_ms,
+            lambda wait_ms: commands.pull(self._source, count, wait_ms, lease_ms),
         )
 
     def ack(self, job: AnyJob) -> None:

@@ -8,9 +8,17 @@ from typing import TypeVar
 
 from magicqueue import commands
 from magicqueue.arguments import optional_id, whole_number
+from magicqueue.durations import Duration, duration_ms
 from magicqueue.job import DeadPage, JobDetails
+from magicqueue.limits import KEPT, GroupLimits, Kept, Rate, limit, throttle
 from magicqueue.protocol import Command
-from magicqueue.wire.replies import Counts, QueueCounts, ServerCounts
+from magicqueue.sources import Source
+from magicqueue.wire.replies import (
+    OneQueueCounts,
+    QueueCounts,
+    QueueLimits,
+    ServerCounts,
+)
 
 R = TypeVar("R")
 
@@ -18,9 +26,14 @@ R = TypeVar("R")
 class SyncQueueAdmin:
     """What a queue can be asked, and told, beside its jobs."""
 
-    name: str
+    _source: Source
 
-    def stats(self) -> Counts:
+    @property
+    def name(self) -> str:
+        """The queue's name. Raises ValueError where it is several queues."""
+        return self._source.one
+
+    def stats(self) -> OneQueueCounts:
         """Count this queue's jobs; zeros for a queue that nobody has used."""
         return self._run(commands.stats(self.name))
 
@@ -39,6 +52,32 @@ class SyncQueueAdmin:
     def job(self, job_id: int) -> JobDetails:
         """Look a job up. Raises NotFound for one that is done or was never there."""
         return self._run(commands.job(whole_number(job_id, "job_id")))
+
+    def limit(
+        self,
+        *,
+        concurrency: int | Kept | None = KEPT,
+        rate: Rate | Kept | None = KEPT,
+        group: GroupLimits | Kept | None = KEPT,
+    ) -> QueueLimits:
+        """Limit this queue, and give its limits; without an argument it only gives them.
+
+        concurrency: at most so many of its jobs are at work. rate: so many are handed out
+        in a time, see Rate. group: the limits of each single group. What is not given stays
+        as it is, None takes the limit away. Jobs beyond a limit wait, in their order. It
+        is kept through restarts, and may be said again. Raises Unsupported (of an older
+        server).
+        """
+        return self._run(limit(self.name, concurrency, rate, group))
+
+    def throttle(self, span: Duration) -> float | None:
+        """Hand out no jobs of this queue for a while; 0 ends that.
+
+        Of several, the later end wins. Gives until when, in epoch seconds; None: not at
+        all. Raises Unsupported (of an older server).
+        """
+        until_ms = self._run(throttle(self.name, duration_ms(span, "span")))
+        return None if until_ms is None else until_ms / 1000
 
     def pause(self) -> None:
         """Hand out no more jobs of this queue until `resume`."""

@@ -29,11 +29,13 @@ from magicqueue.loop_of_own import LoopOfOwn
 from magicqueue.results import ON_BAD_RESULT, OnBadResult, Results
 from magicqueue.room import Room
 from magicqueue.runner import Runner
+from magicqueue.sources import STRICT, Names
 from magicqueue.stalls import Stalls
 from magicqueue.stop_signals import StopSignal, watched_signals
 from magicqueue.sync_channel import SyncChannel
 from magicqueue.sync_connection import Interrupted
 from magicqueue.verdict_sender import VerdictSender
+from magicqueue.wire.values import Order
 from magicqueue.worker_counts import WorkerCounts
 from magicqueue.worker_options import (
     BATCH_SIZE,
@@ -51,24 +53,25 @@ logger = logging.getLogger("magicqueue")
 class SyncWorker(WorkerCounts):
     """Runs `handler(job)` for each job of a queue: a return settles it, a raise fails it.
 
-    queue, url: as for `SyncQueue`. concurrency: handlers under way at once, each in a
-    thread; with 1 they run inline, in the thread of `run`. batch_size: jobs asked for at
-    once, at most. prefetch: jobs held beyond those that run; None is none, but for short
-    handlers as many as they end in some 30 ms. lease: heartbeats keep it up while the
-    handler runs. time_limit: the job of a handler that runs for longer fails, though the
-    handler cannot be ended; None is no limit. grace: how long a stop lets handlers
+    queue, order, url: as for `SyncQueue`. concurrency: handlers under way at once, each
+    in a thread; with 1 they run inline, in the thread of `run`. batch_size: jobs asked
+    for at once, at most. prefetch: jobs held beyond those that run; None is none, but for
+    short handlers as many as they end in some 30 ms. lease: heartbeats keep it up while
+    the handler runs. time_limit: the job of a handler that runs for longer fails, though
+    the handler cannot be ended; None is no limit. grace: how long a stop lets handlers
     finish. timeout: as for `SyncQueue`. on_error: called with each failed job and its
-    exception. on_bad_result: a job whose result is not JSON, or too large, is done without
-    ("log") or fails ("fail").
+    exception. on_bad_result: a job whose result is not JSON, or too large, is done
+    without ("log") or fails ("fail").
 
     A server that is not there, or goes away, is waited for, for ever.
     """
 
     def __init__(  # noqa: PLR0913 - keywords, each with a default
         self,
-        queue: str,
+        queue: Names,
         handler: Handler,
         *,
+        order: Order = STRICT,
         url: str | None = None,
         concurrency: int = 1,
         batch_size: int = BATCH_SIZE,
@@ -86,6 +89,7 @@ class SyncWorker(WorkerCounts):
         self._options = worker_options(
             queue,
             url,
+            order=order,
             batch_size=batch_size,
             concurrency=concurrency,
             prefetch=prefetch,
@@ -327,7 +331,7 @@ class SyncWorker(WorkerCounts):
         runner = self._runner
         runner.give_back(runner.take_unstarted())
         if self._options.concurrency > 1 and self.held and self._grace_is_over():
-            runner.log.grace_is_over(self.held, self._options.queue)
+            runner.log.grace_is_over(self.held, str(self._options.queue))
         gives_back = runner.give_back_rest()
         self._stop_at = time.monotonic() + LAST_WORD_S
         verdicts.send()

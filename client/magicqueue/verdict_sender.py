@@ -77,7 +77,8 @@ class VerdictSender:
 def send_verdict(runner: Runner, channel: SyncChannel, verdict: Verdict) -> None:
     """Send one verdict, or what the server takes instead."""
     try:
-        runner.settled(verdict, channel.request(verdict.command))
+        following = runner.settled(verdict, channel.request(verdict.command))
     except MagicQueueError as error:
-        for instead in runner.unsettled(verdict, error):
-            send_verdict(runner, channel, instead)
+        following = runner.unsettled(verdict, error)
+    for one in following:
+        send_verdict(runner, channel, one)

@@ -7,6 +7,7 @@ import msgspec
 from magicqueue import commands, job_commands
 from magicqueue.failures import Failure
 from magicqueue.job import Job
+from magicqueue.limits import throttle_for
 from magicqueue.protocol import Command
 from magicqueue.results import Results
 
@@ -21,6 +22,8 @@ class Verdict(msgspec.Struct, frozen=True, eq=False):
     gives_back: bool = False
     results: Sequence[bytes] = ()
     """What came of each job, where it says that."""
+    throttle_ms: int = 0
+    """For how long it has the queue wait; the jobs go back after that."""
 
     def one_by_one(self) -> Sequence["Verdict"]:
         """Say it anew of each job alone: one of its results was refused."""
@@ -33,6 +36,17 @@ def verdicts_on(done: Sequence[Job], results: Results) -> Sequence[Verdict]:
     bare, others = results.part(done)
     said = [Verdict(bare, commands.ack(bare, repeat=True))] if bare else []
     return said + [_with_results(jobs, some) for jobs, some in others]
+
+
+def verdict_on_throttled(jobs: Sequence[Job], for_ms: int) -> Verdict:
+    """Say that the queue of jobs is to wait; `given_back` follows when that is done."""
+    return Verdict(jobs, throttle_for(jobs[0].queue, for_ms), throttle_ms=for_ms)
+
+
+def given_back(jobs: Sequence[Job], delay_ms: int = 0) -> Verdict:
+    """Say that jobs go back, neither done nor failed."""
+    command = commands.release(jobs, delay_ms, repeat=True)
+    return Verdict(jobs, command, gives_back=True)
 
 
 def verdict_on_cancelled(jobs: Sequence[Job]) -> Verdict:

@@ -42,9 +42,11 @@ from magicqueue.protocol import Call
 from magicqueue.results import ON_BAD_RESULT, OnBadResult, Results
 from magicqueue.room import Room
 from magicqueue.runner import Runner
+from magicqueue.sources import STRICT, Names
 from magicqueue.stalls import Stalls
 from magicqueue.stop_signals import StopSignal
 from magicqueue.verdicts import Verdict
+from magicqueue.wire.values import Order
 from magicqueue.worker_counts import WorkerCounts
 from magicqueue.worker_options import (
     BATCH_SIZE,
@@ -64,24 +66,25 @@ logger = logging.getLogger("magicqueue")
 class Worker(InBackground, WorkerCounts):
     """Runs `handler(job)` for each job of a queue: a return settles it, a raise fails it.
 
-    queue, url: as for `Queue`. batch_size: jobs asked for at once, at most. concurrency:
-    handlers under way at once (50 tasks, 8 threads). inline: run a plain handler in the
-    event loop, one job after the other. prefetch: jobs held beyond those that run; None
-    is none, but for short handlers as many as they end in some 30 ms. lease: heartbeats
-    keep it up while the handler runs. time_limit: a handler that runs for longer is
-    cancelled, or given up if it is a plain one, and its job fails; None is no limit.
-    grace: how long `stop` lets handlers finish. timeout: as for `Queue`. on_error: called
-    with each failed job and its exception. on_bad_result: a job whose result is not
-    JSON, or too large, is done without ("log") or fails ("fail").
+    queue, order, url: as for `Queue`. batch_size: jobs asked for at once, at most.
+    concurrency: handlers under way at once (50 tasks, 8 threads). inline: run a plain
+    handler in the event loop, one job after the other. prefetch: jobs held beyond those
+    that run; None is none, but for short handlers as many as they end in some 30 ms.
+    lease: heartbeats keep it up while the handler runs. time_limit: a handler that runs
+    for longer is cancelled, or given up if it is a plain one, and its job fails; None is
+    no limit. grace: how long `stop` lets handlers finish. timeout: as for `Queue`.
+    on_error: called with each failed job and its exception. on_bad_result: a job whose
+    result is not JSON, or too large, is done without ("log") or fails ("fail").
 
     A server that is not there, or goes away, is waited for, for ever.
     """
 
     def __init__(  # noqa: PLR0913 - keywords, each with a default
         self,
-        queue: str,
+        queue: Names,
         handler: Handler,
         *,
+        order: Order = STRICT,
         url: str | None = None,
         batch_size: int = BATCH_SIZE,
         concurrency: int | None = None,
@@ -105,6 +108,7 @@ class Worker(InBackground, WorkerCounts):
         self._options = worker_options(
             queue,
             url,
+            order=order,
             batch_size=batch_size,
             concurrency=concurrency,
             prefetch=prefetch,
@@ -208,7 +212,7 @@ class Worker(InBackground, WorkerCounts):
             async with asyncio.timeout(self._options.grace_s):
                 await self._finished()
         except TimeoutError:
-            self._runner.log.grace_is_over(self.held, self._options.queue)
+            self._runner.log.grace_is_over(self.held, str(self._options.queue))
         finally:
             await self._end()
             self._stop_asked = None
@@ -339,10 +343,11 @@ class Worker(InBackground, WorkerCounts):
     def _told(self, verdict: Verdict, call: Call[list[int]]) -> None:
         self._verdicts_under_way -= 1
         if call.error is None:
-            self._runner.settled(verdict, call.result())
+            following = self._runner.settled(verdict, call.result())
         else:
-            for instead in self._runner.unsettled(verdict, call.error):
-                self._send(instead)
+            following = self._runner.unsettled(verdict, call.error)
+        for one in following:
+            self._send(one)
         if not self._verdicts_under_way:
             self._made_progress()
 

@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from typing import Final
 
-from magicqueue import commands
 from magicqueue.address import AccessOptions, Address, parse_address
 from magicqueue.durations import Duration, duration_ms
+from magicqueue.sources import Names, Source, source_of
+from magicqueue.wire.values import Order
 
 LEASE_S: Final = 30.0
 GRACE_S: Final = 30.0
@@ -26,7 +27,7 @@ THREADS: Final = 8
 class WorkerOptions:
     """What a worker is told once, in the units it works with."""
 
-    queue: str
+    queue: Source
     address: Address
     batch_size: int
     concurrency: int
@@ -39,9 +40,10 @@ class WorkerOptions:
 
 
 def worker_options(  # noqa: PLR0913 - a worker has as many
-    queue: str,
+    queue: Names,
     url: str | None,
     *,
+    order: Order,
     batch_size: int,
     concurrency: int,
     prefetch: int | None,
@@ -53,7 +55,7 @@ def worker_options(  # noqa: PLR0913 - a worker has as many
 ) -> WorkerOptions:
     """Check the settings. Raises TypeError, ValueError, BadAddress or BadRequest."""
     return WorkerOptions(
-        queue=commands.queue_name(queue),
+        queue=source_of(queue, order),
         address=parse_address(url, access),
         batch_size=_count(batch_size, "batch_size", 1),
         concurrency=_count(concurrency, "concurrency", 1),

@@ -45,6 +45,9 @@ Rules that hold for every verb:
 - **Wake-ups.** For a queue that is being watched, the core calls `on_ready(queue)` inside
   the verb (a remote core: at any time) when a pull that found nothing may now find a job.
   The callback must not call the core back.
+- **Ruled queues.** Of some queues, who pulls has rules that the core does not know: it says
+  so (`rule`). The core keeps these known, runs no line by itself that pulls of them, and
+  wakes those who wait for their jobs also when one at work is no more.
 
 Sizes: a payload is bytes, never looked into. Times are epoch milliseconds, spans are
 milliseconds, both as int below 2**53. Costs are per job; n is the number of jobs.
@@ -398,6 +401,21 @@ class Core(Protocol):
         of jobs that are not marked it may be told less than all. What lines did is told
         with the marked jobs alone. The sink must not call the core, nor keep a column.
         """
+        ...
+
+    def rule(self, queue: str, *, ruled: bool) -> None:
+        """Say whether jobs of a queue are pulled under rules that the core does not know.
+
+        It makes the queue known, and keeps it so. No record is made of it. O(1).
+        """
+        ...
+
+    def refuse_queue(self, queue: str) -> None:
+        """Raise `Full` if a queue of this name would be one too many."""
+        ...
+
+    def processing(self, queue: str) -> int:
+        """Count the active jobs of a queue. O(1)."""
         ...
 
     def count_duplicates(self, queue: str, count: int) -> None:

@@ -32,6 +32,9 @@ class JobTable:
         self.queues: dict[str, Queue] = {}
         self.names = NameOrder()
         self.watched: set[str] = set()
+        self.ruled: set[str] = set()
+        self.roomy: set[str] = set()
+        """Those ruled that are watched: who waits for them hears of jobs that leave."""
         self.marked: set[int] = set()
         self.tally = Tally()
         self.delayed = DelayedOrder(self.tally)
@@ -61,6 +64,13 @@ class JobTable:
             self.tally.name_bytes += len(name.encode(errors="surrogatepass"))
         return queue
 
+    def watch_room(self, name: str) -> None:
+        """Note whether a queue is ruled and watched, as one of both has changed."""
+        if name in self.ruled and name in self.watched:
+            self.roomy.add(name)
+        else:
+            self.roomy.discard(name)
+
     def forget_idle_queues(self) -> None:
         """Forget queues that hold nothing and that nobody watches; totals stay."""
         for queue in list(self.queues.values()):
@@ -79,6 +89,7 @@ class JobTable:
             or queue.paused
             or queue.dead
             or self.delayed.count(queue.name)
+            or queue.name in self.ruled
         )
 
     def _forget(self, queue: Queue) -> None:

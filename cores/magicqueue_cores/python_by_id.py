@@ -8,14 +8,14 @@ from magicqueue_cores.contract import LIVE, WAITING, JobState, RecordSink, Settl
 from magicqueue_cores.python_clearing import Clearing
 from magicqueue_cores.python_fates import Fates
 from magicqueue_cores.python_marks import Marks
-from magicqueue_cores.python_reading import Reading
+from magicqueue_cores.python_ruling import Ruling
 from magicqueue_cores.python_taking import promote, remove, replace, revive
 
 _DELAYED = frozenset((JobState.DELAYED,))
 _DEAD = frozenset((JobState.DEAD,))
 
 
-class ById(Reading):
+class ById(Ruling):
     """A part of `PythonCore`, which sets the attributes."""
 
     _record: RecordSink | None
@@ -32,7 +32,9 @@ class ById(Reading):
         if found:
             if self._record:
                 self._record(records.Removed(found, cause))
+            freed = self._fates.freed_by(found) if self._table.roomy else ()
             remove(self._table, found, cause)
+            self._fates.wake(freed)
         return answer
 
     def bury(

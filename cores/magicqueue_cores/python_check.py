@@ -34,6 +34,8 @@ def check_table(table: JobTable) -> None:
         assert queue.active == active[name], f"queue {name!r}: active jobs miscounted"
     dead = sum(len(queue.dead) for queue in table.queues.values())
     assert table.dead_count == dead, "dead letters miscounted"
+    assert table.ruled <= table.queues.keys(), "a ruled queue is not known"
+    assert table.roomy == table.ruled & table.watched, "who waits for room is forgotten"
     _check_totals(table)
     _check_tally(table)
 

@@ -115,13 +115,16 @@ class PythonCore(ById):
 
     def watch(self, queue: str, *, watching: bool) -> None:
         """Say whether somebody waits for jobs of `queue`, so that `on_ready` is called."""
+        table = self._table
         if watching:
-            self._table.watched.add(queue)
-            known = self._table.queues.get(queue)
+            table.watched.add(queue)
+            known = table.queues.get(queue)
             if known is not None:
                 self._fates.wake((known,))
         else:
-            self._table.watched.discard(queue)
+            table.watched.discard(queue)
+        if table.ruled:
+            table.watch_room(queue)
 
     def push(self, queue: str, jobs: NewJobs, now_ms: int) -> int:
         """Store a batch; gives the first of its ids. Raises `Full`."""
@@ -188,6 +191,7 @@ class PythonCore(ById):
             self.advance(now_ms)
         table = self._table
         answer = Settled([], [])
+        freed = self._fates.freed_by(ids) if table.roomy else ()
         done: list[int] = []
         for job_id, attempt in zip(ids, attempts or repeat(0), strict=False):
             job = table.jobs.get(job_id)
@@ -203,6 +207,8 @@ class PythonCore(ById):
                 miss(self._table, answer, job_id, attempt)
         if self._record and done:
             self._record(records.Acked(done))
+        if freed:
+            self._fates.wake(freed)
         return answer
 
     def fail(

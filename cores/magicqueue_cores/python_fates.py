@@ -37,6 +37,12 @@ class Fates:
             if queue.name in self._table.watched and queue.ready.count and not queue.paused:
                 self._on_ready(queue.name)
 
+    def freed_by(self, ids: Iterable[int]) -> list[Queue]:
+        """The ruled queues that somebody waits for, of which these jobs are."""
+        jobs, roomy = self._table.jobs, self._table.roomy
+        queues = [jobs[job_id].queue for job_id in ids if job_id in jobs]
+        return [queue for queue in queues if queue.name in roomy]
+
     def retry(self, retried: dict[int, tuple[str | None, int]], now_ms: int) -> None:
         """Active jobs failed: `retried` has the error and next run_at of each."""
         ids = list(retried)
@@ -79,6 +85,8 @@ class Fates:
         if self._on_death:
             shown = [job_view(job_id, table.jobs[job_id]) for job_id in ids[:DEATHS_SHOWN]]
             self._on_death(shown, len(ids))
+        if table.roomy:
+            self.wake(self.freed_by(ids))
         for queue in dict.fromkeys([table.jobs[job_id].queue for job_id in ids]):
             dropped = queue.dead.overflow()
             if dropped:

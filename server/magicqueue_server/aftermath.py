@@ -46,8 +46,11 @@ class Aftermath:
         self._blocked = blocked
         self._own_lines = own_lines
         self._take = blocked.pulls.take
-        self._take_lagging = blocked.pulls.take if policies is None else policies.pull
         self._lagging = False
+        if policies is not None:
+            policies.limits.on_ready = became_ready.append
+            policies.limits.on_change = self._choose
+            self._choose()
 
     def see_to(self, now_ms: int) -> None:
         """Do what follows, if anything does."""
@@ -70,4 +73,10 @@ class Aftermath:
         if lagging != self._lagging:
             self._lagging = lagging
             self._own_lines.lag(lagging=lagging)
-            self._blocked.pulls.take = self._take_lagging if lagging else self._take
+            self._choose()
+
+    def _choose(self) -> None:
+        """Have policies take part in pulls, or not: while they lag, or rule any queue."""
+        policies = self._policies
+        needed = policies is not None and (self._lagging or policies.limits.any)
+        self._blocked.pulls.take = policies.pull if policies and needed else self._take

@@ -26,6 +26,8 @@ class Blocked:
         handlers: dict[type[Request], Handler],
     ) -> None:
         self.pulls: Final = pulls
+        self._policies = policies
+        pulls.takes_several = policies is not None
         waits = None if policies is None else Waits(policies, pulls)
         self.waits: Final = waits
         self._pull_deadlines = pulls.deadlines
@@ -68,10 +70,12 @@ class Blocked:
             self.waits.time_out(now_ms)
 
     def postpone(self, by_ms: int) -> None:
-        """Let the time of all be over that much later."""
+        """Let the time of all be over that much later, and bring no tokens meanwhile."""
         self.pulls.postpone(by_ms)
         if self.waits is not None:
             self.waits.postpone(by_ms)
+        if self._policies is not None:
+            self._policies.limits.postpone(by_ms)
 
     def clock_ahead(self, ahead_ms: int) -> None:
         """Be told by how much time is ahead of the wall clock, which replies tell."""

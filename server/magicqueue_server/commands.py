@@ -47,6 +47,7 @@ from magicqueue_server.columns import (
     retry_delays_ms,
 )
 from magicqueue_server.cron_commands import CronCommands
+from magicqueue_server.limit_commands import LimitCommands, told_of
 from magicqueue_server.long_commands import LongCommands
 from magicqueue_server.looks import Handler, Looks, Reply, ServerFacts
 from magicqueue_server.policy_commands import PolicyCommands, without_policies
@@ -98,6 +99,8 @@ class Commands:
         else:
             self.handlers |= PolicyCommands(policies, limits, defaults, self).handlers
             self.handlers |= CronCommands(policies.crons, limits, defaults, self).handlers
+            self.handlers |= LimitCommands(policies, self).handlers
+            self.looks.limits_of = told_of(policies)
 
     def queue(self, name: str) -> str:
         """Give a queue's name back; raises BadRequest if it cannot be one."""

@@ -46,7 +46,17 @@ _CAPABILITIES: Final = [
     "queue_pages",
     "auth",
 ]
-_POLICIES: Final = ["unique", "req_key", "ttl", "timeout", "results", "progress", "cancel"]
+_POLICIES: Final = [
+    "unique",
+    "req_key",
+    "ttl",
+    "timeout",
+    "results",
+    "progress",
+    "cancel",
+    "limits",
+    "multi_pull",
+]
 """What servers can do whose core answers at once, so that policies can be above it."""
 
 
@@ -77,6 +87,8 @@ class Looks:
         """By how much time is ahead of the wall clock, which replies tell."""
         self.server_counts: Callable[[], dict[str, Any]] = dict
         """Gives what STATS adds to the core's counts."""
+        self.limits_of: Callable[[str, int], dict[str, Any]] = lambda *_: {}
+        """Gives what STATS adds to the counts of a queue."""
         self.handlers: dict[type[Request], Handler] = {
             StatsRequest: self.stats,
             Queues: self.queues,
@@ -90,9 +102,10 @@ class Looks:
         """STATS, of one queue or of the server."""
         if request.queue is not None:
             queue = self._queue(request.queue)
+            more = self.limits_of(queue, self.ahead_ms)
             answer = self._core.queue_stats(queue, now_ms)
             return map_answer(
-                answer, lambda one: replies.counted(request.rid, **_dict(one))
+                answer, lambda one: replies.counted(request.rid, **_dict(one), **more)
             )
         return map_answer(
             self._core.stats(now_ms),

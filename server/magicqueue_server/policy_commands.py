@@ -16,6 +16,7 @@ from magicqueue.wire.requests import (
     AckBatch,
     Cancel,
     Done,
+    Limit,
     PlainAck,
     PlainAckBatch,
     PlainPush,
@@ -25,6 +26,7 @@ from magicqueue.wire.requests import (
     Push,
     PushBatch,
     Request,
+    Throttle,
     Wait,
 )
 from magicqueue_cores import policies as layer
@@ -222,7 +224,9 @@ def without_policies(plain: dict[type[Request], Handler]) -> dict[type[Request],
         PushBatch: pushing(PlainPushBatch),
         Ack: plain[PlainAck],  # no job keeps a result here
         AckBatch: plain[PlainAckBatch],
-        **dict.fromkeys((Progress, Cancel, Promote, Wait, *CRON_REQUESTS), refuse),
+        **dict.fromkeys(
+            (Progress, Cancel, Promote, Wait, Limit, Throttle, *CRON_REQUESTS), refuse
+        ),
     }
 
 

@@ -4,15 +4,19 @@ A pull that finds nothing parks its session in the `WaitingRoom` and has the cor
 queue. When the core says that a queue became ready, its waiters are served in turn until
 the jobs or the waiters are used up. A new pull on a queue that has waiters goes behind
 them. A core that answers later may find nothing after all: the waiter then keeps its turn.
+
+A pull of several queues tries each in which nobody stands before it; where it waits, it is
+asked when any of them became ready, and tries all of them again. So it never passes anybody
+who has waited for longer, and its own order holds whichever became ready first.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
-from magicqueue.errors import ShuttingDown
+from magicqueue.errors import BadRequest, ShuttingDown
 from magicqueue.wire import replies
-from magicqueue.wire.fields import check_queue
+from magicqueue.wire.fields import check_queue, check_queues
 from magicqueue.wire.limits import Limits
 from magicqueue.wire.requests import NO_RID, Pull, PullBatch, Request
 from magicqueue_cores.contract import NEVER_MS, Core, Delivery
@@ -21,6 +25,8 @@ from magicqueue_server.columns import JobDefaults
 from magicqueue_server.session import Session
 from magicqueue_server.waiting import Waiter, WaitingRoom
 
+Parts: TypeAlias = Sequence[tuple[str, Delivery]]
+"""Jobs that one pull is answered with, by queue."""
 PULLS: Final[frozenset[type[Request]]] = frozenset((Pull, PullBatch))
 
 
@@ -51,7 +57,9 @@ class Pulls:
     ) -> None:
         self.core = core
         self.take: Callable[..., Answer[Delivery]] = core.pull
-        """Takes jobs: the core's verb, or that of policies while these lag behind."""
+        """Takes jobs: the core's verb, or that of policies while these have a say in it."""
+        self.takes_several = True
+        """Whether a pull may be of several queues: the core has to answer at once."""
         self.limits = limits
         self.defaults = defaults
         self._became_ready = became_ready
@@ -78,7 +86,10 @@ class Pulls:
             raise ShuttingDown("the server is shutting down: pull again later")
         self._now_ms = now_ms
         waiter = self._waiter(session, request)
-        if waiter.queue in self._waiting:
+        if request.queues is not None:
+            parts = self._take_several(waiter)
+            return _delivered(waiter, parts, self.ahead_ms) if parts else self._wait(waiter)
+        if waiter.queues[0] in self._waiting:
             return self._wait(waiter)
         answer = self._take(waiter)
         if not isinstance(answer, Pending):  # as `map_answer` would, without its calls
@@ -111,7 +122,7 @@ class Pulls:
         """Drop the pull of a session that is gone; False if none waits."""
         waiter = self._waiting.remove(session.id)
         if waiter is not None:
-            self._unwatch(waiter.queue)
+            self._unwatch(waiter)
         return waiter is not None
 
     def stop(self) -> None:
@@ -125,7 +136,7 @@ class Pulls:
         timeout_ms = request.timeout
         return Waiter(
             session=session,
-            queue=check_queue(request.queue, self.limits.queue_name_bytes_max),
+            queues=self._queues_of(session, request),
             count=min(count, self.limits.pull_jobs_max),
             lease_ms=request.lease or self.defaults.lease_ms,
             deadline_ms=NEVER_MS if timeout_ms is None else self._now_ms + timeout_ms,
@@ -133,9 +144,28 @@ class Pulls:
             rid=request.rid,
         )
 
+    def _queues_of(self, session: Session, request: Pull | PullBatch) -> tuple[str, ...]:
+        bytes_max, cmd = self.limits.queue_name_bytes_max, request.__struct_config__.tag
+        if request.queues is None:
+            if request.queue is None or request.order is not None:
+                raise BadRequest(f"{cmd}: give queue, or queues (and perhaps their order)")
+            return (check_queue(request.queue, bytes_max),)
+        if request.queue is not None:
+            raise BadRequest(f"{cmd}: give queue or queues, not both")
+        if not self.takes_several:
+            raise BadRequest(
+                f"{cmd}: this server cannot do queues: HELLO tells what it can"
+            )
+        names = check_queues(request.queues, bytes_max)
+        if request.order == "turns":
+            first = session.turn % len(names)
+            session.turn += 1
+            names = [*names[first:], *names[:first]]
+        return tuple(dict.fromkeys(names))
+
     def _take(self, waiter: Waiter) -> Answer[Delivery]:
         return self.take(
-            waiter.queue,
+            waiter.queues[0],
             waiter.count,
             self.limits.reply_payload_bytes_max,
             waiter.lease_ms,
@@ -143,14 +173,33 @@ class Pulls:
             self._now_ms,
         )
 
+    def _take_several(self, waiter: Waiter) -> Parts:
+        """Take jobs of one queue after another, but of none that others wait for first."""
+        parts: list[tuple[str, Delivery]] = []
+        count, bytes_max = waiter.count, self.limits.reply_payload_bytes_max
+        for queue in waiter.queues:
+            if self._waiting.first(queue) not in {None, waiter}:
+                continue
+            delivery = self.take(
+                queue, count, bytes_max, waiter.lease_ms, waiter.session.id, self._now_ms
+            )
+            assert not isinstance(delivery, Pending), "several queues need answers at once"
+            if delivery.ids:
+                parts.append((queue, delivery))
+                count -= len(delivery.ids)
+                bytes_max -= sum(map(len, delivery.payloads))
+                if count < 1 or bytes_max < 1:
+                    break
+        return parts
+
     def _deliver_or_wait(self, waiter: Waiter, delivery: Delivery) -> bytes:
         if delivery.ids:
-            return _delivered(waiter, delivery, self.ahead_ms)
+            return _delivered(waiter, ((waiter.queues[0], delivery),), self.ahead_ms)
         return self._wait(waiter)
 
     def _wait(self, waiter: Waiter, *, first: bool = False) -> bytes:
         if waiter.deadline_ms <= self._now_ms or self._stopping:
-            return _delivered(waiter, None)
+            return _delivered(waiter, ())
         if waiter.session.closed or waiter.session.leaving:
             waiter.session.drop_lines()
             return b""
@@ -159,10 +208,10 @@ class Pulls:
         if waiter.rid is not NO_RID:
             waiter.rid = waiter.rid.copy()  # without the line that it is a part of
             session.parked_bytes = len(memoryview(waiter.rid))
-        watched = waiter.queue in self._waiting
+        fresh = [queue for queue in waiter.queues if queue not in self._waiting]
         self._waiting.add(waiter, first=first)
-        if not watched:
-            self.core.watch(waiter.queue, watching=True)
+        for queue in fresh:
+            self.core.watch(queue, watching=True)
         return b""
 
     def _serve_queue(self, queue: str) -> None:
@@ -170,19 +219,23 @@ class Pulls:
             self._asking[queue] = True
             return
         while (waiter := self._waiting.first(queue)) is not None:
-            answer = self._take(waiter)
-            if isinstance(answer, Pending):
-                self._waiting.remove(waiter.session.id)
-                self._unwatch(queue)
-                self._asking[queue] = False
-                self._serve_later(waiter, answer)
-                return
-            if answer.ids:
-                self._waiting.remove(waiter.session.id)
-                self._unwatch(queue)
-                self.finish(waiter.session, _delivered(waiter, answer, self.ahead_ms))
+            parts: Parts
+            if len(waiter.queues) > 1:
+                parts = self._take_several(waiter)
             else:
+                answer = self._take(waiter)
+                if isinstance(answer, Pending):
+                    self._waiting.remove(waiter.session.id)
+                    self._unwatch(waiter)
+                    self._asking[queue] = False
+                    self._serve_later(waiter, answer)
+                    return
+                parts = ((queue, answer),) if answer.ids else ()
+            if not parts:
                 return
+            self._waiting.remove(waiter.session.id)
+            self._unwatch(waiter)
+            self.finish(waiter.session, _delivered(waiter, parts, self.ahead_ms))
 
     def _serve_later(self, waiter: Waiter, answer: Pending[Delivery]) -> None:
         """Answer the waiter, who has been taken out, when the core has looked.
@@ -195,14 +248,15 @@ class Pulls:
                 delivery = settled.result()
             except Exception:  # noqa: BLE001 - the core failed: the waiter tries again later
                 delivery = _NOTHING
-            session = waiter.session
-            ready_again = self._asking.pop(waiter.queue)
+            session, queue = waiter.session, waiter.queues[0]
+            ready_again = self._asking.pop(queue)
             if delivery.ids or ready_again:
-                self._became_ready.append(waiter.queue)
+                self._became_ready.append(queue)
             if session.closed:
                 self._host.release(session)
             elif delivery.ids:
-                self.finish(session, _delivered(waiter, delivery, self.ahead_ms))
+                parts = ((queue, delivery),)
+                self.finish(session, _delivered(waiter, parts, self.ahead_ms))
             elif text := self._wait(waiter, first=True):
                 self.finish(session, text)
             else:
@@ -213,20 +267,22 @@ class Pulls:
 
     def _dismiss(self, waiter: Waiter) -> None:
         """Tell a waiter, who has been taken out, that there was no job."""
-        self._unwatch(waiter.queue)
-        self.finish(waiter.session, _delivered(waiter, None))
+        self._unwatch(waiter)
+        self.finish(waiter.session, _delivered(waiter, ()))
 
-    def _unwatch(self, queue: str) -> None:
-        if queue not in self._waiting:
-            self.core.watch(queue, watching=False)
+    def _unwatch(self, waiter: Waiter) -> None:
+        """Wait no more for queues of a waiter, who was taken out, that nobody waits for."""
+        for queue in waiter.queues:
+            if queue not in self._waiting:
+                self.core.watch(queue, watching=False)
 
 
 _NOTHING: Final = Delivery([], [], [], [], [], [])
 
 
-def _delivered(waiter: Waiter, delivery: Delivery | None, ahead_ms: int = 0) -> bytes:
+def _delivered(waiter: Waiter, parts: Parts, ahead_ms: int = 0) -> bytes:
     jobs: list[bytes] = []
-    if delivery is not None:
+    for queue, delivery in parts:
         if ahead_ms:
             delivery.created_ats_ms = [
                 at_ms - ahead_ms for at_ms in delivery.created_ats_ms
@@ -239,6 +295,8 @@ def _delivered(waiter: Waiter, delivery: Delivery | None, ahead_ms: int = 0) -> 
             delivery.attempts,
             strict=True,
         )
-        jobs = replies.job_objects(waiter.queue, delivery.ids, delivery.payloads, rows)
+        if jobs:
+            jobs.append(b",")
+        jobs += replies.job_objects(queue, delivery.ids, delivery.payloads, rows)
     write = replies.pulled_batch if waiter.batch else replies.pulled
     return write(jobs, waiter.rid)

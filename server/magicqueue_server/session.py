@@ -69,6 +69,7 @@ class Session:
         "seen_binding",
         "seen_count",
         "token",
+        "turn",
         "write",
         "write_now",
     )
@@ -81,9 +82,7 @@ class Session:
         read_on: Callable[[], None],
     ) -> None:
         self.id = session_id
-        self.write = write
-        self.hang_up = hang_up
-        self.read_on = read_on
+        self.write, self.hang_up, self.read_on = write, hang_up, read_on
         self.held = False
         """The listener reads no more until the backlog has run."""
         self.lines, self.at = b"", 0
@@ -119,6 +118,8 @@ class Session:
         self.quick: re.Pattern[bytes] | None = None
         """Only lines that this matches may be run by a core itself; None: any."""
         self.token: Token | None = None
+        self.turn = 0
+        """How many of its pulls took turns between queues."""
         self.on_free: Callable[[], None] = _nothing
         """Called when a wait is over and nothing is left to run."""
         self.write_now = write

@@ -1,6 +1,7 @@
 """Who waits for jobs: the blocked pulls, first come, first served.
 
-A session waits for one pull at a time.
+A session waits for one pull at a time. A pull of several queues stands in the line of each,
+and leaves all when it is served.
 """
 
 from collections import OrderedDict
@@ -18,7 +19,8 @@ class Waiter(msgspec.Struct, gc=False, eq=False):
     """A blocked pull and what it asked for; `batch` tells PULLB from PULL."""
 
     session: "Session"
-    queue: str
+    queues: tuple[str, ...]
+    """Each once, in the order in which they are tried."""
     count: int
     lease_ms: int
     deadline_ms: int
@@ -50,13 +52,14 @@ class WaitingRoom:
         return session_id in self._by_session
 
     def add(self, waiter: Waiter, *, first: bool = False) -> None:
-        """Let it wait behind the others of its queue, or before them. O(log n)."""
+        """Let it wait behind the others of its queues, or before them. O(log n)."""
         session_id = waiter.session.id
         self._by_session[session_id] = waiter
-        line = self._by_queue.setdefault(waiter.queue, OrderedDict())
-        line[session_id] = waiter
-        if first:
-            line.move_to_end(session_id, last=False)
+        for queue in waiter.queues:
+            line = self._by_queue.setdefault(queue, OrderedDict())
+            line[session_id] = waiter
+            if first:
+                line.move_to_end(session_id, last=False)
         self.deadlines.add(waiter, len(self._by_session))
 
     def postpone(self, by_ms: int) -> None:
@@ -69,13 +72,14 @@ class WaitingRoom:
         return next(iter(line.values())) if line else None
 
     def remove(self, session_id: int) -> Waiter | None:
-        """Take a session's waiter out, if it waits. O(1)."""
+        """Take a session's waiter out, if it waits. O(queues of it)."""
         waiter = self._by_session.pop(session_id, None)
         if waiter is not None:
-            line = self._by_queue[waiter.queue]
-            del line[session_id]
-            if not line:
-                del self._by_queue[waiter.queue]
+            for queue in waiter.queues:
+                line = self._by_queue[queue]
+                del line[session_id]
+                if not line:
+                    del self._by_queue[queue]
         return waiter
 
     def overdue(self, now_ms: int) -> list[Waiter]:
@@ -88,7 +92,9 @@ class WaitingRoom:
 
     def everyone(self) -> list[Waiter]:
         """Take everybody out, in order of arrival within a queue."""
-        waiters = [w for line in self._by_queue.values() for w in line.values()]
+        waiters = list(
+            dict.fromkeys(w for line in self._by_queue.values() for w in line.values())
+        )
         self._by_queue.clear()
         self._by_session.clear()
         self.deadlines.clear()

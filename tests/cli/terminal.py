@@ -41,6 +41,11 @@ def environment(**more: str) -> dict[str, str]:
     return {**kept, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1", **more}
 
 
+_IGNORED = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+_HEARS_SIGHUP = ["env", "--default-signal=HUP"] if _IGNORED else []
+"""Under nohup a process would inherit that SIGHUP is ignored, and rightly leave it so."""
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What a command printed, and its exit code."""
@@ -83,7 +88,7 @@ class Running:
         self, command: list[str], *, cwd: Path | None = None, env: dict[str, str]
     ) -> None:
         self.process = subprocess.Popen(
-            command,
+            [*_HEARS_SIGHUP, *command],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

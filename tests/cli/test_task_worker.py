@@ -77,7 +77,7 @@ def test_it_may_be_told_which_queues(terminal: Terminal, queue: str) -> None:
         (["app:tasks", "-q", "three"], "none of the tasks is of queue 'three'"),
         (["app:tasks", "--inline"], "--inline is for a plain handler: app:tasks are Tasks"),
         (["app:welcome", "-q", "one"], "app:welcome is one task: name the Tasks"),
-        (["app:handler"], "app:handler is a handler, which works on one queue"),
+        (["app:handler"], "app:handler is a handler, which works on the queues"),
         (["app:_APP"], "the handler 'app:_APP' cannot be found"),
         (["more:os", "-q", "one"], "is no function but of type module"),
         (["bad:tasks"], "n of task two cannot be read from JSON"),

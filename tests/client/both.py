@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from magicqueue import Queue, SyncQueue
 from magicqueue.protocol import Command
+from magicqueue.sources import Names
 
 CLIENTS: Final = ("async", "sync")
 
@@ -38,7 +39,7 @@ def request(queue: Any, command: Command[Any]) -> Any:
 
 
 @contextmanager
-def opened(client: str, name: str, url: str, **options: Any) -> Iterator[Any]:
+def opened(client: str, name: Names, url: str, **options: Any) -> Iterator[Any]:
     """Give a queue of either client, with the methods of `SyncQueue`."""
     if client == "sync":
         with SyncQueue(name, url, **options) as queue:

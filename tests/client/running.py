@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final, TypeAlias
 
 from magicqueue import Job, SyncWorker, Worker
+from magicqueue.sources import Names
 from patience import PATIENCE_S
 
 KINDS: Final = ("tasks", "threads", "inline", "sync", "sync threads")
@@ -22,7 +23,7 @@ class Running:
 
 
 def make_worker(
-    kind: str, queue: str, handler: SyncHandler, **options: Any
+    kind: str, queue: Names, handler: SyncHandler, **options: Any
 ) -> Worker | SyncWorker:
     """Make a worker of a kind; "starving" is async and blocks its event loop."""
 
@@ -46,7 +47,7 @@ def make_worker(
 
 @contextlib.contextmanager
 def running(
-    kind: str, queue: str, handler: SyncHandler, **options: Any
+    kind: str, queue: Names, handler: SyncHandler, **options: Any
 ) -> Iterator[Running]:
     """Run a worker in the background, on a loop of its own if it needs one."""
     worker = make_worker(kind, queue, handler, **options)

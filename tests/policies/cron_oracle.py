@@ -11,8 +11,23 @@ from datetime import UTC, date, datetime, timedelta
 from itertools import product
 from zoneinfo import ZoneInfo
 
-MONTHS = dict(zip("JAN FEB MAR APR MAY JUN JUL AUG SEP OCT NOV DEC".split(), range(1, 13)))
-DAYS = dict(zip("SUN MON TUE WED THU FRI SAT".split(), range(7)))
+_MONTHS = (
+    "JAN",
+    "FEB",
+    "MAR",
+    "APR",
+    "MAY",
+    "JUN",
+    "JUL",
+    "AUG",
+    "SEP",
+    "OCT",
+    "NOV",
+    "DEC",
+)
+MONTHS = {name: number for number, name in enumerate(_MONTHS, 1)}
+_DAYS = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
+DAYS = {name: number for number, name in enumerate(_DAYS)}
 HOUR = timedelta(hours=1)
 
 

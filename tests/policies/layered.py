@@ -43,8 +43,13 @@ class Layered:
         self.ended: list[int] = []
         self.doomed: list[int] = []
         self.now = START_MS
-        self.core: Core = make_core(name, self.options, record=self.note)
+        self.woken: list[str] = []
+        """Queues that somebody who waits was told of, by the core or by limits."""
+        self.core: Core = make_core(
+            name, self.options, record=self.note, on_ready=self.woken.append
+        )
         self.policies = Policies(self.core, self.bounds, self.note)
+        self.policies.limits.on_ready = self.woken.append
         self.policies.on_end = self.ended.append
         self.policies.on_doomed = self.doomed.append
 
@@ -126,7 +131,9 @@ class Layered:
         self, count: int = 1, queue: str = "q", lease_ms: int = 10_000, session: int = 1
     ) -> Delivery:
         """Pull by the core, as the server does."""
-        pull = self.policies.pull if self.policies.lagging else self.core.pull
+        policies = self.policies
+        ruled = policies.lagging or policies.limits.any
+        pull = policies.pull if ruled else self.core.pull
         delivery = answered(pull(queue, count, BYTES_MAX, lease_ms, session, self.now))
         self.settle()
         return delivery
@@ -225,8 +232,11 @@ class Layered:
         """Another layer above a new core, which was told all records."""
         other = Layered(name or self.name, self.bounds)
         other.options = self.options
-        other.core = make_core(other.name, self.options, record=other.note)
+        other.core = make_core(
+            other.name, self.options, record=other.note, on_ready=other.woken.append
+        )
         other.policies = Policies(other.core, self.bounds, other.note)
+        other.policies.limits.on_ready = other.woken.append
         other.policies.on_end = other.ended.append
         other.now = self.now
         for record in self.records:

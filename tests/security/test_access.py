@@ -33,6 +33,8 @@ LINES = {
     "STATS": b'{"cmd":"STATS"}',
     "QUEUES": b'{"cmd":"QUEUES"}',
     "GETJOB": b'{"cmd":"GETJOB","id":1}',
+    "LIMIT": b'{"cmd":"LIMIT","queue":"q","concurrency":1}',
+    "THROTTLE": b'{"cmd":"THROTTLE","queue":"q","for":0}',
     "PAUSE": b'{"cmd":"PAUSE","queue":"q"}',
     "RESUME": b'{"cmd":"RESUME","queue":"q"}',
     "DRAIN": b'{"cmd":"DRAIN","queue":"q"}',
@@ -44,16 +46,16 @@ MAY = {
     "produce": {"PUSH", "PUSHB", "GETJOB", "WAIT"},
     "consume": {
         *("PULL", "PULLB", "ACK", "ACKB", "FAIL", "FAILB"),
-        *("HEARTBEAT", "PROGRESS", "RELEASE"),
+        *("HEARTBEAT", "PROGRESS", "RELEASE", "THROTTLE"),
     },
     "read": {"STATS", "QUEUES", "DEAD", "GETJOB"},
     "operate": {
         *("PAUSE", "RESUME", "DRAIN", "RETRYDEAD", "PURGEDEAD"),
-        *("CANCEL", "PROMOTE"),
+        *("CANCEL", "PROMOTE", "LIMIT"),
     },
     "admin": set(LINES),
 }
-"""As section 18 of the specification has it, and RELEASE, a worker's."""
+"""As section 18 of the specification has it, and RELEASE and THROTTLE, a worker's."""
 
 
 def secured(desk: Desk, **rows: tuple[str, tuple[str, ...] | None]) -> Access:

@@ -275,7 +275,10 @@ def test_ping(caller: Caller) -> None:
     assert caller.ask(b'{"cmd":"PING"}') == [b'{"ok":true,"pong":true}']
 
 
-POLICIES: Final = ("unique", "req_key", "ttl", "timeout", "results", "progress", "cancel")
+POLICIES: Final = (
+    *("unique", "req_key", "ttl", "timeout", "results", "progress", "cancel"),
+    *("limits", "multi_pull"),
+)
 
 
 def test_hello_tells_what_the_server_is(desk: Desk, caller: Caller) -> None:

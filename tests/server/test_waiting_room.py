@@ -12,7 +12,7 @@ def _waiter(session_id: int, queue: str = "q", deadline_ms: int = NEVER_MS) -> W
     session = Session(session_id, lambda _: None, lambda: None, lambda: None)
     return Waiter(
         session=session,
-        queue=queue,
+        queues=(queue,),
         count=1,
         lease_ms=1,
         deadline_ms=deadline_ms,

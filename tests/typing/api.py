@@ -8,13 +8,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, assert_type
 
 from magicqueue import (
-    Counts,
     DeadPage,
     Job,
     JobDetails,
     JobOptions,
     MagicQueueError,
     NewJob,
+    OneQueueCounts,
     Queue,
     QueueCounts,
     RequestError,
@@ -51,7 +51,7 @@ async def producing() -> None:
 
 async def looking() -> None:
     queue = Queue("emails")
-    assert_type(await queue.stats(), Counts)
+    assert_type(await queue.stats(), OneQueueCounts)
     assert_type(await queue.server_stats(), ServerCounts)
     assert_type(await queue.queues(), list[QueueCounts])
     assert_type(await queue.job(1), JobDetails)
@@ -118,7 +118,7 @@ def blocking() -> None:
         assert_type(queue.push(1, delay=2), int)
         assert_type(queue.push_many(iter([1]), window=2), list[int])
         assert_type(queue.pull(), Job | None)
-        assert_type(queue.stats(), Counts)
+        assert_type(queue.stats(), OneQueueCounts)
         for dead in queue.all_dead():
             assert_type(dead, JobDetails)
     with SyncWorker("emails", plain_handler, concurrency=4) as worker:

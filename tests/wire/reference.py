@@ -9,7 +9,7 @@ import re
 from typing import Any, Final
 
 import msgspec
-from msgspec import Raw
+from msgspec import UNSET, Raw
 
 from magicqueue.errors import RequestError
 from magicqueue.wire.decode import decode_request
@@ -26,12 +26,15 @@ from magicqueue.wire.requests import (
     NO_RESULT,
     NO_RID,
     Failure,
+    GroupLimit,
     PlainAck,
     PlainItem,
     PlainPush,
     PlainPushBatch,
     PushBatch,
     PushItem,
+    RateLimit,
+    Throttle,
     Verdict,
 )
 from wire.strict_json import NotJsonError, Value, parse
@@ -70,7 +73,16 @@ _FAILURE: Final[dict[str, Kind]] = {
     "retry": "bool",
     "delay": TIME,
 }
-_PULL: Final[dict[str, Kind]] = {"queue!": "string", "timeout": TIME, "lease": POSITIVE}
+_PULL: Final[dict[str, Kind]] = {
+    "queue": "string",
+    "queues": "names",
+    "order": frozenset(("strict", "turns")),
+    "timeout": TIME,
+    "lease": POSITIVE,
+}
+_TOKENS: Final = (1, 10**9)
+_RATE: Final[dict[str, Kind]] = {"jobs!": _TOKENS, "per!": POSITIVE, "burst": _TOKENS}
+_GROUP: Final[dict[str, Kind]] = {"concurrency": _TOKENS, "rate": "rate"}
 _QUEUE: Final[dict[str, Kind]] = {"queue!": "string"}
 _ONE_OR_ALL: Final[dict[str, Kind]] = {"queue": "string", "id": "id"}
 _ONE_OR_MANY: Final[dict[str, Kind]] = {"ids": "bare ids", "id": "id"}
@@ -103,6 +115,13 @@ TABLE: Final[dict[str, dict[str, Kind]]] = {
     "PROMOTE": _ONE_OR_MANY,
     "WAIT": {"ids": "bare ids", "queue": "string", **_REPEAT, "timeout": TIME},
     "RELEASE": {"ids": "ids", "id": "id", "attempt": POSITIVE, "delay": TIME},
+    "LIMIT": {
+        "queue!": "string",
+        "?concurrency": _TOKENS,
+        "?rate": "rate",
+        "?group": "group",
+    },
+    "THROTTLE": {"queue!": "string", "group": "string", "for!": TIME},
     "STATS": {"queue": "string"},
     "QUEUES": {"count": POSITIVE, "after": "string", "prefix": "string", "sort": _BY},
     "GETJOB": {"id": "id", "queue": "string", **_REPEAT},
@@ -174,14 +193,16 @@ def _request(  # noqa: C901, PLR0912 - rule after rule
 def _fields(line: bytes, members: dict[str, Value], kinds: dict[str, Kind]) -> Fields:
     fields: Fields = {}
     for field, kind in kinds.items():
-        name = field.removesuffix("!")
+        name = field.removesuffix("!").removeprefix("?")
         value = members.get(name)
-        if value is not None and kind == "data":
+        if value is None and field[0] == "?":
+            fields[name] = UNSET
+        elif value is not None and kind == "data":
             fields[name] = value
         elif kind == "raw":
             fields[name] = line[value.start : value.end] if value else b""
-        elif value is None or (value.kind == "null" and field == name):
-            if field != name:
+        elif value is None or (value.kind == "null" and field[-1] != "!"):
+            if field[-1] == "!":
                 raise RefusedError("BAD_REQUEST")
             fields[name] = None
         else:
@@ -189,7 +210,7 @@ def _fields(line: bytes, members: dict[str, Value], kinds: dict[str, Kind]) -> F
     return fields
 
 
-def _field(  # noqa: PLR0911 - kind after kind
+def _field(  # noqa: C901, PLR0911 - kind after kind
     line: bytes, value: Value, kind: Kind
 ) -> Any:
     if isinstance(kind, tuple):
@@ -204,8 +225,12 @@ def _field(  # noqa: PLR0911 - kind after kind
         return value.text
     if kind == "id":
         return _job_id(value)
+    if kind in {"rate", "group"}:
+        return _item(line, value, _RATE if kind == "rate" else _GROUP)
     if value.kind != "array":
         raise RefusedError("BAD_REQUEST")
+    if kind == "names":
+        return [_field(line, item, "string") for item in value.items]
     if kind == "bare ids":
         return [_job_id(item) for item in value.items]
     if kind in {"ids", "done ids"}:
@@ -286,6 +311,8 @@ def codec_reads(  # noqa: C901 - as a server goes about it
                     check_key(one[name], name)
         if isinstance(request, PlainAck):
             result_of(getattr(request, "result", NO_RESULT), "result", limits)
+        if isinstance(request, Throttle):
+            fields["for"] = fields.pop("for_ms")
         for name in ("id", "after"):
             if fields.get(name) is not None:
                 fields[name] = int(fields[name])
@@ -312,7 +339,7 @@ def _item_of_ids(cmd: str, item: Any) -> Any:
     return (*item, b"")[:3] if cmd == "ACKB" else item
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any) -> Any:  # noqa: PLR0911 - kind after kind
     if isinstance(value, Raw):
         return bytes(value)
     if isinstance(value, list):
@@ -322,6 +349,8 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Verdict):
         said = _all_fields(value, value.__struct_fields__)
         return (int(value.id), *list(said.values())[1:])
+    if isinstance(value, RateLimit | GroupLimit):
+        return _all_fields(value, value.__struct_fields__)
     if isinstance(value, PlainItem):
         return _all_fields(value, PushItem.__struct_fields__)
     return value

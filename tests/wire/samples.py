@@ -37,6 +37,15 @@ LINES: Final = tuple(
             '{"data":1,"unique_key":"a","unique_for":7},{"data":2,"timeout":5}]}'
         ),
         '{"cmd":"PULL","queue":"q"}',
+        '{"cmd":"PULL","queues":["a","é"],"order":"turns","timeout":0}',
+        '{"cmd":"PULLB","queues":["q"],"count":3,"order":null,"queue":null}',
+        (
+            '{"cmd":"LIMIT","queue":"q","concurrency":10,"rate":{"jobs":100,"per":60000,'
+            '"burst":20},"group":{"concurrency":1,"rate":{"jobs":1,"per":5}}}'
+        ),
+        '{"cmd":"LIMIT","queue":"q","concurrency":null,"rate":null,"group":null}',
+        '{"cmd":"LIMIT","queue":"q"}',
+        '{"cmd":"THROTTLE","queue":"q","group":"g","for":30000}',
         '{"cmd":"PULL","queue":"q","timeout":0,"lease":30000,"rid":-1}',
         '{"cmd":"PULLB","queue":"q","count":50,"timeout":null,"lease":null}',
         '{"cmd":"ACK","id":1}',

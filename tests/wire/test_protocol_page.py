@@ -36,7 +36,7 @@ def test_every_command_has_its_section() -> None:
 
 
 def test_every_field_is_named() -> None:
-    fields = {f for kind in COMMANDS.values() for f in kind.__struct_fields__}
+    fields = {f for kind in COMMANDS.values() for f in kind.__struct_encode_fields__}
     assert {field for field in fields if f"`{field}`" not in PAGE} == set()
 
 

@@ -37,6 +37,8 @@ _SECTIONS: Final[dict[str, dict[str, tuple[str, str]]]] = {
         "pause": ("admin", "Hand out no more jobs of a queue."),
         "resume": ("admin", "Hand out jobs again."),
         "drain": ("admin", "Remove the jobs that wait in a queue."),
+        "limit": ("limit", "Limit how many jobs of a queue are handed out."),
+        "throttle": ("limit", "Hand out no jobs of a queue for a while."),
     },
     "Work": {
         "worker": ("worker", "Run a handler on the jobs of a queue."),

@@ -15,6 +15,7 @@ from magicqueue import commands
 from magicqueue.address import VARIABLE, Address, parse_address
 from magicqueue.errors import BadAddress, BadRequest, MagicQueueError
 from magicqueue.plain_text import plain
+from magicqueue.sources import Names
 from magicqueue.spans import span_ms
 from magicqueue.sync_queue import SyncQueue
 from magicqueue.wire.limits import ID_MAX
@@ -178,7 +179,7 @@ class Session:
         """Where the server is."""
         return parse_address(self.url)
 
-    def queue(self, name: str = _ANY_QUEUE) -> SyncQueue:
+    def queue(self, name: Names = _ANY_QUEUE) -> SyncQueue:
         """Make a client; the name is needless for what concerns the whole server."""
         return SyncQueue(name, self.url, timeout=self.timeout_s)
 

@@ -34,10 +34,19 @@ _IDS_SHOWN: Final = 3
         "magicqueue pull emails -n 10 --ack",
         "magicqueue pull emails --wait 5s --lease 1m",
         "magicqueue pull emails --peek",
+        "magicqueue pull -q critical -q default",
         refused="no job came in time",
     ),
 )
-@click.argument("queue", type=QUEUE)
+@click.argument("names", metavar="[QUEUE]...", type=QUEUE, nargs=-1)
+@click.option(
+    "-q",
+    "--queue",
+    "queues",
+    type=QUEUE,
+    multiple=True,
+    help="A queue, too; several are tried as they are given.",
+)
 @click.option(
     "-n",
     "--count",
@@ -62,15 +71,16 @@ _IDS_SHOWN: Final = 3
 @with_session
 def pull(  # noqa: PLR0913 - one for each option
     session: Session,
-    queue: str,
+    names: tuple[str, ...],
     *,
+    queues: tuple[str, ...],
     count: int,
     wait: float | None,
     lease: float,
     acks: bool,
     peek: bool,
 ) -> None:
-    """Take jobs from QUEUE and print them as JSON, one a line.
+    """Take jobs from QUEUE, or several, and print them as JSON, one a line.
 
     With --ack they are done once printed, with --peek they go back at once. Without, they
     stay yours while this command runs: settle them from another shell with `magicqueue
@@ -79,12 +89,16 @@ def pull(  # noqa: PLR0913 - one for each option
 
     Exits with 1 when no job came in time.
     """
+    named = [*names, *queues]
+    if not named:
+        raise click.UsageError("name a queue, such as emails")
     if acks and peek:
         raise click.UsageError("give --ack or --peek, not both")
     interrupts.raise_it()
     interrupts.end_in_order()
     lease = lease or 0.001
-    with session.queue(queue) as client:
+    queue = ", ".join(named)
+    with session.queue(named) as client:
         jobs = client.pull_batch(count, wait, lease)
         if not jobs:
             within = f" within {span(wait)}" if wait else ""

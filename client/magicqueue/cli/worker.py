@@ -67,6 +67,7 @@ def _above_zero(_: click.Context, option: click.Parameter, value: float | None) 
     epilog=manual(
         "magicqueue worker tasks:send_email -q emails",
         "magicqueue worker tasks:resize -q images -p 4 --inline --time-limit 5m",
+        "magicqueue worker tasks:handle -q critical -q default",
         "magicqueue worker app:tasks -p 4",
     ),
 )
@@ -77,7 +78,14 @@ def _above_zero(_: click.Context, option: click.Parameter, value: float | None) 
     "queues",
     type=QUEUE,
     multiple=True,
-    help="The queue to work on. Of Tasks several, or none: it is all of theirs then.",
+    help="The queue to work on; several are tried as they are given. Of Tasks also none: it"
+    " is all of theirs then.",
+)
+@click.option(
+    "--turns",
+    is_flag=True,
+    help="Of several queues, each comes first in its turn; one that is given twice, twice"
+    " as often.",
 )
 @click.option(
     "-c",
@@ -177,6 +185,7 @@ def worker(  # noqa: PLR0913 - one for each option
     handler: str,
     *,
     queues: tuple[str, ...],
+    turns: bool,
     concurrency: int | None,
     processes: int,
     inline: bool,
@@ -213,6 +222,7 @@ def worker(  # noqa: PLR0913 - one for each option
         handler=handler,
         folder=str(Path.cwd()),
         queues=queues,
+        turns=turns,
         url=url or os.environ.get("MAGICQUEUE_URL"),
         concurrency=concurrency,
         inline=inline,

@@ -43,6 +43,7 @@ class WorkerPlan:
     folder: str
     """Where modules are looked for first."""
     queues: tuple[str, ...]
+    turns: bool
     url: str | None
     concurrency: int | None
     inline: bool
@@ -146,8 +147,9 @@ def work(
             runner.run(_work_async(plan, handler, report, watch, is_child=is_child))
         return
     worker = SyncWorker(
-        plan.queues[0],
+        plan.queues,
         handler,
+        order="turns" if plan.turns else "strict",
         url=plan.url,
         concurrency=1 if plan.inline else plan.concurrency or THREADS,
         batch_size=plan.batch_size,
@@ -176,8 +178,9 @@ async def _work_async(
     plan: WorkerPlan, handler: Handler, report: Report, watch: Watch, *, is_child: bool
 ) -> None:
     worker = Worker(
-        plan.queues[0],
+        plan.queues,
         handler,
+        order="turns" if plan.turns else "strict",
         url=plan.url,
         batch_size=plan.batch_size,
         concurrency=plan.concurrency,
@@ -258,11 +261,10 @@ def _check_handler(plan: WorkerPlan, handler: Handler) -> Handler:
         raise HandlerNotFound(
             f"{plan.handler} is one task: name the Tasks that it is declared with"
         )
-    if len(plan.queues) != 1:
-        several = ", not several: start one worker for each" if plan.queues else ""
+    if not plan.queues:
         raise HandlerNotFound(
-            f"{plan.handler} is a handler, which works on one queue: give one by"
-            f" --queue{several}"
+            f"{plan.handler} is a handler, which works on the queues that it is given: give"
+            " one by --queue"
         )
     if plan.inline and is_async(handler):
         raise HandlerNotFound(

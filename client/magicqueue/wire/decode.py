@@ -19,7 +19,7 @@ from magicqueue.errors import BadJson, BadRequest, UnknownCommand
 from magicqueue.wire.limits import ID_MAX, NUMBER_CHARS_MAX
 from magicqueue.wire.payload import check_text
 from magicqueue.wire.requests import COMMANDS, NO_RID, PLAIN, Request
-from magicqueue.wire.values import Missed, OnConflict, OnExpire, Overlap, Until
+from magicqueue.wire.values import Missed, OnConflict, OnExpire, Order, Overlap, Until
 
 _DECODERS: Final = {
     b'{"cmd":"%b"' % name.encode(): msgspec.json.Decoder(kind)
@@ -107,9 +107,10 @@ def _decode_again(line: bytes) -> Request:
         try:
             return decoder.decode(_ENCODER.encode(fields))
         except msgspec.ValidationError:
-            if kind.BATCH is None or kind.BATCH not in fields:
+            anew = _last_values_of(kind, fields)
+            if not anew:
                 raise
-            fields[kind.BATCH] = _last_values(fields[kind.BATCH])
+            fields |= anew
             return decoder.decode(_ENCODER.encode(fields))
     except msgspec.ValidationError as error:
         raise BadRequest(f"{name}: {_field_sentence(str(error))}") from None
@@ -127,6 +128,14 @@ def _command_name(fields: dict[str, Raw]) -> str:
         raise BadRequest("cmd must be a string") from None
 
 
+def _last_values_of(kind: type[Request], fields: dict[str, Raw]) -> dict[str, Raw]:
+    """Write the fields that have objects in them anew."""
+    anew = {name: _last_value(fields[name]) for name in kind.OBJECTS if name in fields}
+    if kind.BATCH is not None and kind.BATCH in fields:
+        anew[kind.BATCH] = _last_values(fields[kind.BATCH])
+    return anew
+
+
 def _last_values(items: Raw) -> Raw:
     """Write a list's objects anew, each duplicate key with its last value only."""
     try:
@@ -140,6 +149,14 @@ def _last_values(items: Raw) -> Raw:
     )
 
 
+def _last_value(value: Raw) -> Raw:
+    """Write an object, and those in it, anew, each duplicate key with its last value."""
+    if bytes(value)[:1] != b"{":
+        return value
+    table = _TABLE.decode(value)
+    return Raw(_ENCODER.encode({name: _last_value(raw) for name, raw in table.items()}))
+
+
 _PATH: Final = re.compile(r" - at `\$\.?(?P<path>[^`]*)`$")
 _WANTED: Final = re.compile(r"^Expected `(?P<wanted>[^`]*)`, got `(?P<got>[^`]*)`$")
 _BOUND: Final = re.compile(r"^Expected `(?:int|float)` (?P<bound>[<>]=? -?\d+)$")
@@ -151,6 +168,7 @@ _CHOICES: Final = {
     "missed": get_args(Missed),
     "overlap": get_args(Overlap),
     "sort": ("name",),
+    "order": get_args(Order),
 }
 _KINDS: Final = {
     "int": "an integer",

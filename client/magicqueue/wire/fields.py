@@ -12,7 +12,12 @@ from typing import Final
 from msgspec import Raw
 
 from magicqueue.errors import BadRequest, TooLarge
-from magicqueue.wire.limits import KEY_BYTES_MAX, NOTE_BYTES_MAX, Limits
+from magicqueue.wire.limits import (
+    KEY_BYTES_MAX,
+    NOTE_BYTES_MAX,
+    PULL_QUEUES_MAX,
+    Limits,
+)
 from magicqueue.wire.payload import check_payloads
 from magicqueue.wire.requests import (
     Cancel,
@@ -41,6 +46,21 @@ def check_queue(queue: str, bytes_max: int) -> str:
     if _CONTROL.search(queue):
         raise BadRequest("queue has a control character in its name: leave it out")
     return queue
+
+
+def check_queues(queues: Sequence[str], bytes_max: int) -> list[str]:
+    """Give names of queues of a pull back; raises BadRequest that names the first bad."""
+    if not 1 <= len(queues) <= PULL_QUEUES_MAX:
+        raise BadRequest(
+            f"queues has {len(queues)} names: give 1 to {PULL_QUEUES_MAX} of them"
+        )
+    for index, queue in enumerate(queues):
+        try:
+            check_queue(queue, bytes_max)
+        except BadRequest as error:
+            sentence = error.sentence.removeprefix("queue")
+            raise BadRequest(f"queues[{index}]{sentence}") from None
+    return list(queues)
 
 
 def check_key(key: str, where: str) -> str:

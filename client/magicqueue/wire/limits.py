@@ -24,6 +24,10 @@ WAIT_JOBS_MAX = 1000
 """Most jobs that one WAIT waits for."""
 
 
+PULL_QUEUES_MAX = 64
+"""Most queues that one pull may name."""
+
+
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """What the server accepts and sends, in bytes and jobs."""
 

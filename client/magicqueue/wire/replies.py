@@ -13,7 +13,7 @@ from msgspec import Meta, Raw
 
 from magicqueue.errors import Duplicate, RequestError
 from magicqueue.wire.limits import Limits
-from magicqueue.wire.requests import NO_RID
+from magicqueue.wire.requests import NO_RID, GroupLimit, RateLimit
 
 Count: TypeAlias = Annotated[int, Meta(ge=0)]
 
@@ -139,6 +139,22 @@ class Counts(msgspec.Struct, kw_only=True):
     oldest_ready_ms: Count
 
 
+class QueueLimits(msgspec.Struct, kw_only=True):
+    """The limits of a queue; None is none."""
+
+    concurrency: int | None = None
+    rate: RateLimit | None = None
+    group: GroupLimit | None = None
+
+
+class OneQueueCounts(Counts, kw_only=True):
+    """Counts of one queue, as STATS gives them: with its limits, if there are any."""
+
+    limits: QueueLimits | None = None
+    throttled_until: int | None = None
+    """Nothing is handed out before, in epoch milliseconds; None: something may be."""
+
+
 class QueueCounts(Counts, kw_only=True):
     """Counts of one queue, as QUEUES lists them."""
 
@@ -163,6 +179,8 @@ class ServerCounts(Counts, kw_only=True):
     results: Count = 0
     result_bytes: Count = 0
     cancelling: Count = 0
+    limited: Count = 0
+    throttled: Count = 0
     windows_dropped: Count = 0
     req_keys_dropped: Count = 0
     results_dropped: Count = 0
@@ -408,6 +426,20 @@ class ReleaseReply(Reply, kw_only=True):
 
     released: int = 0
     missing: list[int] = []
+
+
+class LimitReply(Reply, kw_only=True):
+    """Of LIMIT."""
+
+    concurrency: int | None = None
+    rate: RateLimit | None = None
+    group: GroupLimit | None = None
+
+
+class ThrottleReply(Reply, kw_only=True):
+    """Of THROTTLE."""
+
+    throttled_until: int | None = None
 
 
 class QueuesReply(Reply, kw_only=True):

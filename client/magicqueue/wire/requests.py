@@ -12,7 +12,7 @@ is decoded again into the command's own struct, where only unknown fields are ig
 from typing import ClassVar, Final, Literal
 
 import msgspec
-from msgspec import Raw
+from msgspec import UNSET, Raw, UnsetType
 
 from magicqueue.wire.values import (
     Attempts,
@@ -23,10 +23,12 @@ from magicqueue.wire.values import (
     Number,
     OnConflict,
     OnExpire,
+    Order,
     Overlap,
     Percent,
     Positive,
     Priority,
+    Tokens,
     Until,
 )
 
@@ -95,6 +97,8 @@ class Request(msgspec.Struct, kw_only=True, omit_defaults=True, tag_field="cmd")
 
     BATCH: ClassVar[str | None] = None
     """The field that holds a list of objects, if there is one."""
+    OBJECTS: ClassVar[tuple[str, ...]] = ()
+    """The fields that hold an object."""
 
     rid: Raw = NO_RID
 
@@ -171,17 +175,21 @@ class PushBatch(_Batch, kw_only=True, omit_defaults=True, tag="PUSHB"):
 
 
 class Pull(Request, kw_only=True, omit_defaults=True, tag="PULL"):
-    """Lease one job; `timeout` None waits for ever."""
+    """Lease one job, of `queue` or of one of `queues`; `timeout` None waits for ever."""
 
-    queue: str
+    queue: str | None = None
+    queues: list[str] | None = None
+    order: Order | None = None
     timeout: Milliseconds | None = None
     lease: Positive | None = None
 
 
 class PullBatch(Request, kw_only=True, omit_defaults=True, tag="PULLB"):
-    """Lease up to `count` jobs."""
+    """Lease up to `count` jobs, of `queue` or of `queues`."""
 
-    queue: str
+    queue: str | None = None
+    queues: list[str] | None = None
+    order: Order | None = None
     count: Positive
     timeout: Milliseconds | None = None
     lease: Positive | None = None
@@ -317,6 +325,40 @@ class Promote(Request, kw_only=True, omit_defaults=True, tag="PROMOTE"):
 
     ids: list[JobId] | None = None
     id: JobId | None = None
+
+
+class RateLimit(msgspec.Struct, omit_defaults=True):
+    """So many `jobs` `per` milliseconds, and up to `burst` at once (as many, if None)."""
+
+    jobs: Tokens
+    per: Positive
+    burst: Tokens | None = None
+
+
+class GroupLimit(msgspec.Struct, omit_defaults=True):
+    """The limits of each single group of a queue."""
+
+    concurrency: Tokens | None = None
+    rate: RateLimit | None = None
+
+
+class Limit(Request, kw_only=True, omit_defaults=True, tag="LIMIT"):
+    """Limit a queue: what is not given stays, null removes; without any, only tell."""
+
+    OBJECTS: ClassVar[tuple[str, ...]] = ("rate", "group")
+
+    queue: str
+    concurrency: Tokens | UnsetType | None = UNSET
+    rate: RateLimit | UnsetType | None = UNSET
+    group: GroupLimit | UnsetType | None = UNSET
+
+
+class Throttle(Request, kw_only=True, omit_defaults=True, tag="THROTTLE"):
+    """Hand out no jobs of a queue `for` so many milliseconds; 0 ends that."""
+
+    queue: str
+    group: str | None = None
+    for_ms: Milliseconds = msgspec.field(name="for")
 
 
 class Pause(Request, kw_only=True, omit_defaults=True, tag="PAUSE"):
@@ -473,6 +515,8 @@ COMMANDS: Final[dict[str, type[Request]]] = {
         StatsRequest,
         Queues,
         GetJob,
+        Limit,
+        Throttle,
         Pause,
         Resume,
         Drain,

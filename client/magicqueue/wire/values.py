@@ -11,6 +11,7 @@ Milliseconds: TypeAlias = Annotated[int, Meta(ge=0, le=ID_MAX)]
 Attempts: TypeAlias = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 Positive: TypeAlias = Annotated[int, Meta(ge=1, le=ID_MAX)]
 Number: TypeAlias = Annotated[int, Meta(ge=-ID_MAX, le=ID_MAX)]
+Tokens: TypeAlias = Annotated[int, Meta(ge=1, le=10**9)]
 Percent: TypeAlias = Annotated[int, Meta(ge=0, le=100)]
 _UP_TO_ID_MAX: Final = (
     "[0-9]{1,15}|[0-8][0-9]{15}|900[0-6][0-9]{12}|90070[0-9]{11}|90071[0-8][0-9]{10}"
@@ -31,3 +32,5 @@ Overlap: TypeAlias = Literal["skip", "allow"]
 """What becomes of a cron's tick while a job of an earlier one is there."""
 OnExpire: TypeAlias = Literal["remove", "dead"]
 """What becomes of a job whose time to live is over."""
+Order: TypeAlias = Literal["strict", "turns"]
+"""Which of several queues a pull tries first."""

@@ -31,13 +31,20 @@ def refuse_larger(store: Store, more: int) -> None:
 
 def admit_queue(store: Store, name: str) -> Queue:
     """Give the queue, made if it is new; raises `Full`."""
-    options, queues = store.options, store.queues
-    known = queues.by_name.get(name)
+    known = store.queues.by_name.get(name)
     if known is not None:
         return known
+    refuse_queue(store, name)
+    return store.queues.of(name)
+
+
+def refuse_queue(store: Store, name: str) -> None:
+    """Raise `Full` if a queue of this name would be one too many."""
+    options, queues = store.options, store.queues
+    if name in queues.by_name:
+        return
     if options.queues_max and len(queues.by_name) >= options.queues_max:
         queues.forget_idle()
         refuse_queues(options, held=len(queues.by_name), name=name)
     if len(queues.by_name) >= lo.QUEUES_MAX:
         raise Full(f"the array core holds at most {lo.QUEUES_MAX:,} queues")
-    return queues.of(name)

@@ -7,14 +7,14 @@ from magicqueue_cores.array_core import outcomes
 from magicqueue_cores.array_core.admitting import refuse_larger
 from magicqueue_cores.array_core.fates import Fates
 from magicqueue_cores.array_core.maturing import any_are_due, more_are_due
-from magicqueue_cores.array_core.reading import Reading
 from magicqueue_cores.array_core.rows import replace
+from magicqueue_cores.array_core.ruling import Ruling
 from magicqueue_cores.array_core.sinks import Sinks
 from magicqueue_cores.contract import LIVE, WAITING, JobState, RecordSink, Settled
 from magicqueue_cores.kernels import layout as lo
 
 
-class ById(Reading):
+class ById(Ruling):
     """A part of `ArrayCore`, which sets the attributes."""
 
     _sinks: Sinks
@@ -38,7 +38,9 @@ class ById(Reading):
         if chosen:
             if self._sinks.record:
                 self._sinks.record(records.Removed(chosen, cause))
+            queues = self._fates.queues_of_active(chosen)
             outcomes.remove(self._store, chosen, cause)
+            self._fates.wake_roomy(queues)
         return answer
 
     def bury(

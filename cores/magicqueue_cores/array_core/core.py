@@ -195,6 +195,8 @@ class ArrayCore(ById):
         answer, done = sorted_out(ids, outcomes)
         if self._sinks.record and done:
             self._sinks.record(records.Acked(done))
+        if self._store.rooms:
+            self._fates.wake_noted()
         return answer
 
     def fail(
@@ -360,7 +362,10 @@ class ArrayCore(ById):
                 self._sinks.tell_observer(record)
             self._sinks.follow_marks()
         if state[lo.S_WOKEN]:
-            self._fates.wake((self._queues.numbered(state[lo.S_WOKEN]),))
+            woken = self._queues.numbered(state[lo.S_WOKEN])
+            state[lo.S_WOKEN] = 0
+            self._fates.wake((woken,))
+            self._fates.wake_noted()
 
     def check(self) -> None:
         """Verify every invariant: AssertionError names the first broken. O(n)."""

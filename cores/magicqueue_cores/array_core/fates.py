@@ -45,6 +45,23 @@ class Fates:
             if queue.name in watched and queued and not words[paused]:
                 self._on_ready(queue.name)
 
+    def wake_roomy(self, queues: Iterable[Queue]) -> None:
+        """Say so of those, of these, that jobs left for which somebody waits."""
+        if self._store.queues.ruled:
+            self.wake(filter(self._store.queues.is_roomy, dict.fromkeys(queues)))
+
+    def wake_noted(self) -> None:
+        """Say so of those of which kernels noted that jobs left."""
+        store = self._store
+        if store.rooms:
+            numbers, store.rooms = store.rooms, []
+            store.memory.state[lo.S_WOKEN] = 0
+            self.wake_roomy(map(store.queues.numbered, numbers))
+
+    def queues_of_active(self, ids: Iterable[int]) -> list[Queue]:
+        """The queues of jobs, if they may be ruled."""
+        return self._queues_of(ids) if self._store.queues.ruled else []
+
     def _is_behind(self, job_id: int, now_ms: int) -> bool:
         """Whether jobs of its queue are due that did not mature yet."""
         store = self._store
@@ -157,7 +174,9 @@ class Fates:
         if self._on_death:
             shown = [store.view(store.find(job_id)) for job_id in ids[:DEATHS_SHOWN]]
             self._on_death(shown, len(ids))
-        for queue in self._queues_of(ids):
+        queues = self._queues_of(ids)
+        self.wake_roomy(queues)
+        for queue in queues:
             dropped = queue.dead.overflow()
             if dropped:
                 if self._sinks.record:

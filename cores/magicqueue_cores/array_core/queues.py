@@ -49,6 +49,7 @@ class Queues:
         "name_bytes",
         "names",
         "paused",
+        "ruled",
         "watched",
     )
 
@@ -66,6 +67,7 @@ class Queues:
         """Totals over all queues, forgotten ones included; see `COUNTED`."""
         self.name_bytes = 0
         self.watched: set[str] = set()
+        self.ruled: set[str] = set()
 
     def of(self, name: str) -> Queue:
         """The queue, made if it is new. The bound on queues is the caller's business."""
@@ -83,8 +85,7 @@ class Queues:
         self.name_bytes += len(name.encode(errors="surrogatepass"))
         self._write_names(queue)
         act(self._memory.flat, lo.V_ADD_QUEUE, number, 0, 0)
-        if name in self.watched:
-            self._memory.words[queue.at + lo.Q_WATCHED] = 1
+        self._tell_kernels(queue)
         return queue
 
     def numbered(self, number: int) -> Queue:
@@ -101,8 +102,25 @@ class Queues:
             self.watched.discard(name)
         queue = self.by_name.get(name)
         if queue is not None:
-            self._memory.words[queue.at + lo.Q_WATCHED] = watching
+            self._tell_kernels(queue)
         return queue
+
+    def rule(self, queue: Queue, *, ruled: bool) -> None:
+        """Note that jobs of a queue are pulled under rules, or no longer."""
+        if ruled:
+            self.ruled.add(queue.name)
+        else:
+            self.ruled.discard(queue.name)
+        self._tell_kernels(queue)
+
+    def is_roomy(self, queue: Queue) -> bool:
+        """Whether somebody waits for jobs of a queue who may wait for others to leave."""
+        return self._memory.words[queue.at + lo.Q_WATCHED] == lo.WATCHED | lo.RULED
+
+    def _tell_kernels(self, queue: Queue) -> None:
+        watched, ruled = queue.name in self.watched, queue.name in self.ruled
+        bits = (lo.WATCHED if watched else 0) | (lo.RULED if ruled else 0)
+        self._memory.words[queue.at + lo.Q_WATCHED] = bits
 
     def set_paused(self, queue: Queue, *, paused: bool) -> None:
         """Stop or resume handing out jobs of a queue."""
@@ -132,7 +150,8 @@ class Queues:
 
     def _is_idle(self, queue: Queue) -> bool:
         at = queue.at + lo.Q_QUEUED
-        return not (any(self._memory.words[at : at + 4]) or queue.dead)
+        held = any(self._memory.words[at : at + 4]) or queue.dead
+        return not (held or queue.name in self.ruled)
 
     def _forget(self, queue: Queue) -> None:
         act(self._memory.flat, lo.V_DROP_QUEUE, queue.number, 0, 0)

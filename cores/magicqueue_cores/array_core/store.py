@@ -69,6 +69,8 @@ class Store:
         """What is kept for jobs outside of the core."""
         self.told: list[tuple[int, int, int]] = []
         """What lines did to marked jobs: a kind of note, an id or session, until when."""
+        self.rooms: list[int] = []
+        """Numbers of ruled and watched queues that kernels settled jobs of."""
         self.step_jobs = options.step_jobs or NEVER_MS
         self._error_chars_max = wire.error_chars_max
         self._free_sessions: list[int] = []
@@ -203,6 +205,8 @@ class Store:
                 self._count(job_id, at)
             elif at in _OF_MARKED:
                 self.told.append((at, job_id, size))
+            elif at == lo.NOTE_ROOM:
+                self.rooms.append(job_id)
             else:
                 self.keep_error(job_id, None)
                 if at == lo.NOTE_SETTLED:

@@ -122,7 +122,7 @@ def _push(w: Words, h: Words, b: Words, rows: int, count: int, o: int) -> int:
     if o - lo.OUTPUT_B + count * _ID_TEXT_BYTES > lo.OUTPUT_BYTES_MAX:
         return decline(w, lo.D_LARGE)
     first_id = add_jobs(w, h, b, queue, rows, count, w[lo.R_NOW])
-    if w[at + lo.Q_WATCHED] != 0 and w[at + lo.Q_QUEUED] != 0:
+    if w[at + lo.Q_WATCHED] & lo.WATCHED != 0 and w[at + lo.Q_QUEUED] != 0:
         w[lo.S_WOKEN] = queue
     if w[lo.S_RECORDING] != 0 and count == 1:
         _record_pushed_one(w, queue, first_id, rows)
@@ -161,13 +161,21 @@ def _note_marked(w: Words, h: Words, count: int, session: int, until: int) -> No
             note(w, w[lo.JOBS_W + slot * lo.JOB_WORDS + lo.J_ID], lo.NOTE_LEASED, 0)
 
 
+@inlined
+def _why_not(watched: int) -> int:
+    """Why a queue, of which this is the Q_WATCHED, is not for kernels to pull of."""
+    if watched & lo.RULED != 0:
+        return lo.D_RULED
+    return lo.D_WATCHED if watched != 0 else lo.D_LARGE
+
+
 @part
 def _pull(w: Words, h: Words, b: Words, count: int, o: int) -> int:
     """PULL and PULLB of jobs that are there, or that need not be waited for."""
     queue = w[lo.R_QUEUE]
     at = lo.QUEUES_W + queue * lo.QUEUE_WORDS
     if w[at + lo.Q_WATCHED] != 0 or w[at + lo.Q_LARGE] != 0:
-        return decline(w, lo.D_WATCHED if w[at + lo.Q_WATCHED] != 0 else lo.D_LARGE)
+        return decline(w, _why_not(w[at + lo.Q_WATCHED]))
     nothing = w[at + lo.Q_QUEUED] == 0 or w[at + lo.Q_PAUSED] != 0
     if nothing and w[lo.R_TIMEOUT] != 0:
         return decline(w, lo.D_WAIT)

@@ -186,7 +186,8 @@ S_KEPT_BYTES: Final = 61
 S_SEGMENTS_BARE: Final = 120
 """Of the free segments, those whose pages the system has."""
 S_WOKEN: Final = 122
-"""A watched queue that a line just pushed to: no other line runs before Python has seen."""
+"""A watched queue that a line just pushed to, or (where it is ruled) settled a job of: no
+other line runs before Python has seen."""
 S_STALE: Final = 123
 """Entries in the heap of delayed jobs whose job is not delayed until then any more."""
 S_MARKED: Final = 124
@@ -244,6 +245,8 @@ Q_PROCESSING: Final = 5
 Q_DELAYED: Final = 6
 Q_PAUSED: Final = 7
 Q_WATCHED: Final = 8
+"""Who has to hear of the queue: WATCHED, somebody waits for its jobs; RULED, pulls of it
+are not for kernels; both, whoever waits hears of jobs that leave."""
 Q_PUSHED: Final = 9
 Q_COMPLETED: Final = 10
 Q_FAILED: Final = 11
@@ -260,6 +263,9 @@ Q_BOUND_PARENT: Final = 21
 """A bound on the queue's earliest run_at, and its links (see `oldest_queue`)."""
 Q_NAME_AT: Final = 256
 Q_TEXT_AT: Final = 512
+
+WATCHED: Final = 1
+RULED: Final = 2
 
 # A session: the first of its leases, and its number.
 SESSION_WORDS: Final = 2
@@ -410,6 +416,8 @@ NOTE_PULLED: Final = -4
 NOTE_LEASED: Final = -5
 NOTE_ACKED: Final = -6
 """A line did that to a marked job."""
+NOTE_ROOM: Final = -7
+"""A job left a queue, whose number this is, that is ruled and watched."""
 
 # Kinds of events.
 E_PUSHED: Final = 1
@@ -463,6 +471,7 @@ DECLINED: Final = (
     "large",
     "death",
     "error",
+    "ruled",
 )
 D_COMMAND: Final = 1
 D_FIELD: Final = 2
@@ -473,6 +482,7 @@ D_MARKED: Final = 6
 D_LARGE: Final = 7
 D_DEATH: Final = 8
 D_ERROR: Final = 9
+D_RULED: Final = 10
 
 # What `act` does.
 V_TELL_JOBS: Final = -1

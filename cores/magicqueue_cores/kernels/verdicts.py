@@ -48,9 +48,20 @@ def begin_event(w: Words, kind: int, count: int, one: int, two: int) -> int:
     return at + lo.E_HEADER_WORDS
 
 
+@part
+def _note_room(w: Words, queue: int) -> None:
+    """Tell Python that somebody may have waited for a job to leave a queue."""
+    if w[lo.S_WOKEN] != queue:
+        w[lo.S_WOKEN] = queue
+        note(w, queue, lo.NOTE_ROOM, 0)
+
+
 @inlined
 def settle(w: Words, h: Words, slot: int) -> None:
     """A job that a verdict was found for is settled."""
+    queue = queue_of(h, slot)
+    if w[lo.QUEUES_W + queue * lo.QUEUE_WORDS + lo.Q_WATCHED] > lo.RULED:
+        _note_room(w, queue)
     if state_of(h, slot) == lo.ACTIVE:
         finish(w, h, slot)
     else:
@@ -132,7 +143,7 @@ def _may_fail(w: Words, h: Words, item: int) -> bool:
     at = lo.QUEUES_W + queue_of(h, slot) * lo.QUEUE_WORDS
     if half(h, lo.JOBS_H + slot * lo.JOB_HALVES + lo.JH_META) & lo.META_MARKED != 0:
         w[lo.S_WHY] = lo.D_MARKED
-    elif w[at + lo.Q_WATCHED] != 0:
+    elif w[at + lo.Q_WATCHED] & lo.WATCHED != 0:
         w[lo.S_WHY] = lo.D_WATCHED
     elif dies_of_failure(w, h, slot):
         w[lo.S_WHY] = lo.D_DEATH

@@ -1,4 +1,4 @@
-"""Policies: unique keys, times to live, results, cancels: one layer above any core."""
+"""Policies: unique keys, times to live, results, limits: one layer above any core."""
 
 from magicqueue_cores.policies.answers import (
     BadRepeat,
@@ -19,6 +19,7 @@ from magicqueue_cores.policies.cron_plans import CronPlan
 from magicqueue_cores.policies.crons import Crons, CronSet
 from magicqueue_cores.policies.layer import Policies
 from magicqueue_cores.policies.options import PolicyOptions
+from magicqueue_cores.policies.rules import Bounds, Rate, Rule
 from magicqueue_cores.policies.schedules import BadCron
 from magicqueue_cores.policies.wishes import Wishes
 
@@ -27,6 +28,7 @@ __all__ = [
     "BadRepeat",
     "BadWish",
     "Beats",
+    "Bounds",
     "Cancelled",
     "Cron",
     "CronPlan",
@@ -41,6 +43,8 @@ __all__ = [
     "PolicyStats",
     "Progress",
     "PushAnswer",
+    "Rate",
+    "Rule",
     "TooLarge",
     "Wishes",
 ]

@@ -94,6 +94,8 @@ class PolicyStats(msgspec.Struct):
     results: int
     result_bytes: int
     cancelling: int
+    limited: int
+    throttled: int
     windows_dropped: int
     req_keys_dropped: int
     results_dropped: int

@@ -1,6 +1,7 @@
 """Every invariant of the layer, each with a name for the day it breaks."""
 
 from magicqueue_cores.contract import JobState
+from magicqueue_cores.policies.gates import GATE_BYTES
 from magicqueue_cores.policies.ground import Ground, at_once
 from magicqueue_cores.policies.marks import weight_of
 from magicqueue_cores.policies.notebook import PROGRESS_BYTES
@@ -75,5 +76,6 @@ def _check_sums(ground: Ground) -> None:
     size = sum(map(weight_of, marks.by_id.values())) + marks.notebook.bytes
     size += PROGRESS_BYTES * len(marks.notebook) + ground.fact_bytes
     size += FACT_BYTES * sum(map(len, ground.shelves.values()))
+    size += GATE_BYTES * len(ground.gates)
     assert ground.tally.size == size, "memory miscounted"
     assert ground.core.outside_bytes == size, "the core was not told"

@@ -7,6 +7,7 @@ from magicqueue_cores.contract import NEVER_MS, Core, RecordSink
 from magicqueue_cores.pending import Answer, Pending
 from magicqueue_cores.policies.course import Course
 from magicqueue_cores.policies.cron_facts import CronShelf
+from magicqueue_cores.policies.gates import Gate
 from magicqueue_cores.policies.marks import Marks
 from magicqueue_cores.policies.moments import Clock, Tally
 from magicqueue_cores.policies.options import PolicyOptions
@@ -21,6 +22,8 @@ RESULT: Final = "result"
 REQUEST: Final = "request"
 CRON: Final = "cron"
 CRON_STATE: Final = "cron_state"
+LIMIT: Final = "limit"
+THROTTLE: Final = "throttle"
 
 
 def at_once(answer: Answer[T]) -> T:
@@ -60,7 +63,11 @@ class Ground:
             REQUEST: self.requests,
             CRON: CronShelf(clock, tally, self.crons_changed),
             CRON_STATE: CronShelf(clock, tally, self.crons_changed),
+            LIMIT: Shelf(clock, tally, 0, 0),  # `Limits` refuses what is too much
+            THROTTLE: Shelf(clock, tally, 0, 0),
         }
+        self.gates: dict[str, Gate] = {}
+        """Those of ruled queues, by name."""
         self.course = Course(self.marks, self.shelves, self.terms)
         self.step_jobs = options.step_jobs or NEVER_MS
         self._record = record
@@ -118,12 +125,12 @@ class Ground:
         for key in keys:
             self.shelves[space].remove(key)
 
-    def end_facts(self, space: str, until_ms: int, most: int) -> int:
-        """Forget and record the facts that end by then; return how many."""
+    def end_facts(self, space: str, until_ms: int, most: int) -> list[bytes]:
+        """Forget and record the facts that end by then; return their keys."""
         gone = self.shelves[space].ended(until_ms, most)
         if gone:
             self.tell(Gone(space, gone))
-        return len(gone)
+        return gone
 
 
 def named(queue: str, key: str) -> bytes:

@@ -6,7 +6,9 @@ What is where:
 - `shelf`: what outlives them; `course`: what records mean for all that;
 - `pushing`, `verdicts`, `retrying`: decisions; `passage`: what time brings;
 - `crons`, `cron_facts`, `schedules`, `ticking`: jobs that come again;
+- `rules`, `gates`, `limits`: how many jobs of a queue may be handed out;
 - `outcomes`: what follows from what befell jobs; `check`: all that has to be true;
+- `telling`: counts, and what is known of a job;
 - `shown`: marks and facts of a log as plain values.
 """
 
@@ -35,13 +37,15 @@ from magicqueue_cores.policies.answers import (
 from magicqueue_cores.policies.check import check_ground
 from magicqueue_cores.policies.crons import Crons
 from magicqueue_cores.policies.ground import Ground, at_once
+from magicqueue_cores.policies.limits import Limits
 from magicqueue_cores.policies.options import PolicyOptions
 from magicqueue_cores.policies.outcomes import Outcomes
 from magicqueue_cores.policies.passage import Passage
 from magicqueue_cores.policies.pushing import Pushing
 from magicqueue_cores.policies.retrying import Retrying
+from magicqueue_cores.policies.telling import known_of, stats_of
 from magicqueue_cores.policies.verdicts import Verdicts
-from magicqueue_cores.policies.wishes import CANCELLED, DEAD, Wishes, text_of
+from magicqueue_cores.policies.wishes import DEAD, Wishes, text_of
 from magicqueue_cores.records import Gone, Kept, Marked, Moved, Pushed, Record
 
 
@@ -74,7 +78,9 @@ class Policies:
         """Nothing ends here before `clock.due_ms`: the cheapest test of that."""
         self._clock = ground.clock
         self._outcomes = Outcomes(ground)
-        self._passage = Passage(ground, self._outcomes)
+        self.limits: Final = Limits(ground)
+        """The rules of queues."""
+        self._passage = Passage(ground, self._outcomes, self.limits)
         self._pushing = Pushing(ground, self._outcomes)
         self._verdicts = Verdicts(ground, self._outcomes)
         self._retrying = Retrying(ground, self._pushing, self._outcomes)
@@ -181,12 +187,15 @@ class Policies:
         session: int,
         now_ms: int,
     ) -> Delivery:
-        """As the core's. While `lagging`, none of a queue with time-to-lives is given."""
+        """As the core's, as far as the queue's limits let it.
+
+        While `lagging`, none of a queue with time-to-lives is given.
+        """
         self._let_pass(now_ms)
         if self._passage.lagging and queue in self._marks.timed:
             return Delivery([], [], [], [], [], [])
-        delivery = at_once(
-            self._core.pull(queue, count, payload_bytes_max, lease_ms, session, now_ms)
+        delivery = self.limits.pull(
+            queue, count, payload_bytes_max, lease_ms, session, now_ms
         )
         if self._notes.pending:
             self._outcomes.settle(now_ms)
@@ -306,20 +315,7 @@ class Policies:
 
     def known_of(self, job_id: int) -> Known:
         """Return what is known of a job that is here."""
-        mark = self._marks.by_id.get(job_id)
-        if mark is None:
-            return Known()
-        terms, alive = mark.terms, not mark.flags & DEAD
-        return Known(
-            unique_key=mark.key,
-            expires_at_ms=(mark.expires_at_ms or None) if alive else None,
-            timeout_ms=terms.timeout_ms or None,
-            keep_result_ms=terms.keep_result_ms or None,
-            attempt_until_ms=mark.attempt_until_ms or None,
-            cancelled=bool(mark.flags & CANCELLED),
-            progress=self._marks.notebook.get(job_id),
-            cron=None if mark.cron is None else (mark.cron, mark.tick_ms),
-        )
+        return known_of(self._marks, job_id)
 
     def settle(self, now_ms: int) -> None:
         """Do and record what follows from what verbs of the core did: ends, time-outs."""
@@ -336,6 +332,7 @@ class Policies:
         self._notes.live = False
         self._ground.course.apply(record)
         self._notes.live = True
+        self.limits.follow(record)
         if isinstance(record, Marked):
             self._core.mark(record.ids, marked=True)
         self._ground.weigh()
@@ -352,25 +349,13 @@ class Policies:
 
     def stats(self) -> PolicyStats:
         """Count what is kept. O(1)."""
-        ground, marks = self._ground, self._marks
-        return PolicyStats(
-            marked=len(marks.by_id),
-            unique_keys=marks.keys.count,
-            windows=len(ground.windows),
-            req_keys=len(ground.requests),
-            results=len(ground.results),
-            result_bytes=ground.results.bytes,
-            cancelling=len(marks.doomed),
-            windows_dropped=ground.windows.dropped,
-            req_keys_dropped=ground.requests.dropped,
-            results_dropped=ground.results.dropped,
-            progress_dropped=marks.notebook.dropped,
-        )
+        return stats_of(self._ground)
 
     def check(self) -> None:
         """Verify every invariant: AssertionError names the first broken. O(n)."""
         check_ground(self._ground)
         self.crons.check()
+        self.limits.check()
 
     def _let_pass(self, now_ms: int) -> None:
         """Let what is due by now happen before anything else does."""

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from magicqueue_cores.contract import JobState
 from magicqueue_cores.policies.ground import REQUEST, RESULT, WINDOW, Ground
+from magicqueue_cores.policies.limits import Limits
 from magicqueue_cores.policies.outcomes import Outcomes
 from magicqueue_cores.policies.wishes import ACTIVE, CANCELLED
 
@@ -13,9 +14,10 @@ _ACTIVE = frozenset((JobState.ACTIVE,))
 class Passage:
     """Lets time pass here and in the core, a step at a time."""
 
-    def __init__(self, ground: Ground, outcomes: Outcomes) -> None:
+    def __init__(self, ground: Ground, outcomes: Outcomes, limits: Limits) -> None:
         self._ground = ground
         self._outcomes = outcomes
+        self._limits = limits
         self._seen_ms = 0
         self.lagging = False
 
@@ -40,6 +42,8 @@ class Passage:
         ground.clock.due_ms = self._next_ms()
         self.lagging = ground.marks.expiries.next_ms <= now_ms
         self._seen_ms = max(self._seen_ms, now_ms)
+        if self._limits.unbegun:
+            self._limits.begin(now_ms)
         ground.core.advance(now_ms)
         ground.weigh()
 
@@ -51,6 +55,7 @@ class Passage:
             ground.windows.next_ms,
             ground.results.next_ms,
             ground.requests.next_ms,
+            self._limits.next_ms,
         )
 
     def _happen(self, moment_ms: int, at_ms: int, most: int) -> int:
@@ -69,7 +74,9 @@ class Passage:
             self._time_out(ids, at_ms)
         for space in (WINDOW, RESULT, REQUEST):
             if done < most:
-                done += ground.end_facts(space, moment_ms, most - done)
+                done += len(ground.end_facts(space, moment_ms, most - done))
+        if done < most:
+            done += self._limits.happen(moment_ms, most - done)
         return done
 
     def _time_out(self, ids: Sequence[int], now_ms: int) -> None:

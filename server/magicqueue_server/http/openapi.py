@@ -119,7 +119,7 @@ def _described(kind: type[msgspec.Struct]) -> type[msgspec.Struct]:
         of, default = _described_type(field.type), field.default
         if isinstance(default, msgspec.Raw):  # it stands for "not given"
             of, default = of | None, None
-        fields.append((field.name, of, default))
+        fields.append((field.encode_name, of, default))
     return msgspec.defstruct(kind.__name__, fields, kw_only=True)
 
 

@@ -27,6 +27,8 @@ _CHANGES: Final = (
     requests.Cancel,
     requests.Promote,
     requests.Release,
+    requests.Limit,
+    requests.Throttle,
     requests.Pause,
     requests.Resume,
     requests.Drain,

@@ -1,0 +1,118 @@
+"""Limits of a queue as the client has them: what may be at work, what a time may bring."""
+
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from msgspec import UNSET, UnsetType
+
+from magicqueue.commands import with_rid
+from magicqueue.durations import Duration, duration_ms
+from magicqueue.protocol import Command
+from magicqueue.readers import limited, throttled
+from magicqueue.refusals import Line
+from magicqueue.wire import requests
+from magicqueue.wire.replies import QueueLimits
+
+LIMITS: Final = "limits"
+_MOST: Final = 10**9
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """At most `jobs` `per` span (seconds, or a timedelta), and up to `burst` at once.
+
+    burst: None is `jobs`. With 1, jobs are handed out evenly, one after the other.
+    """
+
+    jobs: int
+    per: Duration = 1.0
+    burst: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GroupLimits:
+    """The limits of each single group of a queue's jobs; None is none."""
+
+    concurrency: int | None = None
+    rate: Rate | None = None
+
+
+Kept: TypeAlias = UnsetType
+KEPT: Final = UNSET
+"""A limit that is not given stays as it is."""
+
+
+def limit(
+    queue: str,
+    concurrency: int | Kept | None,
+    rate: Rate | Kept | None,
+    group: GroupLimits | Kept | None,
+) -> Command[QueueLimits]:
+    """Change limits, those that are given, and tell what they are then."""
+    return with_rid(
+        requests.Limit(
+            queue=queue,
+            concurrency=concurrency
+            if concurrency is UNSET
+            else _number(concurrency, "concurrency"),
+            rate=rate if rate is UNSET else _rate(rate),
+            group=group if group is UNSET else _group(group),
+        ),
+        limited,
+        needs=(LIMITS,),
+        repeat=True,
+    )
+
+
+def throttle(queue: str, for_ms: int) -> Command[int | None]:
+    """Hand out nothing for a while; gives until when, None where it does."""
+    return with_rid(
+        requests.Throttle(queue=queue, for_ms=for_ms),
+        throttled,
+        needs=(LIMITS,),
+        repeat=True,
+    )
+
+
+def throttle_for(queue: str, for_ms: int) -> Command[list[int]]:
+    """Throttle a queue, as a verdict on jobs that does not settle them yet."""
+
+    def read(line: Line) -> list[int]:
+        throttled(line)
+        return []
+
+    return with_rid(
+        requests.Throttle(queue=queue, for_ms=for_ms),
+        read,
+        needs=(LIMITS,),
+        repeat=True,
+    )
+
+
+def _rate(rate: Rate | None) -> requests.RateLimit | None:
+    if rate is None:
+        return None
+    if not isinstance(rate, Rate):
+        raise TypeError(f"rate must be a Rate, not {type(rate).__name__}")
+    jobs, burst = _number(rate.jobs, "jobs"), _number(rate.burst, "burst")
+    if jobs is None:
+        raise TypeError("jobs of a rate must be an integer, not None")
+    return requests.RateLimit(jobs, duration_ms(rate.per, "per", least_ms=1), burst)
+
+
+def _group(group: GroupLimits | None) -> requests.GroupLimit | None:
+    if group is None:
+        return None
+    if not isinstance(group, GroupLimits):
+        raise TypeError(f"group must be GroupLimits, not {type(group).__name__}")
+    return requests.GroupLimit(_number(group.concurrency, "concurrency"), _rate(group.rate))
+
+
+def _number(number: object, name: str) -> int | None:
+    if number is None:
+        return None
+    if not isinstance(number, int) or isinstance(number, bool):
+        raise TypeError(f"{name} must be an integer, not {type(number).__name__}")
+    if not 1 <= number <= _MOST:
+        raise ValueError(f"{name} is {number}: it must be 1 to {_MOST:,}")
+    return number

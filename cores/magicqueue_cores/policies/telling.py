@@ -1,0 +1,44 @@
+"""What is told of the layer as a whole, and of one job that is here."""
+
+from magicqueue_cores.policies.answers import Known, PolicyStats
+from magicqueue_cores.policies.ground import LIMIT, THROTTLE, Ground
+from magicqueue_cores.policies.marks import Marks
+from magicqueue_cores.policies.wishes import CANCELLED, DEAD
+
+
+def stats_of(ground: Ground) -> PolicyStats:
+    """Count what is kept. O(1)."""
+    marks = ground.marks
+    return PolicyStats(
+        marked=len(marks.by_id),
+        unique_keys=marks.keys.count,
+        windows=len(ground.windows),
+        req_keys=len(ground.requests),
+        results=len(ground.results),
+        result_bytes=ground.results.bytes,
+        cancelling=len(marks.doomed),
+        limited=len(ground.shelves[LIMIT]),
+        throttled=len(ground.shelves[THROTTLE]),
+        windows_dropped=ground.windows.dropped,
+        req_keys_dropped=ground.requests.dropped,
+        results_dropped=ground.results.dropped,
+        progress_dropped=marks.notebook.dropped,
+    )
+
+
+def known_of(marks: Marks, job_id: int) -> Known:
+    """Return what is known of a job that is here."""
+    mark = marks.by_id.get(job_id)
+    if mark is None:
+        return Known()
+    terms, alive = mark.terms, not mark.flags & DEAD
+    return Known(
+        unique_key=mark.key,
+        expires_at_ms=(mark.expires_at_ms or None) if alive else None,
+        timeout_ms=terms.timeout_ms or None,
+        keep_result_ms=terms.keep_result_ms or None,
+        attempt_until_ms=mark.attempt_until_ms or None,
+        cancelled=bool(mark.flags & CANCELLED),
+        progress=marks.notebook.get(job_id),
+        cron=None if mark.cron is None else (mark.cron, mark.tick_ms),
+    )
