@@ -11,7 +11,8 @@ from datetime import UTC, date, datetime, timedelta
 from itertools import product
 from zoneinfo import ZoneInfo
 
-_MONTHS = (
+_MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN")
+_MONTHS += ("JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
     "JAN",
     "FEB",
     "MAR",
