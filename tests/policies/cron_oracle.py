@@ -11,20 +11,9 @@ from datetime import UTC, date, datetime, timedelta
 from itertools import product
 from zoneinfo import ZoneInfo
 
-_MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN")
-_MONTHS += ("JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
-    "JAN",
-    "FEB",
-    "MAR",
-    "APR",
-    "MAY",
-    "JUN",
-    "JUL",
-    "AUG",
-    "SEP",
-    "OCT",
-    "NOV",
-    "DEC",
+_MONTHS = (
+    *("JAN", "FEB", "MAR", "APR", "MAY", "JUN"),
+    *("JUL", "AUG", "SEP", "OCT", "NOV", "DEC"),
 )
 MONTHS = {name: number for number, name in enumerate(_MONTHS, 1)}
 _DAYS = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
