@@ -160,7 +160,7 @@ def cancels_and_marks_are_not_replayed(patch: Patch) -> None:
 
 
 def held_keys_do_not_keep_letters_dead(patch: Patch) -> None:
-    patch.setattr(Retrying, "_free", lambda _, __, letters, ___: letters)
+    patch.setattr(Retrying, "free", lambda _, __, letters, ___: letters)
 
 
 def a_revived_job_has_its_old_expiry(patch: Patch) -> None:
