@@ -207,7 +207,7 @@ class RestartMachine(CoreMachine):
 
     def move_some(self) -> None:
         """See to it that a segment goes whose jobs and facts have to move."""
-        self.push_scalars("q", 2, 0, 0)
+        self.push_scalars("q", 2, 0, 0, held=False, admitted=False)
         self.logged.policies.keep("window", {b"old": b"1", b"older": b"2"})
         for number in range(SEGMENT_BYTES // 9):
             self.keep("result", {b"a": b"%d" % number}, kept=True)
