@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from cli.terminal import eventually
 from magicqueue import SyncQueue
 from patience import PATIENCE_S
 
@@ -56,6 +57,11 @@ class Served:
 
     def queue(self, name: str, **more: Any) -> SyncQueue:
         return SyncQueue(name, url=f"unix://{self.socket}", **more)
+
+    def limits(self, name: str) -> tuple[Any, Any]:
+        with self.queue(name) as queue:
+            limits = queue.limit()
+            return limits.concurrency, limits.rate
 
     def stop(self) -> None:
         self.process.terminate()
@@ -153,6 +159,51 @@ def test_a_dead_letter_is_retried_by_keyboard(served: Served, browser: Any) -> N
     retry.wait_for(state="detached")
     with served.queue("emails") as emails:
         assert (emails.stats().dead, emails.stats().queued) == (0, 31)
+    assert said == []
+
+
+def test_jobs_are_searched_and_all_that_match_are_cancelled(
+    served: Served, browser: Any
+) -> None:
+    fill(served)
+    page, said = page_of(browser)
+    page.goto(f"{served.url}#/jobs")
+    page.get_by_role("link", name=HOSTILE).wait_for()
+    page.get_by_label("Queue").fill("emails")
+    page.get_by_label("State").select_option("ready")
+    page.get_by_label("Data contains").fill('"n":1')
+    page.get_by_role("button", name="Look").click()
+    page.get_by_text("jobs looked at, which is all of them").wait_for()
+    check_access(page)
+    assert page.get_by_role("row").count() == 12  # 1 and 10 to 19, below the heading
+    page.get_by_role("button", name="Cancel all that match…").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_role("textbox").fill("emails")
+    dialog.get_by_role("button", name="Cancel 11").click()
+    page.get_by_text("Cancel: 11 jobs.").wait_for()
+    with served.queue("emails") as emails:
+        assert emails.stats().queued == 19
+    assert said == []
+
+
+def test_limits_are_set_and_taken_away(served: Served, browser: Any) -> None:
+    fill(served)
+    page, said = page_of(browser)
+    page.goto(f"{served.url}#/queue/emails")
+    page.get_by_text("Limits", exact=True).click()
+    page.get_by_label("Active at once").fill("3")
+    page.get_by_label("Jobs", exact=True).fill("100")
+    page.get_by_label("in seconds", exact=True).fill("60")
+    page.get_by_role("button", name="Set").click()
+    page.get_by_text("The limits hold from now on.").wait_for()
+    with served.queue("emails") as emails:
+        limits = emails.limit()
+        assert limits.rate is not None
+        assert (limits.concurrency, limits.rate.jobs, limits.rate.per) == (3, 100, 60_000)
+    page.get_by_label("Active at once").fill("")
+    page.get_by_label("Jobs", exact=True).fill("")
+    page.get_by_role("button", name="Set").click()
+    eventually(lambda: served.limits("emails") == (None, None))
     assert said == []
 
 

@@ -12,18 +12,16 @@ import { Queues } from "./views/queues.js";
 import { QueueView } from "./views/queue.js";
 import { Jobs } from "./views/jobs.js";
 import { JobView } from "./views/job.js";
-import { Crons } from "./views/crons.js";
 
 const root = document.getElementById("app");
 const VIEWS = {
-  "": Overview, queues: Queues, queue: QueueView, jobs: Jobs, job: JobView, crons: Crons,
+  "": Overview, queues: Queues, queue: QueueView, jobs: Jobs, job: JobView,
 };
 const PLACES = [
   ["Overview", "#/", () => true],
   ["Queues", "#/queues", () => true],
   ["Jobs", "#/jobs", () => can("browse")],
   ["Dead letters", "#/jobs?state=dead", () => can("browse")],
-  ["Crons", "#/crons", () => can("cron")],
 ];
 const THEMES = ["auto", "light", "dark"];
 
@@ -81,7 +79,7 @@ async function begin() {
 
 function find(event) {
   event.preventDefault();
-  const id = new FormData(event.target).get("id").trim();
+  const id = new FormData(event.target).get("job").trim();
   if (/^\d{1,16}$/.test(id)) location.hash = `#/job/${id}`;
 }
 
@@ -146,7 +144,7 @@ const frame = () => html`
         html`<a href=${href} aria-current=${isHere(href) ? "page" : nothing}>${label}</a>`)}
     </nav>
     <form class="find" role="search" @submit=${find}>
-      <input name="id" inputmode="numeric" pattern="[0-9 ]*" placeholder="Job id" aria-label="Job by its id">
+      <input name="job" inputmode="numeric" pattern="[0-9 ]*" placeholder="Job id" aria-label="Job by its id">
       <button>Go</button>
     </form>
     <div class="settings">

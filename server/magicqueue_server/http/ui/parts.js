@@ -9,12 +9,11 @@ export const link = (...segments) => `#/${segments.map(encodeURIComponent).join(
 export const queueLink = (name) => html`<a class="name" href=${link("queue", name)}>${name}</a>`;
 export const jobLink = (id) => html`<a class="id" href=${link("job", String(id))}>${id}</a>`;
 
-const STATES = {
-  ready: "ready", active: "active", delayed: "delayed", blocked: "blocked", dead: "dead",
-  done: "done", cancelled: "cancelled", expired: "expired",
-};
+/** States of jobs that are here, in the order in which views show them. */
+export const STATES = ["ready", "active", "delayed", "dead"];
+const ENDS = ["done", "cancelled", "expired"];
 
-export const state = (name) => html`<span class="state ${STATES[name] ?? "other"}">${name}</span>`;
+export const state = (name) => html`<span class="state ${[...STATES, ...ENDS].includes(name) ? name : "other"}">${name}</span>`;
 
 export const time = (ms) =>
   ms === null || ms === undefined

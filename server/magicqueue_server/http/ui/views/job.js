@@ -5,7 +5,7 @@ import { get, may } from "../api.js";
 import { WORDS } from "../bulk.js";
 import { count, moment, size, span } from "../format.js";
 import { Live } from "../live.js";
-import { banner, confirmed, jobLink, link, queueLink, state, time, trouble } from "../parts.js";
+import { banner, confirmed, queueLink, state, time, trouble } from "../parts.js";
 import { ACTIONS, deal, progress } from "./job_table.js";
 
 const EVERY_MS = 2000;
@@ -102,11 +102,8 @@ export class JobView {
       ["Lost", job.lost],
       ["Progress", job.progress || job.cancelled ? progress(job) : undefined],
       ["Unique key", job.unique_key && html`<code>${job.unique_key}</code>`],
-      ["Group", job.group && html`<code>${job.group}</code>`],
       ["Time limit", job.timeout && span(job.timeout)],
       ["Result kept for", job.keep_result && span(job.keep_result)],
-      ["Waits for", job.parents?.length ? job.parents.map((id) => html`${jobLink(id)} `) : undefined],
-      ["Cron", job.cron && html`<a href=${link("crons")}>${job.cron.name}</a>, tick ${moment(job.cron.tick)}`],
       ["Data", job.data === undefined ? undefined : size(new Blob([JSON.stringify(job.data)]).size)],
     ];
     return told.filter(([, value]) => value !== undefined && value !== null && value !== "").map(([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`);

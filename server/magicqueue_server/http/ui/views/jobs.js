@@ -1,9 +1,8 @@
 // Jobs of any queue and state, with a search through their data.
 
 import { html } from "../vendor/lit-html.js";
+import { STATES } from "../parts.js";
 import { JobTable } from "./job_table.js";
-
-const STATES = ["ready", "active", "delayed", "blocked", "dead"];
 
 export class Jobs {
   constructor({ changed, query }) {
@@ -25,8 +24,9 @@ export class Jobs {
     event.preventDefault();
     const fields = new FormData(event.target);
     const query = new URLSearchParams();
-    for (const name of ["queue", "state", "contains"]) {
-      if (fields.get(name)) query.set(name, fields.get(name));
+    // no field is named as a method of its form is, which it would hide: contains, for one
+    for (const [name, field] of [["queue", "queue"], ["state", "state"], ["contains", "text"]]) {
+      if (fields.get(field)) query.set(name, fields.get(field));
     }
     location.hash = `#/jobs?${query}`;
   }
@@ -40,7 +40,7 @@ export class Jobs {
           <option value="" ?selected=${!this.state}>all</option>
           ${STATES.map((state) => html`<option ?selected=${state === this.state}>${state}</option>`)}
         </select></label>
-        <label class="grows">Data contains <input name="contains" type="search" .value=${this.contains} placeholder="any text of it, exactly" autocomplete="off" spellcheck="false"></label>
+        <label class="grows">Data contains <input name="text" type="search" .value=${this.contains} placeholder="any text of it, exactly" autocomplete="off" spellcheck="false"></label>
         <button class="primary">Look</button>
       </form>
       ${this.table.template()}`;

@@ -82,7 +82,6 @@ export class Overview {
         ${tile("Ready", brief(now.queued), now.oldest_ready_ms ? `oldest waits ${span(now.oldest_ready_ms)}` : "nobody waits")}
         ${tile("Active", brief(now.processing), `${count(now.waiting)} workers' pulls wait`)}
         ${tile("Delayed", brief(now.delayed))}
-        ${now.blocked === undefined ? nothing : tile("Blocked", brief(now.blocked))}
         ${tile("Dead", brief(now.dead), !now.dead ? "none" : can("browse") ? html`<a href="#/jobs?state=dead">look at them</a>` : "see their queues", now.dead ? "bad" : "")}
         ${tile("In", html`${rate(rates.pushed)}<small>/s</small>`, `${brief(now.pushed)} since the start`)}
         ${tile("Done", html`${rate(rates.completed)}<small>/s</small>`, `${brief(now.completed)} since the start`)}

@@ -5,10 +5,9 @@ import { can, command, get, may } from "../api.js";
 import { Chart } from "../chart.js";
 import { brief, count, moment, rate, span } from "../format.js";
 import { Live } from "../live.js";
-import { banner, confirmed, link, tile, trouble } from "../parts.js";
+import { STATES, banner, confirmed, link, tile, trouble } from "../parts.js";
 import { JobTable } from "./job_table.js";
 
-const STATES = ["ready", "active", "delayed", "blocked", "dead"];
 /** The states whose jobs can be listed. */
 const SHOWN = () => (can("browse") ? STATES : ["dead"]);
 const FIELD = { ready: "queued", active: "processing" };
@@ -65,7 +64,7 @@ export class QueueView {
 
   async drain() {
     const now = this.live.now;
-    const number = count((now?.queued ?? 0) + (now?.delayed ?? 0) + (now?.blocked ?? 0));
+    const number = count((now?.queued ?? 0) + (now?.delayed ?? 0));
     const text = `It removes ${number} jobs that wait, for good. Active jobs and dead letters stay.`;
     if (await confirmed(`Drain ${this.name}?`, text, "Drain", this.name)) {
       this.act("DRAIN", {}, (reply) => { this.said = `${count(reply.removed)} jobs removed.`; });
@@ -135,7 +134,7 @@ export class QueueView {
   tiles(now) {
     const rates = this.live.rates ?? {};
     return html`<dl class="tiles">
-      ${STATES.filter((state) => now[FIELD[state] ?? state] !== undefined).map((state) =>
+      ${STATES.map((state) =>
         tile(state[0].toUpperCase() + state.slice(1), brief(now[FIELD[state] ?? state]), state === "ready" && now.oldest_ready_ms ? `oldest waits ${span(now.oldest_ready_ms)}` : nothing, state === "dead" && now.dead ? "bad" : ""))}
       ${tile("In", html`${rate(rates.pushed)}<small>/s</small>`, `${brief(now.pushed)} in all`)}
       ${tile("Done", html`${rate(rates.completed)}<small>/s</small>`, `${brief(now.completed)} in all`)}
@@ -146,8 +145,8 @@ export class QueueView {
   browse(now) {
     return html`<section aria-labelledby="first-jobs">
       <h2 id="first-jobs">${can("browse") ? "Jobs in turn" : "Dead letters"}</h2>
-      <nav class="tabs" aria-label="States">${SHOWN().filter((state) => now?.[FIELD[state] ?? state] !== undefined).map((state) =>
-        html`<a href="${link("queue", this.name)}?state=${state}" aria-current=${state === this.state ? "page" : nothing}>${state} <span class="muted">${brief(now[FIELD[state] ?? state])}</span></a>`)}</nav>
+      <nav class="tabs" aria-label="States">${SHOWN().map((state) =>
+        html`<a href="${link("queue", this.name)}?state=${state}" aria-current=${state === this.state ? "page" : nothing}>${state} <span class="muted">${brief(now?.[FIELD[state] ?? state])}</span></a>`)}</nav>
       ${this.jobs.template()}
       ${can("browse") ? html`<p><a href="#/jobs?${new URLSearchParams({ queue: this.name, state: this.state })}">Search these, or do something to all of them</a></p>` : nothing}
     </section>`;
