@@ -21,7 +21,7 @@ from magicqueue_cores.python_taking import (
     revive,
     unhold,
 )
-from magicqueue_cores.transitions import REMOVABLE
+from magicqueue_cores.transitions import REMOVABLE, not_for_a_core
 
 
 def replay_record(  # noqa: C901, PLR0912, PLR0915 - one flat case a record
@@ -73,11 +73,8 @@ def replay_record(  # noqa: C901, PLR0912, PLR0915 - one flat case a record
         case records.Unheld(ids, run_ats_ms, at_ms):
             _jobs(table, record, JobState.HELD)
             unhold(table, ids, run_ats_ms, at_ms)
-        case records.Paused(queue, paused):
-            known = table.queue_of(queue)
-            table.set_paused(known, paused=paused)
-            if not paused:
-                table.forget_unused(known)
+        case records.Paused():
+            _pause(table, record)
         case records.Moved():
             replay_moved(table, record)
         case records.Origin(last_id, sequence):
@@ -86,10 +83,14 @@ def replay_record(  # noqa: C901, PLR0912, PLR0915 - one flat case a record
         case records.Restarted():
             table.count_from_here()
         case records.Marked() | records.Kept() | records.Gone():
-            raise CoreError(
-                f"a record says {type(record).__name__}, which is for the policies above "
-                "the core: replay it there"
-            )
+            raise not_for_a_core(record)
+
+
+def _pause(table: JobTable, record: records.Paused) -> None:
+    known = table.queue_of(record.queue)
+    table.set_paused(known, paused=record.paused)
+    if not record.paused:
+        table.forget_unused(known)
 
 
 def _push(table: JobTable, record: records.Pushed) -> None:

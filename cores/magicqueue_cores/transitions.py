@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from typing import Final
 
-from magicqueue_cores.contract import LIVE, WAITING, JobState
+from magicqueue_cores.contract import LIVE, WAITING, CoreError, JobState
+from magicqueue_cores.records import Record
 
 TRANSITIONS: Final[dict[str, tuple[tuple[JobState | None, JobState | None], ...]]] = {
     "push": tuple((None, state) for state in sorted(WAITING)),
@@ -57,3 +58,11 @@ REMOVABLE: Final[dict[str, Iterable[JobState]]] = {
     "expired": JobState,
 }
 """The states of jobs that a record may say were removed, by its cause."""
+
+
+def not_for_a_core(record: Record) -> CoreError:
+    """Return what a core raises that is to replay what only policies know of."""
+    return CoreError(
+        f"a record says {type(record).__name__}, which is for the policies above the core:"
+        " replay it there"
+    )

@@ -46,9 +46,8 @@ class NaiveCore(NaiveBrowsing, NaiveById):
 
     def end_leases(self, until_ms: int, now_ms: int) -> bool:
         self.advance(now_ms)
-        active = self.some(ACTIVE)
-        over = [job for job in active if (job.view.lease_until_ms or 0) <= until_ms]
-        self.lose(over, now_ms)
+        over = (j for j in self.some(ACTIVE) if (j.view.lease_until_ms or 0) <= until_ms)
+        self.lose(list(over), now_ms)
         return True
 
     def postpone_leases(self, by_ms: int, now_ms: int) -> None:
@@ -95,8 +94,7 @@ class NaiveCore(NaiveBrowsing, NaiveById):
         if not jobs.admitted:
             self.admit(queue, [len(payload) for payload in jobs.payloads])
         known = self.by_name.setdefault(queue, Queue())
-        behind = self.due_ms() <= now_ms and bool(self.some(DELAYED, queue))
-        behind &= not jobs.held
+        lags = not jobs.held and self.due_ms() <= now_ms and self.some(DELAYED, queue)
         for place, payload in enumerate(jobs.payloads):
 
             def column(value: object, place: int = place) -> int:
@@ -111,7 +109,7 @@ class NaiveCore(NaiveBrowsing, NaiveById):
                 payload=payload,
                 priority=column(jobs.priorities),
                 created_at_ms=now_ms,
-                run_at_ms=max(now_ms + behind, column(jobs.run_ats_ms)),
+                run_at_ms=max(now_ms + lags, column(jobs.run_ats_ms)),
                 attempts=0,
                 state=DELAYED,
                 failures=0,

@@ -9,7 +9,7 @@ from magicqueue_cores.array_core.rows import push, replace
 from magicqueue_cores.array_core.store import Store
 from magicqueue_cores.contract import LIVE, WAITING, CoreError, JobState
 from magicqueue_cores.kernels import layout as lo
-from magicqueue_cores.transitions import REMOVABLE
+from magicqueue_cores.transitions import REMOVABLE, not_for_a_core
 
 
 def replay_record(  # noqa: C901, PLR0912, PLR0915 - one flat case a record
@@ -60,11 +60,8 @@ def replay_record(  # noqa: C901, PLR0912, PLR0915 - one flat case a record
         case records.Unheld(ids, run_ats_ms, at_ms):
             _expect(store, record, JobState.HELD)
             outcomes.unhold(store, ids, run_ats_ms, at_ms)
-        case records.Paused(queue, paused):
-            known = store.queues.of(queue)
-            store.queues.set_paused(known, paused=paused)
-            if not paused:
-                store.queues.forget_unused(known)
+        case records.Paused():
+            _pause(store, record)
         case records.Moved():
             replay_moved(store, record)
         case records.Origin(last_id, sequence):
@@ -74,10 +71,14 @@ def replay_record(  # noqa: C901, PLR0912, PLR0915 - one flat case a record
         case records.Restarted():
             store.queues.count_from_here()
         case records.Marked() | records.Kept() | records.Gone():
-            raise CoreError(
-                f"a record says {type(record).__name__}, which is for the policies above "
-                "the core: replay it there"
-            )
+            raise not_for_a_core(record)
+
+
+def _pause(store: Store, record: records.Paused) -> None:
+    known = store.queues.of(record.queue)
+    store.queues.set_paused(known, paused=record.paused)
+    if not record.paused:
+        store.queues.forget_unused(known)
 
 
 def _push(store: Store, record: records.Pushed) -> None:
