@@ -5,7 +5,7 @@ meanwhile, and `next` says where to go on. They need a server that has told that
 """
 
 from collections.abc import Callable
-from typing import Final, Literal, TypeAlias
+from typing import Final
 
 import msgspec
 
@@ -15,11 +15,9 @@ from magicqueue.protocol import Command
 from magicqueue.readers import decoder
 from magicqueue.refusals import Line
 from magicqueue.wire import requests
+from magicqueue.wire.values import Deed, JobOrder, State
 
 BROWSE: Final = "browse"
-Order: TypeAlias = Literal["id", "turn"]
-State: TypeAlias = Literal["ready", "delayed", "active", "dead"]
-Deed: TypeAlias = Literal["cancel", "promote", "retry", "purge"]
 
 PAGE_JOBS: Final = 500
 _PAGE_BYTES: Final = 2**25
@@ -47,7 +45,11 @@ _step: Final = decoder(BulkStep)
 
 
 def jobs(
-    queue: str, state: State | None, contains: str | None, order: Order, after: str | None
+    queue: str,
+    state: State | None,
+    contains: str | None,
+    order: JobOrder,
+    after: str | None,
 ) -> Command[JobsPage]:
     """List a page of jobs."""
     request = requests.Jobs(

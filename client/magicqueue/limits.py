@@ -1,7 +1,8 @@
 """Limits of a queue as the client has them: what may be at work, what a time may bring."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, TypeVar
 
 from msgspec import UNSET, UnsetType
 
@@ -12,6 +13,8 @@ from magicqueue.readers import limited, throttled
 from magicqueue.refusals import Line
 from magicqueue.wire import requests
 from magicqueue.wire.replies import QueueLimits
+
+R = TypeVar("R")
 
 LIMITS: Final = "limits"
 _MOST: Final = 10**9
@@ -66,12 +69,7 @@ def limit(
 
 def throttle(queue: str, for_ms: int) -> Command[int | None]:
     """Hand out nothing for a while; gives until when, None where it does."""
-    return with_rid(
-        requests.Throttle(queue=queue, for_ms=for_ms),
-        throttled,
-        needs=(LIMITS,),
-        repeat=True,
-    )
+    return _throttle(queue, for_ms, throttled)
 
 
 def throttle_for(queue: str, for_ms: int) -> Command[list[int]]:
@@ -81,11 +79,12 @@ def throttle_for(queue: str, for_ms: int) -> Command[list[int]]:
         throttled(line)
         return []
 
+    return _throttle(queue, for_ms, read)
+
+
+def _throttle(queue: str, for_ms: int, read: Callable[[Line], R]) -> Command[R]:
     return with_rid(
-        requests.Throttle(queue=queue, for_ms=for_ms),
-        read,
-        needs=(LIMITS,),
-        repeat=True,
+        requests.Throttle(queue=queue, for_ms=for_ms), read, needs=(LIMITS,), repeat=True
     )
 
 

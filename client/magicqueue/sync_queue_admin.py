@@ -8,7 +8,6 @@ from typing import TypeVar
 
 from magicqueue import browse_commands, commands
 from magicqueue.arguments import optional_id, whole_number
-from magicqueue.browse_commands import Deed, Order, State
 from magicqueue.durations import Duration, duration_ms
 from magicqueue.job import DeadPage, JobDetails
 from magicqueue.limits import KEPT, GroupLimits, Kept, Rate, limit, throttle
@@ -20,6 +19,7 @@ from magicqueue.wire.replies import (
     QueueLimits,
     ServerCounts,
 )
+from magicqueue.wire.values import Deed, JobOrder, State
 
 R = TypeVar("R")
 
@@ -114,7 +114,7 @@ class SyncQueueAdmin:
         *,
         state: State | None = None,
         contains: str | None = None,
-        order: Order = "id",
+        order: JobOrder = "id",
     ) -> Iterator[JobDetails]:
         """Iterate over this queue's jobs, with all their data, some hundred a request.
 

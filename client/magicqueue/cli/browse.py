@@ -1,12 +1,11 @@
 """`magicqueue jobs` and `magicqueue bulk`: look through a queue, deal with what matches."""
 
 from collections.abc import Iterator
-from itertools import islice
-from typing import Any, Final
+from itertools import chain, islice
+from typing import Final, get_args
 
 import click
 
-from magicqueue.browse_commands import Deed, Order, State
 from magicqueue.cli.options import QUEUE, Session, manual, whole, with_session
 from magicqueue.cli.phrases import jobs as jobs_phrase
 from magicqueue.cli.phrases import short, when
@@ -23,8 +22,8 @@ from magicqueue.cli.screen import (
 from magicqueue.command_line import Command
 from magicqueue.job import JobDetails
 from magicqueue.wire.replies import JobInfo
+from magicqueue.wire.values import Deed, JobOrder, State
 
-_STATES: Final = ("ready", "delayed", "active", "dead")
 _DATA_CHARS: Final = 60
 _COLUMNS: Final = (
     number("id"),
@@ -38,7 +37,9 @@ _queue_option: Final = click.option(
     "-q", "--queue", type=QUEUE, required=True, help="The queue."
 )
 _state_option: Final = click.option(
-    "--state", type=click.Choice(_STATES), help="Jobs in this state only. [default: all]"
+    "--state",
+    type=click.Choice(get_args(State)),
+    help="Jobs in this state only.",
 )
 _contains_option: Final = click.option(
     "--contains",
@@ -85,7 +86,7 @@ def jobs(  # noqa: PLR0913 - one for each option
     """List the jobs of a queue."""
     if in_turn and state is None:
         raise click.UsageError("--in-turn is the order of a state: say which, with --state")
-    order: Order = "turn" if in_turn else "id"
+    order: JobOrder = "turn" if in_turn else "id"
     with session.queue(queue) as client:
         found = client.jobs(state=state, contains=contains, order=order)
         shown = found if everything else islice(found, count)
@@ -98,7 +99,7 @@ def jobs(  # noqa: PLR0913 - one for each option
         if first is None:
             say(f"no such job in {queue}")
             return
-        write_table(_COLUMNS, _with(first, rows))
+        write_table(_COLUMNS, chain((first,), rows))
         if not everything and next(found, None) is not None:
             note(f"there are more than {jobs_phrase(count)}: --all shows all")
 
@@ -110,7 +111,7 @@ def jobs(  # noqa: PLR0913 - one for each option
         "magicqueue bulk retry -q emails",
     ),
 )
-@click.argument("do", type=click.Choice(("cancel", "promote", "retry", "purge")))
+@click.argument("do", type=click.Choice(get_args(Deed)))
 @_queue_option
 @_state_option
 @_contains_option
@@ -142,11 +143,6 @@ def bulk(
 
 def _rows(found: Iterator[JobDetails]) -> Iterator[tuple[str, ...]]:
     return (_row(details(job)) for job in found)
-
-
-def _with(first: tuple[str, ...], rest: Iterator[tuple[str, ...]]) -> Iterator[Any]:
-    yield first
-    yield from rest
 
 
 def _row(job: JobInfo) -> tuple[str, ...]:

@@ -213,9 +213,8 @@ def worker(  # noqa: PLR0913 - one for each option
     object, whose tasks are run then. A MODULE alone means all Tasks in it, and, of a
     package, in its modules called tasks.
 
-    Ctrl-C or SIGTERM: it takes no more jobs, finishes those that run, and exits with 0;
-    what it has not begun goes back to the queue. A second one ends it at once. A server
-    that is not there is waited for.
+    Ctrl-C or SIGTERM: it takes no more jobs, finishes those that run, gives back what it
+    has not begun, and exits with 0; a second one ends it at once. It waits for a server.
     """
     if getattr(sys, "frozen", False):
         raise click.UsageError(_NO_PYTHON_OF_YOURS.format(" ".join(sys.argv[2:])))

@@ -19,7 +19,7 @@ from magicqueue.errors import BadJson, BadRequest, UnknownCommand
 from magicqueue.wire.limits import ID_MAX, NUMBER_CHARS_MAX
 from magicqueue.wire.payload import check_text
 from magicqueue.wire.requests import COMMANDS, NO_RID, PLAIN, Request
-from magicqueue.wire.values import Deed, OnConflict, OnExpire, Order, State, Until
+from magicqueue.wire.values import Deed, JobOrder, OnConflict, OnExpire, Order, State, Until
 
 _DECODERS: Final = {
     b'{"cmd":"%b"' % name.encode(): msgspec.json.Decoder(kind)
@@ -169,7 +169,7 @@ _CHOICES: Final = {
     "state": get_args(State),
     "do": get_args(Deed),
     "order": get_args(Order),
-    "JOBS.order": ("id", "turn"),
+    "JOBS.order": get_args(JobOrder),
 }
 _KINDS: Final = {
     "int": "an integer",

@@ -16,9 +16,11 @@ from msgspec import UNSET, Raw, UnsetType
 
 from magicqueue.wire.values import (
     Attempts,
+    Bytes,
     Decimal,
     Deed,
     JobId,
+    JobOrder,
     Milliseconds,
     Number,
     OnConflict,
@@ -301,11 +303,11 @@ class Jobs(Request, kw_only=True, omit_defaults=True, tag="JOBS"):
 
     queue: str | None = None
     state: State | None = None
-    order: Literal["id", "turn"] | None = None
+    order: JobOrder | None = None
     count: Positive | None = None
     after: str | None = None
     contains: str | None = None
-    data_max: Milliseconds | None = None
+    data_max: Bytes | None = None
 
 
 class Bulk(Request, kw_only=True, omit_defaults=True, tag="BULK"):

@@ -9,6 +9,7 @@ from magicqueue.wire.limits import ID_MAX
 Priority: TypeAlias = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]
 Milliseconds: TypeAlias = Annotated[int, Meta(ge=0, le=ID_MAX)]
 Attempts: TypeAlias = Annotated[int, Meta(ge=0, le=2**31 - 1)]
+Bytes: TypeAlias = Annotated[int, Meta(ge=0, le=ID_MAX)]
 Positive: TypeAlias = Annotated[int, Meta(ge=1, le=ID_MAX)]
 Number: TypeAlias = Annotated[int, Meta(ge=-ID_MAX, le=ID_MAX)]
 Tokens: TypeAlias = Annotated[int, Meta(ge=1, le=10**9)]
@@ -28,6 +29,8 @@ OnConflict: TypeAlias = Literal["return", "reject", "replace"]
 """What becomes of a push whose key is held."""
 State: TypeAlias = Literal["ready", "delayed", "active", "dead"]
 """Where a job is."""
+JobOrder: TypeAlias = Literal["id", "turn"]
+"""How JOBS lists: all by id, or the first in the order in which they will come."""
 Deed: TypeAlias = Literal["cancel", "promote", "retry", "purge"]
 """What BULK does to jobs."""
 OnExpire: TypeAlias = Literal["remove", "dead"]
