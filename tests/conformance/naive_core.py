@@ -94,7 +94,7 @@ class NaiveCore(NaiveBrowsing, NaiveById):
         if not jobs.admitted:
             self.admit(queue, [len(payload) for payload in jobs.payloads])
         known = self.by_name.setdefault(queue, Queue())
-        lags = not jobs.held and self.due_ms() <= now_ms and self.some(DELAYED, queue)
+        lags = not jobs.held and self.due_ms() <= now_ms and any(self.some(DELAYED, queue))
         for place, payload in enumerate(jobs.payloads):
 
             def column(value: object, place: int = place) -> int:
