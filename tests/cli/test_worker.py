@@ -247,7 +247,8 @@ def test_ctrl_c_while_it_waits_for_a_server(terminal: Terminal, processes: str) 
         ),
         ("empty", "", "empty:run", ["empty has no 'run'"]),
         ("odd", "run = 3", "odd:run", ["is no function but of type int"]),
-        ("plain", None, "tasks", ["is not written as module:function"]),
+        ("plain", None, "tasks", ["there are no Tasks in tasks", "as module:name"]),
+        ("plain", None, ":run", ["is not written as module:function"]),
     ],
 )
 def test_a_handler_that_cannot_be_imported_says_why(
@@ -318,15 +319,24 @@ def test_an_inline_handler_that_is_cut_off_gives_its_job_back(
     assert (counts["queued"], counts["lost"], counts["failed"]) == (1, 0, 0)
 
 
-@pytest.mark.parametrize(
-    ("option", "value"), [("-q", "other"), ("-c", "3"), ("--time-limit", "1s")]
-)
+@pytest.mark.parametrize(("option", "value"), [("-c", "3"), ("--time-limit", "1s")])
 def test_an_option_given_twice_is_refused(
     terminal: Terminal, option: str, value: str
 ) -> None:
     refused = terminal.run("worker", "tasks:plain", "-q", "a", *[option, value] * 2)
     assert refused.code == 2
-    assert ("start one worker for each" in refused.err) == (option == "-q")
+
+
+def test_a_queue_given_twice_is_one_of_several(terminal: Terminal, queue: str) -> None:
+    ids = [
+        terminal.ok("push", name, "1", "--json").json()["ids"][0]
+        for name in (queue, f"{queue}-more")
+    ]
+    options = ("-q", queue, "-q", f"{queue}-more", "-q", f"{queue}-more")
+    worker = terminal.start("worker", "tasks:plain", *options)
+    for job_id in ids:
+        worker.wait_for(f"job {job_id} of ")
+    assert _stop(worker).code == 0
 
 
 @pytest.mark.parametrize("how", ["text", "json"])
