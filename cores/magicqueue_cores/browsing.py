@@ -25,10 +25,11 @@ _COUNTS: Final = {
 }
 
 
-def may_hold(stats: QueueStats, states: frozenset[JobState]) -> bool:
-    """Return whether a queue has a job in one of the states, by its counts."""
+def has_any(stats: QueueStats, held: int, states: frozenset[JobState]) -> bool:
+    """Return whether a queue has a job in one of the states. held: how many are held."""
     return any(
-        state not in _COUNTS or getattr(stats, _COUNTS[state]) > 0 for state in states
+        held if state is JobState.HELD else getattr(stats, _COUNTS[state])
+        for state in states
     )
 
 

@@ -552,7 +552,8 @@ class Core(Protocol):
         """List the first jobs of a queue in the order they will come, behind `after`.
 
         Of the first TURN_JOBS_MAX, `count` at most, before their payloads exceed
-        `payload_bytes_max`; one at least. Nothing is sorted that is not told. Raises
+        `payload_bytes_max`; one at least. Nothing is sorted that is not told. Held jobs
+        are in no order: none of them is told. Raises
         `TooFar` where an order of all queues together has too many others in front.
         """
         ...

@@ -11,8 +11,8 @@ from typing import Final
 from magicqueue_cores.browsing import (
     OTHERS_MAX,
     Scanned,
+    has_any,
     jobs_page,
-    may_hold,
     too_far,
     turn_page,
 )
@@ -46,7 +46,9 @@ def browse(
     queue: Queue | None = None
     if search.queue is not None:
         queue = table.queues.get(search.queue)
-        if queue is None or not may_hold(queue_stats(table, queue, 0), search.states):
+        if queue is None:
+            return JobsPage([], None, 0, 0)
+        if not has_any(queue_stats(table, queue, 0), queue.held, search.states):
             return JobsPage([], None, 0, 0)
     ids, upto = _ids_behind(table.jobs, table.last_id, after_id, scan_max + 1)
     more = len(ids) > scan_max or upto is not None
@@ -120,7 +122,7 @@ def in_turn(
 ) -> TurnPage:
     """List the first jobs of a queue in the order they will come; see the contract."""
     known = table.queues.get(queue)
-    if known is None:
+    if known is None or state is JobState.HELD:
         return TurnPage([], None)
     entries = _ORDERS[state](table, known, after)
     view = table.jobs.__getitem__

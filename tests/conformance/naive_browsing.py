@@ -1,6 +1,6 @@
 """The model's verbs that look through jobs: the list, sorted and cut."""
 
-from conformance.naive_jobs import ACTIVE, DEAD, DELAYED, READY, Job, NaiveJobs
+from conformance.naive_jobs import ACTIVE, DEAD, DELAYED, HELD, READY, Job, NaiveJobs
 from magicqueue_cores.contract import (
     TURN_JOBS_MAX,
     JobsPage,
@@ -64,7 +64,8 @@ class NaiveBrowsing(NaiveJobs):
         now_ms: int,
     ) -> TurnPage:
         self.advance(now_ms)
-        places = sorted((self.place(job), job.view.id) for job in self.some(state, queue))
+        listed = [] if state is HELD else self.some(state, queue)
+        places = sorted((self.place(job), job.view.id) for job in listed)
         page = TurnPage([], None)
         for place, job_id in places[:TURN_JOBS_MAX]:
             if after is not None and place <= after:

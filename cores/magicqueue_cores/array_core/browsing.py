@@ -14,8 +14,8 @@ from magicqueue_cores.array_core.store import Store
 from magicqueue_cores.browsing import (
     OTHERS_MAX,
     Scanned,
+    has_any,
     jobs_page,
-    may_hold,
     too_far,
     turn_page,
 )
@@ -44,7 +44,10 @@ def browse(
     number = 0
     if search.queue is not None:
         queue = store.queues.by_name.get(search.queue)
-        if queue is None or not may_hold(store.queues.stats(queue, 0), search.states):
+        if queue is None:
+            return JobsPage([], None, 0, 0)
+        held = store.memory.words[queue.at + lo.Q_HELD]
+        if not has_any(store.queues.stats(queue, 0), held, search.states):
             return JobsPage([], None, 0, 0)
         number = queue.number
     state, contains = store.memory.state, search.contains
@@ -87,7 +90,7 @@ def in_turn(
 ) -> TurnPage:
     """List the first jobs of a queue in the order they will come; see the contract."""
     known = store.queues.by_name.get(queue)
-    if known is None:
+    if known is None or state is JobState.HELD:
         return TurnPage([], None)
     if state is JobState.DELAYED:
         entries = _delayed(store, known, after, count)
