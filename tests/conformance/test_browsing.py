@@ -16,7 +16,7 @@ from magicqueue_cores.contract import (
     TooFar,
 )
 
-READY, DELAYED, ACTIVE, DEAD = JobState
+READY, DELAYED, ACTIVE, DEAD, HELD = JobState
 
 
 def browse(
@@ -73,6 +73,16 @@ def test_jobs_of_all_queues_and_states_come_by_id(core: Driver) -> None:
     assert found(core, queue="nobody's") == []
     assert found(core, states=frozenset((ACTIVE, DEAD))) == [1, 2, 6]
     assert browse(core).jobs == [core.job(job_id) for job_id in range(1, 7)]
+
+
+def test_held_jobs_come_by_id_and_in_no_order(core: Driver) -> None:
+    core.push_many(2)
+    none = browse(core, queue="q", states=frozenset((HELD,)))
+    assert (none.jobs, none.scanned) == ([], 0)
+    held = core.push_held(b"1", b"2")
+    assert found(core, queue="q", states=frozenset((HELD,))) == held
+    assert in_turn(core, HELD) == []
+    assert in_turn(core, READY) == [1, 2]
 
 
 def test_a_page_ends_where_its_first_bound_is_met(core: Driver) -> None:
