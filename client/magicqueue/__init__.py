@@ -47,6 +47,7 @@ if TYPE_CHECKING:
         UnknownCommand,
         Unsupported,
     )
+    from magicqueue.events import Event
     from magicqueue.failures import Discard, Retry, Throttle, TimeLimitExceeded
     from magicqueue.job import DeadPage, Job, JobDetails, NewJob, Progress
     from magicqueue.job_log import JobLogFilter, current_job
@@ -90,6 +91,7 @@ _HOMES: Final = {
     "failures": ("Discard", "Retry", "Throttle", "TimeLimitExceeded"),
     "limits": ("GroupLimits", "Rate"),
     "job_log": ("JobLogFilter", "current_job"),
+    "events": ("Event",),
     "job": ("DeadPage", "Job", "JobDetails", "NewJob", "Progress"),
     "wire.replies": (
         "Counts",
@@ -150,6 +152,7 @@ __all__ = [
     "Discard",
     "Duplicate",
     "Ending",
+    "Event",
     "Forbidden",
     "Full",
     "GroupLimits",

@@ -27,6 +27,7 @@ from magicqueue.wire.requests import (
     Push,
     PushBatch,
     Request,
+    Subscribe,
     Throttle,
     Wait,
 )
@@ -226,7 +227,8 @@ def without_policies(plain: dict[type[Request], Handler]) -> dict[type[Request],
         Ack: plain[PlainAck],  # no job keeps a result here
         AckBatch: plain[PlainAckBatch],
         **dict.fromkeys(
-            (Progress, Cancel, Promote, Wait, Limit, Throttle, Jobs, Bulk), refuse
+            (Progress, Cancel, Promote, Wait, Limit, Throttle, Jobs, Bulk, Subscribe),
+            refuse,
         ),
     }
 

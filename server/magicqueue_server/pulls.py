@@ -39,6 +39,10 @@ class Host(NamedTuple):
     """Has the engine called again for a session."""
     release: Callable[[Session], None]
     """Gives the jobs of a session back that is closed."""
+    later: Callable[[Callable[[int], None]], None]
+    """Has a function called with the time in a later round."""
+    now_ms: Callable[[], int]
+    """Gives the time of what is at work."""
 
 
 class Pulls:
@@ -64,7 +68,7 @@ class Pulls:
         self.defaults = defaults
         self._became_ready = became_ready
         self._host = host
-        self.finish = host.finish
+        self.finish, self.later, self.now_ms = host.finish, host.later, host.now_ms
         self._waiting = WaitingRoom()
         self.deadlines = self._waiting.deadlines
         self._asking: dict[str, bool] = {}

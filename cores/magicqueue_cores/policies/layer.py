@@ -5,6 +5,7 @@ What is where:
 - `wishes`, `marks`, `keys`, `moments`, `doomed`, `notebook`: what is known of jobs;
 - `shelf`: what outlives them; `course`: what records mean for all that;
 - `pushing`, `verdicts`, `retrying`, `bulk`: decisions; `passage`: what time brings;
+- `events`: who is told of rare turns;
 - `rules`, `gates`, `limits`: how many jobs of a queue may be handed out;
 - `outcomes`: what follows from what befell jobs; `check`: all that has to be true;
 - `telling`: counts, and what is known of a job;
@@ -35,6 +36,7 @@ from magicqueue_cores.policies.answers import (
 )
 from magicqueue_cores.policies.bulk import Bulk
 from magicqueue_cores.policies.check import check_ground
+from magicqueue_cores.policies.events import Events
 from magicqueue_cores.policies.ground import Ground, at_once
 from magicqueue_cores.policies.limits import Limits
 from magicqueue_cores.policies.options import PolicyOptions
@@ -79,6 +81,9 @@ class Policies:
         self._outcomes = Outcomes(ground)
         self.limits: Final = Limits(ground)
         """The rules of queues."""
+        self.events: Final = Events(core)
+        """Rare turns, and who is told of them."""
+        self.options: Final = options
         self._passage = Passage(ground, self._outcomes, self.limits)
         self._pushing = Pushing(ground, self._outcomes)
         self._verdicts = Verdicts(ground, self._outcomes)

@@ -128,6 +128,7 @@ class HttpConnection(asyncio.Protocol):
     def resume_writing(self) -> None:
         """It has been read (asyncio calls this)."""
         self._full = self._session.congested = False
+        self._session.on_read()
         self._server.unread.remove(self)
         self._allow(IDLE_S)
         self._server.resume(self._session)
