@@ -12,7 +12,7 @@ server, which bounds them.
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from typing import Final
 
 import msgspec
@@ -33,7 +33,7 @@ async def events_over(
     open_channel: Callable[[Callable[[], None]], Channel],
     command: Command[None],
     silence_s: float,
-) -> AsyncIterator[Event]:
+) -> AsyncGenerator[Event]:
     """Subscribe, and give events until that is ended. open_channel: with its `on_lost`."""
     stream = _Stream(command)
     channel = open_channel(stream.lost)

@@ -9,7 +9,7 @@ because a pull that waits holds back everything behind it.
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack, overload
 
@@ -348,7 +348,7 @@ class Queue(QueueAdmin):
         """
         return await self._channel.server()
 
-    def _events(self, command: Command[None]) -> AsyncIterator[Event]:
+    def _events(self, command: Command[None]) -> AsyncGenerator[Event]:
         return events_over(
             lambda on_lost: Channel(
                 self.address,

@@ -3,7 +3,8 @@
 `sync_queue_admin` has the same for code without asyncio.
 """
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from contextlib import aclosing
 from typing import TypeVar
 
 from magicqueue import browse_commands, commands
@@ -163,7 +164,7 @@ class QueueAdmin:
             if after is None:
                 return number
 
-    def events(
+    async def events(
         self,
         kinds: Iterable[EventKind] | EventKind = RARE,
         *,
@@ -182,7 +183,10 @@ class QueueAdmin:
         subscribers.
         """
         queues = None if everywhere else list(self._source.names)
-        return self._events(subscribe(kinds, queues, every))
+        command = subscribe(kinds, queues, every)
+        async with aclosing(self._events(command)) as found:
+            async for event in found:
+                yield event
 
     async def retry_dead(self, job_id: int | None = None) -> int:
         """Make a dead job, or all of this queue, ready anew; gives how many."""
@@ -201,5 +205,5 @@ class QueueAdmin:
     async def _run(self, command: Command[R]) -> R:
         raise NotImplementedError
 
-    def _events(self, command: Command[None]) -> AsyncIterator[Event]:
+    def _events(self, command: Command[None]) -> AsyncGenerator[Event]:
         raise NotImplementedError
