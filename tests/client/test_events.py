@@ -160,16 +160,16 @@ def test_a_reader_that_waits_is_not_flooded(run: Run, url: str, name: str) -> No
         async with Queue(name, url) as queue:
             events = queue.events(["paused", "stats"])
             await anext(events)
-            for _ in range(1500):
+            for _ in range(700):
                 await queue.pause()
                 await queue.resume()
             paused = dropped = 0
             async for event in events:
                 paused += event.kind == "paused"
                 dropped += event.count or 0 if event.kind == "dropped" else 0
-                if paused + dropped >= 3000:
+                if paused + dropped >= 1400:
                     break
-            assert paused > 1000
+            assert paused >= 1000
 
     run(main())
 
@@ -202,7 +202,8 @@ def test_a_server_that_cannot_is_not_asked(run: Run) -> None:
 
 def test_an_event_that_cannot_be_true_ends_it(run: Run) -> None:
     async def main() -> None:
-        answers = iter([{"ok": True}, {"event": "dead", "ids": "all of them"}])
+        lines: list[dict[str, Any]] = [{"ok": True}, {"event": "dead", "ids": "all"}]
+        answers = iter(lines)
         with FakeServer(lambda _: next(answers)) as fake:
             fake.hello = lambda _: TELLS | {"capabilities": ["events"]}
             async with Queue("q", fake.url, timeout=0.3) as queue:

@@ -105,7 +105,8 @@ def _turns(cmd: str, before: Fields, after: Fields | None) -> list[tuple[str, st
         return [("dead", after["reason"])]
     failed = after["failures"] - before["failures"]
     lost = after["lost"] - before["lost"]
-    return [("failed", None)] * failed + [("lost", None)] * lost
+    came_back: list[tuple[str, str | None]] = [("failed", None)] * failed
+    return came_back + [("lost", None)] * lost
 
 
 def _end(cmd: str, before: Fields) -> list[tuple[str, str | None]]:

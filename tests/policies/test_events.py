@@ -11,6 +11,7 @@ from conformance.driver import CORES, require_core
 from magicqueue_cores import turns
 from magicqueue_cores.policies import PolicyOptions
 from magicqueue_cores.policies.events import KINDS
+from magicqueue_cores.records import Lost
 from magicqueue_cores.turns import Ears, Turn
 from policies import heard
 from policies.heard import Oracle
@@ -155,7 +156,7 @@ def _twice(real: Callable[..., None]) -> Callable[..., None]:
 FAULTS: Final[dict[str, Callable[[pytest.MonkeyPatch], None]]] = {
     "told twice": lambda m: m.setattr(Ears, "tell", _twice(Ears.tell)),
     "drained is not told": lambda m: m.setattr(Ears, "hear_of", lambda *_: None),
-    "losses are no turns": lambda m: m.delitem(turns.KIND_OF, turns.records.Lost),
+    "losses are no turns": lambda m: m.delitem(turns.KIND_OF, Lost),
     "expired as removed": lambda m: m.setitem(turns.KIND_OF_CAUSE, "expired", "removed"),
     "no cause at all": lambda m: m.delitem(turns.KIND_OF_CAUSE, "purged"),
     "the reason is left out": lambda m: m.setattr(turns, "_why", lambda _: None),

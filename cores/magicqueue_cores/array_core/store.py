@@ -70,7 +70,7 @@ class Store:
         self.told: list[tuple[int, int, int]] = []
         """What lines did to marked jobs: a kind of note, an id or session, until when."""
         self.failed: list[tuple[int, int]] = []
-        """Jobs that lines failed, while somebody listens, and the numbers of their queues."""
+        """Jobs that lines failed, while somebody listens, and their queues' numbers."""
         self.rooms: list[int] = []
         """Numbers of ruled and watched queues that kernels settled jobs of."""
         self.step_jobs = options.step_jobs or NEVER_MS
