@@ -340,9 +340,9 @@ def test_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     config = _config(persist="true")
     free = dict.fromkeys(limits, (resource.RLIM_INFINITY,) * 2)
     for these, state in ((limits, "warning"), (free, "ok")):
-        monkeypatch.setattr(machine.resource, "getrlimit", these.__getitem__)
+        monkeypatch.setattr(resource, "getrlimit", these.__getitem__)
         assert _about("open files", machine.open_files(config)) == [state]
-    monkeypatch.setattr(machine.resource, "getrlimit", limits.__getitem__)
+    monkeypatch.setattr(resource, "getrlimit", limits.__getitem__)
     assert _about("file size", machine.open_files(config)) == ["failed"]
     monkeypatch.setattr(machine, "has_array_kernels", lambda: True)
     assert _about("address space", machine.memory(config)) == ["warning"]
