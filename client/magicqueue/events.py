@@ -7,7 +7,7 @@ kind `dropped`.
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any, Final, get_args
+from typing import Any, Final
 
 import msgspec
 
@@ -19,14 +19,11 @@ from magicqueue.protocol import Command
 from magicqueue.readers import decoder
 from magicqueue.refusals import Line
 from magicqueue.wire import requests
-from magicqueue.wire.events import EVERY_MS_MIN
+from magicqueue.wire.events import EVERY_MS_MIN, KINDS, STATS
+from magicqueue.wire.events import RARE as RARE  # noqa: PLC0414 - part of it
 from magicqueue.wire.values import EventKind
 
 EVENTS: Final = "events"
-KINDS: Final[tuple[EventKind, ...]] = get_args(EventKind)
-STATS: Final = "stats"
-RARE: Final = tuple(kind for kind in KINDS if kind != STATS)
-"""All kinds but counts, which come by time."""
 DROPPED: Final = "dropped"
 
 

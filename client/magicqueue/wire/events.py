@@ -4,12 +4,18 @@ A line that has `event` is none of the replies, which have `ok`. Fields that say
 left out.
 """
 
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import msgspec
 
+from magicqueue.wire.values import EventKind
+
 EVENT: Final = b'{"event":"'
 """How each event's line begins."""
+KINDS: Final[tuple[EventKind, ...]] = get_args(EventKind)
+STATS: Final = "stats"
+RARE: Final = tuple(kind for kind in KINDS if kind != STATS)
+"""All kinds but counts, which come by time."""
 EVERY_MS: Final = 1_000
 """How often counts are told, unless a subscription says otherwise."""
 EVERY_MS_MIN: Final = 100
