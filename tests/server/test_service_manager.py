@@ -109,9 +109,8 @@ def test_sockets_are_taken_that_systemd_listens_at(tmp_path: Path) -> None:
             LISTEN_FDNAMES="jobs:http:jobs",
         )
         for client in early:
-            with client:
-                with BlockingPeer(client) as peer:
-                    assert peer.line() == PONG
+            with client, BlockingPeer(client) as peer:
+                assert peer.line() == PONG
         with socket.create_connection(http.getsockname()) as client:
             client.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
             assert client.recv(100).startswith(b"HTTP/1.1 200 ")
