@@ -83,6 +83,8 @@ class Incidents:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._began = False
+        self.deaths_by_reason: dict[str, int] = {}
+        """How many jobs died since it began, by what of."""
         self._deaths = Bounded(
             "a job is dead", "more jobs died", _DEATHS_A_SPAN, loop.call_later
         )
@@ -104,6 +106,10 @@ class Incidents:
         """Jobs became dead letters (a core calls this)."""
         if not self._began:
             return
+        if first:  # those of one call have one reason
+            reason = first[0].reason or ""
+            died = self.deaths_by_reason
+            died[reason] = died.get(reason, 0) + count
         for view in first:
             self._deaths.note(
                 job=view.id,

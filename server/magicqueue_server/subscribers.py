@@ -5,6 +5,7 @@ counted, and as soon as there is room again it is told how many it lost.
 """
 
 from collections import deque
+from collections.abc import Callable
 from typing import Final
 
 from magicqueue.wire.events import EventLine, event_line
@@ -38,6 +39,8 @@ class Subscriber:
         """What was counted when they were told last, and when, by queue."""
         self.dropped = 0
         """Events that it was not told of, nor of their loss."""
+        self.on_drop: Callable[[], object] = lambda: None
+        """Called for each."""
         self.kept_bytes = 0
         self._lines: deque[bytes] = deque()
         self._held_bytes = 0
@@ -51,6 +54,7 @@ class Subscriber:
         self._own_up(len(line))
         if self.dropped or self.kept_bytes + len(line) > KEPT_BYTES_MAX:
             self.dropped += 1
+            self.on_drop()
         else:
             self._keep(line)
 

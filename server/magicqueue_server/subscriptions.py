@@ -92,6 +92,7 @@ class Subscriptions:
             self._settle_in(session)
         else:
             subscriber.dropped = before.dropped
+        subscriber.on_drop = self._dropped
         self._by_session[session.id] = subscriber
         session.on_read = partial(self._go_on, subscriber)
         if STATS in subscriber.kinds:
@@ -156,8 +157,12 @@ class Subscriptions:
 
     def _listen(self) -> None:
         """Be told of turns while anybody wants to hear of any."""
+        self._policies.events.subscribers = len(self)
         wanted = any(one.kinds - {STATS} for one in self._by_session.values())
         self._policies.events.listen(self._hear if wanted else None)
+
+    def _dropped(self) -> None:
+        self._policies.events.dropped += 1
 
     def _hear(self, turn: Turn) -> None:
         """Make lines of a turn, for those whom it concerns."""

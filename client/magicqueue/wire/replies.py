@@ -178,6 +178,8 @@ class ServerCounts(Counts, kw_only=True):
     req_keys_dropped: Count = 0
     results_dropped: Count = 0
     progress_dropped: Count = 0
+    subscribers: Count = 0
+    events_dropped: Count = 0
 
 
 class ServerInfo(msgspec.Struct, kw_only=True):

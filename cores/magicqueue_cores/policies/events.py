@@ -23,6 +23,10 @@ class Events:
         """Tell nobody yet."""
         self._core = core
         self._sink: TurnSink | None = None
+        self.subscribers = 0
+        """Who is told of them, in the end, as whoever listens here says."""
+        self.dropped = 0
+        """How many were not told since they were not read."""
 
     def listen(self, sink: TurnSink | None) -> None:
         """Tell `sink` from now on, None: nobody. It must not call back."""

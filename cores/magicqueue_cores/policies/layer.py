@@ -352,7 +352,7 @@ class Policies:
 
     def stats(self) -> PolicyStats:
         """Count what is kept. O(1)."""
-        return stats_of(self._ground)
+        return stats_of(self._ground, self.events)
 
     def check(self) -> None:
         """Verify every invariant: AssertionError names the first broken. O(n)."""

@@ -1,12 +1,13 @@
 """What is told of the layer as a whole, and of one job that is here."""
 
 from magicqueue_cores.policies.answers import Known, PolicyStats
+from magicqueue_cores.policies.events import Events
 from magicqueue_cores.policies.ground import LIMIT, THROTTLE, Ground
 from magicqueue_cores.policies.marks import Marks
 from magicqueue_cores.policies.wishes import CANCELLED, DEAD
 
 
-def stats_of(ground: Ground) -> PolicyStats:
+def stats_of(ground: Ground, events: Events) -> PolicyStats:
     """Count what is kept. O(1)."""
     marks = ground.marks
     return PolicyStats(
@@ -23,6 +24,8 @@ def stats_of(ground: Ground) -> PolicyStats:
         req_keys_dropped=ground.requests.dropped,
         results_dropped=ground.results.dropped,
         progress_dropped=marks.notebook.dropped,
+        subscribers=events.subscribers,
+        events_dropped=events.dropped,
     )
 
 

@@ -22,6 +22,7 @@ from magicqueue_server.wal import manifest as man
 from magicqueue_server.wal.disk import LATER, File, Folder
 from magicqueue_server.wal.groups import Group
 from magicqueue_server.wal.spares import DiskFull, Spares, as_full
+from magicqueue_server.wal.sync_times import SyncTimes
 
 __all__ = ["DiskFull", "Journal", "Segment"]
 
@@ -86,6 +87,7 @@ class Journal:
         self._unsynced: deque[File] = deque()
         self._names_unsynced = False
         self._spares = Spares(folder, segment_bytes, warm=warm)
+        self.sync_times = SyncTimes()
         self._marked_lsn = 0
         self._ids_ahead = self._ids_ahead_min = ids_ahead
         self._reserved_ms = 0
@@ -166,7 +168,7 @@ class Journal:
         newest = self.segments[-1].header
         lsn, files = self.lsn, len(self._unsynced)
         for index in range(files):
-            self._unsynced[index].sync()
+            self.sync_times.timed(self._unsynced[index].sync)
         if self._names_unsynced:
             self._names_unsynced = False
             self._folder.sync()

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from magicqueue_cores.contract import Core
 from magicqueue_server.randomness import salt
@@ -15,6 +16,17 @@ from magicqueue_server.wal.tasks import LoopTasks
 from magicqueue_server.wal.verdict import Refused
 
 
+class LogFacts(NamedTuple):
+    """What the log tells of itself."""
+
+    used_bytes: int
+    live_bytes: int
+    """What it would take if all in it were alive and written once."""
+    sync_counts: list[int]
+    """Syncs that took up to each bound of `sync_times`, and beyond the last."""
+    sync_s: float
+
+
 class Persistence:
     """One server's data folder. Make it inside the event loop that the server runs on.
 
@@ -22,13 +34,19 @@ class Persistence:
     """
 
     def __init__(
-        self, path: Path, *, mode: str, segment_bytes: int, now_ms: Callable[[], int]
+        self,
+        path: Path,
+        *,
+        mode: str,
+        segment_bytes: int,
+        now_ms: Callable[[], int],
+        now_ns: Callable[[], int] = lambda: 0,
     ) -> None:
         self.path = path
         self._folder = SystemFolder(path)
         self._lock = Lock(path)
         self._segment_bytes = segment_bytes
-        self._now_ms = now_ms
+        self._now_ms, self._now_ns = now_ms, now_ns
         self._tasks = LoopTasks()
         self._begun = False
         self.log = Log(self._tasks, mode, now_ms)
@@ -55,6 +73,7 @@ class Persistence:
             found.sequence,
         )
         self._begun = True
+        self.log.journal.sync_times.now_ns = self._now_ns
         self.reclaimer = Reclaimer(
             self.log,
             core,
@@ -66,6 +85,18 @@ class Persistence:
         )
         self.log.prepare()
         self.reclaimer.start()
+
+    def facts(self) -> LogFacts | None:
+        """Tell how large the log is, and how long the disk takes; None before it began."""
+        if not self._begun:
+            return None
+        journal = self.log.journal
+        return LogFacts(
+            journal.used_bytes,
+            self.reclaimer.live_bytes(),
+            list(journal.sync_times.counts),
+            journal.sync_times.sum_s,
+        )
 
     async def flushed(self) -> None:
         """Wait until all that was recorded is on the disk, or never will be."""
