@@ -61,7 +61,7 @@ class Subscriptions:
         self._name_bytes_max = pulls.limits.queue_name_bytes_max
         self._now_ms = pulls.now_ms
         self._later = pulls.later
-        self._most = policies.options.subscribers_max
+        self._most = policies.events.most
         self._by_session: dict[int, Subscriber] = {}
         self._ticks: Deadlines[Subscriber] = Deadlines(self._still)
         self._again_ms = NEVER_MS

@@ -16,6 +16,7 @@ from magicqueue_cores.turns import Ears, Turn
 from policies import heard
 from policies.heard import Oracle
 from policies.layered import Layered
+from policies.test_cron_rules import go_to_next, put
 from policies.test_exits import WAYS, Leave, Make, dead, expired_dead
 from policies.wires import DeskWire, LogWire, Peer, Wire
 
@@ -323,3 +324,15 @@ def test_the_ways_out_of_exits_cover_dead_letters() -> None:
 
 def test_the_oracle_subscribes_to_every_kind() -> None:
     assert set(heard.KINDS) == KINDS
+
+
+def test_a_tick_is_told_with_its_job_or_that_it_was_skipped(core_name: str) -> None:
+    layer, told = Layered(core_name), list[Turn]()
+    layer.policies.events.listen(told.append)
+    put(layer, "report", schedule="0")
+    go_to_next(layer, "report")
+    go_to_next(layer, "report")
+    assert told == [
+        Turn("cron", "q", (1,), name="report"),
+        Turn("cron", "q", (), "skipped", name="report"),
+    ]

@@ -5,10 +5,12 @@ from itertools import accumulate
 from typing import Final, Protocol
 
 from magicqueue_cores.policies import Policies, PolicyStats
+from magicqueue_cores.policies.crons import CronStats
 from magicqueue_server.wal.persistence import LogFacts
 from magicqueue_server.wal.sync_times import BOUNDS_S
 
 _KEPT: Final = ("unique_keys", "windows", "req_keys", "results")
+_TICKS: Final = ("fired", "skipped", "missed", "refused")
 _DROPPED: Final = ("windows", "req_keys", "results", "progress")
 
 
@@ -93,6 +95,15 @@ def write_limits(
         until_ms = limits.throttled_until_ms(queue)
         if until_ms is not None and until_ms > now_ms:
             out.add((("queue", queue),), (until_ms - now_ms) / 1000)
+
+
+def write_crons(out: Writer, stats: CronStats) -> None:
+    """Tell how many crons there are, and what became of their ticks."""
+    out.family("magicqueue_crons", "gauge", "Schedules that are known.")
+    out.add((), stats.crons)
+    out.family("magicqueue_cron_ticks_total", "counter", "Ticks, by what became of them.")
+    for result in _TICKS:
+        out.add((("result", result),), getattr(stats, f"cron_{result}"))
 
 
 def write_kept(out: Writer, stats: PolicyStats) -> None:

@@ -16,6 +16,7 @@ from magicqueue_cores.pending import Answer, Pending
 from magicqueue_server.clock import Clock
 from magicqueue_server.engine import Engine
 from magicqueue_server.http.families import (
+    write_crons,
     write_deaths,
     write_kept,
     write_limits,
@@ -121,6 +122,7 @@ class Metrics:
         write_limits(out, policies, [row.name for row in rows], self._now_ms())
         if policies is not None:
             write_kept(out, policies.stats())
+            write_crons(out, policies.crons.stats())
         write_deaths(out, self._state.deaths)
         write_log(out, self._state.log())
         self._write_server(out, stats, len(rows))
