@@ -170,9 +170,8 @@ class SyncQueueAdmin:
         `paused`, `cron`; and `stats`, which counts jobs, now and `every` so often.
         everywhere: of all queues of the server. Nothing is told of each push, pull or ack.
         See Event: one of the kind `dropped` says that others were missed. It has a
-        connection of its own, which ends with the iterator.
-        Raises Unsupported where a server cannot do that, and Full where it has too many
-        subscribers.
+        connection of its own, which ends when the iterator is closed. Raises Unsupported
+        where a server cannot do that, and Full where it has too many subscribers.
         """
         queues = None if everywhere else list(self._source.names)
         return self._events(subscribe(kinds, queues, every))

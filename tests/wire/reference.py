@@ -90,6 +90,10 @@ _ONE_OR_MANY: Final[dict[str, Kind]] = {"ids": "bare ids", "id": "id"}
 _BY: Final = frozenset(("name",))
 _STATE: Final = frozenset(("ready", "delayed", "active", "dead"))
 _ORDER: Final = frozenset(("id", "turn"))
+_EVENT: Final = frozenset(
+    ("stats", "failed", "lost", "dead", "revived")
+    + ("cancelled", "expired", "removed", "paused", "cron")
+)
 _DEED: Final = frozenset(("cancel", "promote", "retry", "purge"))
 
 TABLE: Final[dict[str, dict[str, Kind]]] = {
@@ -144,6 +148,7 @@ TABLE: Final[dict[str, dict[str, Kind]]] = {
         "after": "string",
         "dry": "bool",
     },
+    "SUBSCRIBE": {"kinds!": "kinds", "queues": "names", "every": (100, EXACT)},
     "GETJOB": {"id": "id", "queue": "string", **_REPEAT},
     "PAUSE": _QUEUE,
     "RESUME": _QUEUE,
@@ -230,7 +235,7 @@ def _fields(line: bytes, members: dict[str, Value], kinds: dict[str, Kind]) -> F
     return fields
 
 
-def _field(  # noqa: C901, PLR0911 - kind after kind
+def _field(  # noqa: C901, PLR0911, PLR0912 - kind after kind
     line: bytes, value: Value, kind: Kind
 ) -> Any:
     if isinstance(kind, tuple):
@@ -251,6 +256,8 @@ def _field(  # noqa: C901, PLR0911 - kind after kind
         raise RefusedError("BAD_REQUEST")
     if kind == "names":
         return [_field(line, item, "string") for item in value.items]
+    if kind == "kinds":
+        return [_field(line, item, _EVENT) for item in value.items]
     if kind == "bare ids":
         return [_job_id(item) for item in value.items]
     if kind in {"ids", "done ids"}:
