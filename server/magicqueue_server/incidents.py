@@ -28,6 +28,9 @@ _TOLD: Final[dict[type[Exception], str]] = {
 }
 """Refusals that whoever runs the server should know of: by what is raised."""
 
+_REASONS: Final = ("failed", "timeout", "worker_lost", "expired", "parent_failed")
+"""What jobs die of: counted from 0, so that the first death is seen to be one more."""
+
 _log = logging.getLogger("magicqueue")
 
 
@@ -83,7 +86,7 @@ class Incidents:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._began = False
-        self.deaths_by_reason: dict[str, int] = {}
+        self.deaths_by_reason = dict.fromkeys(_REASONS, 0)
         """How many jobs died since it began, by what of."""
         self._deaths = Bounded(
             "a job is dead", "more jobs died", _DEATHS_A_SPAN, loop.call_later
