@@ -80,7 +80,8 @@ class JobTimes:
 class MeasuringLog(JobLog):
     """The log of a worker whose jobs are counted."""
 
-    wanted: Final = True  # type: ignore[misc]  # so the worker looks at the clock
+    wanted: Final = True
+    """So the worker looks at the clock."""
 
     def __init__(self, times: JobTimes) -> None:
         super().__init__()

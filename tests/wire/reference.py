@@ -91,8 +91,18 @@ _BY: Final = frozenset(("name",))
 _STATE: Final = frozenset(("ready", "delayed", "active", "dead"))
 _ORDER: Final = frozenset(("id", "turn"))
 _EVENT: Final = frozenset(
-    ("stats", "failed", "lost", "dead", "revived")
-    + ("cancelled", "expired", "removed", "paused", "cron")
+    (
+        "stats",
+        "failed",
+        "lost",
+        "dead",
+        "revived",
+        "cancelled",
+        "expired",
+        "removed",
+        "paused",
+        "cron",
+    )
 )
 _DEED: Final = frozenset(("cancel", "promote", "retry", "purge"))
 
@@ -235,7 +245,7 @@ def _fields(line: bytes, members: dict[str, Value], kinds: dict[str, Kind]) -> F
     return fields
 
 
-def _field(  # noqa: C901, PLR0911, PLR0912 - kind after kind
+def _field(  # noqa: C901, PLR0911 - kind after kind
     line: bytes, value: Value, kind: Kind
 ) -> Any:
     if isinstance(kind, tuple):

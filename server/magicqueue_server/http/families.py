@@ -70,9 +70,11 @@ def write_limits(
     out: Writer, policies: Policies | None, queues: Sequence[str], now_ms: int
 ) -> None:
     """Tell what of queues is limited, and how long those that are throttled wait."""
-    if policies is None or not policies.limits.any:
+    if policies is None:
         return
-    limits = policies.limits
+    stats, limits = policies.stats(), policies.limits
+    if not stats.limited and not stats.throttled:
+        return
     rules = [(queue, limits.rule_of(queue)) for queue in queues]
     out.family(
         "magicqueue_queue_limit_concurrency", "gauge", "How many jobs may be at work."
