@@ -21,7 +21,7 @@ from magicqueue.job_log import fields_of, span
 from magicqueue.plain_text import plain
 from magicqueue.wire.limits import ERROR_CHARS_MAX
 
-logger = logging.getLogger("magicqueue")
+logger: Final[logging.Logger] = logging.getLogger("magicqueue")
 
 _MESSAGE_CHARS_MAX: Final = ERROR_CHARS_MAX // 4
 """A longer message is cut where there is a traceback to keep, too."""
@@ -38,7 +38,7 @@ class Retry(Exception):
 
     def __init__(self, reason: str = "", *, after: Duration | None = None) -> None:
         super().__init__(reason)
-        self.after_ms = None if after is None else duration_ms(after, "after")
+        self.after_ms: int | None = None if after is None else duration_ms(after, "after")
 
 
 class Discard(Exception):
@@ -58,7 +58,7 @@ class Throttle(Exception):
 
     def __init__(self, span: Duration, reason: str = "") -> None:
         super().__init__(reason)
-        self.span_ms = duration_ms(span, "span", least_ms=1)
+        self.span_ms: int = duration_ms(span, "span", least_ms=1)
 
 
 class TimeLimitExceeded(Exception):

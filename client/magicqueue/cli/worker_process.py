@@ -34,7 +34,7 @@ from magicqueue.worker_options import TASKS, THREADS
 EXIT_HUNG: Final = 70
 """A process ended because a handler inline was over its time limit."""
 
-logger: Final = logging.getLogger("magicqueue")
+logger: Final[logging.Logger] = logging.getLogger("magicqueue")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

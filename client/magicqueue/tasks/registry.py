@@ -57,9 +57,11 @@ class Tasks:
         check: bool = True,
         **options: Unpack[JobOptions],
     ) -> None:
-        self.queue = commands.queue_name(queue)
-        self.hooks = Hooks(middleware)
-        self.producer = Producer(url, access, request_timeout, self.hooks, checks=check)
+        self.queue: str = commands.queue_name(queue)
+        self.hooks: Hooks = Hooks(middleware)
+        self.producer: Producer = Producer(
+            url, access, request_timeout, self.hooks, checks=check
+        )
         self.startup: list[Callable[[], Any]] = []
         """Called when a worker process begins, in order."""
         self.shutdown: list[Callable[[], Any]] = []

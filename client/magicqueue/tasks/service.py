@@ -28,7 +28,7 @@ from magicqueue.worker import Worker
 from magicqueue.worker_counts import WorkerCounts
 from magicqueue.worker_options import BATCH_SIZE, GRACE_S, LEASE_S, TASKS, THREADS
 
-logger: Final = logging.getLogger("magicqueue")
+logger: Final[logging.Logger] = logging.getLogger("magicqueue")
 
 
 class TaskWorker(InBackground, WorkerCounts):
@@ -62,7 +62,7 @@ class TaskWorker(InBackground, WorkerCounts):
                 raise TypeError(f"TaskWorker takes Tasks, not {type(one).__name__}")
             one.load()
         self.tasks = tasks
-        self.queues = _queues_of(tasks, queues)
+        self.queues: list[str] = _queues_of(tasks, queues)
         if url is None:
             url = next((one.producer.url for one in tasks if one.producer.url), None)
         access: AccessOptions = {}
@@ -70,7 +70,7 @@ class TaskWorker(InBackground, WorkerCounts):
             access = access or one.producer.access
         self._opened = Opened()
         self._threads = Threads(threads)
-        self.workers = [
+        self.workers: list[Worker] = [
             Worker(
                 queue,
                 QueueTasks(queue, tasks, self._opened, self._threads).handle,

@@ -92,14 +92,14 @@ class Task(Generic[P, T]):
         self.function = function
         self.name = name
         self.queue = queue
-        self.is_async = inspect.iscoroutinefunction(function)
-        self.time_limit_s = (
+        self.is_async: bool = inspect.iscoroutinefunction(function)
+        self.time_limit_s: float | None = (
             None
             if time_limit is None
             else duration_ms(time_limit, "time_limit", least_ms=1) / 1000
         )
         self.discard_on = discard_on
-        self.signature = Signature(name, function)
+        self.signature: Signature = Signature(name, function)
         self.producer = producer
         self.job_options = options
         self._head = head_of(name)
