@@ -69,6 +69,24 @@ class TimeLimitExceeded(Exception):
         self.limit_s = limit_s
 
 
+class SoftTimeLimitExceeded(TimeLimitExceeded):
+    """Raised in a task in a process after its `soft_time_limit`, to let it wind up.
+
+    An async one is cancelled then, and its job fails with this unless it returns.
+    """
+
+
+class RemoteTraceback(Exception):
+    """The cause of what a task raised in another process: where it was raised there."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.text = text
+
+    def __str__(self) -> str:
+        return f"\n{self.text}"
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """One job that failed, as the server is told.
@@ -116,7 +134,8 @@ def log_failure(job: Job, error: BaseException) -> None:
         )
         return
     calls = users_part(error.__traceback__)
-    show = calls is not None and not isinstance(error, Discard | TimeLimitExceeded)
+    has_calls = calls is not None or isinstance(error.__cause__, RemoteTraceback)
+    show = has_calls and not isinstance(error, Discard | TimeLimitExceeded)
     logger.warning(
         "job %d of %s failed (attempt %d): %s",
         job.id,
@@ -154,6 +173,8 @@ def users_part(trace: TracebackType | None) -> TracebackType | None:
 def _traceback_of(error: BaseException) -> str:
     """Write the traceback without its last line, which is the message."""
     calls = users_part(error.__traceback__)
+    if isinstance(error.__cause__, RemoteTraceback):
+        return error.__cause__.text.rstrip().rpartition("\n")[0]
     if calls is None:
         return _traceback_of(error.__cause__) if error.__cause__ is not None else ""
     try:
