@@ -219,7 +219,10 @@ def test_a_server_runs_without_extras_and_says_what_it_lacks(
     assert told.returncode == 1
     assert "failed   core: http is set, and httptools is not installed" in told.stdout
     assert "warning  core: uvloop is not installed" in told.stdout
-    program = "from magicqueue_server.calendars import Calendar; Calendar('0 3 * * *', 'UTC')"
-    assert "lacks cronsim, which the extra `server`" in client.run(
-        "python", "-c", program
-    ).stderr
+    program = (
+        "from magicqueue_server.calendars import Calendar; Calendar('0 3 * * *', 'UTC')"
+    )
+    assert (
+        "lacks cronsim, which the extra `server`"
+        in client.run("python", "-c", program).stderr
+    )
