@@ -6,6 +6,7 @@ carry a `rid`, by which a reply that is another one's is found out. The replies 
 ones show by what is in them whose they are: see `readers`.
 """
 
+import contextlib
 import itertools
 from collections.abc import Callable, Sequence
 from functools import lru_cache
@@ -317,15 +318,16 @@ def with_rid(
 
 def ids_json(jobs: Sequence[AnyJob]) -> bytes:
     """Write a batch's ids, each with the attempt that is meant where that is known."""
-    try:
-        attempts = {job.attempts for job in jobs}  # type: ignore[union-attr]
-    except AttributeError:  # some are ids
-        attempts = set()
-    attempt = attempts.pop() if len(attempts) == 1 else 0
-    if not attempt:
+    first = jobs[0] if jobs else 0
+    attempt = 0 if isinstance(first, int) else first.attempts
+    ids: list[int] = []
+    if attempt:
+        with contextlib.suppress(AttributeError):  # some are ids
+            ids = [job.id for job in jobs if job.attempts == attempt]  # type: ignore[union-attr]
+    if len(ids) != len(jobs):
         return orjson.dumps(list(map(_verdict, jobs)))
     between = b',"attempt":%d},{"id":' % attempt
-    digits = orjson.dumps([job.id for job in jobs])[1:-1]  # type: ignore[union-attr]
+    digits = orjson.dumps(ids)[1:-1]
     return b'[{"id":%b,"attempt":%d}]' % (digits.replace(b",", between), attempt)
 
 
