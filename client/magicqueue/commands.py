@@ -61,8 +61,7 @@ def push(
     queue: str, job_object: bytes, needs: tuple[str, ...] = (), key: bytes = b""
 ) -> Command[list[int]]:
     """Push one job; job_object: see `encoding.object_of`. key: see `request_keys`."""
-    name = orjson.dumps(queue)
-    line = b'{"cmd":"PUSH","queue":%b%b,%b\n' % (name, key, job_object[1:])
+    line = b"%b%b,%b\n" % (_head_of_push(queue), key, job_object[1:])
     if not needs and not key:
         return Command(line, readers.pushed)
     return Command(
@@ -71,6 +70,11 @@ def push(
         needs=needs,
         has_key=bool(key),
     )
+
+
+@lru_cache(maxsize=64)
+def _head_of_push(queue: str) -> bytes:
+    return b'{"cmd":"PUSH","queue":%b' % orjson.dumps(queue)
 
 
 def push_batch(queue: str, batch: Batch, key: bytes = b"") -> Command[list[int]]:
