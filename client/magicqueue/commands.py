@@ -328,7 +328,7 @@ def ids_json(jobs: Sequence[AnyJob]) -> bytes:
     if attempt:
         with contextlib.suppress(AttributeError):  # some are ids
             ids = [job.id for job in jobs if job.attempts == attempt]  # type: ignore[union-attr]
-    if len(ids) != len(jobs):
+    if not ids or len(ids) != len(jobs):
         return orjson.dumps(list(map(_verdict, jobs)))
     between = b',"attempt":%d},{"id":' % attempt
     digits = orjson.dumps(ids)[1:-1]
