@@ -359,7 +359,8 @@ class Runner(Settling):
 
     def leased(self) -> set[Job]:
         """Copy the jobs whose leases are to be kept up; from any thread."""
-        return self.held.union(*[verdict.jobs for verdict in self.unanswered.copy()])
+        held = self.held.copy()  # first: jobs go from here to there
+        return held.union(*[verdict.jobs for verdict in self.unanswered.copy()])
 
     def clear(self) -> None:
         """Forget the jobs left, when the worker ends."""
