@@ -172,6 +172,7 @@ class ServerCounts(Counts, kw_only=True):
     results: Count = 0
     result_bytes: Count = 0
     cancelling: Count = 0
+    groups: Count = 0
     limited: Count = 0
     throttled: Count = 0
     windows_dropped: Count = 0

@@ -14,6 +14,7 @@ from magicqueue_cores.policies.answers import (
     PushAnswer,
     TooLarge,
 )
+from magicqueue_cores.policies.groups import GroupStats
 from magicqueue_cores.policies.layer import Policies
 from magicqueue_cores.policies.options import PolicyOptions
 from magicqueue_cores.policies.rules import Bounds, Rate, Rule
@@ -28,6 +29,7 @@ __all__ = [
     "Duplicate",
     "Ending",
     "Failures",
+    "GroupStats",
     "Known",
     "Policies",
     "PolicyOptions",

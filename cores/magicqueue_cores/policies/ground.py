@@ -10,6 +10,7 @@ from magicqueue_cores.policies.gates import Gate
 from magicqueue_cores.policies.marks import Marks
 from magicqueue_cores.policies.moments import Clock, Tally
 from magicqueue_cores.policies.options import PolicyOptions
+from magicqueue_cores.policies.ruled import Ruled
 from magicqueue_cores.policies.shelf import Shelf
 from magicqueue_cores.policies.wishes import Mark, TermsShared, text_of
 from magicqueue_cores.records import Gone, Kept, Marked, Record
@@ -21,6 +22,7 @@ RESULT: Final = "result"
 REQUEST: Final = "request"
 LIMIT: Final = "limit"
 THROTTLE: Final = "throttle"
+GROUP_THROTTLE: Final = "group_throttle"
 
 
 def at_once(answer: Answer[T]) -> T:
@@ -47,6 +49,7 @@ class Ground:
         self.terms = TermsShared()
         self.tally = tally = Tally()
         self.marks = Marks(clock, tally, options)
+        self.terms.line_of = self.marks.seats.line_of
         self.windows = Shelf(clock, tally, options.windows_max, options.windows_bytes_max)
         self.results = Shelf(clock, tally, options.results_max, options.results_bytes_max)
         self.requests = Shelf(
@@ -58,7 +61,9 @@ class Ground:
             REQUEST: self.requests,
             LIMIT: Shelf(clock, tally, 0, 0),  # `Limits` refuses what is too much
             THROTTLE: Shelf(clock, tally, 0, 0),
+            GROUP_THROTTLE: Shelf(clock, tally, 0, 0),
         }
+        self.ruled = Ruled(core)
         self.gates: dict[str, Gate] = {}
         """Those of ruled queues, by name."""
         self.course = Course(self.marks, self.shelves, self.terms)
@@ -123,3 +128,9 @@ class Ground:
 def named(queue: str, key: str) -> bytes:
     """Return the key of a fact that a queue has under a key."""
     return f"{queue}\0{key}".encode(errors="surrogatepass")
+
+
+def names_in(key: bytes) -> tuple[str, str]:
+    """Return a queue and the name, of its own, that a fact's key is made of."""
+    queue, _, name = key.decode(errors="surrogatepass").partition("\0")
+    return queue, name

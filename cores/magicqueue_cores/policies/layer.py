@@ -6,6 +6,7 @@ What is where:
 - `shelf`: what outlives them; `course`: what records mean for all that;
 - `pushing`, `verdicts`, `retrying`, `bulk`: decisions; `passage`: what time brings;
 - `rules`, `gates`, `limits`: how many jobs of a queue may be handed out;
+- `group`, `lines`, `rounds`, `seats`, `groups`, `group_limits`: jobs that take turns;
 - `outcomes`: what follows from what befell jobs; `check`: all that has to be true;
 - `telling`: counts, and what is known of a job;
 - `shown`: marks and facts of a log as plain values.
@@ -36,6 +37,7 @@ from magicqueue_cores.policies.answers import (
 from magicqueue_cores.policies.bulk import Bulk
 from magicqueue_cores.policies.check import check_ground
 from magicqueue_cores.policies.ground import Ground, at_once
+from magicqueue_cores.policies.groups import Groups
 from magicqueue_cores.policies.limits import Limits
 from magicqueue_cores.policies.options import PolicyOptions
 from magicqueue_cores.policies.outcomes import Outcomes
@@ -79,8 +81,11 @@ class Policies:
         self._outcomes = Outcomes(ground)
         self.limits: Final = Limits(ground)
         """The rules of queues."""
-        self._passage = Passage(ground, self._outcomes, self.limits)
-        self._pushing = Pushing(ground, self._outcomes)
+        self.groups: Final = Groups(ground, self.limits, self._outcomes.settle)
+        """Groups of jobs, which take turns."""
+        self._outcomes.seat = self.groups.settle
+        self._passage = Passage(ground, self._outcomes, self.limits, self.groups)
+        self._pushing = Pushing(ground, self._outcomes, self.groups)
         self._verdicts = Verdicts(ground, self._outcomes)
         self._retrying = Retrying(ground, self._pushing, self._outcomes)
         self.bulk: Final = Bulk(ground, self._verdicts, self._retrying, self._outcomes)
@@ -174,7 +179,10 @@ class Policies:
         it may run).
         """
         self._let_pass(now_ms)
-        return self._pushing.push(queue, jobs, wishes, req_key, now_ms)
+        answer = self._pushing.push(queue, jobs, wishes, req_key, now_ms)
+        if self._notes.pending:
+            self._outcomes.settle(now_ms)
+        return answer
 
     def pull(
         self,
@@ -244,7 +252,10 @@ class Policies:
     def promote(self, ids: Sequence[int], now_ms: int) -> Settled:
         """As the core's."""
         self._let_pass(now_ms)
-        return at_once(self._core.promote(ids, now_ms))
+        settled = at_once(self._core.promote(ids, now_ms))
+        if self._notes.pending:
+            self._outcomes.settle(now_ms)
+        return settled
 
     def progress(
         self,
@@ -263,9 +274,9 @@ class Policies:
         return self._verdicts.progress(job_id, attempt, percent, note, lease_ms, now_ms)
 
     def drain(self, queue: str, now_ms: int, upto: int | None = None) -> Step:
-        """As the core's."""
+        """As the core's, held jobs with it."""
         self._let_pass(now_ms)
-        step = at_once(self._core.drain(queue, now_ms, upto))
+        step = self.groups.drain(queue, now_ms, upto)
         if self._notes.pending:
             self._outcomes.settle(now_ms)
         return step
@@ -331,6 +342,7 @@ class Policies:
         self._ground.course.apply(record)
         self._notes.live = True
         self.limits.follow(record)
+        self.groups.follow(record)
         if isinstance(record, Marked):
             self._core.mark(record.ids, marked=True)
         self._ground.weigh()
@@ -353,6 +365,7 @@ class Policies:
         """Verify every invariant: AssertionError names the first broken. O(n)."""
         check_ground(self._ground)
         self.limits.check()
+        self.groups.check()
 
     def _let_pass(self, now_ms: int) -> None:
         """Let what is due by now happen before anything else does."""

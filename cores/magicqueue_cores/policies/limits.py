@@ -9,12 +9,13 @@ a token is due, when a throttle ends, and when a rule is another. That a job at 
 more is told by the core, of ruled queues (`Core.rule`).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 import msgspec
 
 from magicqueue_cores.contract import NEVER_MS, TIME_MAX_MS, Delivery, Full
+from magicqueue_cores.pending import Answer
 from magicqueue_cores.policies.gates import GATE_BYTES, Gate
 from magicqueue_cores.policies.ground import LIMIT, THROTTLE, Ground, at_once
 from magicqueue_cores.policies.moments import Moments
@@ -39,6 +40,10 @@ class Limits:
         self._moments: Moments[str] = Moments(ground.clock, self._asks_at)
         self.unbegun = False
         """There are buckets from a replay, which are shut until `begin`."""
+        self.hand_out: Callable[..., Answer[Delivery]] = ground.core.pull
+        """Gives jobs of a queue, as far as its own limits let it."""
+        self.on_rule: Callable[[str, Rule, int | None], None] = _nobody
+        """Told of each rule that is another, and the time, if that is known."""
         self.on_ready: Callable[[str], None] = _nobody
         """Told of each queue whose gate may be open again; must not call back."""
         self.on_change: Callable[[], None] = _nothing
@@ -52,6 +57,10 @@ class Limits:
     def rule_of(self, queue: str) -> Rule:
         """Return the rule of a queue, which says nothing where there is none."""
         return self._rules.get(queue, NO_RULE)
+
+    def rules(self) -> Iterable[tuple[str, Rule]]:
+        """Return the rules of all queues that have one."""
+        return self._rules.items()
 
     def throttled_until_ms(self, queue: str) -> int | None:
         """Return until when a queue hands out nothing, None if it does."""
@@ -114,7 +123,7 @@ class Limits:
                     self._ask_later(queue, gate, now_ms)
                     return Delivery([], [], [], [], [], [])
         delivery = at_once(
-            core.pull(queue, count, payload_bytes_max, lease_ms, session, now_ms)
+            self.hand_out(queue, count, payload_bytes_max, lease_ms, session, now_ms)
         )
         if gate is not None and delivery.ids:
             gate.spend(len(delivery.ids), now_ms)
@@ -194,6 +203,7 @@ class Limits:
         else:
             self._rules[queue] = rule
         self._settle(queue, gate)
+        self.on_rule(queue, rule, now_ms)
 
     def _shut(self, queue: str, until_ms: int) -> None:
         gate = self._gate(queue)
@@ -205,7 +215,7 @@ class Limits:
         if gate is None:
             gate = self._gates[queue] = Gate()
             self._ground.tally.size += GATE_BYTES
-            self._ground.core.rule(queue, ruled=True)
+            self._ground.ruled.add(queue, LIMIT)
             if len(self._gates) == 1:
                 self.on_change()
         return gate
@@ -218,7 +228,7 @@ class Limits:
         if self._asked.pop(queue, None) is not None:
             self._moments.lose()
         self._ground.tally.size -= GATE_BYTES
-        self._ground.core.rule(queue, ruled=False)
+        self._ground.ruled.drop(queue, LIMIT)
         if not self._gates:
             self.on_change()
 
@@ -253,7 +263,7 @@ class Limits:
         self._ground.shelves[space].remove(key)
 
 
-def _nobody(_: str) -> None:
+def _nobody(*_: object) -> None:
     """Tell nobody."""
 
 

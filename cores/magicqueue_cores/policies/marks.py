@@ -12,13 +12,16 @@ from magicqueue_cores.policies.doomed import Doomed
 from magicqueue_cores.policies.keys import Keys
 from magicqueue_cores.policies.moments import ENTRY_BYTES, Clock, Moments, Tally
 from magicqueue_cores.policies.notebook import Notebook
+from magicqueue_cores.policies.notes import Notes
 from magicqueue_cores.policies.options import PolicyOptions
+from magicqueue_cores.policies.seats import Seats
 from magicqueue_cores.policies.wishes import (
     ACTIVE,
     CANCELLED,
     DEAD,
     HOLDS,
     TIMED,
+    GroupedMark,
     Mark,
     TimedMark,
 )
@@ -27,34 +30,12 @@ MARK_BYTES: Final = 150
 """What a mark takes: itself, the job's id and their place in the table."""
 KEY_BYTES: Final = 90
 """What a key takes beside its characters: a string and its place in its queue's table."""
+SEAT_BYTES: Final = 80
+"""What the mark of a job with a group has more than others."""
 TEXT_BYTES: Final = 24
 """About what a text of a mark takes beside its key."""
 DIED: Final = "dead"
 """How a job ended that is a dead letter now: its mark stays, for when it is revived."""
-
-
-class Notes:
-    """What has to follow from what befell marked jobs, in order."""
-
-    __slots__ = ("back", "ended", "handed", "live", "pending")
-
-    def __init__(self) -> None:
-        """Start empty."""
-        self.live = True
-        """Nothing follows from what is replayed: that was recorded, too."""
-        self._start()
-
-    def take(self) -> tuple[list[int], list[int], list[tuple[int, Mark, str]]]:
-        """Return what is noted, and start anew: handed out, back again, and ended jobs."""
-        taken = self.handed, self.back, self.ended
-        self._start()
-        return taken
-
-    def _start(self) -> None:
-        self.handed: list[int] = []
-        self.back: list[int] = []
-        self.ended: list[tuple[int, Mark, str]] = []
-        self.pending = False
 
 
 class Marks:
@@ -68,6 +49,7 @@ class Marks:
         self.notebook = Notebook(tally, options)
         self._tally = tally
         self.notes = Notes()
+        self.seats = Seats(self.by_id, self.notes, tally)
         self.expiries: Moments[int] = Moments(clock, self._expires_at)
         self.attempt_ends: Moments[int] = Moments(clock, self._attempt_ends_at)
         self.timed: dict[str, int] = {}
@@ -84,9 +66,15 @@ class Marks:
 
     def put(self, job_id: int, mark: Mark) -> None:
         """Know this of a job, in place of what was known. O(log n)."""
-        if job_id in self.by_id:
-            self._unhook(job_id, self.by_id[job_id])
+        old = self.by_id.get(job_id)
+        if old is not None:
+            self._unhook(job_id, old)
         self.by_id[job_id] = mark
+        if isinstance(mark, GroupedMark):
+            if isinstance(old, GroupedMark):
+                self.seats.change(job_id, old, mark)
+            else:
+                self.seats.hook(job_id, mark)
         self._tally.size += weight_of(mark)
         flags = mark.flags
         if mark.key is not None:
@@ -109,6 +97,8 @@ class Marks:
         """
         flags = mark.flags
         self._unhook(job_id, mark)
+        if isinstance(mark, GroupedMark):
+            self.seats.unhook(job_id, mark)
         del self.by_id[job_id]
         self.notebook.drop(job_id)
         if how == DIED and not mark.is_bare:
@@ -128,12 +118,17 @@ class Marks:
 
     def forget(self, job_id: int) -> None:
         """Know nothing of a job any more, which goes on."""
-        mark = self.by_id.pop(job_id, None)
+        mark = self.by_id.get(job_id)
         if mark is not None:
             self._unhook(job_id, mark)
+            if isinstance(mark, GroupedMark):
+                self.seats.unhook(job_id, mark)
+            del self.by_id[job_id]
 
     def hand_out(self, job_id: int, mark: Mark) -> None:
         """A job was handed out."""
+        if isinstance(mark, GroupedMark):
+            self.seats.hand_out(job_id, mark)
         mark.flags |= ACTIVE
         mark.attempts += 1
         if mark.terms.until_start and mark.flags & HOLDS:
@@ -144,9 +139,11 @@ class Marks:
             self.notes.handed.append(job_id)
             self.notes.pending = True
 
-    def come_back(self, job_id: int, mark: Mark) -> None:
-        """A job's attempt ended, and it may run again."""
+    def come_back(self, job_id: int, mark: Mark, *, stays: bool) -> None:
+        """A job's attempt ended, and it may run again. stays: at its old place."""
         mark.flags &= ~ACTIVE
+        if isinstance(mark, GroupedMark):
+            self.seats.come_back(job_id, mark, stays=stays)
         if isinstance(mark, TimedMark) and mark.attempt_until_ms:
             mark.attempt_until_ms = 0
             self.attempt_ends.lose()
@@ -232,6 +229,8 @@ class Marks:
 def weight_of(mark: Mark) -> int:
     """Return about what a mark takes while its job is here, moments and all."""
     terms, size = mark.terms, MARK_BYTES
+    if mark.line is not None:
+        size += SEAT_BYTES
     if mark.key is not None:
         size += KEY_BYTES + len(mark.key)
     if terms.ttl_ms:

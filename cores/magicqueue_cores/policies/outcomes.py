@@ -13,7 +13,7 @@ from magicqueue_cores.policies.ground import RESULT, Ground
 from magicqueue_cores.policies.marks import DIED
 from magicqueue_cores.policies.wishes import ACTIVE, CANCELLED, TIMED, Mark
 
-_AT_REST = frozenset((JobState.READY, JobState.DELAYED, JobState.DEAD))
+_AT_REST = frozenset((JobState.READY, JobState.DELAYED, JobState.HELD, JobState.DEAD))
 
 
 class _Body(msgspec.Struct, array_like=True):
@@ -40,6 +40,8 @@ class Outcomes:
         self.expired: set[int] = set()
         """Jobs that expired instead of coming back, of the last `settle`."""
         self.on_end: Callable[[int], None] = _nobody
+        self.seat: Callable[[int], None] = _nobody
+        """Sees to jobs with a group that are ready, at this time."""
 
     def settle(self, now_ms: int) -> None:
         """Do and record what follows, and tell who waits for it."""
@@ -55,6 +57,7 @@ class Outcomes:
                 self._time_attempts(handed, now_ms)
             if back:
                 self._turn_away(back, now_ms)
+            self.seat(now_ms)
         self._ground.weigh()
         for job_id in told:
             self.on_end(job_id)

@@ -1,7 +1,7 @@
 """Pushes: unique keys, repeats, and the marks of new jobs."""
 
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import groupby, pairwise
 from typing import TypeVar
 
 import msgspec
@@ -9,9 +9,19 @@ import msgspec
 from magicqueue_cores.contract import TIME_MAX_MS, Full, NewJobs
 from magicqueue_cores.policies.answers import BadRepeat, BadWish, Duplicate, PushAnswer
 from magicqueue_cores.policies.ground import REQUEST, WINDOW, Ground, at_once, named
-from magicqueue_cores.policies.marks import KEY_BYTES, MARK_BYTES
+from magicqueue_cores.policies.groups import Groups
+from magicqueue_cores.policies.marks import KEY_BYTES, MARK_BYTES, SEAT_BYTES
 from magicqueue_cores.policies.outcomes import Outcomes
-from magicqueue_cores.policies.wishes import ACTIVE, DEAD, HOLDS, Mark, Wishes, new_mark
+from magicqueue_cores.policies.wishes import (
+    ACTIVE,
+    DEAD,
+    HOLDS,
+    GroupedMark,
+    Mark,
+    Terms,
+    Wishes,
+    new_mark,
+)
 
 T = TypeVar("T")
 
@@ -38,9 +48,10 @@ class _Plan:
 class Pushing:
     """Decides what becomes of a push, and does it."""
 
-    def __init__(self, ground: Ground, outcomes: Outcomes) -> None:
+    def __init__(self, ground: Ground, outcomes: Outcomes, groups: Groups) -> None:
         self._ground = ground
         self._outcomes = outcomes
+        self._groups = groups
 
     def push(
         self,
@@ -150,16 +161,17 @@ class Pushing:
         ids: Sequence[int] = ()
         if new:
             made = jobs if len(new) == count else _picked(jobs, new)
+            asked = wishes if len(new) == count else [wishes[index] for index in new]
             weight = sum(map(_weight, wishes)) if len(wishes) > 1 else _weight(wishes[0])
             ground.weigh(weight + growth)
             try:
-                first_id = at_once(ground.core.push(queue, made, now_ms))
+                first_id, held = self._store(queue, made, asked, now_ms)
             except Full:
                 ground.weigh()
                 raise
             ids = range(first_id, first_id + len(new))
+            self._mark_new(queue, ids, asked, made, held, now_ms)
             if len(new) == count:
-                self._mark_new(queue, ids, wishes, now_ms)
                 return PushAnswer(ids, [], [])
         else:
             ground.core.refuse_more(growth)
@@ -168,10 +180,38 @@ class Pushing:
             ids_of[index] = holder if holder > 0 else ids_of[-1 - holder]
         for index in plan.replaced:
             self._replace(ids_of[index], index, jobs, now_ms)
-        self._mark_new(queue, ids, [wishes[index] for index in new], now_ms)
         ground.core.count_duplicates(queue, count - len(new))
         all_ids = [ids_of[index] for index in range(count)]
         return PushAnswer(all_ids, plan.duplicates, plan.replaced)
+
+    def _store(
+        self, queue: str, jobs: NewJobs, wishes: Sequence[Wishes | None], now_ms: int
+    ) -> tuple[int, Sequence[bool]]:
+        """Push jobs; give the first of their ids, and which wait for their group's turn.
+
+        Those are held. Where others are between them it takes several pushes, for which
+        there is room or not before the first.
+        """
+        core, count = self._ground.core, len(wishes)
+        if all(wish is None or wish.group is None for wish in wishes):
+            return at_once(core.push(queue, jobs, now_ms)), ()
+        held = [
+            wish is not None
+            and wish.group is not None
+            and _at(jobs.run_ats_ms, index) <= now_ms
+            for index, wish in enumerate(wishes)
+        ]
+        if all(held):
+            jobs = msgspec.structs.replace(jobs, held=True)
+        if all(held) or not any(held):
+            return at_once(core.push(queue, jobs, now_ms)), held
+        core.admit((queue,), count, sum(map(len, jobs.payloads)))
+        first_id = core.last_id + 1
+        for hold, run in groupby(range(count), held.__getitem__):
+            part = _picked(jobs, list(run))
+            part.held, part.admitted = hold, True
+            at_once(core.push(queue, part, now_ms))
+        return first_id, held
 
     def _growth(self, jobs: NewJobs, plan: _Plan, now_ms: int) -> int:
         """Return how many bytes more all replacements take; none makes room for others."""
@@ -193,50 +233,68 @@ class Pushing:
         run_at_ms = max(now_ms, _at(jobs.run_ats_ms, index))
         changed = at_once(core.replace(job_id, payload, priority, run_at_ms, now_ms))
         assert changed, "a job that waits can be replaced"
+        self._groups.enter_anew(job_id, priority, run_at_ms, now_ms)
 
     def _mark_new(
         self,
         queue: str,
         ids: Sequence[int],
         wishes: Sequence[Wishes | None],
+        jobs: NewJobs,
+        held: Sequence[bool],
         now_ms: int,
     ) -> None:
-        """Mark new jobs that wish something, and keep the keys that last by themselves."""
+        """Mark new jobs that wish something, and keep the keys that last by themselves.
+
+        held: those that wait for their group's turn, if there are any with a group.
+        """
         marked: list[int] = []
         marks: list[Mark] = []
+        seats = self._ground.marks.seats
         windows: dict[bytes, tuple[int, bytes]] = {}
-        last, terms = None, None
-        for job_id, wish in zip(ids, wishes, strict=True):
+        last: Wishes | None = None
+        terms = Terms(queue)
+        for index, (job_id, wish) in enumerate(zip(ids, wishes, strict=True)):
             if wish is None:
                 continue
-            shared = terms if wish is last else None
-            if shared is None:
-                shared = self._ground.terms.asked(queue, wish)
-                # The next wish is often the same but for its key.
-                last, terms = wish, shared
-            key, flags, expires_at_ms = wish.unique_key, 0, 0
+            if wish is not last:
+                last, terms = wish, self._ground.terms.asked(queue, wish)
+            key, flags = wish.unique_key, 0
             if key is not None:
-                if shared.unique_for_ms:
-                    until_ms = now_ms + shared.unique_for_ms
+                if terms.unique_for_ms:
+                    until_ms = now_ms + terms.unique_for_ms
                     windows[named(queue, key)] = (until_ms, _number(job_id))
                 else:
                     flags = HOLDS
-            if shared.ttl_ms:
-                expires_at_ms = min(now_ms + shared.ttl_ms, TIME_MAX_MS)
+            expires_at_ms = _expiry_ms(terms, now_ms)
             marked.append(job_id)
-            marks.append(new_mark(shared, key, expires_at_ms, flags))
+            if wish.group is None:
+                marks.append(new_mark(terms, key, expires_at_ms, flags))
+            else:
+                line = seats.line_of(queue, wish.group, _at(jobs.priorities, index))
+                mark = GroupedMark(terms, key, 0, flags, expires_at_ms, line=line)
+                mark.place = seats.next_place() if held[index] else 0
+                marks.append(mark)
         if marked:
             self._ground.mark(queue, marked, marks)
+        if any(held):
+            seats.on_ready(queue)
         if windows:
             self._ground.keep(WINDOW, windows)
+
+
+def _expiry_ms(terms: Terms, now_ms: int) -> int:
+    return min(now_ms + terms.ttl_ms, TIME_MAX_MS) if terms.ttl_ms else 0
 
 
 def _weight(wish: Wishes | None) -> int:
     """Return about what a mark will take."""
     if wish is None:
         return 0
-    key = wish.unique_key
-    return MARK_BYTES if key is None else MARK_BYTES + KEY_BYTES + len(key)
+    key, size = wish.unique_key, MARK_BYTES
+    if wish.group is not None:
+        size += SEAT_BYTES
+    return size if key is None else size + KEY_BYTES + len(key)
 
 
 def _picked(jobs: NewJobs, indexes: Sequence[int]) -> NewJobs:

@@ -17,6 +17,7 @@ def stats_of(ground: Ground) -> PolicyStats:
         results=len(ground.results),
         result_bytes=ground.results.bytes,
         cancelling=len(marks.doomed),
+        groups=marks.seats.count,
         limited=len(ground.shelves[LIMIT]),
         throttled=len(ground.shelves[THROTTLE]),
         windows_dropped=ground.windows.dropped,
@@ -34,6 +35,7 @@ def known_of(marks: Marks, job_id: int) -> Known:
     terms, alive = mark.terms, not mark.flags & DEAD
     return Known(
         unique_key=mark.key,
+        group=None if mark.line is None else mark.line.group.name,
         expires_at_ms=(mark.expires_at_ms or None) if alive else None,
         timeout_ms=terms.timeout_ms or None,
         keep_result_ms=terms.keep_result_ms or None,

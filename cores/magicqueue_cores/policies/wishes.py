@@ -5,9 +5,12 @@ object; `Mark` is what is the job's own, and is kept small: a million unique key
 million of them.
 """
 
+from collections.abc import Callable
 from typing import Any, ClassVar, Final, Literal
 
 import msgspec
+
+from magicqueue_cores.policies.group import Line, new_line
 
 
 class Wishes(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -19,6 +22,7 @@ class Wishes(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     ttl_ms: the job is not handed out that long after the push; on_expire: it is removed
     then, or dead. timeout_ms: an attempt ends that long after its hand-out.
     keep_result_ms: the job's end is known for that long.
+    group: groups of a queue take turns.
     """
 
     unique_key: str | None = None
@@ -29,6 +33,7 @@ class Wishes(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     on_expire: Literal["remove", "dead"] = "remove"
     timeout_ms: int | None = None
     keep_result_ms: int | None = None
+    group: str | None = None
 
 
 class Terms(msgspec.Struct, frozen=True, gc=False):
@@ -53,6 +58,8 @@ CANCELLED: Final = 8
 """It was cancelled while at work."""
 TIMED: Final = 16
 """Its expiry has an entry among the moments. Not told in a text: it follows."""
+BACK: Final = 32
+"""It came back and waits beside the chain of its line (`lines`). Not told either."""
 TOLD: Final = HOLDS | ACTIVE | DEAD | CANCELLED
 
 
@@ -65,6 +72,7 @@ class Mark(msgspec.Struct, gc=False):
     flags: int = 0
     expires_at_ms: ClassVar[int] = 0
     attempt_until_ms: ClassVar[int] = 0
+    line: ClassVar[Line | None] = None
 
     @property
     def is_bare(self) -> bool:
@@ -72,6 +80,7 @@ class Mark(msgspec.Struct, gc=False):
         return (
             not self.flags & CANCELLED
             and self.key is None
+            and self.line is None
             and self.terms == Terms(self.terms.queue)
         )
 
@@ -95,6 +104,23 @@ class TimedMark(Mark, gc=False):
     attempt_until_ms: int = 0  # type: ignore[misc]  # the same
 
 
+class GroupedMark(TimedMark, gc=False, kw_only=True):
+    """The mark of a job with a group. following, before: its neighbours in the line.
+
+    place: where in its line it waits, or waited before it was handed out; 0 for nowhere.
+    """
+
+    line: Line  # type: ignore[misc]  # the same
+    place: int = 0
+    following: int = 0
+    before: int = 0
+
+    @property
+    def waits(self) -> bool:
+        """Whether the job waits in its line."""
+        return self.place > 0 and not self.flags & (ACTIVE | DEAD)
+
+
 class _Text(msgspec.Struct, array_like=True, gc=False):
     """A mark in the log. Later versions add fields at the end, with a default."""
 
@@ -109,6 +135,8 @@ class _Text(msgspec.Struct, array_like=True, gc=False):
     expires_dead: bool
     timeout_ms: int
     keep_result_ms: int
+    group: tuple[str, int, int] | None = None
+    """Its name, the job's priority, and its place."""
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -123,25 +151,31 @@ def told_in(text: bytes) -> dict[str, Any]:
 def text_of(mark: Mark) -> bytes:
     """Return a mark as it is told in a `Marked` record."""
     terms = mark.terms
-    return _encode(
-        (
-            mark.flags & TOLD,
-            mark.key,
-            mark.expires_at_ms,
-            mark.attempt_until_ms,
-            mark.attempts,
-            terms.until_start,
-            terms.unique_for_ms,
-            terms.ttl_ms,
-            terms.expires_dead,
-            terms.timeout_ms,
-            terms.keep_result_ms,
-        )
+    told = (
+        mark.flags & TOLD,
+        mark.key,
+        mark.expires_at_ms,
+        mark.attempt_until_ms,
+        mark.attempts,
+        terms.until_start,
+        terms.unique_for_ms,
+        terms.ttl_ms,
+        terms.expires_dead,
+        terms.timeout_ms,
+        terms.keep_result_ms,
     )
+    if isinstance(mark, GroupedMark):
+        line = mark.line
+        return _encode((*told, (line.group.name, line.priority, mark.place)))
+    return _encode(told)
 
 
-def new_mark(terms: Terms, key: str | None, expires_at_ms: int, flags: int) -> Mark:
-    """Make the mark of a job that was not handed out yet."""
+def new_mark(
+    terms: Terms, key: str | None, expires_at_ms: int, flags: int, line: Line | None = None
+) -> Mark:
+    """Make the mark of a job that was not handed out yet. line: that of its group."""
+    if line is not None:
+        return GroupedMark(terms, key, 0, flags, expires_at_ms, line=line)
     if terms.ttl_ms or terms.timeout_ms:
         return TimedMark(terms, key, 0, flags, expires_at_ms)
     return Mark(terms, key, 0, flags)
@@ -156,6 +190,8 @@ class TermsShared:
 
     def __init__(self) -> None:
         """Start empty."""
+        self.line_of: Callable[[str, str, int], Line] = new_line
+        """Gives the line of a queue, a group and a priority."""
         self._known: dict[Terms, Terms] = {}
         self._asked: dict[tuple[str, Wishes], Terms] = {}
 
@@ -191,8 +227,15 @@ class TermsShared:
             told.timeout_ms,
             told.keep_result_ms,
         )
-        mark = new_mark(self.share(terms), told.key, told.expires_at_ms, told.flags)
+        line, place = None, 0
+        if told.group is not None:
+            name, priority, place = told.group
+            line = self.line_of(queue, name, priority)
+        expires_at_ms, flags = told.expires_at_ms, told.flags
+        mark = new_mark(self.share(terms), told.key, expires_at_ms, flags, line)
         mark.attempts = told.attempts
         if isinstance(mark, TimedMark):
             mark.attempt_until_ms = told.attempt_until_ms
+        if isinstance(mark, GroupedMark):
+            mark.place = place
         return mark

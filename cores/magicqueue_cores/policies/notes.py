@@ -1,0 +1,27 @@
+"""What has to follow from what befell marked jobs, once the verb is over."""
+
+from magicqueue_cores.policies.wishes import Mark
+
+
+class Notes:
+    """What has to follow from what befell marked jobs, in order."""
+
+    __slots__ = ("back", "ended", "handed", "live", "pending")
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self.live = True
+        """Nothing follows from what is replayed: that was recorded, too."""
+        self._start()
+
+    def take(self) -> tuple[list[int], list[int], list[tuple[int, Mark, str]]]:
+        """Return what is noted, and start anew: handed out, back again, and ended jobs."""
+        taken = self.handed, self.back, self.ended
+        self._start()
+        return taken
+
+    def _start(self) -> None:
+        self.handed: list[int] = []
+        self.back: list[int] = []
+        self.ended: list[tuple[int, Mark, str]] = []
+        self.pending = False
