@@ -11,6 +11,8 @@ from magicqueue_cores.contract import NEVER_MS, Core
 from magicqueue_cores.policies import Policies, PolicyOptions
 from magicqueue_server.blocked import Blocked
 from magicqueue_server.executing import OwnLines
+from magicqueue_server.group_commands import more_of
+from magicqueue_server.pulls import nothing_more
 from magicqueue_server.wal.log import Log
 
 
@@ -47,9 +49,12 @@ class Aftermath:
         self._own_lines = own_lines
         self._take = blocked.pulls.take
         self._lagging = False
+        self._more_of = nothing_more if policies is None else more_of(policies)
         if policies is not None:
             policies.limits.on_ready = became_ready.append
             policies.limits.on_change = self._choose
+            policies.groups.on_ready = became_ready.append
+            policies.groups.on_change = self._choose
             self._choose()
 
     def see_to(self, now_ms: int) -> None:
@@ -76,7 +81,10 @@ class Aftermath:
             self._choose()
 
     def _choose(self) -> None:
-        """Have policies take part in pulls, or not: while they lag, or rule any queue."""
-        policies = self._policies
-        needed = policies is not None and (self._lagging or policies.limits.any)
-        self._blocked.pulls.take = policies.pull if policies and needed else self._take
+        """Have policies take part in pulls, or not: while they lag, or rule queues."""
+        pulls, policies = self._blocked.pulls, self._policies
+        grouped = policies is not None and policies.groups.any
+        ruled = policies is not None and (grouped or policies.limits.any)
+        needed = policies is not None and (self._lagging or ruled)
+        pulls.take = policies.pull if policies and needed else self._take
+        pulls.more_of = self._more_of if grouped else nothing_more

@@ -58,6 +58,8 @@ class Pulls:
         self.core = core
         self.take: Callable[..., Answer[Delivery]] = core.pull
         """Takes jobs: the core's verb, or that of policies while these have a say in it."""
+        self.more_of: Callable[[Sequence[int]], Sequence[bytes] | None] = nothing_more
+        """Tells what more to write of jobs than all have."""
         self.takes_several = True
         """Whether a pull may be of several queues: the core has to answer at once."""
         self.limits = limits
@@ -88,7 +90,7 @@ class Pulls:
         waiter = self._waiter(session, request)
         if request.queues is not None:
             parts = self._take_several(waiter)
-            return _delivered(waiter, parts, self.ahead_ms) if parts else self._wait(waiter)
+            return self._delivered(waiter, parts) if parts else self._wait(waiter)
         if waiter.queues[0] in self._waiting:
             return self._wait(waiter)
         answer = self._take(waiter)
@@ -194,12 +196,12 @@ class Pulls:
 
     def _deliver_or_wait(self, waiter: Waiter, delivery: Delivery) -> bytes:
         if delivery.ids:
-            return _delivered(waiter, ((waiter.queues[0], delivery),), self.ahead_ms)
+            return self._delivered(waiter, ((waiter.queues[0], delivery),))
         return self._wait(waiter)
 
     def _wait(self, waiter: Waiter, *, first: bool = False) -> bytes:
         if waiter.deadline_ms <= self._now_ms or self._stopping:
-            return _delivered(waiter, ())
+            return self._delivered(waiter, ())
         if waiter.session.closed or waiter.session.leaving:
             waiter.session.drop_lines()
             return b""
@@ -235,7 +237,7 @@ class Pulls:
                 return
             self._waiting.remove(waiter.session.id)
             self._unwatch(waiter)
-            self.finish(waiter.session, _delivered(waiter, parts, self.ahead_ms))
+            self.finish(waiter.session, self._delivered(waiter, parts))
 
     def _serve_later(self, waiter: Waiter, answer: Pending[Delivery]) -> None:
         """Answer the waiter, who has been taken out, when the core has looked.
@@ -256,7 +258,7 @@ class Pulls:
                 self._host.release(session)
             elif delivery.ids:
                 parts = ((queue, delivery),)
-                self.finish(session, _delivered(waiter, parts, self.ahead_ms))
+                self.finish(session, self._delivered(waiter, parts))
             elif text := self._wait(waiter, first=True):
                 self.finish(session, text)
             else:
@@ -265,10 +267,34 @@ class Pulls:
 
         answer.then(settle)
 
+    def _delivered(self, waiter: Waiter, parts: Parts) -> bytes:
+        """Write what a pull is answered with."""
+        jobs: list[bytes] = []
+        ahead_ms = self.ahead_ms
+        for queue, delivery in parts:
+            if ahead_ms:
+                delivery.created_ats_ms = [
+                    at_ms - ahead_ms for at_ms in delivery.created_ats_ms
+                ]
+                delivery.run_ats_ms = [at_ms - ahead_ms for at_ms in delivery.run_ats_ms]
+            rows = zip(
+                delivery.priorities,
+                delivery.created_ats_ms,
+                delivery.run_ats_ms,
+                delivery.attempts,
+                strict=True,
+            )
+            if jobs:
+                jobs.append(b",")
+            ids, ends = delivery.ids, self.more_of(delivery.ids)
+            jobs += replies.job_objects(queue, ids, delivery.payloads, rows, ends)
+        write = replies.pulled_batch if waiter.batch else replies.pulled
+        return write(jobs, waiter.rid)
+
     def _dismiss(self, waiter: Waiter) -> None:
         """Tell a waiter, who has been taken out, that there was no job."""
         self._unwatch(waiter)
-        self.finish(waiter.session, _delivered(waiter, ()))
+        self.finish(waiter.session, self._delivered(waiter, ()))
 
     def _unwatch(self, waiter: Waiter) -> None:
         """Wait no more for queues of a waiter, who was taken out, that nobody waits for."""
@@ -277,26 +303,8 @@ class Pulls:
                 self.core.watch(queue, watching=False)
 
 
+def nothing_more(_: Sequence[int]) -> None:
+    """Tell nothing."""
+
+
 _NOTHING: Final = Delivery([], [], [], [], [], [])
-
-
-def _delivered(waiter: Waiter, parts: Parts, ahead_ms: int = 0) -> bytes:
-    jobs: list[bytes] = []
-    for queue, delivery in parts:
-        if ahead_ms:
-            delivery.created_ats_ms = [
-                at_ms - ahead_ms for at_ms in delivery.created_ats_ms
-            ]
-            delivery.run_ats_ms = [at_ms - ahead_ms for at_ms in delivery.run_ats_ms]
-        rows = zip(
-            delivery.priorities,
-            delivery.created_ats_ms,
-            delivery.run_ats_ms,
-            delivery.attempts,
-            strict=True,
-        )
-        if jobs:
-            jobs.append(b",")
-        jobs += replies.job_objects(queue, delivery.ids, delivery.payloads, rows)
-    write = replies.pulled_batch if waiter.batch else replies.pulled
-    return write(jobs, waiter.rid)

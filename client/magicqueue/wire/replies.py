@@ -84,6 +84,7 @@ class JobInfo(msgspec.Struct, kw_only=True, gc=False):
     reason: str | None = None
     died_at: int | None = None
     unique_key: str | None = None
+    group: str | None = None
     expires_at: int | None = None
     timeout: int | None = None
     attempt_until: int | None = None
@@ -257,11 +258,13 @@ def job_objects(
     ids: Sequence[int],
     payloads: Sequence[bytes],
     rows: Iterable[tuple[int, int, int, int]],
+    ends: Iterable[bytes] | None = None,
 ) -> list[bytes]:
     """Write jobs as objects between commas, in pieces to be joined.
 
     rows: (priority, created_at_ms, run_at_ms, attempts) of each job; neighbours are often
-    alike, so the last one written is kept.
+    alike, so the last one written is kept. ends: the end of each object, if there is more
+    in it than that.
     """
     name = _ENCODER.encode(queue)
     middle = b',"queue":%b,"data":' % name
@@ -276,7 +279,13 @@ def job_objects(
         head = b'{"id":%d' % job_id if first else b',{"id":%d' % job_id
         first = False
         pieces += (head, middle, payload, tail)
+    if ends is not None:
+        pieces[3::4] = map(_reopened, pieces[3::4], ends)
     return pieces
+
+
+def _reopened(tail: bytes, end: bytes) -> bytes:
+    return tail[:-1] + end
 
 
 def acked_batch(acked: int, missing: Sequence[int], rid: Raw = NO_RID) -> bytes:
@@ -415,6 +424,23 @@ class ReleaseReply(Reply, kw_only=True):
 
     released: int = 0
     missing: list[int] = []
+
+
+class GroupCounts(msgspec.Struct, kw_only=True):
+    """A group of a queue, as GROUPS tells of it."""
+
+    name: str
+    queued: int
+    """Jobs that wait for their turn."""
+    processing: int
+    throttled_until: int | None = None
+
+
+class GroupsReply(Reply, kw_only=True):
+    """Of GROUPS."""
+
+    groups: list[GroupCounts] = []
+    next: str | None = None
 
 
 class LimitReply(Reply, kw_only=True):

@@ -26,6 +26,8 @@ _WHY: Final = "groups"
 _HELD: Final = frozenset((JobState.HELD,))
 Bounds: TypeAlias = tuple[int, int, int, int]
 """Bytes of payloads, span and session of the lease, and the time."""
+_PAGE_BYTES_MAX: Final = 16 * 2**20
+"""Payloads of jobs without a group that a listing looks at."""
 UPTO_GROUPS: Final = -1
 """Stands for the `upto` of a drain that has come to the jobs with a group."""
 
@@ -89,6 +91,35 @@ class Groups:
     def group_of(self, job_id: int) -> str | None:
         """Return the group of a job that is here, None if it has none. O(1)."""
         return group_of(self._marks.by_id.get(job_id))
+
+    def has(self, queue: str) -> bool:
+        """Return whether a queue has jobs with a group. O(1)."""
+        return queue in self._ruled
+
+    def oldest_ms(self, queue: str | None, now_ms: int) -> int:
+        """Return how long the job of a queue, or of all, waits that does so the longest.
+
+        0 if none waits for its turn. O(1) amortised; of all O(queues with groups).
+        """
+        ids = map(self._seats.oldest, self._ruled if queue is None else {queue})
+        views = [at_once(self._core.job(job_id, now_ms)) for job_id in ids if job_id]
+        return max((now_ms - view.run_at_ms for view in views if view), default=0)
+
+    def in_turn(self, queue: str, count: int, now_ms: int) -> list[int]:
+        """List the first jobs whose turns come, if no limit has a say. O(count).
+
+        Of groups that wait for what their limits allow O(groups).
+        """
+        rounds = self._seats.rounds.get(queue)
+        if rounds is None:
+            return []
+        page = at_once(
+            self._core.in_turn(queue, JobState.READY, None, count, _PAGE_BYTES_MAX, now_ms)
+        )
+        others: dict[int, list[int]] = {}
+        for job in page.jobs:
+            others.setdefault(job.priority, []).append(job.id)
+        return rounds.in_turn(others, count)
 
     def waits(self, job_id: int) -> bool:
         """Return whether a job is held until its turn. O(1)."""

@@ -7,19 +7,17 @@ when its turn comes: if not, the line leaves the round, and hides nobody.
 Jobs without a group are one group more. They are no held jobs: they are in the core's own
 order, and what is known of them is the priority of the first. So they take part in the
 round of that priority from when a pull finds them there.
-
-A round is a deque. What leaves it from the middle leaves an entry that holds no more: a
-line counts how many of its entries these are, and they are its first ones. The round is
-made anew when most of it is such.
 """
 
 from bisect import insort
 from collections import deque
+from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 from magicqueue_cores.contract import COUNT_MAX
 from magicqueue_cores.policies.gates import Bucket
 from magicqueue_cores.policies.group import Group, Line
+from magicqueue_cores.policies.level import Level
 from magicqueue_cores.policies.lines import Lines
 from magicqueue_cores.policies.moments import Tally
 from magicqueue_cores.policies.rules import Bounds, Rate
@@ -28,94 +26,6 @@ from magicqueue_cores.policies.wishes import GroupedMark, Mark
 BUCKET_BYTES: Final = 280
 """About what the bucket of a group takes, with its places in tables."""
 _SPARE_GHOSTS: Final = 64
-
-
-class Level:
-    """The round of one priority."""
-
-    __slots__ = ("ghosts", "line", "priority", "round", "turns")
-
-    def __init__(self, priority: int) -> None:
-        """Start with nobody."""
-        self.priority = priority
-        self.round: deque[Line] = deque()
-        self.turns = 0
-        """Entries of the round that hold."""
-        self.ghosts = 0
-        """Those that do not."""
-        self.line: Final = Line(Group(None), priority)
-        """That of the jobs without a group."""
-
-    def enter(self, line: Line) -> None:
-        """Let a line in at the end, if it is not in. O(1)."""
-        if not line.in_round:
-            line.in_round = True
-            self.round.append(line)
-            self.turns += 1
-
-    def leave(self, line: Line) -> None:
-        """Let a line out from wherever it is. O(1) amortised."""
-        if line.in_round:
-            line.in_round = False
-            line.ghosts += 1
-            self.turns -= 1
-            self.ghosts += 1
-            if self.ghosts > self.turns + _SPARE_GHOSTS:
-                self._sweep()
-
-    def first(self) -> Line:
-        """Return whose turn it is; there is somebody. O(1) amortised."""
-        line = self.round[0]
-        while line.ghosts:
-            self.round.popleft()
-            line.ghosts -= 1
-            self.ghosts -= 1
-            line = self.round[0]
-        return line
-
-    def pass_on(self) -> None:
-        """Let the first out. O(1)."""
-        line = self.round.popleft()
-        line.in_round = False
-        self.turns -= 1
-
-    def put_first(self, line: Line, *, again: bool) -> None:
-        """Undo the turn that was the last. again: the line went to the end by it. O(1)."""
-        if again:
-            self.round.pop()
-        else:
-            line.in_round = True
-            self.turns += 1
-        self.round.appendleft(line)
-
-    def end(self) -> None:
-        """Be no more: nobody is in the round."""
-        for line in self.round:
-            line.ghosts -= 1
-        self.line.in_round = False
-
-    def check(self) -> None:
-        """Verify the round: AssertionError names what is broken."""
-        entries: dict[int, int] = {}
-        lines = {id(line): line for line in self.round}
-        for line in self.round:
-            entries[id(line)] = entries.get(id(line), 0) + 1
-        for place, count in entries.items():
-            line = lines[place]
-            assert count == line.ghosts + line.in_round, "entries of a round miscounted"
-        turns = sum(line.in_round for line in lines.values())
-        assert self.turns == turns, "turns of a round miscounted"
-        assert self.ghosts == len(self.round) - turns, "ghosts of a round miscounted"
-        assert self.ghosts <= turns + _SPARE_GHOSTS, "a round is mostly ghosts"
-
-    def _sweep(self) -> None:
-        kept: deque[Line] = deque()
-        for line in self.round:
-            if line.ghosts:
-                line.ghosts -= 1
-            else:
-                kept.append(line)
-        self.round, self.ghosts = kept, 0
 
 
 class Turn(NamedTuple):
@@ -150,6 +60,8 @@ class Rounds:
         self.empty_ms: int | None = None
         """Buckets that are new are as if they had been empty then; None: full."""
         self.buckets: dict[str, Bucket] = {}
+        self._entered: deque[int] = deque()
+        """Jobs that entered lines, the oldest first; of some that is over."""
         self.shut: dict[str, int] = {}
         """Until when groups give nothing."""
 
@@ -158,10 +70,48 @@ class Rounds:
         """Whether a group may have to wait though it has jobs."""
         return self.concurrency is not None or self.rate is not None or bool(self.shut)
 
+    def in_turn(self, others: Mapping[int, Sequence[int]], count: int) -> list[int]:
+        """List the first jobs whose turns come, if no limit has a say.
+
+        others: jobs without a group, by priority, in order.
+        """
+        ids: list[int] = []
+        stalled = self._stalled() if self.bounded else {}
+        for priority in sorted({*self.levels, *others, *stalled}, reverse=True):
+            level = self.levels.get(priority)
+            lines = [] if level is None else level.in_order(count)
+            names = {line.group.name for line in lines}
+            ways = deque(
+                iter(others.get(priority, ()))
+                if line.group.name is None
+                else self._lines.in_order(line)
+                for line in lines
+            )
+            if priority in others and None not in names and len(ways) < count:
+                ways.append(iter(others[priority]))
+            ways += map(self._lines.in_order, stalled.get(priority, ()))
+            while ways and len(ids) < count:
+                way = ways.popleft()
+                job_id = next(way, None)
+                if job_id is not None:
+                    ids.append(job_id)
+                    ways.append(way)
+        return ids
+
+    def _stalled(self) -> dict[int, list[Line]]:
+        """Return the lines with jobs that take no turns, by priority. O(groups)."""
+        found: dict[int, list[Line]] = {}
+        for group in self.groups.values():
+            for line in group.lines():
+                if not line.in_round and self._lines.head(line):
+                    found.setdefault(line.priority, []).append(line)
+        return found
+
     def reset(self) -> None:
         """Have nobody wait in any line."""
         self.levels.clear()
         self._order.clear()
+        self._entered.clear()
         for group in self.groups.values():
             for line in group.lines():
                 line.first = line.last = line.ghosts = 0
@@ -184,6 +134,27 @@ class Rounds:
         """Let a line take turns no more."""
         if line.in_round:
             self.levels[line.priority].leave(line)
+
+    def note(self, job_id: int, *, again: bool) -> None:
+        """Be told of a job that waits, at the end or at its old place. O(1) amortised."""
+        entered = self._entered
+        if again:
+            entered.appendleft(job_id)
+        else:
+            entered.append(job_id)
+        if len(entered) > 2 * self.waiting + _SPARE_GHOSTS:
+            here = dict.fromkeys(filter(self._waits, entered))
+            places = sorted((self._mark_of(job_id).place, job_id) for job_id in here)
+            self._entered = deque(job_id for _, job_id in places)
+
+    def oldest(self) -> int | None:
+        """Return the job that waits the longest, or nearly so. O(1) amortised."""
+        entered = self._entered
+        while entered:
+            if self._waits(entered[0]):
+                return entered[0]
+            entered.popleft()
+        return None
 
     def let_in(self, group: Group) -> bool:
         """Let the lines of a group take turns again; give whether there are any."""
@@ -288,6 +259,10 @@ class Rounds:
                 self.levels[level.priority] = level
                 insort(self._order, -level.priority)
             level.put_first(line, again=again)
+
+    def _waits(self, job_id: int) -> bool:
+        mark = self._by_id.get(job_id)
+        return isinstance(mark, GroupedMark) and mark.waits
 
     def _mark_of(self, job_id: int) -> GroupedMark:
         mark = self._by_id[job_id]

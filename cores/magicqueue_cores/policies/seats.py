@@ -167,6 +167,11 @@ class Seats:
             self._wait_no_more(self.rounds[mark.terms.queue], job_id, mark)
             mark.place = 0
 
+    def oldest(self, queue: str) -> int | None:
+        """Return the job of a queue that waits the longest for its turn, if one does."""
+        rounds = self.rounds.get(queue)
+        return None if rounds is None else rounds.oldest()
+
     @property
     def waiting(self) -> int:
         """Jobs in all lines. O(queues with groups)."""
@@ -192,7 +197,9 @@ class Seats:
         for _, job_id, mark in grouped:
             mark.flags &= ~BACK
             self.lines.enter(mark.line, job_id, mark)
-            self.rounds[mark.terms.queue].enter(mark.line)
+            rounds = self.rounds[mark.terms.queue]
+            rounds.enter(mark.line)
+            rounds.note(job_id, again=False)
 
     def check(self) -> None:
         """Verify every invariant: AssertionError names the first broken. O(n)."""
@@ -265,6 +272,7 @@ class Seats:
             enter = self.lines.come_back if again else self.lines.enter
             enter(line, job_id, mark)
             rounds.enter(line)
+            rounds.note(job_id, again=again)
 
     def _wait_no_more(self, rounds: Rounds, job_id: int, mark: GroupedMark) -> None:
         line = mark.line
