@@ -4,7 +4,6 @@ from magicqueue_cores.contract import JobState
 from magicqueue_cores.policies.gates import GATE_BYTES
 from magicqueue_cores.policies.ground import Ground, at_once
 from magicqueue_cores.policies.group import GROUP_BYTES
-from magicqueue_cores.policies.marks import weight_of
 from magicqueue_cores.policies.notebook import PROGRESS_BYTES
 from magicqueue_cores.policies.rounds import BUCKET_BYTES
 from magicqueue_cores.policies.shelf import FACT_BYTES
@@ -15,6 +14,7 @@ from magicqueue_cores.policies.wishes import (
     HOLDS,
     TIMED,
     GroupedMark,
+    weight_of,
 )
 
 
@@ -38,9 +38,7 @@ def check_ground(ground: Ground) -> None:
         assert not (flags & CANCELLED) or active, f"job {job_id} is cancelled and idle"
         if isinstance(mark, GroupedMark):
             is_held = view.state is JobState.HELD
-            assert not mark.waits or is_held, (
-                f"job {job_id} waits for a turn and is not held"
-            )
+            assert not mark.waits or is_held, f"job {job_id} waits for a turn, is not held"
             assert view.state is not JobState.READY, f"job {job_id} waits for no turn"
             priority = mark.line.priority
             assert priority == view.priority, f"job {job_id} is in a line of {priority}"
@@ -86,7 +84,10 @@ def _check_sums(ground: Ground) -> None:
         shelf.check(space)
         assert not shelf.overflow(), f"{space}: more than its bound"
     assert not marks.notes.pending, "something is not settled"
-    size = sum(map(weight_of, marks.by_id.values())) + marks.notebook.bytes
+    size = (
+        sum(weight_of(mark.terms, mark.key) for mark in marks.by_id.values())
+        + marks.notebook.bytes
+    )
     size += PROGRESS_BYTES * len(marks.notebook) + ground.fact_bytes
     size += FACT_BYTES * sum(map(len, ground.shelves.values()))
     size += GATE_BYTES * len(ground.gates)

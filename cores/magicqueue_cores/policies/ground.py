@@ -1,10 +1,13 @@
 """What the parts of the layer stand on: the core, what is known, and how it is told."""
 
 from collections.abc import Sequence
+from itertools import chain
+from operator import itemgetter
 from typing import Final, TypeVar
 
 from magicqueue_cores.contract import NEVER_MS, Core, RecordSink
 from magicqueue_cores.pending import Answer, Pending
+from magicqueue_cores.policies.alike import Alike
 from magicqueue_cores.policies.course import Course
 from magicqueue_cores.policies.gates import Gate
 from magicqueue_cores.policies.marks import Marks
@@ -12,7 +15,7 @@ from magicqueue_cores.policies.moments import Clock, Tally
 from magicqueue_cores.policies.options import PolicyOptions
 from magicqueue_cores.policies.ruled import Ruled
 from magicqueue_cores.policies.shelf import Shelf
-from magicqueue_cores.policies.wishes import Mark, TermsShared, text_of
+from magicqueue_cores.policies.wishes import GroupedMark, Mark, TermsShared, text_of
 from magicqueue_cores.records import Gone, Kept, Marked, Record
 
 T = TypeVar("T")
@@ -92,6 +95,25 @@ class Ground:
         for job_id, mark in zip(ids, marks, strict=True):
             put(job_id, mark)
         self.core.mark(ids, marked=True)
+
+    def mark_new(self, first_id: int, kinds: Sequence[Alike]) -> None:
+        """Know, and record, jobs of one queue that were pushed just now."""
+        ids = [[first_id + place for place in alike.places] for alike in kinds]
+        if self._record is not None:
+            texts = [text for alike in kinds for text in alike.texts()]
+            queue = kinds[0].terms.queue
+            self._record(Marked(queue, list(chain.from_iterable(ids)), texts))
+        grouped: list[tuple[int, GroupedMark]] = []
+        for alike, of_alike in zip(kinds, ids, strict=True):
+            marks = alike.marks()
+            self.marks.put_new(alike, of_alike, marks)
+            self.core.mark(of_alike, marked=True)
+            if alike.terms.grouped:
+                grouped += zip(of_alike, marks, strict=True)  # type: ignore[arg-type]
+        if len(kinds) > 1:
+            grouped.sort(key=itemgetter(0))
+        for job_id, mark in grouped:
+            self.marks.seats.hook(job_id, mark)
 
     def change(self, changed: Sequence[tuple[int, Mark]]) -> None:
         """Know, and record, something else than before of jobs of any queues."""

@@ -343,7 +343,7 @@ class Groups:
 
 def group_of(mark: Mark | None) -> str | None:
     """Return the group that a job's mark is of, if it is of one."""
-    return None if mark is None or mark.line is None else mark.line.group.name
+    return mark.line.group.name if isinstance(mark, GroupedMark) else None
 
 
 def _add(delivery: Delivery, more: Delivery) -> None:

@@ -20,6 +20,18 @@ class Notes:
         self._start()
         return taken
 
+    def note_back(self, job_id: int) -> None:
+        """A job is back that may not run again."""
+        if self.live:
+            self.back.append(job_id)
+            self.pending = True
+
+    def note_end(self, job_id: int, mark: Mark, how: str) -> None:
+        """A job ended whose end may be kept."""
+        if self.live:
+            self.ended.append((job_id, mark, how))
+            self.pending = True
+
     def _start(self) -> None:
         self.handed: list[int] = []
         self.back: list[int] = []

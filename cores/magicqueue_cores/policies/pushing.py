@@ -1,29 +1,31 @@
 """Pushes: unique keys, repeats, and the marks of new jobs."""
 
 from collections.abc import Sequence
-from itertools import groupby, pairwise
-from typing import TypeVar
+from itertools import pairwise
 
 import msgspec
 
-from magicqueue_cores.contract import TIME_MAX_MS, Full, NewJobs
+from magicqueue_cores.contract import NEVER_MS, Full, NewJobs
+from magicqueue_cores.policies.alike import Alike
 from magicqueue_cores.policies.answers import BadRepeat, BadWish, Duplicate, PushAnswer
 from magicqueue_cores.policies.ground import REQUEST, WINDOW, Ground, at_once, named
 from magicqueue_cores.policies.groups import Groups
-from magicqueue_cores.policies.marks import KEY_BYTES, MARK_BYTES, SEAT_BYTES
 from magicqueue_cores.policies.outcomes import Outcomes
+from magicqueue_cores.policies.storing import (
+    at,
+    picked,
+    store,
+    take_seats,
+    waiting_for_turns,
+)
 from magicqueue_cores.policies.wishes import (
     ACTIVE,
     DEAD,
-    HOLDS,
-    GroupedMark,
-    Mark,
     Terms,
     Wishes,
     new_mark,
+    weight_of,
 )
-
-T = TypeVar("T")
 
 _ids_to_bytes = msgspec.msgpack.Encoder().encode
 _ids_from_bytes = msgspec.msgpack.Decoder(list[int]).decode
@@ -32,17 +34,26 @@ _ids_from_bytes = msgspec.msgpack.Decoder(list[int]).decode
 class _Plan:
     """What becomes of the items of a push.
 
-    new: indexes of items that make jobs. holders: of the other items, the job that holds
-    their key, or the index of an earlier item of this push, as -1 - index.
+    new: indexes of items that make jobs, of which `kinds` are those that wish something.
+    holders: of the other items, the job that holds their key, or the index of an earlier
+    item of this push, as -1 - index.
     """
 
-    __slots__ = ("duplicates", "holders", "new", "replaced")
+    __slots__ = ("duplicates", "holders", "kinds", "new", "replaced")
 
     def __init__(self) -> None:
         self.new: list[int] = []
+        self.kinds: dict[tuple[Terms, bool], Alike] = {}
         self.holders: dict[int, int] = {}
         self.duplicates: list[int] = []
         self.replaced: list[int] = []
+
+    def kind(self, terms: Terms, now_ms: int, *, keyed: bool) -> Alike:
+        """Return those that wish alike."""
+        known = self.kinds.get((terms, keyed))
+        if known is None:
+            known = self.kinds[terms, keyed] = Alike(terms, now_ms, keyed=keyed)
+        return known
 
 
 class Pushing:
@@ -70,9 +81,11 @@ class Pushing:
             first_id = at_once(self._ground.core.push(queue, jobs, now_ms))
             ids = range(first_id, first_id + len(jobs.payloads))
             answer = PushAnswer(ids, [], [])
+        elif len(wishes) == 1 and (alone := self._alone(queue, jobs, wishes[0], now_ms)):
+            answer = PushAnswer(alone, [], [])
         else:
             plan = self._plan(queue, jobs, wishes, now_ms)
-            answer = self._carry_out(queue, jobs, wishes, plan, now_ms)
+            answer = self._carry_out(queue, jobs, plan, now_ms)
         if req_key is not None:
             until_ms = now_ms + self._ground.options.req_key_ttl_ms
             body = _packed(answer.ids)
@@ -100,29 +113,62 @@ class Pushing:
             holder = None if body is None else int.from_bytes(body)
         return holder
 
+    def _alone(
+        self, queue: str, jobs: NewJobs, wish: Wishes | None, now_ms: int
+    ) -> Sequence[int]:
+        """Store one job in the usual case, without a plan; give its id, or nothing.
+
+        Which is the case where no key can be held that it wishes for itself.
+        """
+        ground = self._ground
+        if wish is None or len(ground.windows) or wish.unique_for_ms is not None:
+            return ()
+        if wish.group is not None:
+            return ()
+        key, ttl_ms = wish.unique_key, wish.ttl_ms
+        if key is not None and key in ground.marks.keys.held(queue):
+            return ()
+        if ttl_ms is not None:
+            _refuse_late(0, jobs, now_ms, now_ms + ttl_ms)
+        mark = new_mark(ground.terms.asked(queue, wish), key, now_ms)
+        ids = (self._made(queue, jobs, (), weight_of(mark.terms, key), now_ms),)
+        ground.mark(queue, ids, (mark,))
+        return ids
+
     def _plan(
         self, queue: str, jobs: NewJobs, wishes: Sequence[Wishes | None], now_ms: int
     ) -> _Plan:
         plan, batch = _Plan(), dict[str, int]()
+        new, asked = plan.new, self._ground.terms.asked
+        held, windows = self._ground.marks.keys.held(queue), len(self._ground.windows)
+        run_at_ms = jobs.run_ats_ms
+        # When all may run, and NEVER_MS if that is to be looked up.
+        latest_ms = max(now_ms, run_at_ms) if isinstance(run_at_ms, int) else NEVER_MS
+        terms, alike = None, None
         for index, wish in enumerate(wishes):
             if wish is None:
-                plan.new.append(index)
+                new.append(index)
                 continue
-            if wish.ttl_ms is not None:
-                _refuse_late(index, jobs, now_ms, now_ms + wish.ttl_ms)
-            key = wish.unique_key
-            if key is None:
-                plan.new.append(index)
-                continue
-            holder = self.holder(queue, key, now_ms)
-            if holder is None:
-                earlier = batch.setdefault(key, index)
-                if earlier == index:
-                    plan.new.append(index)
+            ttl_ms, key = wish.ttl_ms, wish.unique_key
+            if ttl_ms is not None and latest_ms >= now_ms + ttl_ms:
+                _refuse_late(index, jobs, now_ms, now_ms + ttl_ms)
+            if key is not None:
+                holder = None
+                if windows or key in held:
+                    holder = self.holder(queue, key, now_ms)
+                    held = self._ground.marks.keys.held(queue)
+                earlier = batch.setdefault(key, index) if holder is None else index
+                if earlier != index:
+                    holder = -1 - earlier
+                if holder is not None:
+                    plan.holders[index] = holder
+                    self._plan_conflict(index, wish, holder, plan, jobs, now_ms)
                     continue
-                holder = -1 - earlier
-            plan.holders[index] = holder
-            self._plan_conflict(index, wish, holder, plan, jobs, now_ms)
+            same = asked(queue, wish)
+            if alike is None or same is not terms or alike.keyed is (key is None):
+                terms, alike = same, plan.kind(same, now_ms, keyed=key is not None)
+            alike.add(len(new), key, wish.group)
+            new.append(index)
         return plan
 
     def _plan_conflict(
@@ -152,25 +198,24 @@ class Pushing:
         self,
         queue: str,
         jobs: NewJobs,
-        wishes: Sequence[Wishes | None],
         plan: _Plan,
         now_ms: int,
     ) -> PushAnswer:
         ground, count, new = self._ground, len(jobs.payloads), plan.new
-        growth = self._growth(jobs, plan, now_ms)
+        growth = self._growth(jobs, plan, now_ms) if plan.replaced else 0
+        kinds = list(plan.kinds.values())
         ids: Sequence[int] = ()
         if new:
-            made = jobs if len(new) == count else _picked(jobs, new)
-            asked = wishes if len(new) == count else [wishes[index] for index in new]
-            weight = sum(map(_weight, wishes)) if len(wishes) > 1 else _weight(wishes[0])
-            ground.weigh(weight + growth)
-            try:
-                first_id, held = self._store(queue, made, asked, now_ms)
-            except Full:
-                ground.weigh()
-                raise
+            made = jobs if len(new) == count else picked(jobs, new)
+            weight = sum(alike.weight for alike in kinds)
+            held = waiting_for_turns(kinds, made, now_ms)
+            first_id = self._made(queue, made, held, weight + growth, now_ms)
             ids = range(first_id, first_id + len(new))
-            self._mark_new(queue, ids, asked, made, held, now_ms)
+            for alike in kinds:
+                take_seats(ground.marks.seats, alike, made, held)
+            self._mark_new(queue, first_id, kinds, now_ms)
+            if any(held):
+                ground.marks.seats.on_ready(queue)
             if len(new) == count:
                 return PushAnswer(ids, [], [])
         else:
@@ -184,34 +229,17 @@ class Pushing:
         all_ids = [ids_of[index] for index in range(count)]
         return PushAnswer(all_ids, plan.duplicates, plan.replaced)
 
-    def _store(
-        self, queue: str, jobs: NewJobs, wishes: Sequence[Wishes | None], now_ms: int
-    ) -> tuple[int, Sequence[bool]]:
-        """Push jobs; give the first of their ids, and which wait for their group's turn.
-
-        Those are held. Where others are between them it takes several pushes, for which
-        there is room or not before the first.
-        """
-        core, count = self._ground.core, len(wishes)
-        if all(wish is None or wish.group is None for wish in wishes):
-            return at_once(core.push(queue, jobs, now_ms)), ()
-        held = [
-            wish is not None
-            and wish.group is not None
-            and _at(jobs.run_ats_ms, index) <= now_ms
-            for index, wish in enumerate(wishes)
-        ]
-        if all(held):
-            jobs = msgspec.structs.replace(jobs, held=True)
-        if all(held) or not any(held):
-            return at_once(core.push(queue, jobs, now_ms)), held
-        core.admit((queue,), count, sum(map(len, jobs.payloads)))
-        first_id = core.last_id + 1
-        for hold, run in groupby(range(count), held.__getitem__):
-            part = _picked(jobs, list(run))
-            part.held, part.admitted = hold, True
-            at_once(core.push(queue, part, now_ms))
-        return first_id, held
+    def _made(
+        self, queue: str, jobs: NewJobs, held: Sequence[bool], weight: int, now_ms: int
+    ) -> int:
+        """Have the core store jobs for which so much is kept here; give the first id."""
+        ground = self._ground
+        ground.weigh(weight)
+        try:
+            return store(ground.core, queue, jobs, held, now_ms)
+        except Full:
+            ground.weigh()
+            raise
 
     def _growth(self, jobs: NewJobs, plan: _Plan, now_ms: int) -> int:
         """Return how many bytes more all replacements take; none makes room for others."""
@@ -229,99 +257,37 @@ class Pushing:
     def _replace(self, job_id: int, index: int, jobs: NewJobs, now_ms: int) -> None:
         """Give a job new data, for which there is room: that was asked for all at once."""
         core = self._ground.core
-        payload, priority = jobs.payloads[index], _at(jobs.priorities, index)
-        run_at_ms = max(now_ms, _at(jobs.run_ats_ms, index))
+        payload, priority = jobs.payloads[index], at(jobs.priorities, index)
+        run_at_ms = max(now_ms, at(jobs.run_ats_ms, index))
         changed = at_once(core.replace(job_id, payload, priority, run_at_ms, now_ms))
         assert changed, "a job that waits can be replaced"
         self._groups.enter_anew(job_id, priority, run_at_ms, now_ms)
 
     def _mark_new(
-        self,
-        queue: str,
-        ids: Sequence[int],
-        wishes: Sequence[Wishes | None],
-        jobs: NewJobs,
-        held: Sequence[bool],
-        now_ms: int,
+        self, queue: str, first_id: int, kinds: Sequence[Alike], now_ms: int
     ) -> None:
-        """Mark new jobs that wish something, and keep the keys that last by themselves.
-
-        held: those that wait for their group's turn, if there are any with a group.
-        """
-        marked: list[int] = []
-        marks: list[Mark] = []
-        seats = self._ground.marks.seats
-        windows: dict[bytes, tuple[int, bytes]] = {}
-        last: Wishes | None = None
-        terms = Terms(queue)
-        for index, (job_id, wish) in enumerate(zip(ids, wishes, strict=True)):
-            if wish is None:
-                continue
-            if wish is not last:
-                last, terms = wish, self._ground.terms.asked(queue, wish)
-            key, flags = wish.unique_key, 0
-            if key is not None:
-                if terms.unique_for_ms:
-                    until_ms = now_ms + terms.unique_for_ms
-                    windows[named(queue, key)] = (until_ms, _number(job_id))
-                else:
-                    flags = HOLDS
-            expires_at_ms = _expiry_ms(terms, now_ms)
-            marked.append(job_id)
-            if wish.group is None:
-                marks.append(new_mark(terms, key, expires_at_ms, flags))
-            else:
-                line = seats.line_of(queue, wish.group, _at(jobs.priorities, index))
-                mark = GroupedMark(terms, key, 0, flags, expires_at_ms, line=line)
-                mark.place = seats.next_place() if held[index] else 0
-                marks.append(mark)
-        if marked:
-            self._ground.mark(queue, marked, marks)
-        if any(held):
-            seats.on_ready(queue)
+        """Mark new jobs that wish something, and keep the keys that last by themselves."""
+        if not kinds:
+            return
+        self._ground.mark_new(first_id, kinds)
+        windows = [
+            (first_id + place, key, now_ms + alike.terms.unique_for_ms)
+            for alike in kinds
+            if alike.terms.unique_for_ms
+            for place, key in zip(alike.places, alike.keys, strict=True)
+        ]
         if windows:
-            self._ground.keep(WINDOW, windows)
-
-
-def _expiry_ms(terms: Terms, now_ms: int) -> int:
-    return min(now_ms + terms.ttl_ms, TIME_MAX_MS) if terms.ttl_ms else 0
-
-
-def _weight(wish: Wishes | None) -> int:
-    """Return about what a mark will take."""
-    if wish is None:
-        return 0
-    key, size = wish.unique_key, MARK_BYTES
-    if wish.group is not None:
-        size += SEAT_BYTES
-    return size if key is None else size + KEY_BYTES + len(key)
-
-
-def _picked(jobs: NewJobs, indexes: Sequence[int]) -> NewJobs:
-    """Return the jobs of a batch that are at these places."""
-
-    def column(values: T | Sequence[T]) -> T | Sequence[T]:
-        if isinstance(values, int):  # bools, too
-            return values
-        return [values[index] for index in indexes]  # type: ignore[index]  # a sequence
-
-    return NewJobs(
-        payloads=[jobs.payloads[index] for index in indexes],
-        run_ats_ms=column(jobs.run_ats_ms),
-        priorities=column(jobs.priorities),
-        max_attempts=column(jobs.max_attempts),
-        backoffs_ms=column(jobs.backoffs_ms),
-        jitters=column(jobs.jitters),
-    )
-
-
-def _at(column: int | Sequence[int], index: int) -> int:
-    return column if isinstance(column, int) else column[index]
+            windows.sort()
+            facts = {
+                named(queue, key): (until_ms, _number(job_id))
+                for job_id, key, until_ms in windows
+            }
+            self._ground.keep(WINDOW, facts)
 
 
 def _refuse_late(index: int, jobs: NewJobs, now_ms: int, expires_at_ms: int) -> None:
     """Raise `BadWish` if a job could not run before it expires."""
-    run_at_ms = max(now_ms, _at(jobs.run_ats_ms, index))
+    run_at_ms = max(now_ms, at(jobs.run_ats_ms, index))
     if run_at_ms >= expires_at_ms:
         raise BadWish(
             index,

@@ -9,7 +9,7 @@ Counts are kept in a replay, too; lines and rounds are not. `rebuild` makes them
 from the places that marks tell. Nothing here calls the core.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from magicqueue_cores.policies.group import GROUP_BYTES, Group, Line
@@ -118,6 +118,12 @@ class Seats:
         if not rounds.jobs:
             self._note(queue)
         self._let_go(queue, rounds, line)
+
+    def unhook_all(self, found: Iterable[tuple[int, Mark]]) -> None:
+        """Forget those of the jobs that have a group."""
+        for job_id, mark in found:
+            if isinstance(mark, GroupedMark):
+                self.unhook(job_id, mark)
 
     def change(self, job_id: int, old: GroupedMark, new: GroupedMark) -> None:
         """Know something else of a job."""

@@ -3,7 +3,7 @@
 from magicqueue_cores.policies.answers import Known, PolicyStats
 from magicqueue_cores.policies.ground import LIMIT, THROTTLE, Ground
 from magicqueue_cores.policies.marks import Marks
-from magicqueue_cores.policies.wishes import CANCELLED, DEAD
+from magicqueue_cores.policies.wishes import CANCELLED, DEAD, GroupedMark
 
 
 def stats_of(ground: Ground) -> PolicyStats:
@@ -35,7 +35,7 @@ def known_of(marks: Marks, job_id: int) -> Known:
     terms, alive = mark.terms, not mark.flags & DEAD
     return Known(
         unique_key=mark.key,
-        group=None if mark.line is None else mark.line.group.name,
+        group=mark.line.group.name if isinstance(mark, GroupedMark) else None,
         expires_at_ms=(mark.expires_at_ms or None) if alive else None,
         timeout_ms=terms.timeout_ms or None,
         keep_result_ms=terms.keep_result_ms or None,

@@ -5,12 +5,14 @@ object; `Mark` is what is the job's own, and is kept small: a million unique key
 million of them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar, Final, Literal
 
 import msgspec
 
+from magicqueue_cores.contract import TIME_MAX_MS
 from magicqueue_cores.policies.group import Line, new_line
+from magicqueue_cores.policies.moments import ENTRY_BYTES
 
 
 class Wishes(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -36,6 +38,15 @@ class Wishes(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     group: str | None = None
 
 
+MARK_BYTES: Final = 150
+"""What a mark takes: itself, the job's id and their place in the table."""
+KEY_BYTES: Final = 90
+"""What a key takes beside its characters: a string and its place in its queue's table."""
+
+SEAT_BYTES: Final = 80
+"""What the mark of a job with a group has more than others."""
+
+
 class Terms(msgspec.Struct, frozen=True, gc=False):
     """What jobs of a queue that wish the same have in common; spans of 0 are none."""
 
@@ -46,6 +57,21 @@ class Terms(msgspec.Struct, frozen=True, gc=False):
     expires_dead: bool = False
     timeout_ms: int = 0
     keep_result_ms: int = 0
+    grouped: bool = False
+    """Whether the jobs have groups: see `GroupedMark`."""
+    mark_bytes: int = 0
+    """About what a mark takes while its job is here, moments and all, but for a key."""
+
+    def __post_init__(self) -> None:
+        """Work out what follows from the others."""
+        entries = bool(self.ttl_ms) + bool(self.timeout_ms)
+        size = MARK_BYTES + entries * ENTRY_BYTES + self.grouped * SEAT_BYTES
+        msgspec.structs.force_setattr(self, "mark_bytes", size)
+
+    @property
+    def has_times(self) -> bool:
+        """Whether marks of such jobs have times of their own: see `TimedMark`."""
+        return bool(self.ttl_ms or self.timeout_ms)
 
 
 HOLDS: Final = 1
@@ -72,7 +98,6 @@ class Mark(msgspec.Struct, gc=False):
     flags: int = 0
     expires_at_ms: ClassVar[int] = 0
     attempt_until_ms: ClassVar[int] = 0
-    line: ClassVar[Line | None] = None
 
     @property
     def is_bare(self) -> bool:
@@ -80,7 +105,6 @@ class Mark(msgspec.Struct, gc=False):
         return (
             not self.flags & CANCELLED
             and self.key is None
-            and self.line is None
             and self.terms == Terms(self.terms.queue)
         )
 
@@ -110,7 +134,7 @@ class GroupedMark(TimedMark, gc=False, kw_only=True):
     place: where in its line it waits, or waited before it was handed out; 0 for nowhere.
     """
 
-    line: Line  # type: ignore[misc]  # the same
+    line: Line
     place: int = 0
     following: int = 0
     before: int = 0
@@ -119,6 +143,12 @@ class GroupedMark(TimedMark, gc=False, kw_only=True):
     def waits(self) -> bool:
         """Whether the job waits in its line."""
         return self.place > 0 and not self.flags & (ACTIVE | DEAD)
+
+
+def weight_of(terms: Terms, key: str | None) -> int:
+    """Return about what a mark takes while its job is here."""
+    size = terms.mark_bytes
+    return size if key is None else size + KEY_BYTES + len(key)
 
 
 class _Text(msgspec.Struct, array_like=True, gc=False):
@@ -150,13 +180,44 @@ def told_in(text: bytes) -> dict[str, Any]:
 
 def text_of(mark: Mark) -> bytes:
     """Return a mark as it is told in a `Marked` record."""
-    terms = mark.terms
-    told = (
-        mark.flags & TOLD,
-        mark.key,
-        mark.expires_at_ms,
-        mark.attempt_until_ms,
-        mark.attempts,
+    rest = _rest(mark.terms, mark.expires_at_ms, mark.attempt_until_ms, mark.attempts)
+    told = _encode(mark.key) + rest
+    if isinstance(mark, GroupedMark):
+        line = mark.line
+        seat = _encode((line.group.name, line.priority, mark.place))
+        return _GROUPED_HEADS[mark.flags & TOLD] + told + seat
+    return _HEADS[mark.flags & TOLD] + told
+
+
+def texts_of_new(
+    keys: Sequence[str | None], terms: Terms, expires_at_ms: int, flags: int
+) -> list[bytes]:
+    """Return the texts of marks that differ in their keys alone, of jobs that are new."""
+    head, rest = _HEADS[flags & TOLD], _rest(terms, expires_at_ms, 0, 0)
+    return [head + _encode(key) + rest for key in keys]
+
+
+def with_seats(texts: Iterable[bytes], seats: Iterable[tuple[Line, int]]) -> list[bytes]:
+    """Return the texts of new marks with the line of each, and the place."""
+    return [
+        _WITH_GROUP + text[1:] + _encode((seat[0].group.name, seat[0].priority, seat[1]))
+        for text, seat in zip(texts, seats, strict=True)
+    ]
+
+
+_HEADS: Final = [_encode((flags, *(None,) * 10))[:2] for flags in range(TOLD + 1)]
+"""How texts begin, by flags: with the length of the array, and these. The key is next."""
+_GROUPED_HEADS: Final = [_encode((flags, *(None,) * 11))[:2] for flags in range(TOLD + 1)]
+"""The same of texts with a group at their ends."""
+_WITH_GROUP: Final = _GROUPED_HEADS[0][:1]
+
+
+def _rest(terms: Terms, expires_at_ms: int, attempt_until_ms: int, attempts: int) -> bytes:
+    """Return a text from behind the key on."""
+    fields = (
+        expires_at_ms,
+        attempt_until_ms,
+        attempts,
         terms.until_start,
         terms.unique_for_ms,
         terms.ttl_ms,
@@ -164,19 +225,20 @@ def text_of(mark: Mark) -> bytes:
         terms.timeout_ms,
         terms.keep_result_ms,
     )
-    if isinstance(mark, GroupedMark):
-        line = mark.line
-        return _encode((*told, (line.group.name, line.priority, mark.place)))
-    return _encode(told)
+    return _encode(fields)[1:]  # without the length, of which short ones take one byte
 
 
-def new_mark(
-    terms: Terms, key: str | None, expires_at_ms: int, flags: int, line: Line | None = None
-) -> Mark:
-    """Make the mark of a job that was not handed out yet. line: that of its group."""
-    if line is not None:
-        return GroupedMark(terms, key, 0, flags, expires_at_ms, line=line)
-    if terms.ttl_ms or terms.timeout_ms:
+def new_times(terms: Terms, now_ms: int, *, keyed: bool) -> tuple[int, int]:
+    """Return the flags of a job that is pushed now, but for TIMED, and its expiry."""
+    flags = HOLDS if keyed and not terms.unique_for_ms else 0
+    ttl_ms = terms.ttl_ms
+    return flags, min(now_ms + ttl_ms, TIME_MAX_MS) if ttl_ms else 0
+
+
+def new_mark(terms: Terms, key: str | None, now_ms: int) -> Mark:
+    """Make the mark of a job that is pushed now."""
+    flags, expires_at_ms = new_times(terms, now_ms, keyed=key is not None)
+    if terms.has_times:
         return TimedMark(terms, key, 0, flags, expires_at_ms)
     return Mark(terms, key, 0, flags)
 
@@ -192,33 +254,52 @@ class TermsShared:
         """Start empty."""
         self.line_of: Callable[[str, str, int], Line] = new_line
         """Gives the line of a queue, a group and a priority."""
-        self._known: dict[Terms, Terms] = {}
-        self._asked: dict[tuple[str, Wishes], Terms] = {}
+        self._known: dict[tuple[Any, ...], Terms] = {}
+        self._asked: dict[tuple[Any, ...], Terms] = {}
 
     def asked(self, queue: str, wishes: Wishes) -> Terms:
         """Return the terms of a push."""
-        return self.share(
-            Terms(
-                queue,
-                wishes.until == "start",
-                wishes.unique_for_ms or 0 if wishes.unique_key is not None else 0,
-                wishes.ttl_ms or 0,
-                wishes.on_expire == "dead",
-                wishes.timeout_ms or 0,
-                wishes.keep_result_ms or 0,
-            )
+        asked = (
+            queue,
+            wishes.ttl_ms,
+            wishes.timeout_ms,
+            wishes.keep_result_ms,
+            wishes.until,
+            wishes.on_expire,
+            None if wishes.unique_key is None else wishes.unique_for_ms,
+            wishes.group is not None,
         )
+        terms = self._asked.get(asked)
+        if terms is None:
+            _, ttl_ms, timeout_ms, keep_result_ms, until, on_expire, held_ms, _ = asked
+            terms = self.share(
+                queue,
+                until == "start",
+                held_ms or 0,
+                ttl_ms or 0,
+                on_expire == "dead",
+                timeout_ms or 0,
+                keep_result_ms or 0,
+                wishes.group is not None,
+            )
+            if len(self._asked) >= _TERMS_MAX:
+                self._asked.clear()
+            self._asked[asked] = terms
+        return terms
 
-    def share(self, terms: Terms) -> Terms:
-        """Return the object that is used for these terms."""
-        if len(self._known) >= _TERMS_MAX:
-            self._known.clear()  # jobs keep theirs; it is only less shared for a while
-        return self._known.setdefault(terms, terms)
+    def share(self, *fields: Any) -> Terms:
+        """Return the object that is used for terms of these fields."""
+        terms = self._known.get(fields)
+        if terms is None:
+            if len(self._known) >= _TERMS_MAX:
+                self._known.clear()  # jobs keep theirs; it is only less shared for a while
+            terms = self._known[fields] = Terms(*fields)
+        return terms
 
     def mark_of(self, queue: str, text: bytes) -> Mark:
         """Read a mark from the text of a `Marked` record."""
         told = _decode(text)
-        terms = Terms(
+        terms = self.share(
             queue,
             told.until_start,
             told.unique_for_ms,
@@ -226,16 +307,33 @@ class TermsShared:
             told.expires_dead,
             told.timeout_ms,
             told.keep_result_ms,
+            told.group is not None,
         )
-        line, place = None, 0
         if told.group is not None:
-            name, priority, place = told.group
-            line = self.line_of(queue, name, priority)
-        expires_at_ms, flags = told.expires_at_ms, told.flags
-        mark = new_mark(self.share(terms), told.key, expires_at_ms, flags, line)
-        mark.attempts = told.attempts
-        if isinstance(mark, TimedMark):
-            mark.attempt_until_ms = told.attempt_until_ms
-        if isinstance(mark, GroupedMark):
-            mark.place = place
-        return mark
+            return self._grouped(queue, terms, told, told.group)
+        if not terms.has_times:
+            return Mark(terms, told.key, told.attempts, told.flags)
+        return TimedMark(
+            terms,
+            told.key,
+            told.attempts,
+            told.flags,
+            told.expires_at_ms,
+            told.attempt_until_ms,
+        )
+
+    def _grouped(
+        self, queue: str, terms: Terms, told: _Text, group: tuple[str, int, int]
+    ) -> GroupedMark:
+        name, priority, place = group
+        line_of = new_line if told.flags & DEAD else self.line_of
+        return GroupedMark(
+            terms,
+            told.key,
+            told.attempts,
+            told.flags,
+            told.expires_at_ms,
+            told.attempt_until_ms,
+            line=line_of(queue, name, priority),
+            place=place,
+        )
