@@ -431,9 +431,11 @@ class GroupCounts(msgspec.Struct, kw_only=True):
 
     name: str
     queued: int
-    """Jobs that wait for their turn."""
+    """Jobs that wait for the group's turns."""
     processing: int
+    """Jobs that workers have."""
     throttled_until: int | None = None
+    """None of them is handed out before, in epoch milliseconds; None: some may be."""
 
 
 class GroupsReply(Reply, kw_only=True):
