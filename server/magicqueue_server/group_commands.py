@@ -1,9 +1,6 @@
-"""GROUPS, and what is told of jobs that have a group."""
+"""GROUPS."""
 
-from collections.abc import Callable, Sequence
 from typing import Any, Final
-
-import msgspec
 
 from magicqueue.wire import replies
 from magicqueue.wire.requests import Groups, Request
@@ -13,7 +10,6 @@ from magicqueue_server.looks import Handler, Reply
 
 _PAGE: Final = 100
 _PAGE_MAX: Final = 1_000
-_encode: Final = msgspec.json.Encoder().encode
 
 
 class GroupCommands:
@@ -43,23 +39,3 @@ class GroupCommands:
         if group.throttled_until_ms is not None:
             told["throttled_until"] = group.throttled_until_ms - self._plain.ahead_ms
         return told
-
-
-def more_of(policies: Policies) -> Callable[[Sequence[int]], Sequence[bytes] | None]:
-    """Give what tells pulls what more to write of jobs: the groups of those that have one.
-
-    It gives an end of an object for each job, or None where no job has more.
-    """
-    groups: Final = policies.groups
-
-    def tell(ids: Sequence[int]) -> Sequence[bytes] | None:
-        names = [groups.group_of(job_id) for job_id in ids]
-        if not any(names):
-            return None
-        ends: dict[str | None, bytes] = {None: b"}"}
-        for name in names:
-            if name not in ends:
-                ends[name] = b',"group":%b}' % _encode(name)
-        return [ends[name] for name in names]
-
-    return tell

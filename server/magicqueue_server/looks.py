@@ -227,7 +227,9 @@ class Looks:
         """Count what is kept beside jobs."""
         if self._policies is None:
             return {}
-        return msgspec.structs.asdict(self._policies.stats())
+        policies = self._policies
+        counts: list[msgspec.Struct] = [policies.stats(), policies.crons.stats()]
+        return {name: count for of in counts for name, count in _dict(of).items()}
 
 
 def counted(stats: S, policies: Policies | None, now_ms: int) -> S:
@@ -252,7 +254,7 @@ def state_of(view: JobView, policies: Policies) -> str:
     return view.state.name.lower()
 
 
-def _dict(stats: CoreStats | QueueStats) -> dict[str, Any]:
+def _dict(stats: msgspec.Struct) -> dict[str, Any]:
     return msgspec.structs.asdict(stats)
 
 
@@ -276,6 +278,14 @@ def _detail(view: JobView, ahead_ms: int) -> replies.JobDetail:
     )
 
 
+def pulled_more(known: Known) -> dict[str, Any]:
+    """Give what a pull tells of a job beside what all have."""
+    more: dict[str, Any] = {} if known.group is None else {"group": known.group}
+    if known.cron is not None:
+        more["cron"] = replies.CronTick(*known.cron)
+    return more
+
+
 def _wished(known: Known, ahead_ms: int) -> dict[str, Any]:
     """Give what GETJOB tells of what a job asked policies for, and of how far it is."""
     progress = known.progress
@@ -289,7 +299,8 @@ def _wished(known: Known, ahead_ms: int) -> dict[str, Any]:
         "cancelled": known.cancelled or None,
         "progress": None if progress is None else msgspec.structs.asdict(progress),
     }
-    return {name: value for name, value in told.items() if value is not None}
+    told = {name: value for name, value in told.items() if value is not None}
+    return told | pulled_more(known)
 
 
 def _end(ending: Ending, ahead_ms: int) -> dict[str, Any]:

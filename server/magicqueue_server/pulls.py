@@ -10,7 +10,7 @@ asked when any of them became ready, and tries all of them again. So it never pa
 who has waited for longer, and its own order holds whichever became ready first.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Final, NamedTuple, TypeAlias
 
@@ -21,7 +21,9 @@ from magicqueue.wire.limits import Limits
 from magicqueue.wire.requests import NO_RID, Pull, PullBatch, Request
 from magicqueue_cores.contract import NEVER_MS, Core, Delivery
 from magicqueue_cores.pending import Answer, Pending, map_answer
+from magicqueue_cores.policies import Known
 from magicqueue_server.columns import JobDefaults
+from magicqueue_server.looks import pulled_more
 from magicqueue_server.session import Session
 from magicqueue_server.waiting import Waiter, WaitingRoom
 
@@ -58,8 +60,8 @@ class Pulls:
         self.core = core
         self.take: Callable[..., Answer[Delivery]] = core.pull
         """Takes jobs: the core's verb, or that of policies while these have a say in it."""
-        self.more_of: Callable[[Sequence[int]], Sequence[bytes] | None] = nothing_more
-        """Tells what more to write of jobs than all have."""
+        self.more_of: Callable[[str, Sequence[int]], Sequence[Known | None] | None] = _more
+        """What is told of jobs beside what the core knows, where policies have a say."""
         self.takes_several = True
         """Whether a pull may be of several queues: the core has to answer at once."""
         self.limits = limits
@@ -257,8 +259,7 @@ class Pulls:
             if session.closed:
                 self._host.release(session)
             elif delivery.ids:
-                parts = ((queue, delivery),)
-                self.finish(session, self._delivered(waiter, parts))
+                self.finish(session, self._delivered(waiter, ((queue, delivery),)))
             elif text := self._wait(waiter, first=True):
                 self.finish(session, text)
             else:
@@ -267,34 +268,26 @@ class Pulls:
 
         answer.then(settle)
 
-    def _delivered(self, waiter: Waiter, parts: Parts) -> bytes:
-        """Write what a pull is answered with."""
-        jobs: list[bytes] = []
-        ahead_ms = self.ahead_ms
-        for queue, delivery in parts:
-            if ahead_ms:
-                delivery.created_ats_ms = [
-                    at_ms - ahead_ms for at_ms in delivery.created_ats_ms
-                ]
-                delivery.run_ats_ms = [at_ms - ahead_ms for at_ms in delivery.run_ats_ms]
-            rows = zip(
-                delivery.priorities,
-                delivery.created_ats_ms,
-                delivery.run_ats_ms,
-                delivery.attempts,
-                strict=True,
-            )
-            if jobs:
-                jobs.append(b",")
-            ids, ends = delivery.ids, self.more_of(delivery.ids)
-            jobs += replies.job_objects(queue, ids, delivery.payloads, rows, ends)
-        write = replies.pulled_batch if waiter.batch else replies.pulled
-        return write(jobs, waiter.rid)
-
     def _dismiss(self, waiter: Waiter) -> None:
         """Tell a waiter, who has been taken out, that there was no job."""
         self._unwatch(waiter)
         self.finish(waiter.session, self._delivered(waiter, ()))
+
+    def _delivered(self, waiter: Waiter, parts: Parts) -> bytes:
+        """Write the reply that gives a waiter these jobs."""
+        jobs: list[bytes] = []
+        for queue, delivery in parts:
+            if jobs:
+                jobs.append(b",")
+            jobs += replies.job_objects(
+                queue,
+                delivery.ids,
+                delivery.payloads,
+                _rows(delivery, self.ahead_ms),
+                _fields(self.more_of(queue, delivery.ids)),
+            )
+        write = replies.pulled_batch if waiter.batch else replies.pulled
+        return write(jobs, waiter.rid)
 
     def _unwatch(self, waiter: Waiter) -> None:
         """Wait no more for queues of a waiter, who was taken out, that nobody waits for."""
@@ -303,8 +296,26 @@ class Pulls:
                 self.core.watch(queue, watching=False)
 
 
-def nothing_more(_: Sequence[int]) -> None:
-    """Tell nothing."""
-
-
 _NOTHING: Final = Delivery([], [], [], [], [], [])
+
+
+def _rows(delivery: Delivery, ahead_ms: int) -> Iterable[tuple[int, int, int, int]]:
+    """Give what all jobs have, with times of the wall clock."""
+    created_ats_ms, run_ats_ms = delivery.created_ats_ms, delivery.run_ats_ms
+    if ahead_ms:
+        created_ats_ms = [at_ms - ahead_ms for at_ms in created_ats_ms]
+        run_ats_ms = [at_ms - ahead_ms for at_ms in run_ats_ms]
+    return zip(
+        delivery.priorities, created_ats_ms, run_ats_ms, delivery.attempts, strict=True
+    )
+
+
+def _fields(known: Sequence[Known | None] | None) -> list[bytes] | None:
+    """Write what some jobs have beside, None if none has."""
+    if known is None:
+        return None
+    return [b"" if one is None else replies.more_fields(pulled_more(one)) for one in known]
+
+
+def _more(_queue: str, _ids: Sequence[int]) -> None:
+    """Tell nothing more."""

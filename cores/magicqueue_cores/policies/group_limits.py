@@ -49,8 +49,8 @@ class GroupLimits:
 
     @property
     def any(self) -> bool:
-        """Whether there are rules or throttles of queues, which may be about groups."""
-        return self._limits.any
+        """Whether there are rules of queues, which may be about groups."""
+        return any(True for _ in self._limits.rules())
 
     def throttled_until_ms(self, queue: str, name: str) -> int | None:
         """Return until when a group gives nothing, None if it does."""

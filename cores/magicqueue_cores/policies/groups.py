@@ -19,10 +19,10 @@ from magicqueue_cores.policies.group import Group
 from magicqueue_cores.policies.group_limits import GroupLimits
 from magicqueue_cores.policies.limits import Limits
 from magicqueue_cores.policies.rounds import Rounds, Turn
+from magicqueue_cores.policies.ruling import GROUPED
 from magicqueue_cores.policies.wishes import ACTIVE, DEAD, GroupedMark, Mark
 from magicqueue_cores.records import Record
 
-_WHY: Final = "groups"
 _HELD: Final = frozenset((JobState.HELD,))
 Bounds: TypeAlias = tuple[int, int, int, int]
 """Bytes of payloads, span and session of the lease, and the time."""
@@ -58,8 +58,6 @@ class Groups:
         self._ruled: set[str] = set()
         self._draining: dict[str, tuple[int, list[Group]]] = {}
         """The last place of what is drained, and the groups to go through, by queue."""
-        self.on_change: Callable[[], None] = _nothing
-        """Called when there are queues with groups, or none any more."""
         limits.hand_out = self.pull
 
     @property
@@ -273,6 +271,7 @@ class Groups:
         if self._seats.begun:
             with_jobs = {name for name, one in self._seats.rounds.items() if one.jobs}
             assert self._ruled == with_jobs, "queues ruled for groups"
+            self._ground.ruling.check(GROUPED, with_jobs)
         assert not self._seats.ready, "a job is ready and not held"
 
     def _plain(self, queue: str, rounds: Rounds, now_ms: int) -> int | None:
@@ -329,16 +328,14 @@ class Groups:
 
     def _rule(self, queue: str) -> None:
         """Have the core leave pulls of a queue to others while it has jobs with a group."""
-        rounds, ruled = self._seats.rounds.get(queue), bool(self._ruled)
+        rounds = self._seats.rounds.get(queue)
         if rounds is not None and rounds.jobs:
             self._ruled.add(queue)
-            self._ground.ruled.add(queue, _WHY)
+            self._ground.ruling.rule(queue, GROUPED, holds=True)
         else:
             self._ruled.discard(queue)
-            self._ground.ruled.drop(queue, _WHY)
+            self._ground.ruling.rule(queue, GROUPED, holds=False)
             self._seats.forget_rounds(queue)
-        if ruled is not bool(self._ruled):
-            self.on_change()
 
 
 def group_of(mark: Mark | None) -> str | None:
@@ -353,7 +350,3 @@ def _add(delivery: Delivery, more: Delivery) -> None:
     delivery.created_ats_ms += more.created_ats_ms
     delivery.run_ats_ms += more.run_ats_ms
     delivery.attempts += more.attempts
-
-
-def _nothing() -> None:
-    """Do nothing."""

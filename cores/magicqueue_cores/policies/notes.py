@@ -6,12 +6,14 @@ from magicqueue_cores.policies.wishes import Mark
 class Notes:
     """What has to follow from what befell marked jobs, in order."""
 
-    __slots__ = ("back", "ended", "handed", "live", "pending")
+    __slots__ = ("back", "ended", "handed", "live", "pending", "telling")
 
     def __init__(self) -> None:
         """Start empty."""
         self.live = True
         """Nothing follows from what is replayed: that was recorded, too."""
+        self.telling: set[str] = set()
+        """Queues that began or ended to have jobs of which a pull tells more."""
         self._start()
 
     def take(self) -> tuple[list[int], list[int], list[tuple[int, Mark, str]]]:

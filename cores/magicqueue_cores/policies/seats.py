@@ -82,6 +82,13 @@ class Seats:
         self.last_place += 1
         return self.last_place
 
+    def put(self, job_id: int, old: Mark | None, mark: GroupedMark) -> None:
+        """Know this of a job, in place of what was known, if it was."""
+        if isinstance(old, GroupedMark):
+            self.change(job_id, old, mark)
+        else:
+            self.hook(job_id, mark)
+
     def hook(self, job_id: int, mark: GroupedMark) -> None:
         """Know of a job that was not known."""
         if mark.flags & DEAD:

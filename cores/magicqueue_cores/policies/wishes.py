@@ -98,6 +98,8 @@ class Mark(msgspec.Struct, gc=False):
     flags: int = 0
     expires_at_ms: ClassVar[int] = 0
     attempt_until_ms: ClassVar[int] = 0
+    cron: ClassVar[str | None] = None
+    tick_ms: ClassVar[int] = 0
 
     @property
     def is_bare(self) -> bool:
@@ -105,6 +107,7 @@ class Mark(msgspec.Struct, gc=False):
         return (
             not self.flags & CANCELLED
             and self.key is None
+            and self.cron is None
             and self.terms == Terms(self.terms.queue)
         )
 
@@ -128,7 +131,14 @@ class TimedMark(Mark, gc=False):
     attempt_until_ms: int = 0  # type: ignore[misc]  # the same
 
 
-class GroupedMark(TimedMark, gc=False, kw_only=True):
+class CronMark(TimedMark, gc=False):
+    """The mark of a job that a cron pushed."""
+
+    cron: str | None = None  # type: ignore[misc]  # as above
+    tick_ms: int = 0  # type: ignore[misc]
+
+
+class GroupedMark(CronMark, gc=False, kw_only=True):
     """The mark of a job with a group. following, before: its neighbours in the line.
 
     place: where in its line it waits, or waited before it was handed out; 0 for nowhere.
@@ -165,6 +175,8 @@ class _Text(msgspec.Struct, array_like=True, gc=False):
     expires_dead: bool
     timeout_ms: int
     keep_result_ms: int
+    cron: str | None = None
+    tick_ms: int = 0
     group: tuple[str, int, int] | None = None
     """Its name, the job's priority, and its place."""
 
@@ -180,13 +192,45 @@ def told_in(text: bytes) -> dict[str, Any]:
 
 def text_of(mark: Mark) -> bytes:
     """Return a mark as it is told in a `Marked` record."""
+    if mark.cron is not None or isinstance(mark, GroupedMark):
+        return _encode_whole(mark)
     rest = _rest(mark.terms, mark.expires_at_ms, mark.attempt_until_ms, mark.attempts)
-    told = _encode(mark.key) + rest
+    return _HEADS[mark.flags & TOLD] + _encode(mark.key) + rest
+
+
+def _encode_whole(mark: Mark) -> bytes:
+    """Return the text of a mark with all fields."""
+    terms, group = mark.terms, None
     if isinstance(mark, GroupedMark):
         line = mark.line
-        seat = _encode((line.group.name, line.priority, mark.place))
-        return _GROUPED_HEADS[mark.flags & TOLD] + told + seat
-    return _HEADS[mark.flags & TOLD] + told
+        group = line.group.name or "", line.priority, mark.place
+    return _encode(
+        _Text(
+            mark.flags & TOLD,
+            mark.key,
+            mark.expires_at_ms,
+            mark.attempt_until_ms,
+            mark.attempts,
+            terms.until_start,
+            terms.unique_for_ms,
+            terms.ttl_ms,
+            terms.expires_dead,
+            terms.timeout_ms,
+            terms.keep_result_ms,
+            mark.cron,
+            mark.tick_ms,
+            group,
+        )
+    )
+
+
+def cron_mark(mark: Mark, cron: str, tick_ms: int) -> CronMark:
+    """Make the mark of a new job of a cron, from what it would be without."""
+    if isinstance(mark, GroupedMark):
+        flags = mark.flags & ~TIMED
+        return msgspec.structs.replace(mark, flags=flags, cron=cron, tick_ms=tick_ms)
+    flags, expires_at_ms = mark.flags & ~TIMED, mark.expires_at_ms
+    return CronMark(mark.terms, mark.key, 0, flags, expires_at_ms, 0, cron, tick_ms)
 
 
 def texts_of_new(
@@ -207,9 +251,9 @@ def with_seats(texts: Iterable[bytes], seats: Iterable[tuple[Line, int]]) -> lis
 
 _HEADS: Final = [_encode((flags, *(None,) * 10))[:2] for flags in range(TOLD + 1)]
 """How texts begin, by flags: with the length of the array, and these. The key is next."""
-_GROUPED_HEADS: Final = [_encode((flags, *(None,) * 11))[:2] for flags in range(TOLD + 1)]
-"""The same of texts with a group at their ends."""
-_WITH_GROUP: Final = _GROUPED_HEADS[0][:1]
+_WITH_GROUP: Final = _encode((None,) * 14)[:1]
+"""How texts with a group begin, and what is before it if the job is of no cron."""
+_NO_CRON: Final = _encode(None) + _encode(0)
 
 
 def _rest(terms: Terms, expires_at_ms: int, attempt_until_ms: int, attempts: int) -> bytes:
@@ -309,31 +353,18 @@ class TermsShared:
             told.keep_result_ms,
             told.group is not None,
         )
-        if told.group is not None:
-            return self._grouped(queue, terms, told, told.group)
-        if not terms.has_times:
+        if told.cron is None and told.group is None and not terms.has_times:
             return Mark(terms, told.key, told.attempts, told.flags)
-        return TimedMark(
-            terms,
-            told.key,
-            told.attempts,
-            told.flags,
-            told.expires_at_ms,
-            told.attempt_until_ms,
+        fields = (
+            *(terms, told.key, told.attempts, told.flags),
+            *(told.expires_at_ms, told.attempt_until_ms),
         )
-
-    def _grouped(
-        self, queue: str, terms: Terms, told: _Text, group: tuple[str, int, int]
-    ) -> GroupedMark:
-        name, priority, place = group
-        line_of = new_line if told.flags & DEAD else self.line_of
-        return GroupedMark(
-            terms,
-            told.key,
-            told.attempts,
-            told.flags,
-            told.expires_at_ms,
-            told.attempt_until_ms,
-            line=line_of(queue, name, priority),
-            place=place,
-        )
+        if told.group is not None:
+            name, priority, place = told.group
+            line_of = new_line if told.flags & DEAD else self.line_of
+            line = line_of(queue, name, priority)
+            cron, tick_ms = told.cron, told.tick_ms
+            return GroupedMark(*fields, cron, tick_ms, line=line, place=place)
+        if told.cron is None:
+            return TimedMark(*fields)
+        return CronMark(*fields, told.cron, told.tick_ms)
