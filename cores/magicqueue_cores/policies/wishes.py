@@ -244,7 +244,10 @@ def texts_of_new(
 def with_seats(texts: Iterable[bytes], seats: Iterable[tuple[Line, int]]) -> list[bytes]:
     """Return the texts of new marks with the line of each, and the place."""
     return [
-        _WITH_GROUP + text[1:] + _encode((seat[0].group.name, seat[0].priority, seat[1]))
+        _WITH_GROUP
+        + text[1:]
+        + _NO_CRON
+        + _encode((seat[0].group.name, seat[0].priority, seat[1]))
         for text, seat in zip(texts, seats, strict=True)
     ]
 
