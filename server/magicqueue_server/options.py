@@ -27,6 +27,7 @@ _TRUE: Final = frozenset({"1", "true", "yes", "on"})
 _FALSE: Final = frozenset({"", "0", "false", "no", "off"})
 _PORT_MAX: Final = 65_535
 ON_DISK_ERROR: Final = ("exit", "read-only")
+_LOGS: Final = ("postgres://", "postgresql://")
 LOG_DURABILITY: Final = ("quorum", "local")
 
 
@@ -97,13 +98,15 @@ def flag(text: str) -> bool:
 def log_place(text: str) -> str:
     """Read the address of a log beyond this machine."""
     text = text.strip()
-    if text and not text.startswith(("postgres://", "postgresql://")):
+    if text and not text.startswith(_LOGS):
         raise ValueError('must be "postgres://USER@HOST/DATABASE", or nothing')
     return text
 
 
 def without_secrets(address: str) -> str:
-    """Show an address without its passwords, also one that is written wrongly."""
+    """Show an address without its passwords; nothing of one that is written wrongly."""
+    if address.strip() and not address.strip().startswith(_LOGS):
+        return "***"
     hidden = re.sub(r"(://[^:/@]*):.*@", r"\1:***@", address, flags=re.DOTALL)
     return re.sub(r"(password=)[^&\s]*", r"\1***", hidden, flags=re.IGNORECASE)
 

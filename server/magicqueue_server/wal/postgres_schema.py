@@ -97,12 +97,21 @@ def parameters_of(dsn: str) -> dict[str, Any]:
     try:
         found = conninfo.conninfo_to_dict(dsn)
     except psycopg.Error:
+        found = None
+    if found is None or _is_torn(found):
         raise Refused(
             "the address of the log cannot be read: it is postgres://USER@HOST/DATABASE,"
             " with several hosts as HOST1,HOST2; write @ : / and % of a password as %40"
             " %3A %2F and %25, or keep the password in ~/.pgpass"
-        ) from None
+        )
     return {**_PARAMETERS, **found}
+
+
+def _is_torn(found: dict[str, Any]) -> bool:
+    """Whether a sign in a password was taken for the end of it: the rest is elsewhere."""
+    ports = str(found.get("port") or "").replace(",", "")
+    names = f"{found.get('dbname')}{found.get('host')}{found.get('user')}"
+    return "@" in names or not (ports.isdigit() or not ports)
 
 
 def place_of(parameters: dict[str, Any]) -> str:
