@@ -22,7 +22,7 @@ Exit codes:
 _INIT: Final = f"""\b
 Examples:
   magicqueue cluster init postgres://mq@db1,db2,db3/mq
-  MAGICQUEUE_LOG=postgres://mq@db1/mq magicqueue cluster init
+  magicqueue cluster init "$MAGICQUEUE_LOG"
 
 \b
 A password is best kept in ~/.pgpass: a command's arguments can be seen by
@@ -32,7 +32,7 @@ others on the machine.
 _STATUS: Final = f"""\b
 Examples:
   magicqueue cluster status postgres://mq@db1,db2,db3/mq
-  magicqueue cluster status --json
+  magicqueue cluster status --json postgres://mq@db1/mq
 
 {_EXIT_CODES}"""
 _EXIT_FAILED: Final = 1
