@@ -20,7 +20,7 @@ import pytest
 from cluster.postgres import Postgres
 from cluster.unfenced import forget_the_epoch
 from history.checker import BrokenPromise, check
-from magicqueue_server.safekeeping import EXIT_CORRUPT, EXIT_DEPOSED
+from magicqueue_server.safekeeping import EXIT_CORRUPT, EXIT_DEPOSED, EXIT_LOG_FAILED
 from magicqueue_server.wal.postgres_schema import make_tables
 from patience import PATIENCE_S
 from wal.noting_client import Crowd
@@ -178,6 +178,20 @@ def test_the_primary_crashes_and_nobody_is_hung_up_on(
     lives_of: Make, at_three: str, three: Postgres
 ) -> None:
     restarts(lives_of(at_three, 4), three, 1)
+
+
+def test_a_primary_that_hangs_is_given_up_on(
+    lives_of: Make, log_at: str, postgres: Postgres
+) -> None:
+    server = lives_of(log_at, 10, LOCAL, "--log-give-up=300ms").ready()
+    postgres.primary.signal(signal.SIGSTOP)
+    try:
+        with closing(Connection(server)) as connection, pytest.raises(ConnectionError):
+            connection.ask(cmd="PUSH", queue="a", data=1)
+        assert server.wait() == EXIT_LOG_FAILED
+    finally:
+        postgres.primary.signal(signal.SIGCONT)
+    assert "gave no answer for 0.3 s" in server.output
 
 
 def test_a_log_that_was_changed_by_others_is_refused(lives_of: Make, log_at: str) -> None:
