@@ -101,12 +101,15 @@ def _turns(cmd: str, before: Fields, after: Fields | None) -> list[tuple[str, st
         return _end(cmd, before)
     if before["state"] == "dead" and after["state"] != "dead":
         return [("revived", None)]
-    if after["state"] == "dead" and before["state"] != "dead":
-        return [("dead", after["reason"])]
     failed = after["failures"] - before["failures"]
     lost = after["lost"] - before["lost"]
+    died = after["state"] == "dead" and before["state"] != "dead"
+    if died:  # of a failure or a loss, which is its death then and nothing else
+        failed -= after["reason"] in {"failed", "timeout"}
+        lost -= after["reason"] == "worker_lost"
     came_back: list[tuple[str, str | None]] = [("failed", None)] * failed
-    return came_back + [("lost", None)] * lost
+    came_back += [("lost", None)] * lost
+    return came_back + [("dead", after["reason"])] * died
 
 
 def _end(cmd: str, before: Fields) -> list[tuple[str, str | None]]:
