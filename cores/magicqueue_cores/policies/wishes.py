@@ -88,6 +88,8 @@ class Mark(msgspec.Struct, gc=False):
     flags: int = 0
     expires_at_ms: ClassVar[int] = 0
     attempt_until_ms: ClassVar[int] = 0
+    cron: ClassVar[str | None] = None
+    tick_ms: ClassVar[int] = 0
 
     @property
     def is_bare(self) -> bool:
@@ -95,6 +97,7 @@ class Mark(msgspec.Struct, gc=False):
         return (
             not self.flags & CANCELLED
             and self.key is None
+            and self.cron is None
             and self.terms == Terms(self.terms.queue)
         )
 
@@ -118,6 +121,13 @@ class TimedMark(Mark, gc=False):
     attempt_until_ms: int = 0  # type: ignore[misc]  # the same
 
 
+class CronMark(TimedMark, gc=False):
+    """The mark of a job that a cron pushed."""
+
+    cron: str | None = None  # type: ignore[misc]  # as above
+    tick_ms: int = 0  # type: ignore[misc]
+
+
 def weight_of(terms: Terms, key: str | None) -> int:
     """Return about what a mark takes while its job is here."""
     size = terms.mark_bytes
@@ -138,6 +148,8 @@ class _Text(msgspec.Struct, array_like=True, gc=False):
     expires_dead: bool
     timeout_ms: int
     keep_result_ms: int
+    cron: str | None = None
+    tick_ms: int = 0
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -151,8 +163,38 @@ def told_in(text: bytes) -> dict[str, Any]:
 
 def text_of(mark: Mark) -> bytes:
     """Return a mark as it is told in a `Marked` record."""
+    if mark.cron is not None:
+        return _encode_whole(mark)
     rest = _rest(mark.terms, mark.expires_at_ms, mark.attempt_until_ms, mark.attempts)
     return _HEADS[mark.flags & TOLD] + _encode(mark.key) + rest
+
+
+def _encode_whole(mark: Mark) -> bytes:
+    """Return the text of a mark with all fields."""
+    terms = mark.terms
+    return _encode(
+        _Text(
+            mark.flags & TOLD,
+            mark.key,
+            mark.expires_at_ms,
+            mark.attempt_until_ms,
+            mark.attempts,
+            terms.until_start,
+            terms.unique_for_ms,
+            terms.ttl_ms,
+            terms.expires_dead,
+            terms.timeout_ms,
+            terms.keep_result_ms,
+            mark.cron,
+            mark.tick_ms,
+        )
+    )
+
+
+def cron_mark(mark: Mark, cron: str, tick_ms: int) -> CronMark:
+    """Make the mark of a new job of a cron, from what it would be without."""
+    flags, expires_at_ms = mark.flags & ~TIMED, mark.expires_at_ms
+    return CronMark(mark.terms, mark.key, 0, flags, expires_at_ms, 0, cron, tick_ms)
 
 
 def texts_of_new(
@@ -259,13 +301,12 @@ class TermsShared:
             told.timeout_ms,
             told.keep_result_ms,
         )
-        if not terms.has_times:
+        if told.cron is None and not terms.has_times:
             return Mark(terms, told.key, told.attempts, told.flags)
-        return TimedMark(
-            terms,
-            told.key,
-            told.attempts,
-            told.flags,
-            told.expires_at_ms,
-            told.attempt_until_ms,
+        fields = (
+            *(terms, told.key, told.attempts, told.flags),
+            *(told.expires_at_ms, told.attempt_until_ms),
         )
+        if told.cron is None:
+            return TimedMark(*fields)
+        return CronMark(*fields, told.cron, told.tick_ms)
