@@ -208,12 +208,16 @@ def _except(ids: list[int], indexes: set[int]) -> list[int]:
 def pulled(queues: Sequence[str], count: int) -> Callable[[Line], list[Job]]:
     """Read PULLB's reply: no more jobs than asked for, of these queues, each once."""
     named = frozenset(queues)
+    only = queues[0] if len(named) == 1 else None
 
     def read(line: Line) -> list[Job]:
         jobs = _pulled(line).jobs
         if len(jobs) > count:
             raise ValueError(f"{len(jobs)} jobs where {count} were asked for")
-        ids = {job.id for job in jobs if job.queue in named}
+        if only is None:
+            ids = {job.id for job in jobs if job.queue in named}
+        else:  # quicker, as no string is hashed
+            ids = {job.id for job in jobs if job.queue == only}
         if len(ids) != len(jobs):
             _raise_for_pulled(jobs, named)
         return jobs

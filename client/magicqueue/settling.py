@@ -20,7 +20,8 @@ class Settling:
     """Jobs whose verdicts are under way, and how jobs have ended."""
 
     def __init__(self, results: Results, on_error: OnError | None) -> None:
-        self.unanswered: set[Job] = set()
+        self.unanswered: set[Verdict] = set()
+        """Whole verdicts, not their jobs: one step for a batch, into it and out of it."""
         self.results = results
         self.throttled: list[tuple[Job, int]] = []
         self.completed: int = 0
@@ -37,8 +38,8 @@ class Settling:
     def settled(self, verdict: Verdict, missing: list[int]) -> Sequence[Verdict]:
         """The server has taken a verdict, but for jobs not ours; gives what comes next."""
         if verdict.throttle_ms:
-            return (given_back(verdict.jobs),)
-        self.unanswered.difference_update(verdict.jobs)
+            return self._instead_of(verdict, (given_back(verdict.jobs),))
+        self.unanswered.discard(verdict)
         if not missing or verdict.gives_back:
             return ()
         ids = set(missing)
@@ -79,7 +80,19 @@ class Settling:
         return [verdict_on_throttled(*wait) for wait in waits.values()]
 
     def unsettled(self, verdict: Verdict, error: Exception) -> Sequence[Verdict]:
-        """The server has not taken a verdict; gives what to send instead, if anything.
+        """The server has not taken a verdict; gives what to send instead, if anything."""
+        return self._instead_of(verdict, self._instead(verdict, error))
+
+    def _instead_of(
+        self, verdict: Verdict, following: Sequence[Verdict]
+    ) -> Sequence[Verdict]:
+        """Give what is sent instead; at no time is a job of it not `unanswered`."""
+        self.unanswered.update(following)
+        self.unanswered.discard(verdict)
+        return following
+
+    def _instead(self, verdict: Verdict, error: Exception) -> Sequence[Verdict]:
+        """Say otherwise what the server has refused to hear.
 
         An older server cannot take jobs back before the connection closes, decides for
         itself when a failed job is tried again, and keeps no results.
@@ -97,7 +110,6 @@ class Settling:
             if len(verdict.jobs) > 1:
                 return verdict.one_by_one()
             return self._without_result(verdict.jobs[0], error)
-        self.unanswered.difference_update(verdict.jobs)
         if not verdict.gives_back:
             logger.error("the verdicts of %d jobs were lost: %s", len(verdict.jobs), error)
         return ()
