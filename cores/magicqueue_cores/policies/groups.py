@@ -26,7 +26,6 @@ from magicqueue_cores.records import Record
 _HELD: Final = frozenset((JobState.HELD,))
 Bounds: TypeAlias = tuple[int, int, int, int]
 """Bytes of payloads, span and session of the lease, and the time."""
-"""Payloads of jobs without a group that a listing looks at."""
 UPTO_GROUPS: Final = -1
 """Stands for the `upto` of a drain that has come to the jobs with a group."""
 

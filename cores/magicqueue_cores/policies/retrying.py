@@ -9,8 +9,6 @@ from magicqueue_cores.policies.outcomes import Outcomes
 from magicqueue_cores.policies.pushing import Pushing
 from magicqueue_cores.policies.wishes import DEAD
 
-"""Payloads that are looked at in one step, as a listing has them."""
-
 
 class Retrying:
     """Revives dead letters whose key is free; others stay dead."""
