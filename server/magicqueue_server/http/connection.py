@@ -21,8 +21,6 @@ from magicqueue_server.http.bounds import (
     HEAD_S,
     HEADERS_MAX,
     IDLE_S,
-    LINGER_S,
-    TLS_LINGER_S,
     UNREAD_S,
     refuse_size,
     too_large,
@@ -32,12 +30,12 @@ from magicqueue_server.http.routes import Target, find, line_of
 from magicqueue_server.http.streams import BEAT, BEAT_S, BEGIN, frames
 from magicqueue_server.session import Session
 from magicqueue_server.tokens import Token
+from magicqueue_server.unread import LINGER_S, TLS_LINGER_S, WRITE_BYTES_HIGH
 
 if TYPE_CHECKING:
     from magicqueue_server.http.server import HttpServer
 
 _SLICE: Final = 4096
-_WRITE_BYTES_HIGH: Final = 256 * 1024
 _ONCE: Final = frozenset(
     {b"host", b"authorization", b"content-type", b"content-length", b"transfer-encoding"}
 )
@@ -81,7 +79,7 @@ class HttpConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin (asyncio calls this)."""
         self._transport = transport = cast("asyncio.Transport", transport)
-        transport.set_write_buffer_limits(high=_WRITE_BYTES_HIGH)
+        transport.set_write_buffer_limits(high=WRITE_BYTES_HIGH)
         self._session = self._server.begin(self, self._reply, self._hang_up)
         self._allow(HEAD_S)
 
