@@ -13,7 +13,7 @@ from magicqueue_server.session import Session
 
 KEPT_BYTES_MAX: Final = 2**20
 """Events that wait for one who does not read."""
-_PIECE_BYTES: Final = 64 * 1024
+_AT_ONCE_BYTES: Final = 64 * 1024
 _HELD_BYTES_MAX: Final = 256 * 1024
 """Of what a log holds back, since it is not safe yet."""
 
@@ -84,7 +84,7 @@ class Subscriber:
 
     def _send_piece(self) -> None:
         piece, size = [], 0
-        while self._lines and size < _PIECE_BYTES:
+        while self._lines and size < _AT_ONCE_BYTES:
             line = self._lines.popleft()
             piece.append(line)
             size += len(line)

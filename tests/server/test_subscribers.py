@@ -118,7 +118,7 @@ def test_who_is_hung_up_on_hears_nothing_more() -> None:
 
 FAULTS = {
     "no bound": ("KEPT_BYTES_MAX", 2**40),
-    "all at once": ("_PIECE_BYTES", 2**40),
+    "all at once": ("_AT_ONCE_BYTES", 2**40),
     "a log holds all": ("_HELD_BYTES_MAX", 2**40),
 }
 TESTS = (

@@ -12,18 +12,18 @@ from typing import Final
 
 from magicqueue.command_line import Failed
 from magicqueue.job_times import BOUNDS_S, JobTimes
+from magicqueue.wire.limits import PORT_MAX
 
 HERE: Final = "127.0.0.1"
 _NAME: Final = "magicqueue_worker_job_duration_seconds"
 _KIND: Final = "text/plain; version=0.0.4; charset=utf-8"
-_PORT_MAX: Final = 65_535
 _WAIT_S: Final = 5.0
 
 
 def place_of(text: str) -> tuple[str, int]:
     """Read "9100" or "0.0.0.0:9100". Raises ValueError."""
     host, _, port = text.rpartition(":")
-    if not port.isdecimal() or int(port) > _PORT_MAX:
+    if not port.isdecimal() or int(port) > PORT_MAX:
         raise ValueError(
             f"{text!r} is no place to listen: write it as 9100 or 0.0.0.0:9100"
         )
