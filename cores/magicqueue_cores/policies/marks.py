@@ -139,7 +139,7 @@ class Marks:
 
     def hand_out(self, job_id: int, mark: Mark) -> None:
         """A job was handed out."""
-        if isinstance(mark, GroupedMark):
+        if not self.seats.taking and isinstance(mark, GroupedMark):
             self.seats.hand_out(job_id, mark)
         mark.flags |= ACTIVE
         mark.attempts += 1
