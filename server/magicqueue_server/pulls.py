@@ -318,7 +318,19 @@ def _fields(known: Sequence[Known | None] | None) -> list[bytes] | None:
     """Write what some jobs have beside, None if none has."""
     if known is None:
         return None
-    return [b"" if one is None else replies.more_fields(pulled_more(one)) for one in known]
+    of_groups = dict[str, bytes]()
+    fields: list[bytes] = []
+    for one in known:
+        if one is None:
+            fields.append(b"")
+        elif one.group is None or one.cron is not None:
+            fields.append(replies.more_fields(pulled_more(one)))
+        else:
+            told = of_groups.get(one.group)
+            if told is None:
+                told = of_groups[one.group] = replies.more_fields(pulled_more(one))
+            fields.append(told)
+    return fields
 
 
 def _more(_queue: str, _ids: Sequence[int]) -> None:
