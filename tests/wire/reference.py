@@ -62,6 +62,7 @@ _POLICIES: Final[dict[str, Kind]] = {
     "on_expire": frozenset(("remove", "dead")),
     "timeout": POSITIVE,
     "keep_result": TIME,
+    "group": "string",
 }
 _JOB: Final[dict[str, Kind]] = {"data!": "data", **_OPTIONS, **_POLICIES}
 _REPEAT: Final[dict[str, Kind]] = {"req_key": "key"}
@@ -139,6 +140,7 @@ TABLE: Final[dict[str, dict[str, Kind]]] = {
         "?group": "group",
     },
     "THROTTLE": {"queue!": "string", "group": "string", "for!": TIME},
+    "GROUPS": {"queue!": "string", "count": POSITIVE, "after": "string"},
     "STATS": {"queue": "string"},
     "QUEUES": {"count": POSITIVE, "after": "string", "prefix": "string", "sort": _BY},
     "JOBS": {
@@ -350,7 +352,9 @@ def codec_reads(  # noqa: C901 - as a server goes about it
             result_of(getattr(request, "result", NO_RESULT), "result", limits)
         if isinstance(request, Throttle):
             fields["for"] = fields.pop("for_ms")
-        for name in ("id",) if cmd in {"JOBS", "BULK"} else ("id", "after"):
+        for name in (
+            ("id",) if cmd in {"JOBS", "BULK", "GROUPS", "QUEUES"} else ("id", "after")
+        ):
             if fields.get(name) is not None:
                 fields[name] = int(fields[name])
         if isinstance(ids := fields.get("ids"), list):

@@ -27,6 +27,7 @@ from magicqueue.wire.requests import (
     Failure,
     GetJob,
     GroupLimit,
+    Groups,
     Heartbeat,
     Hello,
     Jobs,
@@ -231,6 +232,10 @@ ROWS: Final[list[tuple[str, Request]]] = [
     ('{"cmd":"LIMIT","queue":"q","rate":null}', Limit(queue="q", rate=None)),
     ('{"cmd":"LIMIT","queue":"q"}', Limit(queue="q")),
     ('{"cmd":"THROTTLE","queue":"q","for":5}', Throttle(queue="q", for_ms=5)),
+    (
+        '{"cmd":"GROUPS","queue":"q","count":2,"after":"g"}',
+        Groups(queue="q", count=2, after="g"),
+    ),
     ('{"cmd":"STATS"}', StatsRequest()),
     ('{"cmd":"STATS","queue":"q"}', StatsRequest(queue="q")),
     ('{"cmd":"QUEUES"}', Queues()),
