@@ -113,7 +113,7 @@ def _asked(where: str, ask: Callable[[], T], *, as_json: bool) -> T:
     try:
         return ask()
     except ImportError as error:
-        text = f"psycopg is needed ({error}): pip install 'magicqueue-server[postgres]'"
+        text = f"psycopg is needed ({error}): `pip install psycopg[binary]`"
         raise failed(text, _EXIT_FAILED) from None
     except Refused as error:
         raise failed(str(error), _EXIT_BAD_ADDRESS) from None

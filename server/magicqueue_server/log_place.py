@@ -61,7 +61,7 @@ def _in_postgres(config: Config, clock: Clock) -> Place:
         from magicqueue_server.wal.store_postgres import PostgresEngine  # noqa: PLC0415
     except ImportError as error:
         raise CannotOpen(
-            f"--log needs psycopg ({error}): pip install 'magicqueue-server[postgres]'",
+            f"--log needs psycopg ({error}): `pip install psycopg[binary]`",
             EXIT_CANNOT_START,
         ) from None
     quorum = config["log_durability"] == "quorum"

@@ -71,4 +71,4 @@ def test_without_psycopg(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "magicqueue_server.wal.postgres_schema", None)
     done = run("status", NOBODY)
     assert done.exit_code == 1
-    assert "pip install 'magicqueue-server[postgres]'" in done.output
+    assert "`pip install psycopg[binary]`" in done.output

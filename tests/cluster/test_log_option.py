@@ -96,5 +96,5 @@ def test_its_mode_is_always() -> None:
 
 def test_without_psycopg_it_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "magicqueue_server.wal.store_postgres", None)
-    with pytest.raises(CannotOpen, match=r"pip install 'magicqueue-server\[postgres\]'"):
+    with pytest.raises(CannotOpen, match=r"`pip install psycopg\[binary\]`"):
         find_place(config_of(log="postgres://db/mq"), SystemClock())
