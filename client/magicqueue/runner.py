@@ -51,7 +51,7 @@ EXIT_CAME_BACK: Final = 1
 
 V = TypeVar("V")
 
-logger = logging.getLogger("magicqueue")
+logger: Final[logging.Logger] = logging.getLogger("magicqueue")
 
 
 class Runner(Settling):
@@ -66,7 +66,7 @@ class Runner(Settling):
     ) -> None:
         self.handler = handler
         self.room = room
-        self.log = JobLog()
+        self.log: JobLog = JobLog()
         super().__init__(results or Results(), on_error)
         self.held: set[Job] = set()
         self.unstarted: deque[Job] = deque()
@@ -74,13 +74,13 @@ class Runner(Settling):
         """The way back that a job's heartbeat() takes."""
         self.forfeited: set[Job] = set()
         """Jobs that were given up, and whose handlers still run."""
-        self.in_turn = Slot()
+        self.in_turn: Slot = Slot()
         """The job that `run_in_turn` runs."""
-        self.cancels = Cancels()
+        self.cancels: Cancels = Cancels()
         self.on_cancel: Callable[[Job], object] = lambda _: None
         """Called, in any thread, with a cancelled job whose handler runs."""
-        self.released = 0
-        self.cancelled = 0
+        self.released: int = 0
+        self.cancelled: int = 0
         self._done: list[Job] = []
         self._failures: list[Failure] = []
         self._given_back: list[Job] = []
@@ -262,7 +262,7 @@ class Runner(Settling):
         self.results.drop(job)
         self.log.cancelled(job)
         if job.lost:
-            self.lost += 1
+            self.count(lost=1)
             self.held.discard(job)
         else:
             self._cancelled.append(job)
@@ -330,13 +330,13 @@ class Runner(Settling):
             done, failures = _emptied(self._done), _emptied(self._failures)
             back = _emptied(self._given_back)
             if done:
-                self.completed += len(done)
+                self.count(completed=len(done))
                 taken += verdicts_on(done, self.results)
             if cancelled := _emptied(self._cancelled):
                 self.cancelled += len(cancelled)
                 taken.append(verdict_on_cancelled(cancelled))
             if failures:
-                self.failed += len(failures)
+                self.count(failed=len(failures))
                 for some in by_needs(failures):
                     failed = [failure.job for failure in some]
                     command = commands.fail(some, repeat=True)
@@ -359,7 +359,8 @@ class Runner(Settling):
 
     def leased(self) -> set[Job]:
         """Copy the jobs whose leases are to be kept up; from any thread."""
-        return self.held.union(*[verdict.jobs for verdict in self.unanswered.copy()])
+        held = self.held.copy()  # first: jobs go from here to there
+        return held.union(*[verdict.jobs for verdict in self.unanswered.copy()])
 
     def clear(self) -> None:
         """Forget the jobs left, when the worker ends."""
