@@ -69,6 +69,7 @@ if TYPE_CHECKING:
     from magicqueue.tasks.task import AsyncTask, Handle, PlainTask, Task, TaskCall
     from magicqueue.wire.replies import (
         Counts,
+        GroupCounts,
         OneQueueCounts,
         QueueCounts,
         QueueLimits,
@@ -105,6 +106,7 @@ _HOMES: Final = {
     "job": ("DeadPage", "Job", "JobDetails", "NewJob", "Progress"),
     "wire.replies": (
         "Counts",
+        "GroupCounts",
         "OneQueueCounts",
         "QueueCounts",
         "QueueLimits",
@@ -164,6 +166,7 @@ __all__ = [
     "Ending",
     "Forbidden",
     "Full",
+    "GroupCounts",
     "GroupLimits",
     "Handle",
     "HandlerNotFound",

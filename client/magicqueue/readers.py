@@ -24,6 +24,8 @@ from magicqueue.refusals import Line
 from magicqueue.wire.fields import check_queue
 from magicqueue.wire.limits import ID_MAX
 from magicqueue.wire.replies import (
+    GroupCounts,
+    GroupsReply,
     LimitReply,
     OneQueueCounts,
     QueueCounts,
@@ -142,6 +144,7 @@ _dead: Final = decoder(_Dead)
 counts: Final = decoder(OneQueueCounts)
 _limited: Final = decoder(LimitReply)
 _throttled: Final = decoder(ThrottleReply)
+_groups: Final = decoder(GroupsReply)
 server_counts: Final = decoder(ServerCounts)
 
 
@@ -280,6 +283,12 @@ def limited(line: Line) -> QueueLimits:
 def throttled(line: Line) -> int | None:
     """Read THROTTLE's reply: until when, in epoch milliseconds."""
     return _throttled(line).throttled_until
+
+
+def groups_page(line: Line) -> tuple[list[GroupCounts], str | None]:
+    """Read GROUPS' reply: a page, and where the next one begins."""
+    reply = _groups(line)
+    return reply.groups, reply.next
 
 
 def failed_one(line: Line) -> str:

@@ -23,7 +23,7 @@ class Settling:
         self.unanswered: set[Verdict] = set()
         """Whole verdicts, not their jobs: one step for a batch, into it and out of it."""
         self.results = results
-        self.throttled: list[tuple[Job, int]] = []
+        self.throttled: list[tuple[Job, Throttle]] = []
         self.completed: int = 0
         self.failed: int = 0
         self.lost: int = 0
@@ -60,10 +60,11 @@ class Settling:
     def throttle(self, job: Job, error: Throttle) -> None:
         """Note that a job's queue is to wait before the job comes again."""
         self.results.drop(job)
-        self.throttled.append((job, error.span_ms))
+        self.throttled.append((job, error))
+        group = group_throttled(job, error)
         logger.info(
             "%s waits for %s since job %d was told to slow down: %s",
-            job.queue,
+            job.queue if group is None else f"{plain(group)} of {job.queue}",
             span(error.span_ms / 1000),
             job.id,
             plain(str(error)) or "no reason given",
@@ -71,13 +72,17 @@ class Settling:
         )
 
     def take_throttled(self) -> list[Verdict]:
-        """Give the requests for what was noted so, one a queue: the longest wait holds."""
+        """Give the requests for what was noted so: of each queue or group the longest."""
         taken, self.throttled = self.throttled, []
-        waits: dict[str, tuple[list[Job], int]] = {}
-        for job, span_ms in taken:
-            jobs, longest_ms = waits.get(job.queue, ([], 0))
-            waits[job.queue] = ([*jobs, job], max(longest_ms, span_ms))
-        return [verdict_on_throttled(*wait) for wait in waits.values()]
+        waits: dict[tuple[str, str | None], tuple[list[Job], int]] = {}
+        for job, error in taken:
+            whom = job.queue, group_throttled(job, error)
+            jobs, longest_ms = waits.get(whom, ([], 0))
+            waits[whom] = ([*jobs, job], max(longest_ms, error.span_ms))
+        return [
+            verdict_on_throttled(jobs, span_ms, group)
+            for (_, group), (jobs, span_ms) in waits.items()
+        ]
 
     def unsettled(self, verdict: Verdict, error: Exception) -> Sequence[Verdict]:
         """The server has not taken a verdict; gives what to send instead, if anything."""
@@ -132,3 +137,8 @@ class Settling:
                 self._on_error(job, error)
             except Exception:
                 logger.exception("on_error itself failed for job %d", job.id)
+
+
+def group_throttled(job: Job, error: Throttle) -> str | None:
+    """Name the group that is to wait, None where it is the whole queue."""
+    return job.group if error.group else None

@@ -16,6 +16,7 @@ from magicqueue.wire.requests import (
     Bulk,
     Cancel,
     Done,
+    Groups,
     Jobs,
     Limit,
     PlainAck,
@@ -226,7 +227,7 @@ def without_policies(plain: dict[type[Request], Handler]) -> dict[type[Request],
         Ack: plain[PlainAck],  # no job keeps a result here
         AckBatch: plain[PlainAckBatch],
         **dict.fromkeys(
-            (Progress, Cancel, Promote, Wait, Limit, Throttle, Jobs, Bulk), refuse
+            (Progress, Cancel, Promote, Wait, Limit, Throttle, Groups, Jobs, Bulk), refuse
         ),
     }
 
