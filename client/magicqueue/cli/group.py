@@ -55,6 +55,7 @@ _HOMES: Final = {
 _SERVER_HELP: Final = {
     "serve": "Run the server.",
     "doctor": "Say whether a server can work here.",
+    "cluster": "Look after the log of servers in PostgreSQL.",
     "token": "Make tokens: who may do what.",
     "wal": "Look at the log of a server, or mend it.",
     "backup": "Copy the log of a server, which may be running.",
