@@ -83,6 +83,12 @@ COUNT_MAX: Final = 2**31 - 1
 """What a job's attempts, failures and losses stop at, and the most it may be allowed."""
 
 
+FAILURES_MAX: Final = 25
+"""After so many failures a job is dead that does not say otherwise."""
+LEASE_MS: Final = 300_000
+"""So long a worker has a job that does not say otherwise."""
+
+
 class JobState(IntEnum):
     """Where a job is. A settled job is nowhere: it leaves no trace."""
 
@@ -125,7 +131,7 @@ class NewJobs(msgspec.Struct, kw_only=True):
     payloads: Sequence[bytes]
     run_ats_ms: Column[int]
     priorities: Column[int] = 0
-    max_attempts: Column[int] = 25
+    max_attempts: Column[int] = FAILURES_MAX
     backoffs_ms: Column[int] = 0
     jitters: Column[bool] = False
     held: bool = False

@@ -21,6 +21,9 @@ from magicqueue_cores.records import Gone, Kept, Marked, Record
 
 T = TypeVar("T")
 
+PAGE_BYTES_MAX: Final = 16 * 2**20
+"""So much data is looked at in one step, at most, where the core is asked for jobs."""
+
 WINDOW: Final = "window"
 RESULT: Final = "result"
 REQUEST: Final = "request"

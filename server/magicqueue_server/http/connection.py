@@ -19,6 +19,7 @@ from magicqueue_server.http.messages import Head, HttpError, Response, refused, 
 from magicqueue_server.http.routes import Target, find, line_of
 from magicqueue_server.session import Session
 from magicqueue_server.tokens import Token
+from magicqueue_server.unread import LINGER_S, TLS_LINGER_S, WRITE_BYTES_HIGH
 
 if TYPE_CHECKING:
     from magicqueue_server.http.server import HttpServer
@@ -27,12 +28,9 @@ HEAD_BYTES_MAX: Final = 16 * 1024
 HEADERS_MAX: Final = 100
 HEAD_S: Final = 10.0
 IDLE_S: Final = 75.0
-LINGER_S: Final = 2.0
-TLS_LINGER_S: Final = 0.2
 UNREAD_S: Final = 60.0
 BODY_BYTES_PER_S: Final = 64 * 1024
 _SLICE: Final = 4096
-_WRITE_BYTES_HIGH: Final = 256 * 1024
 _CHUNKED_EXTRA: Final = 8
 """A body in chunks may be so much longer than what is in them."""
 _ONCE: Final = frozenset(
@@ -88,7 +86,7 @@ class HttpConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin (asyncio calls this)."""
         self._transport = transport = cast("asyncio.Transport", transport)
-        transport.set_write_buffer_limits(high=_WRITE_BYTES_HIGH)
+        transport.set_write_buffer_limits(high=WRITE_BYTES_HIGH)
         self._session = self._server.begin(self, self._reply, self._hang_up)
         self._allow(HEAD_S)
 
