@@ -47,6 +47,7 @@ if TYPE_CHECKING:
         UnknownCommand,
         Unsupported,
     )
+    from magicqueue.events import Event
     from magicqueue.failures import (
         Discard,
         Retry,
@@ -103,6 +104,7 @@ _HOMES: Final = {
     ),
     "limits": ("GroupLimits", "Rate"),
     "job_log": ("JobLogFilter", "current_job"),
+    "events": ("Event",),
     "job": ("DeadPage", "Job", "JobDetails", "NewJob", "Progress"),
     "wire.replies": (
         "Counts",
@@ -164,6 +166,7 @@ __all__ = [
     "Discard",
     "Duplicate",
     "Ending",
+    "Event",
     "Forbidden",
     "Full",
     "GroupCounts",

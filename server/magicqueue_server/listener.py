@@ -255,6 +255,7 @@ class Connection(asyncio.BufferedProtocol):
     def resume_writing(self) -> None:
         """They have been read: go on."""
         self._session.congested = False
+        self._session.on_read()
         listener = self._listener
         listener.unread.remove(self)
         listener.engine.resume(self._session, listener.clock.now_ms())

@@ -66,6 +66,7 @@ _POLICIES: Final = [
     "multi_pull",
     "groups",
     "browse",
+    "events",
 ]
 """What servers can do whose core answers at once, so that policies can be above it."""
 

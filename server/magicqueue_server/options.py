@@ -329,6 +329,12 @@ OPTIONS: Final = (
         least=1,
     ),
     Option(
+        "max_subscribers",
+        count,
+        "100",
+        "Connections that are told of events at once; 0 is no bound.",
+    ),
+    Option(
         "max_connections",
         count,
         "16000",

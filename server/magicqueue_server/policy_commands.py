@@ -28,6 +28,7 @@ from magicqueue.wire.requests import (
     Push,
     PushBatch,
     Request,
+    Subscribe,
     Throttle,
     Wait,
 )
@@ -201,7 +202,11 @@ def without_policies(plain: dict[type[Request], Handler]) -> dict[type[Request],
         Ack: plain[PlainAck],  # no job keeps a result here
         AckBatch: plain[PlainAckBatch],
         **dict.fromkeys(
-            (Progress, Cancel, Promote, Wait, Limit, Throttle, Groups, Jobs, Bulk), refuse
+            (
+                *(Progress, Cancel, Promote, Wait, Limit, Throttle, Groups),
+                *(Jobs, Bulk, Subscribe),
+            ),
+            refuse,
         ),
     }
 

@@ -68,6 +68,7 @@ LINES: Final = tuple(
         '{"cmd":"JOBS","queue":"q","state":"dead","contains":"é","after":"i5"}',
         '{"cmd":"JOBS","order":"turn","queue":"q","count":9,"data_max":0}',
         '{"cmd":"BULK","do":"retry","queue":"q","dry":true,"after":null}',
+        '{"cmd":"SUBSCRIBE","kinds":["dead","failed"],"queues":["q","é"],"every":100}',
         '{"cmd":"WAIT","ids":[1,"2"],"timeout":5000}',
         '{"cmd":"WAIT","queue":"q","req_key":"r"}',
         '{"cmd":"GETJOB","queue":"q","req_key":"r"}',

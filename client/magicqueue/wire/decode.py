@@ -19,7 +19,16 @@ from magicqueue.errors import BadJson, BadRequest, UnknownCommand
 from magicqueue.wire.limits import ID_MAX, NUMBER_CHARS_MAX
 from magicqueue.wire.payload import check_text
 from magicqueue.wire.requests import COMMANDS, NO_RID, PLAIN, Request
-from magicqueue.wire.values import Deed, JobOrder, OnConflict, OnExpire, Order, State, Until
+from magicqueue.wire.values import (
+    Deed,
+    EventKind,
+    JobOrder,
+    OnConflict,
+    OnExpire,
+    Order,
+    State,
+    Until,
+)
 
 _DECODERS: Final = {
     b'{"cmd":"%b"' % name.encode(): msgspec.json.Decoder(kind)
@@ -170,6 +179,7 @@ _CHOICES: Final = {
     "do": get_args(Deed),
     "order": get_args(Order),
     "JOBS.order": get_args(JobOrder),
+    "kinds[...]": get_args(EventKind),
 }
 _KINDS: Final = {
     "int": "an integer",

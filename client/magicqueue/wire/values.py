@@ -33,6 +33,21 @@ JobOrder: TypeAlias = Literal["id", "turn"]
 """How JOBS lists: all by id, or the first in the order in which they will come."""
 Deed: TypeAlias = Literal["cancel", "promote", "retry", "purge"]
 """What BULK does to jobs."""
+EventKind: TypeAlias = Literal[
+    "stats",
+    "failed",
+    "lost",
+    "dead",
+    "revived",
+    "cancelled",
+    "expired",
+    "removed",
+    "paused",
+    "cron",
+]
+"""What a subscriber can be told of."""
+Every: TypeAlias = Annotated[int, Meta(ge=100, le=ID_MAX)]
+"""How often counts can be told, in milliseconds."""
 OnExpire: TypeAlias = Literal["remove", "dead"]
 """What becomes of a job whose time to live is over."""
 Order: TypeAlias = Literal["strict", "turns"]

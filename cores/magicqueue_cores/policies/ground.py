@@ -122,8 +122,8 @@ class Ground:
                 grouped += zip(of_alike, marks, strict=True)  # type: ignore[arg-type]
         if len(kinds) > 1:
             grouped.sort(key=itemgetter(0))
-        for job_id, mark in grouped:
-            self.marks.seats.hook(job_id, mark)
+        if grouped:
+            self.marks.seats.hook_new(grouped)
 
     def change(self, changed: Sequence[tuple[int, Mark]]) -> None:
         """Know, and record, something else than before of jobs of any queues."""

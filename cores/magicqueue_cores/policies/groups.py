@@ -291,7 +291,7 @@ class Groups:
         """Hand out the jobs whose turns these are, and undo those that are too many."""
         if not turns:
             return Delivery([], [], [], [], [], [])
-        ids = [turn.job_id for turn in turns]
+        ids = [job_id for _, _, job_id, _ in turns]
         self._seats.taking = True
         taken = at_once(self._core.take(queue, ids, *bounds))
         self._seats.taking = False
