@@ -8,7 +8,7 @@ STAMP := $(VENV)/.made-from-pyproject
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo docs types test test-all lint fmt unit soak bench bench-quick bench-users bench-peers bench-durable bench-pauses dist dist-tls wheel test-dist bench-dist test-api test-browser clean
+.PHONY: help demo docs types test test-all lint fmt unit soak bench bench-quick bench-users bench-peers bench-durable bench-frameworks bench-pauses dist dist-tls wheel test-dist bench-dist test-api test-browser clean
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -86,6 +86,18 @@ bench-peers: $(BENCH_STAMP) ## Compare with beanstalkd and Redis, in turn (5 min
 
 bench-pauses: $(BENCH_STAMP) ## How long a PING takes beside floods and commands on a million jobs (5 minutes)
 	$(BENCH)/bin/python -m benchmarks.pauses $(ARGS)
+
+FRAMEWORKS := .venv-frameworks
+FRAMEWORKS_STAMP := $(FRAMEWORKS)/.made-from-pyproject
+
+$(FRAMEWORKS_STAMP): pyproject.toml
+	$(PYTHON) -m venv $(FRAMEWORKS)
+	$(FRAMEWORKS)/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(FRAMEWORKS)/bin/python -m pip install --quiet --editable ".[array]" --group frameworks
+	@touch $@
+
+bench-frameworks: $(FRAMEWORKS_STAMP) ## Compare tasks with Celery, Dramatiq, RQ, taskiq, arq, saq, procrastinate
+	$(FRAMEWORKS)/bin/python -m benchmarks.frameworks $(ARGS)
 
 DIST := .venv-dist
 DIST_STAMP := $(DIST)/.made-from-pyproject

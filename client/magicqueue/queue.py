@@ -9,7 +9,7 @@ because a pull that waits holds back everything behind it.
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Iterable
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack, overload
 
@@ -139,6 +139,10 @@ class Queue(QueueAdmin):
         """
         tail = tail_of(options)  # type: ignore[arg-type]  # the overloads say what it is
         return await self._outgoing.push((json_of(data), tail))
+
+    def _push_json(self, data: bytes, tail: bytes) -> Awaitable[int]:
+        """Store a job whose data is JSON already; tail: see `job_options.tail_of`."""
+        return self._outgoing.push((data, tail))
 
     async def push_batch(
         self, items: Iterable[Any], **options: Unpack[JobOptions]

@@ -129,9 +129,13 @@ class SyncQueue(SyncQueueAdmin):
         ConnectionLost when the job may or may not have been stored (see `repeat_pushes`).
         """
         tail = tail_of(options)  # type: ignore[arg-type]  # the overloads say what it is
-        item = object_of(json_of(data), tail)
-        key, needs = self._keys.next(), needs_of(tail) if options else ()
-        return self._run(commands.push(self.name, item, needs, key))[0]
+        return self._push_json(json_of(data), tail)
+
+    def _push_json(self, data: bytes, tail: bytes) -> int:
+        """Store a job whose data is JSON already; tail: see `job_options.tail_of`."""
+        key, item = self._keys.next(), object_of(data, tail)
+        command = commands.push(self.name, item, needs_of(tail), key)
+        return self._channel.request(command)[0]
 
     def push_batch(self, items: Iterable[Any], **options: Unpack[JobOptions]) -> list[int]:
         """Store many jobs, all or none, and give their ids in order.

@@ -31,7 +31,7 @@ def to_json(value: Any) -> bytes:
         encoded = _encoder.encode(value)
     except (TypeError, ValueError, OverflowError, RecursionError):
         return json_of(value)  # which says what is wrong
-    if b"null" in encoded:
+    if encoded.find(b"null") >= 0:
         # NaN becomes null: look through what may hold one, and refuse it
         json_of(msgspec.to_builtins(value, enc_hook=_plain, str_keys=True))
     return encoded

@@ -5,7 +5,7 @@ test puts an `instead` here, which runs the calls in their place.
 """
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from msgspec import Raw
@@ -16,7 +16,7 @@ from magicqueue.answers import Cancelling, result_json
 from magicqueue.durations import Duration
 from magicqueue.errors import MagicQueueError
 from magicqueue.job import NewJob
-from magicqueue.job_options import JobOptions, UniqueOptions
+from magicqueue.job_options import JobOptions, UniqueOptions, tail_of
 
 if TYPE_CHECKING:
     from magicqueue.queue import Queue
@@ -68,23 +68,19 @@ class Producer:
         self._sync_queues: dict[str, SyncQueue] = {}
         self._opening = threading.Lock()
 
-    async def push(self, task: "Task[..., Any]", data: bytes, key: str | None) -> int:
+    def push(self, task: "Task[..., Any]", data: bytes, key: str | None) -> Awaitable[int]:
         """Store one call; gives the job's id."""
         if self.instead is not None:
-            return await self.instead.push(task, data)
+            return self.instead.push(task, data)
         queue = self._queues.get(task.queue) or self._queue(task.queue)
-        if key is None:
-            return await queue.push(Fragment(data), **task.job_options)
-        return await queue.push(Fragment(data), **_with_key(task, key))
+        return queue._push_json(data, _tail(task, key))  # noqa: SLF001 - it is JSON already
 
     def push_sync(self, task: "Task[..., Any]", data: bytes, key: str | None) -> int:
         """Store one call; gives the job's id."""
         if self.instead is not None:
             return self.instead.push_sync(task, data)
-        queue = self._sync_queue(task.queue)
-        if key is None:
-            return queue.push(Fragment(data), **task.job_options)
-        return queue.push(Fragment(data), **_with_key(task, key))
+        queue = self._sync_queues.get(task.queue) or self._sync_queue(task.queue)
+        return queue._push_json(data, _tail(task, key))  # noqa: SLF001 - it is JSON already
 
     async def push_many(
         self, task: "Task[..., Any]", calls: "list[TaskCall[Any]]"
@@ -167,6 +163,11 @@ class Producer:
                     name, self.url, timeout=self._timeout, **self.access
                 )
             return self._sync_queues[name]
+
+
+def _tail(task: "Task[..., Any]", key: str | None) -> bytes:
+    """Give the options of a call as they are sent."""
+    return task.tail if key is None else tail_of(_with_key(task, key))
 
 
 def _with_key(task: "Task[..., Any]", key: str) -> UniqueOptions:

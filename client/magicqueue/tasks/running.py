@@ -81,11 +81,13 @@ class QueueTasks:
         if task.signature.dependencies:
             kwargs |= self._opened.arguments(task.signature.dependencies)
         try:
-            if task.is_async and not hooks.around_runs:
-                result = await _limited(task, task.function, args, kwargs)
-            else:
+            if not task.is_async or hooks.around_runs:
                 run = Run(task.name, job, args, kwargs, envelope.headers)
                 result = await self._with_hooks(task, hooks, run)
+            elif task.time_limit_s is None:
+                result = await task.function(*args, **kwargs)
+            else:
+                result = await _limited(task, task.function, args, kwargs)
         except task.discard_on as error:
             raise Discard(commands.message_of(error)) from error
         return None if result is None else Fragment(task.result_json(result))

@@ -100,6 +100,12 @@ class Signature:
 
     def read(self, envelope: Envelope) -> tuple[list[Any], dict[str, Any]]:
         """Make the arguments of a job's. Raises BadArguments that names the argument."""
+        args, kwargs = self.converted(envelope)
+        self.check(tuple(args), kwargs)
+        return args, kwargs
+
+    def converted(self, envelope: Envelope) -> tuple[list[Any], dict[str, Any]]:
+        """Do the same where it is known that the function can be called with them."""
         self.prepare()
         reads = self._reads
         assert reads is not None
@@ -116,7 +122,6 @@ class Signature:
             if isinstance(error, KeyError):
                 self.check(tuple(envelope.args), envelope.kwargs)
             raise BadArguments(f"task {self._name}: {name}: {error}") from None
-        self.check(tuple(args), kwargs)
         return args, kwargs
 
     def result(self) -> tuple[Read, Write | None]:

@@ -104,6 +104,8 @@ class Task(Generic[P, T]):
         self.signature: Signature = Signature(name, function)
         self.producer = producer
         self.job_options = options
+        self.tail = b""
+        """The same as they are sent, where there is no key."""
         self._head = head_of(name)
         self._key = key
         self._check_options()
@@ -181,7 +183,7 @@ class Task(Generic[P, T]):
         args, kwargs = self.signature.written(args, kwargs)
         data = envelope_json(self._head, args, kwargs, headers)
         if self.producer.checks:
-            self.signature.read(open_envelope(data))
+            self.signature.converted(open_envelope(data))
         return data
 
     def key_of(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str | None:
@@ -202,7 +204,11 @@ class Task(Generic[P, T]):
         """Refuse what is wrong with its options. Raises TypeError or ValueError."""
         if self._key is not None and "unique_key" in self.job_options:
             raise TypeError("give key or unique_key, not both")
-        tail_of({**self.job_options, "unique_key": "x"} if self._key else self.job_options)
+        if self._key is not None:
+            tail_of({**self.job_options, "unique_key": "x"})
+            self.tail = b""
+        else:
+            self.tail = tail_of(self.job_options)
 
     def _check_ways(self) -> None:
         """Refuse what cannot be in the way that it runs. Raises TypeError or ValueError."""
