@@ -19,7 +19,7 @@ from magicqueue.wire.requests import (
     Request,
     StatsRequest,
 )
-from magicqueue_cores.contract import Core, CoreStats, DeadPage, JobView, QueueStats
+from magicqueue_cores.contract import Core, DeadPage, JobView, QueueStats
 from magicqueue_cores.pending import Answer, map_answer
 from magicqueue_cores.policies import Ending, Known, Policies
 from magicqueue_server.repeats import job_of
@@ -206,10 +206,12 @@ class Looks:
         """Count what is kept beside jobs."""
         if self._policies is None:
             return {}
-        return msgspec.structs.asdict(self._policies.stats())
+        policies = self._policies
+        counts: list[msgspec.Struct] = [policies.stats(), policies.crons.stats()]
+        return {name: count for of in counts for name, count in _dict(of).items()}
 
 
-def _dict(stats: CoreStats | QueueStats) -> dict[str, Any]:
+def _dict(stats: msgspec.Struct) -> dict[str, Any]:
     return msgspec.structs.asdict(stats)
 
 
@@ -233,6 +235,11 @@ def _detail(view: JobView, ahead_ms: int) -> replies.JobDetail:
     )
 
 
+def pulled_more(known: Known) -> dict[str, Any]:
+    """Give what a pull tells of a job beside what all have."""
+    return {} if known.cron is None else {"cron": replies.CronTick(*known.cron)}
+
+
 def _wished(known: Known, ahead_ms: int) -> dict[str, Any]:
     """Give what GETJOB tells of what a job asked policies for, and of how far it is."""
     progress = known.progress
@@ -245,7 +252,8 @@ def _wished(known: Known, ahead_ms: int) -> dict[str, Any]:
         "cancelled": known.cancelled or None,
         "progress": None if progress is None else msgspec.structs.asdict(progress),
     }
-    return {name: value for name, value in told.items() if value is not None}
+    told = {name: value for name, value in told.items() if value is not None}
+    return told | pulled_more(known)
 
 
 def _end(ending: Ending, ahead_ms: int) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from magicqueue.wire.fields import check_note, ids_of, ids_or_id, result_of
 from magicqueue.wire.limits import Limits
 from magicqueue.wire.replies import PushBatchReply, PushReply
 from magicqueue.wire.requests import (
+    CRON_REQUESTS,
     Ack,
     AckBatch,
     Bulk,
@@ -134,7 +135,7 @@ class PolicyCommands:
         req_key: str | None,
         now_ms: int,
     ) -> PushAnswer:
-        with _named(where):
+        with named(where):
             return self._policies.push(queue, jobs, wishes, req_key, now_ms)
 
     def ack(self, request: Ack, now_ms: int) -> Reply:
@@ -226,7 +227,8 @@ def without_policies(plain: dict[type[Request], Handler]) -> dict[type[Request],
         Ack: plain[PlainAck],  # no job keeps a result here
         AckBatch: plain[PlainAckBatch],
         **dict.fromkeys(
-            (Progress, Cancel, Promote, Wait, Limit, Throttle, Jobs, Bulk), refuse
+            (Progress, Cancel, Promote, Wait, Limit, Throttle, Jobs, Bulk, *CRON_REQUESTS),
+            refuse,
         ),
     }
 
@@ -235,6 +237,7 @@ _TOLD_AS: Final[dict[type[Exception], Callable[[str], errors.RequestError]]] = {
     layer.Duplicate: errors.Duplicate,
     layer.BadRepeat: errors.BadRequest,
     layer.BadWish: errors.BadRequest,
+    layer.BadCron: errors.BadRequest,
     layer.TooLarge: errors.TooLarge,
 }
 
@@ -256,7 +259,8 @@ def told_as(error: Exception, where: str = "") -> errors.RequestError | None:
 
 
 @contextmanager
-def _named(where: str) -> Iterator[None]:
+def named(where: str) -> Iterator[None]:
+    """Say in the words of the protocol what policies refuse; where: see `told_as`."""
     try:
         yield
     except CoreError as error:

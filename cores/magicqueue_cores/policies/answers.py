@@ -80,6 +80,8 @@ class Known(msgspec.Struct):
     attempt_until_ms: int | None = None
     cancelled: bool = False
     progress: Progress | None = None
+    cron: tuple[str, int] | None = None
+    """The cron that pushed it, and the tick."""
 
 
 class PolicyStats(msgspec.Struct):

@@ -1,10 +1,13 @@
 """Every invariant of the layer, each with a name for the day it breaks."""
 
+from collections import Counter
+
 from magicqueue_cores.contract import JobState
 from magicqueue_cores.policies.gates import GATE_BYTES
 from magicqueue_cores.policies.ground import Ground, at_once
 from magicqueue_cores.policies.marks import weight_of
 from magicqueue_cores.policies.notebook import PROGRESS_BYTES
+from magicqueue_cores.policies.ruling import TELLING
 from magicqueue_cores.policies.shelf import FACT_BYTES
 from magicqueue_cores.policies.wishes import ACTIVE, CANCELLED, DEAD, HOLDS, TIMED
 
@@ -54,14 +57,31 @@ def check_ground(ground: Ground) -> None:
     marks.attempt_ends.check("ends of attempts")
     attempts = sum(mark.attempt_until_ms > 0 for mark in marks.by_id.values())
     assert marks.attempt_ends.count == attempts, "an attempt's end is missing"
+    _check_crons(ground)
     _check_sums(ground)
+
+
+def _check_crons(ground: Ground) -> None:
+    """Verify what is counted of the jobs of crons."""
+    marks = ground.marks
+    of_crons = [
+        (mark.cron, mark.terms.queue)
+        for mark in marks.by_id.values()
+        if mark.cron is not None and not mark.flags & DEAD
+    ]
+    names = Counter(name for name, _ in of_crons)
+    assert marks.cron_jobs == names, "jobs of crons miscounted"
+    queues = Counter(queue for _, queue in of_crons)
+    assert marks.telling == queues, "jobs that tell more miscounted"
+    ground.ruling.check(TELLING, set(queues))
 
 
 def _check_sums(ground: Ground) -> None:
     """Verify what is counted along, what is at work, and the facts."""
     marks = ground.marks
-    keys = [mark.key for mark in marks.by_id.values() if mark.key is not None]
-    assert marks.key_chars == sum(map(len, keys)), "bytes of keys miscounted"
+    words = [word for mark in marks.by_id.values() for word in (mark.key, mark.cron)]
+    chars = sum(len(word) for word in words if word is not None)
+    assert marks.key_chars == chars, "bytes of keys miscounted"
     cancelled = {i for i, mark in marks.by_id.items() if mark.flags & CANCELLED}
     marks.doomed.check(cancelled)
     marks.notebook.check(set(marks.by_id))

@@ -5,6 +5,7 @@ What is where:
 - `wishes`, `marks`, `keys`, `moments`, `doomed`, `notebook`: what is known of jobs;
 - `shelf`: what outlives them; `course`: what records mean for all that;
 - `pushing`, `verdicts`, `retrying`, `bulk`: decisions; `passage`: what time brings;
+- `crons`, `cron_facts`, `schedules`, `ticking`: jobs that come again;
 - `rules`, `gates`, `limits`: how many jobs of a queue may be handed out;
 - `outcomes`: what follows from what befell jobs; `check`: all that has to be true;
 - `telling`: counts, and what is known of a job;
@@ -35,6 +36,7 @@ from magicqueue_cores.policies.answers import (
 )
 from magicqueue_cores.policies.bulk import Bulk
 from magicqueue_cores.policies.check import check_ground
+from magicqueue_cores.policies.crons import Crons
 from magicqueue_cores.policies.ground import Ground, at_once
 from magicqueue_cores.policies.limits import Limits
 from magicqueue_cores.policies.options import PolicyOptions
@@ -42,7 +44,8 @@ from magicqueue_cores.policies.outcomes import Outcomes
 from magicqueue_cores.policies.passage import Passage
 from magicqueue_cores.policies.pushing import Pushing
 from magicqueue_cores.policies.retrying import Retrying
-from magicqueue_cores.policies.telling import known_of, stats_of
+from magicqueue_cores.policies.schedules import Calendars, no_calendars
+from magicqueue_cores.policies.telling import known_of, more_of, stats_of
 from magicqueue_cores.policies.verdicts import Verdicts
 from magicqueue_cores.policies.wishes import DEAD, Wishes, text_of
 from magicqueue_cores.records import Gone, Kept, Marked, Moved, Pushed, Record
@@ -55,11 +58,15 @@ class Policies:
     `settle(now_ms)` if `pending`, before the next command and in the same frame of the log.
     Verbs that are here are called here, for all jobs. `advance` is called before any verb
     with a `now_ms` that has reached `next_deadline_ms`, the core's own verbs included.
-    record: the core's own sink.
+    record: the core's own sink. calendars: see `schedules`.
     """
 
     def __init__(
-        self, core: Core, options: PolicyOptions, record: RecordSink | None = None
+        self,
+        core: Core,
+        options: PolicyOptions,
+        record: RecordSink | None = None,
+        calendars: Calendars = no_calendars,
     ) -> None:
         """Observe a core, which must be new. Raises ValueError if not `available`."""
         if not self.available(core):
@@ -79,11 +86,15 @@ class Policies:
         self._outcomes = Outcomes(ground)
         self.limits: Final = Limits(ground)
         """The rules of queues."""
+        self.ruling: Final = ground.ruling
+        """Which queues are ruled: pulls of these have to go through `pull`."""
         self._passage = Passage(ground, self._outcomes, self.limits)
         self._pushing = Pushing(ground, self._outcomes)
         self._verdicts = Verdicts(ground, self._outcomes)
         self._retrying = Retrying(ground, self._pushing, self._outcomes)
         self.bulk: Final = Bulk(ground, self._verdicts, self._retrying, self._outcomes)
+        self.crons: Final = Crons(ground, self.push, self._outcomes, calendars)
+        """Jobs that come again: they do so by `crons.fire`, and not with `advance`."""
         core.observe(self._observe)
 
     @property
@@ -315,6 +326,10 @@ class Policies:
         """Return what is known of a job that is here."""
         return known_of(self._marks, job_id)
 
+    def more_of(self, queue: str, ids: Sequence[int]) -> list[Known | None] | None:
+        """Return what a pull has to tell of jobs beside what the core knows, if any."""
+        return more_of(self._marks, queue, ids)
+
     def settle(self, now_ms: int) -> None:
         """Do and record what follows from what verbs of the core did: ends, time-outs."""
         self._outcomes.settle(now_ms)
@@ -333,6 +348,8 @@ class Policies:
         self.limits.follow(record)
         if isinstance(record, Marked):
             self._core.mark(record.ids, marked=True)
+        if self._notes.telling:
+            self._outcomes.rule_telling()
         self._ground.weigh()
 
     def export(self, ids: Sequence[int]) -> Sequence[Record]:
@@ -352,6 +369,7 @@ class Policies:
     def check(self) -> None:
         """Verify every invariant: AssertionError names the first broken. O(n)."""
         check_ground(self._ground)
+        self.crons.check()
         self.limits.check()
 
     def _let_pass(self, now_ms: int) -> None:

@@ -27,6 +27,8 @@ MARK_BYTES: Final = 150
 """What a mark takes: itself, the job's id and their place in the table."""
 KEY_BYTES: Final = 90
 """What a key takes beside its characters: a string and its place in its queue's table."""
+CRON_BYTES: Final = 90
+"""What the name and the tick of a job's cron take beside the characters."""
 TEXT_BYTES: Final = 24
 """About what a text of a mark takes beside its key."""
 DIED: Final = "dead"
@@ -36,12 +38,14 @@ DIED: Final = "dead"
 class Notes:
     """What has to follow from what befell marked jobs, in order."""
 
-    __slots__ = ("back", "ended", "handed", "live", "pending")
+    __slots__ = ("back", "ended", "handed", "live", "pending", "telling")
 
     def __init__(self) -> None:
         """Start empty."""
         self.live = True
         """Nothing follows from what is replayed: that was recorded, too."""
+        self.telling: set[str] = set()
+        """Queues that began or ended to have jobs of which a pull tells more."""
         self._start()
 
     def take(self) -> tuple[list[int], list[int], list[tuple[int, Mark, str]]]:
@@ -75,7 +79,11 @@ class Marks:
         self.dead_keyed: dict[str, int] = {}
         """Dead letters that would take a key again, by queue."""
         self.key_chars = 0
-        """Of all keys, held or not."""
+        """Of all keys, held or not, and of the names of jobs' crons."""
+        self.cron_jobs: dict[str, int] = {}
+        """Jobs of crons that are not dead, by cron."""
+        self.telling: dict[str, int] = {}
+        """Jobs that are not dead of which a pull tells more than the core, by queue."""
 
     @property
     def text_bytes(self) -> int:
@@ -95,6 +103,8 @@ class Marks:
                 self.keys.take(mark.terms.queue, mark.key, job_id)
             elif flags & DEAD and mark.takes_key:
                 _count(self.dead_keyed, mark.terms.queue, 1)
+        if mark.cron is not None:
+            self._count_cron(mark.cron, mark, 1)
         if mark.expires_at_ms and not flags & DEAD:
             self.time(job_id, mark)
         if mark.attempt_until_ms:
@@ -209,6 +219,8 @@ class Marks:
                 self.keys.release(queue, mark.key)
             elif flags & DEAD and mark.takes_key:
                 _count(self.dead_keyed, queue, -1)
+        if mark.cron is not None:
+            self._count_cron(mark.cron, mark, -1)
         if flags & TIMED:
             mark.flags = flags & ~TIMED
             self.expiries.lose()
@@ -219,6 +231,20 @@ class Marks:
             mark.attempt_until_ms = until_ms
         if flags & CANCELLED:
             self.doomed.discard(job_id)
+
+    def _count_cron(self, cron: str, mark: Mark, by: int) -> None:
+        self.key_chars += by * len(cron)
+        if not mark.flags & DEAD:
+            _count(self.cron_jobs, cron, by)
+            self._count_telling(mark.terms.queue, by)
+
+    def _count_telling(self, queue: str, by: int) -> None:
+        """Count jobs of which a pull tells more; the first and the last are noted."""
+        before = self.telling.get(queue, 0)
+        _count(self.telling, queue, by)
+        if not before or queue not in self.telling:
+            self.notes.telling.add(queue)
+            self.notes.pending = self.notes.pending or self.notes.live
 
     def _expires_at(self, at_ms: int, job_id: int) -> bool:
         mark = self.by_id.get(job_id)
@@ -234,6 +260,8 @@ def weight_of(mark: Mark) -> int:
     terms, size = mark.terms, MARK_BYTES
     if mark.key is not None:
         size += KEY_BYTES + len(mark.key)
+    if mark.cron is not None:
+        size += CRON_BYTES + len(mark.cron)
     if terms.ttl_ms:
         size += ENTRY_BYTES
     if terms.timeout_ms:

@@ -224,7 +224,8 @@ class Pushing:
             if shared.ttl_ms:
                 expires_at_ms = min(now_ms + shared.ttl_ms, TIME_MAX_MS)
             marked.append(job_id)
-            marks.append(new_mark(shared, key, expires_at_ms, flags))
+            cron, tick_ms = wish.cron, wish.tick_ms
+            marks.append(new_mark(shared, key, expires_at_ms, flags, cron, tick_ms))
         if marked:
             self._ground.mark(queue, marked, marks)
         if windows:

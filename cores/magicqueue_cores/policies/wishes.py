@@ -19,6 +19,7 @@ class Wishes(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     ttl_ms: the job is not handed out that long after the push; on_expire: it is removed
     then, or dead. timeout_ms: an attempt ends that long after its hand-out.
     keep_result_ms: the job's end is known for that long.
+    cron, tick_ms: the cron whose job it is, and its tick; nobody else asks for that.
     """
 
     unique_key: str | None = None
@@ -29,6 +30,8 @@ class Wishes(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     on_expire: Literal["remove", "dead"] = "remove"
     timeout_ms: int | None = None
     keep_result_ms: int | None = None
+    cron: str | None = None
+    tick_ms: int = 0
 
 
 class Terms(msgspec.Struct, frozen=True, gc=False):
@@ -65,6 +68,8 @@ class Mark(msgspec.Struct, gc=False):
     flags: int = 0
     expires_at_ms: ClassVar[int] = 0
     attempt_until_ms: ClassVar[int] = 0
+    cron: ClassVar[str | None] = None
+    tick_ms: ClassVar[int] = 0
 
     @property
     def is_bare(self) -> bool:
@@ -72,6 +77,7 @@ class Mark(msgspec.Struct, gc=False):
         return (
             not self.flags & CANCELLED
             and self.key is None
+            and self.cron is None
             and self.terms == Terms(self.terms.queue)
         )
 
@@ -95,6 +101,13 @@ class TimedMark(Mark, gc=False):
     attempt_until_ms: int = 0  # type: ignore[misc]  # the same
 
 
+class CronMark(TimedMark, gc=False):
+    """The mark of a job that a cron pushed."""
+
+    cron: str | None = None  # type: ignore[misc]  # as above
+    tick_ms: int = 0  # type: ignore[misc]
+
+
 class _Text(msgspec.Struct, array_like=True, gc=False):
     """A mark in the log. Later versions add fields at the end, with a default."""
 
@@ -109,6 +122,8 @@ class _Text(msgspec.Struct, array_like=True, gc=False):
     expires_dead: bool
     timeout_ms: int
     keep_result_ms: int
+    cron: str | None = None
+    tick_ms: int = 0
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -123,25 +138,35 @@ def told_in(text: bytes) -> dict[str, Any]:
 def text_of(mark: Mark) -> bytes:
     """Return a mark as it is told in a `Marked` record."""
     terms = mark.terms
-    return _encode(
-        (
-            mark.flags & TOLD,
-            mark.key,
-            mark.expires_at_ms,
-            mark.attempt_until_ms,
-            mark.attempts,
-            terms.until_start,
-            terms.unique_for_ms,
-            terms.ttl_ms,
-            terms.expires_dead,
-            terms.timeout_ms,
-            terms.keep_result_ms,
-        )
+    told = (
+        mark.flags & TOLD,
+        mark.key,
+        mark.expires_at_ms,
+        mark.attempt_until_ms,
+        mark.attempts,
+        terms.until_start,
+        terms.unique_for_ms,
+        terms.ttl_ms,
+        terms.expires_dead,
+        terms.timeout_ms,
+        terms.keep_result_ms,
     )
+    if mark.cron is not None:
+        return _encode((*told, mark.cron, mark.tick_ms))
+    return _encode(told)
 
 
-def new_mark(terms: Terms, key: str | None, expires_at_ms: int, flags: int) -> Mark:
+def new_mark(
+    terms: Terms,
+    key: str | None,
+    expires_at_ms: int,
+    flags: int,
+    cron: str | None = None,
+    tick_ms: int = 0,
+) -> Mark:
     """Make the mark of a job that was not handed out yet."""
+    if cron is not None:
+        return CronMark(terms, key, 0, flags, expires_at_ms, 0, cron, tick_ms)
     if terms.ttl_ms or terms.timeout_ms:
         return TimedMark(terms, key, 0, flags, expires_at_ms)
     return Mark(terms, key, 0, flags)
@@ -191,7 +216,14 @@ class TermsShared:
             told.timeout_ms,
             told.keep_result_ms,
         )
-        mark = new_mark(self.share(terms), told.key, told.expires_at_ms, told.flags)
+        mark = new_mark(
+            self.share(terms),
+            told.key,
+            told.expires_at_ms,
+            told.flags,
+            told.cron,
+            told.tick_ms,
+        )
         mark.attempts = told.attempts
         if isinstance(mark, TimedMark):
             mark.attempt_until_ms = told.attempt_until_ms
