@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from magicqueue.address import AccessOptions
     from magicqueue.answers import Cancelling, Ending, PushedId
+    from magicqueue.crons import CronDetails, CronOptions, CronSet
     from magicqueue.errors import (
         BadAddress,
         BadJson,
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
     from magicqueue.tasks.task import AsyncTask, Handle, PlainTask, Task, TaskCall
     from magicqueue.wire.replies import (
         Counts,
+        CronTick,
         OneQueueCounts,
         QueueCounts,
         QueueLimits,
@@ -89,10 +91,12 @@ _HOMES: Final = {
     "tasks.task": ("AsyncTask", "Handle", "PlainTask", "Task", "TaskCall"),
     "failures": ("Discard", "Retry", "Throttle", "TimeLimitExceeded"),
     "limits": ("GroupLimits", "Rate"),
+    "crons": ("CronDetails", "CronOptions", "CronSet"),
     "job_log": ("JobLogFilter", "current_job"),
     "job": ("DeadPage", "Job", "JobDetails", "NewJob", "Progress"),
     "wire.replies": (
         "Counts",
+        "CronTick",
         "OneQueueCounts",
         "QueueCounts",
         "QueueLimits",
@@ -145,6 +149,10 @@ __all__ = [
     "ConnectionLost",
     "ConnectionRefused",
     "Counts",
+    "CronDetails",
+    "CronOptions",
+    "CronSet",
+    "CronTick",
     "DeadPage",
     "Depends",
     "Discard",

@@ -12,6 +12,7 @@ from magicqueue.durations import Duration, duration_ms
 from magicqueue.job import DeadPage, JobDetails
 from magicqueue.limits import KEPT, GroupLimits, Kept, Rate, limit, throttle
 from magicqueue.protocol import Command
+from magicqueue.queue_crons import QueueCrons
 from magicqueue.sources import Source
 from magicqueue.wire.replies import (
     OneQueueCounts,
@@ -24,7 +25,7 @@ from magicqueue.wire.values import Deed, JobOrder, State
 R = TypeVar("R")
 
 
-class QueueAdmin:
+class QueueAdmin(QueueCrons):
     """What a queue can be asked, and told, beside its jobs."""
 
     _source: Source

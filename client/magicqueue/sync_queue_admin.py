@@ -13,6 +13,7 @@ from magicqueue.job import DeadPage, JobDetails
 from magicqueue.limits import KEPT, GroupLimits, Kept, Rate, limit, throttle
 from magicqueue.protocol import Command
 from magicqueue.sources import Source
+from magicqueue.sync_queue_crons import SyncQueueCrons
 from magicqueue.wire.replies import (
     OneQueueCounts,
     QueueCounts,
@@ -24,7 +25,7 @@ from magicqueue.wire.values import Deed, JobOrder, State
 R = TypeVar("R")
 
 
-class SyncQueueAdmin:
+class SyncQueueAdmin(SyncQueueCrons):
     """What a queue can be asked, and told, beside its jobs."""
 
     _source: Source

@@ -4,6 +4,7 @@ What is asked for becomes a `CronPlan`, which has all defaults in it, so that a 
 as it is when those change. Its times are those of the wall clock, as on the wire.
 """
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from msgspec import Raw
@@ -32,8 +33,9 @@ from magicqueue_server.wishes import wishes_of_cron
 
 EVERY_LEAST_MS: Final = 1000
 _PAGE: Final = 100
-_PAGE_MAX: Final = 1000
+_PAGE_MAX: Final = 200
 _RUNS_TOLD: Final = 3
+_RUNS_MAX: Final = 20
 
 
 class CronCommands:
@@ -70,6 +72,10 @@ class CronCommands:
 
     def list(self, request: CronList, _now_ms: int) -> Reply:
         """CRONLIST."""
+        if request.name is not None:
+            return self._one(request, request.name)
+        if request.runs is not None:
+            raise BadRequest("CRONLIST: runs is about one cron: give its name")
         count = min(request.count or _PAGE, _PAGE_MAX)
         found = self._crons.page(count + 1, request.after)
         shown: list[replies.CronInfo] = []
@@ -78,9 +84,17 @@ class CronCommands:
             room -= len(cron.plan.payload)
             if shown and room < 0:
                 break
-            shown.append(_shown(cron, self._crons.live(cron.name)))
+            shown.append(self._shown(cron))
         following = shown[-1].name if len(found) > len(shown) else None
         return replies.counted(request.rid, crons=shown, next=following)
+
+    def _one(self, request: CronList, name: str) -> Reply:
+        """CRONLIST of one."""
+        if request.count is not None or request.after is not None:
+            raise BadRequest("CRONLIST: give name, or count and after, not both")
+        cron = self._crons.get(name)
+        runs = cron.runs(min(request.runs or _RUNS_TOLD, _RUNS_MAX))
+        return replies.counted(request.rid, crons=[self._shown(cron, runs)], next=None)
 
     def delete(self, request: CronDelete, _now_ms: int) -> Reply:
         """CRONDELETE."""
@@ -107,6 +121,11 @@ class CronCommands:
             replaced=bool(answer.replaced),
         )
         return replies.pushed_under_policies(reply, request.rid)
+
+    def _shown(self, cron: CronHere, runs: Sequence[int] = ()) -> replies.CronInfo:
+        shown = _shown(cron, self._crons.live(cron.name))
+        shown.next_runs = list(runs)
+        return shown
 
     def _paused(self, request: CronPause | CronResume, *, paused: bool) -> Reply:
         before = self._crons.get(request.name).state.paused
@@ -210,6 +229,7 @@ def _shown(cron: CronHere, live: int) -> replies.CronInfo:
         paused=state.paused,
         created_at=state.created_ms,
         next_run=_told(cron.run_ms),
+        trouble=cron.trouble,
         last_tick=state.last_tick_ms or None,
         last_job=state.last_job or None,
         live=live,

@@ -57,6 +57,7 @@ _POLICIES: Final = [
     "limits",
     "multi_pull",
     "browse",
+    "cron",
 ]
 """What servers can do whose core answers at once, so that policies can be above it."""
 

@@ -483,10 +483,15 @@ class Cron(Request, kw_only=True, omit_defaults=True, tag="CRON"):
 
 
 class CronList(Request, kw_only=True, omit_defaults=True, tag="CRONLIST"):
-    """List crons by name, a page of them behind the name `after`."""
+    """List crons by name, a page of them behind the name `after`; or one, by its `name`.
+
+    Of one, `runs` of its next runs are told.
+    """
 
     count: Positive | None = None
     after: str | None = None
+    name: str | None = None
+    runs: Positive | None = None
 
 
 class CronDelete(Request, kw_only=True, omit_defaults=True, tag="CRONDELETE"):
@@ -514,12 +519,8 @@ class CronRun(Request, kw_only=True, omit_defaults=True, tag="CRONRUN"):
 
 
 CRON_REQUESTS: Final[tuple[type[Request], ...]] = (
-    Cron,
-    CronList,
-    CronDelete,
-    CronPause,
-    CronResume,
-    CronRun,
+    *(Cron, CronList, CronDelete),
+    *(CronPause, CronResume, CronRun),
 )
 
 COMMANDS: Final[dict[str, type[Request]]] = {

@@ -30,6 +30,7 @@ _OF_JOBS: Final[dict[str, type]] = {
     "contains": str,
     "data_max": int,
 }
+_OF_CRONS: Final[dict[str, type]] = {"count": int, "after": str, "name": str, "runs": int}
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -60,6 +61,7 @@ def _fixed() -> dict[str, list[Target]]:
         Target("/v1/token", "GET"),
         Target("/v1/stats", "GET", "STATS", {"queue": str}),
         Target("/v1/jobs", "GET", "JOBS", _OF_JOBS),
+        Target("/v1/crons", "GET", "CRONLIST", _OF_CRONS),
         Target("/v1/queues", "GET", "QUEUES", {"count": int, "after": str, "prefix": str}),
     ]
     targets += [
