@@ -22,6 +22,7 @@ class NaiveCron:
         default_factory=lambda: dict.fromkeys(("fired", "skipped", "missed", "refused"), 0)
     )
     tried_ms: int | None = None
+    again_ms: int = 0
     caught_ms: int = 0
     jobs: list[int] = field(default_factory=list)
 
@@ -70,17 +71,18 @@ class NaiveCrons:
         if plan.times != cron.plan.times or over:
             cron.after_ms = max(now_ms, cron.last_tick_ms)
             cron.tried_ms = None
-        cron.plan = plan
+        cron.plan, cron.again_ms = plan, 0
         return False, True
 
     def pause(self, name: str, *, paused: bool) -> None:
         cron = self.crons[name]
         if cron.paused is not paused:
             cron.paused, cron.tried_ms, cron.caught_ms = paused, None, 0
+            cron.again_ms = 0
 
     def restart(self) -> None:
         for cron in self.crons.values():
-            cron.tried_ms, cron.caught_ms = None, 0
+            cron.tried_ms, cron.caught_ms, cron.again_ms = None, 0, 0
 
     def fire(self, now_ms: int, *, refused: bool) -> None:
         for cron in self.crons.values():
@@ -90,18 +92,18 @@ class NaiveCrons:
     def turn(self, cron: NaiveCron, now_ms: int, *, refused: bool) -> bool:
         """Let one tick fire, or be dropped; return whether to look again."""
         due = [tick for tick in cron.ticks(now_ms) if tick <= now_ms]
-        if not due:
+        if not due or now_ms < cron.again_ms:
             return False
         first = due[0]
         if cron.tried_ms == first and first >= cron.caught_ms:
             if len(due) == 1:
-                return self.attempt(cron, first, refused=refused)
+                return self.attempt(cron, first, now_ms, refused=refused)
             cron.counts["refused"] += 1
             cron.after_ms, cron.tried_ms = first, None
             return True
         old = [tick for tick in due if tick < now_ms - FRESH_MS]
         if first not in old or first < cron.caught_ms:
-            return self.attempt(cron, first, refused=refused)
+            return self.attempt(cron, first, now_ms, refused=refused)
         keep = [tick for tick in old if tick >= now_ms - cron.plan.catchup_ms]
         if cron.plan.missed == "skip" or (
             cron.plan.missed == "one" and len(old) < len(due)
@@ -114,16 +116,16 @@ class NaiveCrons:
             return True
         if cron.plan.missed == "all":
             cron.caught_ms = now_ms - FRESH_MS
-        return self.attempt(cron, keep[0], refused=refused)
+        return self.attempt(cron, keep[0], now_ms, refused=refused)
 
-    def attempt(self, cron: NaiveCron, tick_ms: int, *, refused: bool) -> bool:
+    def attempt(self, cron: NaiveCron, tick_ms: int, now_ms: int, *, refused: bool) -> bool:
         """Push the job of a tick, unless one of before is there or none is taken in."""
         if cron.plan.overlap == "skip" and cron.jobs:
             cron.counts["skipped"] += 1
         elif refused:
             if tick_ms != cron.next_ms:
                 cron.after_ms = tick_ms - 1
-            cron.tried_ms = tick_ms
+            cron.tried_ms, cron.again_ms = tick_ms, now_ms + 1000
             return False
         else:
             cron.counts["fired"] += 1

@@ -16,7 +16,7 @@ from magicqueue_cores.policies.answers import (
 )
 from magicqueue_cores.policies.cron_facts import Cron
 from magicqueue_cores.policies.cron_plans import CronPlan
-from magicqueue_cores.policies.crons import Crons, CronSet
+from magicqueue_cores.policies.crons import Crons, CronSet, CronStats
 from magicqueue_cores.policies.layer import Policies
 from magicqueue_cores.policies.options import PolicyOptions
 from magicqueue_cores.policies.rules import Bounds, Rate, Rule
@@ -33,6 +33,7 @@ __all__ = [
     "Cron",
     "CronPlan",
     "CronSet",
+    "CronStats",
     "Crons",
     "Duplicate",
     "Ending",

@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 from magicqueue_cores.contract import CoreStats, QueueStats
 from magicqueue_cores.pending import Answer, Pending
+from magicqueue_cores.policies import CronStats
 from magicqueue_server.clock import Clock
 from magicqueue_server.engine import Engine
 from magicqueue_server.http.process import process_facts
@@ -223,6 +224,8 @@ class Metrics:
         ):
             out.family(f"magicqueue_{name}", "gauge", text)
             out.add((), value)
+        if engine.policies is not None:
+            _write_crons(out, engine.policies.crons.stats())
         out.family("magicqueue_http_requests_total", "counter", "Responses over HTTP.")
         for (route, status), number in sorted(self._requests.items()):
             out.add((("route", route), ("code", str(status))), number)
@@ -246,6 +249,18 @@ class Metrics:
         self._lag_s = max(self._lag_s, now_s - due_s)
         due_s = now_s + _LAG_LOOK_S
         self._lag_timer = self._loop.call_at(due_s, self._watch_lag, due_s)
+
+
+def _write_crons(out: "Writer", crons: CronStats) -> None:
+    out.family("magicqueue_crons", "gauge", "Crons that are here.")
+    out.add((), crons.crons)
+    out.family(
+        "magicqueue_cron_ticks_total",
+        "counter",
+        "Ticks of crons, by what became of them; missed: how often some were.",
+    )
+    for result in ("fired", "skipped", "missed", "refused"):
+        out.add((("result", result),), getattr(crons, f"cron_{result}"))
 
 
 class Writer:
