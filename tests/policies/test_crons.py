@@ -1,33 +1,10 @@
 """Crons by the wire: when they tick, what a tick makes, and what a restart keeps."""
 
-from datetime import UTC, datetime, timedelta
-
 import pytest
 
-from magicqueue_server.calendars import Calendar
-from policies.cron_oracle import ticks
 from policies.wires import Wire
 
-ZONES = ["Europe/Berlin", "America/New_York", "Australia/Sydney", "America/Santiago"]
-TEXTS = ["30 2 * * *", "0 0 * * *", "15,45 1-3 * * *", "7 * * * SUN", "0 4 L * *"]
 HOUR_MS = 3_600_000
-
-
-@pytest.mark.parametrize("tz", ZONES)
-@pytest.mark.parametrize("text", TEXTS)
-def test_a_year_of_ticks_is_as_the_oracle_says(text: str, tz: str) -> None:
-    begin, end = datetime(2025, 1, 1, tzinfo=UTC), datetime(2026, 1, 1, tzinfo=UTC)
-    epoch = datetime(1970, 1, 1, tzinfo=UTC)
-    wanted = [
-        (tick - epoch) // timedelta(milliseconds=1) for tick in ticks(text, tz, begin, end)
-    ]
-    calendar, found = Calendar(text, tz), list[int]()
-    at = calendar.after(wanted[0] - 1)
-    while at is not None and len(found) < len(wanted):
-        found.append(at)
-        at = calendar.after(at)
-    assert found == wanted
-    assert calendar.latest(wanted[0], wanted[-1] + 1, 3) == wanted[-3:]
 
 
 def test_the_same_again_changes_nothing(wire: Wire) -> None:
@@ -57,7 +34,39 @@ def test_a_tick_pushes_one_job_and_survives_a_restart(wire: Wire) -> None:
     job = peer.ask("GETJOB", id=cron["last_job"])["job"]
     assert job["cron"] == {"name": "c", "tick": run}
     assert (job["data"], job["run_at"], cron["live"]) == (7, run, 1)
-    assert len(peer.ask("PULLB", queue="q", count=9, timeout=0)["jobs"]) == 1
+    peer.ask("PUSH", queue="q", data=8)
+    pulled, plain = peer.ask("PULLB", queue="q", count=9, timeout=0)["jobs"]
+    assert pulled["cron"] == job["cron"]
+    assert "cron" not in plain
+
+
+def test_who_waits_is_told_of_the_tick_and_later_pulls_are_plain(wire: Wire) -> None:
+    waiter, peer = wire.peer(), wire.peer()
+    run = peer.ask("CRON", name="c", queue="q", data=7, every=HOUR_MS)["next_run"]
+    waiter.send("PULL", queue="q")
+    wire.tick(run - wire.now)
+    [reply] = waiter.heard()
+    job = reply["job"]
+    assert job["cron"] == {"name": "c", "tick": run}
+    waiter.ask("ACK", id=job["id"])
+    peer.ask("PUSH", queue="q", data=8)
+    assert "cron" not in peer.ask("PULL", queue="q")["job"]
+
+
+def test_a_listing_goes_by_name_in_pages_and_one_is_told_with_its_runs(wire: Wire) -> None:
+    peer = wire.peer()
+    for name in ("b", "a", "c"):
+        peer.ask("CRON", name=name, queue="q", every=HOUR_MS)
+    page = peer.ask("CRONLIST", count=2)
+    assert [cron["name"] for cron in page["crons"]] == ["a", "b"]
+    page = peer.ask("CRONLIST", after=page["next"])
+    assert ([cron["name"] for cron in page["crons"]], page["next"]) == (["c"], None)
+    assert "next_runs" not in page["crons"][0]
+    [one] = peer.ask("CRONLIST", name="b", runs=2)["crons"]
+    assert one["next_runs"] == [one["next_run"], one["next_run"] + HOUR_MS]
+    assert peer.ask("CRONLIST", name="d")["code"] == "NOT_FOUND"
+    assert peer.ask("CRONLIST", name="b", count=2)["code"] == "BAD_REQUEST"
+    assert peer.ask("CRONLIST", runs=2)["code"] == "BAD_REQUEST"
 
 
 def test_a_tick_is_dropped_while_an_earlier_job_lives(wire: Wire) -> None:
