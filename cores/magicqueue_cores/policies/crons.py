@@ -27,11 +27,10 @@ from magicqueue_cores.policies.ground import CRON, Ground
 from magicqueue_cores.policies.outcomes import Outcomes
 from magicqueue_cores.policies.schedules import Calendars, refuse_bad
 from magicqueue_cores.policies.ticking import move_on, tick_of
-from magicqueue_cores.policies.wishes import Wishes
+from magicqueue_cores.policies.wishes import Mark, Wishes, cron_mark
 
 RETRY_MS: Final = 1_000
 """A job that was refused is tried again after this."""
-_NO_WISHES: Final = Wishes()
 
 
 class Push(Protocol):
@@ -41,7 +40,7 @@ class Push(Protocol):
         self,
         queue: str,
         jobs: NewJobs,
-        wishes: tuple[Wishes],
+        wishes: tuple[Wishes] | None,
         req_key: None,
         now_ms: int,
         /,
@@ -232,10 +231,18 @@ class Crons:
             backoffs_ms=plan.backoff_ms,
             jitters=plan.jitter,
         )
-        wishes = msgspec.structs.replace(
-            plan.wishes or _NO_WISHES, cron=cron.name, tick_ms=tick_ms
-        )
-        return self._push(plan.queue, jobs, (wishes,), None, now_ms)
+        wishes = None if plan.wishes is None else (plan.wishes,)
+        answer = self._push(plan.queue, jobs, wishes, None, now_ms)
+        if not answer.duplicates and not answer.replaced:
+            self._mark(plan.queue, answer.ids[0], cron.name, tick_ms)
+        return answer
+
+    def _mark(self, queue: str, job_id: int, name: str, tick_ms: int) -> None:
+        """Know whose a job is that came in just now."""
+        ground = self._ground
+        mark = ground.marks.by_id.get(job_id) or Mark(ground.terms.asked(queue, Wishes()))
+        ground.mark(queue, (job_id,), (cron_mark(mark, name, tick_ms),))
+        ground.weigh()
 
     def _settle(self, now_ms: int) -> None:
         """Let follow what follows from jobs that came in."""

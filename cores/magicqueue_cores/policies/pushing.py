@@ -6,12 +6,19 @@ from typing import TypeVar
 
 import msgspec
 
-from magicqueue_cores.contract import TIME_MAX_MS, Full, NewJobs
+from magicqueue_cores.contract import NEVER_MS, Full, NewJobs
+from magicqueue_cores.policies.alike import Alike
 from magicqueue_cores.policies.answers import BadRepeat, BadWish, Duplicate, PushAnswer
 from magicqueue_cores.policies.ground import REQUEST, WINDOW, Ground, at_once, named
-from magicqueue_cores.policies.marks import KEY_BYTES, MARK_BYTES
 from magicqueue_cores.policies.outcomes import Outcomes
-from magicqueue_cores.policies.wishes import ACTIVE, DEAD, HOLDS, Mark, Wishes, new_mark
+from magicqueue_cores.policies.wishes import (
+    ACTIVE,
+    DEAD,
+    Terms,
+    Wishes,
+    new_mark,
+    weight_of,
+)
 
 T = TypeVar("T")
 
@@ -22,17 +29,26 @@ _ids_from_bytes = msgspec.msgpack.Decoder(list[int]).decode
 class _Plan:
     """What becomes of the items of a push.
 
-    new: indexes of items that make jobs. holders: of the other items, the job that holds
-    their key, or the index of an earlier item of this push, as -1 - index.
+    new: indexes of items that make jobs, of which `kinds` are those that wish something.
+    holders: of the other items, the job that holds their key, or the index of an earlier
+    item of this push, as -1 - index.
     """
 
-    __slots__ = ("duplicates", "holders", "new", "replaced")
+    __slots__ = ("duplicates", "holders", "kinds", "new", "replaced")
 
     def __init__(self) -> None:
         self.new: list[int] = []
+        self.kinds: dict[tuple[Terms, bool], Alike] = {}
         self.holders: dict[int, int] = {}
         self.duplicates: list[int] = []
         self.replaced: list[int] = []
+
+    def kind(self, terms: Terms, now_ms: int, *, keyed: bool) -> Alike:
+        """Return those that wish alike."""
+        known = self.kinds.get((terms, keyed))
+        if known is None:
+            known = self.kinds[terms, keyed] = Alike(terms, now_ms, keyed=keyed)
+        return known
 
 
 class Pushing:
@@ -59,9 +75,11 @@ class Pushing:
             first_id = at_once(self._ground.core.push(queue, jobs, now_ms))
             ids = range(first_id, first_id + len(jobs.payloads))
             answer = PushAnswer(ids, [], [])
+        elif len(wishes) == 1 and (alone := self._alone(queue, jobs, wishes[0], now_ms)):
+            answer = PushAnswer(alone, [], [])
         else:
             plan = self._plan(queue, jobs, wishes, now_ms)
-            answer = self._carry_out(queue, jobs, wishes, plan, now_ms)
+            answer = self._carry_out(queue, jobs, plan, now_ms)
         if req_key is not None:
             until_ms = now_ms + self._ground.options.req_key_ttl_ms
             body = _packed(answer.ids)
@@ -89,29 +107,62 @@ class Pushing:
             holder = None if body is None else int.from_bytes(body)
         return holder
 
+    def _alone(
+        self, queue: str, jobs: NewJobs, wish: Wishes | None, now_ms: int
+    ) -> Sequence[int]:
+        """Store one job in the usual case, without a plan; give its id, or nothing.
+
+        Which is the case where no key can be held that it wishes for itself.
+        """
+        ground = self._ground
+        if wish is None or len(ground.windows) or wish.unique_for_ms is not None:
+            return ()
+        key, ttl_ms = wish.unique_key, wish.ttl_ms
+        if key is not None and key in ground.marks.keys.held(queue):
+            return ()
+        if ttl_ms is not None:
+            _refuse_late(0, jobs, now_ms, now_ms + ttl_ms)
+        mark = new_mark(ground.terms.asked(queue, wish), key, now_ms)
+        ids = (self._made(queue, jobs, weight_of(mark.terms, key), now_ms),)
+        ground.mark(queue, ids, (mark,))
+        return ids
+
     def _plan(
         self, queue: str, jobs: NewJobs, wishes: Sequence[Wishes | None], now_ms: int
     ) -> _Plan:
         plan, batch = _Plan(), dict[str, int]()
+        new, asked = plan.new, self._ground.terms.asked
+        held, windows = self._ground.marks.keys.held(queue), len(self._ground.windows)
+        run_at_ms = jobs.run_ats_ms
+        # When all may run, and NEVER_MS if that is to be looked up.
+        latest_ms = max(now_ms, run_at_ms) if isinstance(run_at_ms, int) else NEVER_MS
+        terms, alike = None, None
         for index, wish in enumerate(wishes):
             if wish is None:
-                plan.new.append(index)
+                new.append(index)
                 continue
-            if wish.ttl_ms is not None:
-                _refuse_late(index, jobs, now_ms, now_ms + wish.ttl_ms)
-            key = wish.unique_key
-            if key is None:
-                plan.new.append(index)
-                continue
-            holder = self.holder(queue, key, now_ms)
-            if holder is None:
-                earlier = batch.setdefault(key, index)
-                if earlier == index:
-                    plan.new.append(index)
+            ttl_ms, key = wish.ttl_ms, wish.unique_key
+            if ttl_ms is not None and latest_ms >= now_ms + ttl_ms:
+                _refuse_late(index, jobs, now_ms, now_ms + ttl_ms)
+            if key is not None:
+                holder = None
+                if windows or key in held:
+                    holder = self.holder(queue, key, now_ms)
+                    held = self._ground.marks.keys.held(queue)
+                earlier = batch.setdefault(key, index) if holder is None else index
+                if earlier != index:
+                    holder = -1 - earlier
+                if holder is not None:
+                    plan.holders[index] = holder
+                    self._plan_conflict(index, wish, holder, plan, jobs, now_ms)
                     continue
-                holder = -1 - earlier
-            plan.holders[index] = holder
-            self._plan_conflict(index, wish, holder, plan, jobs, now_ms)
+            same = asked(queue, wish)
+            if alike is None or same is not terms or alike.keyed is (key is None):
+                terms, alike = same, plan.kind(same, now_ms, keyed=key is not None)
+            alike.places.append(len(new))
+            if key is not None:
+                alike.keys.append(key)
+            new.append(index)
         return plan
 
     def _plan_conflict(
@@ -141,25 +192,20 @@ class Pushing:
         self,
         queue: str,
         jobs: NewJobs,
-        wishes: Sequence[Wishes | None],
         plan: _Plan,
         now_ms: int,
     ) -> PushAnswer:
         ground, count, new = self._ground, len(jobs.payloads), plan.new
-        growth = self._growth(jobs, plan, now_ms)
+        growth = self._growth(jobs, plan, now_ms) if plan.replaced else 0
+        kinds = list(plan.kinds.values())
         ids: Sequence[int] = ()
         if new:
             made = jobs if len(new) == count else _picked(jobs, new)
-            weight = sum(map(_weight, wishes)) if len(wishes) > 1 else _weight(wishes[0])
-            ground.weigh(weight + growth)
-            try:
-                first_id = at_once(ground.core.push(queue, made, now_ms))
-            except Full:
-                ground.weigh()
-                raise
+            weight = sum(alike.weight for alike in kinds)
+            first_id = self._made(queue, made, weight + growth, now_ms)
             ids = range(first_id, first_id + len(new))
             if len(new) == count:
-                self._mark_new(queue, ids, wishes, now_ms)
+                self._mark_new(queue, first_id, kinds, now_ms)
                 return PushAnswer(ids, [], [])
         else:
             ground.core.refuse_more(growth)
@@ -168,10 +214,20 @@ class Pushing:
             ids_of[index] = holder if holder > 0 else ids_of[-1 - holder]
         for index in plan.replaced:
             self._replace(ids_of[index], index, jobs, now_ms)
-        self._mark_new(queue, ids, [wishes[index] for index in new], now_ms)
+        self._mark_new(queue, ids[0] if ids else 0, kinds, now_ms)
         ground.core.count_duplicates(queue, count - len(new))
         all_ids = [ids_of[index] for index in range(count)]
         return PushAnswer(all_ids, plan.duplicates, plan.replaced)
+
+    def _made(self, queue: str, jobs: NewJobs, weight: int, now_ms: int) -> int:
+        """Have the core store jobs for which so much is kept here; give the first id."""
+        ground = self._ground
+        ground.weigh(weight)
+        try:
+            return at_once(ground.core.push(queue, jobs, now_ms))
+        except Full:
+            ground.weigh()
+            raise
 
     def _growth(self, jobs: NewJobs, plan: _Plan, now_ms: int) -> int:
         """Return how many bytes more all replacements take; none makes room for others."""
@@ -195,49 +251,25 @@ class Pushing:
         assert changed, "a job that waits can be replaced"
 
     def _mark_new(
-        self,
-        queue: str,
-        ids: Sequence[int],
-        wishes: Sequence[Wishes | None],
-        now_ms: int,
+        self, queue: str, first_id: int, kinds: Sequence[Alike], now_ms: int
     ) -> None:
         """Mark new jobs that wish something, and keep the keys that last by themselves."""
-        marked: list[int] = []
-        marks: list[Mark] = []
-        windows: dict[bytes, tuple[int, bytes]] = {}
-        last, terms = None, None
-        for job_id, wish in zip(ids, wishes, strict=True):
-            if wish is None:
-                continue
-            shared = terms if wish is last else None
-            if shared is None:
-                shared = self._ground.terms.asked(queue, wish)
-                # The next wish is often the same but for its key.
-                last, terms = wish, shared
-            key, flags, expires_at_ms = wish.unique_key, 0, 0
-            if key is not None:
-                if shared.unique_for_ms:
-                    until_ms = now_ms + shared.unique_for_ms
-                    windows[named(queue, key)] = (until_ms, _number(job_id))
-                else:
-                    flags = HOLDS
-            if shared.ttl_ms:
-                expires_at_ms = min(now_ms + shared.ttl_ms, TIME_MAX_MS)
-            marked.append(job_id)
-            cron, tick_ms = wish.cron, wish.tick_ms
-            marks.append(new_mark(shared, key, expires_at_ms, flags, cron, tick_ms))
-        if marked:
-            self._ground.mark(queue, marked, marks)
+        if not kinds:
+            return
+        self._ground.mark_new(first_id, kinds)
+        windows = [
+            (first_id + place, key, now_ms + alike.terms.unique_for_ms)
+            for alike in kinds
+            if alike.terms.unique_for_ms
+            for place, key in zip(alike.places, alike.keys, strict=True)
+        ]
         if windows:
-            self._ground.keep(WINDOW, windows)
-
-
-def _weight(wish: Wishes | None) -> int:
-    """Return about what a mark will take."""
-    if wish is None:
-        return 0
-    key = wish.unique_key
-    return MARK_BYTES if key is None else MARK_BYTES + KEY_BYTES + len(key)
+            windows.sort()
+            facts = {
+                named(queue, key): (until_ms, _number(job_id))
+                for job_id, key, until_ms in windows
+            }
+            self._ground.keep(WINDOW, facts)
 
 
 def _picked(jobs: NewJobs, indexes: Sequence[int]) -> NewJobs:

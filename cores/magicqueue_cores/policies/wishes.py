@@ -5,9 +5,13 @@ object; `Mark` is what is the job's own, and is kept small: a million unique key
 million of them.
 """
 
+from collections.abc import Sequence
 from typing import Any, ClassVar, Final, Literal
 
 import msgspec
+
+from magicqueue_cores.contract import TIME_MAX_MS
+from magicqueue_cores.policies.moments import ENTRY_BYTES
 
 
 class Wishes(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -19,7 +23,6 @@ class Wishes(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     ttl_ms: the job is not handed out that long after the push; on_expire: it is removed
     then, or dead. timeout_ms: an attempt ends that long after its hand-out.
     keep_result_ms: the job's end is known for that long.
-    cron, tick_ms: the cron whose job it is, and its tick; nobody else asks for that.
     """
 
     unique_key: str | None = None
@@ -30,8 +33,12 @@ class Wishes(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     on_expire: Literal["remove", "dead"] = "remove"
     timeout_ms: int | None = None
     keep_result_ms: int | None = None
-    cron: str | None = None
-    tick_ms: int = 0
+
+
+MARK_BYTES: Final = 150
+"""What a mark takes: itself, the job's id and their place in the table."""
+KEY_BYTES: Final = 90
+"""What a key takes beside its characters: a string and its place in its queue's table."""
 
 
 class Terms(msgspec.Struct, frozen=True, gc=False):
@@ -44,6 +51,19 @@ class Terms(msgspec.Struct, frozen=True, gc=False):
     expires_dead: bool = False
     timeout_ms: int = 0
     keep_result_ms: int = 0
+    mark_bytes: int = 0
+    """About what a mark takes while its job is here, moments and all, but for a key."""
+
+    def __post_init__(self) -> None:
+        """Work out what follows from the others."""
+        entries = bool(self.ttl_ms) + bool(self.timeout_ms)
+        size = MARK_BYTES + entries * ENTRY_BYTES
+        msgspec.structs.force_setattr(self, "mark_bytes", size)
+
+    @property
+    def has_times(self) -> bool:
+        """Whether marks of such jobs have times of their own: see `TimedMark`."""
+        return bool(self.ttl_ms or self.timeout_ms)
 
 
 HOLDS: Final = 1
@@ -108,6 +128,12 @@ class CronMark(TimedMark, gc=False):
     tick_ms: int = 0  # type: ignore[misc]
 
 
+def weight_of(terms: Terms, key: str | None) -> int:
+    """Return about what a mark takes while its job is here."""
+    size = terms.mark_bytes
+    return size if key is None else size + KEY_BYTES + len(key)
+
+
 class _Text(msgspec.Struct, array_like=True, gc=False):
     """A mark in the log. Later versions add fields at the end, with a default."""
 
@@ -137,13 +163,58 @@ def told_in(text: bytes) -> dict[str, Any]:
 
 def text_of(mark: Mark) -> bytes:
     """Return a mark as it is told in a `Marked` record."""
+    if mark.cron is not None:
+        return _encode_whole(mark)
+    rest = _rest(mark.terms, mark.expires_at_ms, mark.attempt_until_ms, mark.attempts)
+    return _HEADS[mark.flags & TOLD] + _encode(mark.key) + rest
+
+
+def _encode_whole(mark: Mark) -> bytes:
+    """Return the text of a mark with all fields."""
     terms = mark.terms
-    told = (
-        mark.flags & TOLD,
-        mark.key,
-        mark.expires_at_ms,
-        mark.attempt_until_ms,
-        mark.attempts,
+    return _encode(
+        _Text(
+            mark.flags & TOLD,
+            mark.key,
+            mark.expires_at_ms,
+            mark.attempt_until_ms,
+            mark.attempts,
+            terms.until_start,
+            terms.unique_for_ms,
+            terms.ttl_ms,
+            terms.expires_dead,
+            terms.timeout_ms,
+            terms.keep_result_ms,
+            mark.cron,
+            mark.tick_ms,
+        )
+    )
+
+
+def cron_mark(mark: Mark, cron: str, tick_ms: int) -> CronMark:
+    """Make the mark of a new job of a cron, from what it would be without."""
+    flags, expires_at_ms = mark.flags & ~TIMED, mark.expires_at_ms
+    return CronMark(mark.terms, mark.key, 0, flags, expires_at_ms, 0, cron, tick_ms)
+
+
+def texts_of_new(
+    keys: Sequence[str | None], terms: Terms, expires_at_ms: int, flags: int
+) -> list[bytes]:
+    """Return the texts of marks that differ in their keys alone, of jobs that are new."""
+    head, rest = _HEADS[flags & TOLD], _rest(terms, expires_at_ms, 0, 0)
+    return [head + _encode(key) + rest for key in keys]
+
+
+_HEADS: Final = [_encode((flags, *(None,) * 10))[:2] for flags in range(TOLD + 1)]
+"""How texts begin, by flags: with the length of the array, and these. The key is next."""
+
+
+def _rest(terms: Terms, expires_at_ms: int, attempt_until_ms: int, attempts: int) -> bytes:
+    """Return a text from behind the key on."""
+    fields = (
+        expires_at_ms,
+        attempt_until_ms,
+        attempts,
         terms.until_start,
         terms.unique_for_ms,
         terms.ttl_ms,
@@ -151,23 +222,20 @@ def text_of(mark: Mark) -> bytes:
         terms.timeout_ms,
         terms.keep_result_ms,
     )
-    if mark.cron is not None:
-        return _encode((*told, mark.cron, mark.tick_ms))
-    return _encode(told)
+    return _encode(fields)[1:]  # without the length, of which short ones take one byte
 
 
-def new_mark(
-    terms: Terms,
-    key: str | None,
-    expires_at_ms: int,
-    flags: int,
-    cron: str | None = None,
-    tick_ms: int = 0,
-) -> Mark:
-    """Make the mark of a job that was not handed out yet."""
-    if cron is not None:
-        return CronMark(terms, key, 0, flags, expires_at_ms, 0, cron, tick_ms)
-    if terms.ttl_ms or terms.timeout_ms:
+def new_times(terms: Terms, now_ms: int, *, keyed: bool) -> tuple[int, int]:
+    """Return the flags of a job that is pushed now, but for TIMED, and its expiry."""
+    flags = HOLDS if keyed and not terms.unique_for_ms else 0
+    ttl_ms = terms.ttl_ms
+    return flags, min(now_ms + ttl_ms, TIME_MAX_MS) if ttl_ms else 0
+
+
+def new_mark(terms: Terms, key: str | None, now_ms: int) -> Mark:
+    """Make the mark of a job that is pushed now."""
+    flags, expires_at_ms = new_times(terms, now_ms, keyed=key is not None)
+    if terms.has_times:
         return TimedMark(terms, key, 0, flags, expires_at_ms)
     return Mark(terms, key, 0, flags)
 
@@ -181,33 +249,50 @@ class TermsShared:
 
     def __init__(self) -> None:
         """Start empty."""
-        self._known: dict[Terms, Terms] = {}
-        self._asked: dict[tuple[str, Wishes], Terms] = {}
+        self._known: dict[tuple[Any, ...], Terms] = {}
+        self._asked: dict[tuple[Any, ...], Terms] = {}
 
     def asked(self, queue: str, wishes: Wishes) -> Terms:
         """Return the terms of a push."""
-        return self.share(
-            Terms(
-                queue,
-                wishes.until == "start",
-                wishes.unique_for_ms or 0 if wishes.unique_key is not None else 0,
-                wishes.ttl_ms or 0,
-                wishes.on_expire == "dead",
-                wishes.timeout_ms or 0,
-                wishes.keep_result_ms or 0,
-            )
+        asked = (
+            queue,
+            wishes.ttl_ms,
+            wishes.timeout_ms,
+            wishes.keep_result_ms,
+            wishes.until,
+            wishes.on_expire,
+            None if wishes.unique_key is None else wishes.unique_for_ms,
         )
+        terms = self._asked.get(asked)
+        if terms is None:
+            _queue, ttl_ms, timeout_ms, keep_result_ms, until, on_expire, held_ms = asked
+            terms = self.share(
+                queue,
+                until == "start",
+                held_ms or 0,
+                ttl_ms or 0,
+                on_expire == "dead",
+                timeout_ms or 0,
+                keep_result_ms or 0,
+            )
+            if len(self._asked) >= _TERMS_MAX:
+                self._asked.clear()
+            self._asked[asked] = terms
+        return terms
 
-    def share(self, terms: Terms) -> Terms:
-        """Return the object that is used for these terms."""
-        if len(self._known) >= _TERMS_MAX:
-            self._known.clear()  # jobs keep theirs; it is only less shared for a while
-        return self._known.setdefault(terms, terms)
+    def share(self, *fields: Any) -> Terms:
+        """Return the object that is used for terms of these fields."""
+        terms = self._known.get(fields)
+        if terms is None:
+            if len(self._known) >= _TERMS_MAX:
+                self._known.clear()  # jobs keep theirs; it is only less shared for a while
+            terms = self._known[fields] = Terms(*fields)
+        return terms
 
     def mark_of(self, queue: str, text: bytes) -> Mark:
         """Read a mark from the text of a `Marked` record."""
         told = _decode(text)
-        terms = Terms(
+        terms = self.share(
             queue,
             told.until_start,
             told.unique_for_ms,
@@ -216,15 +301,12 @@ class TermsShared:
             told.timeout_ms,
             told.keep_result_ms,
         )
-        mark = new_mark(
-            self.share(terms),
-            told.key,
-            told.expires_at_ms,
-            told.flags,
-            told.cron,
-            told.tick_ms,
+        if told.cron is None and not terms.has_times:
+            return Mark(terms, told.key, told.attempts, told.flags)
+        fields = (
+            *(terms, told.key, told.attempts, told.flags),
+            *(told.expires_at_ms, told.attempt_until_ms),
         )
-        mark.attempts = told.attempts
-        if isinstance(mark, TimedMark):
-            mark.attempt_until_ms = told.attempt_until_ms
-        return mark
+        if told.cron is None:
+            return TimedMark(*fields)
+        return CronMark(*fields, told.cron, told.tick_ms)
