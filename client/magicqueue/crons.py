@@ -19,7 +19,7 @@ from magicqueue.encoding import json_of
 from magicqueue.job import NULL, Count, Id, decode, optional_datetime
 from magicqueue.job_options import NO_OPTIONS, JobOptions, needs_of, tail_of
 from magicqueue.protocol import Command
-from magicqueue.readers import decoder, done, pushed_unique
+from magicqueue.readers import decoder, done
 from magicqueue.refusals import Line
 from magicqueue.wire import requests
 from magicqueue.wire.replies import CronReply, CronTicks
@@ -135,7 +135,12 @@ class CronsPage(msgspec.Struct, frozen=True):
     next: str | None = None
 
 
+class _Ran(msgspec.Struct):
+    id: Id
+
+
 _set: Final = decoder(CronReply)
+_ran: Final = decoder(_Ran)
 _page: Final = decoder(CronsPage)
 
 
@@ -196,10 +201,10 @@ def resume_cron(name: str) -> Command[datetime | None]:
     return with_rid(request, _next_run, needs=(CRON,), repeat=True)
 
 
-def run_cron(name: str) -> Command[list[int]]:
+def run_cron(name: str) -> Command[int]:
     """Push a job of a cron now; gives its id."""
     request = requests.CronRun(name=_word(name, "name"))
-    return with_rid(request, pushed_unique, needs=(CRON,))
+    return with_rid(request, lambda line: _ran(line).id, needs=(CRON,))
 
 
 TIMES: Final = tuple(

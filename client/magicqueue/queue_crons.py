@@ -78,8 +78,7 @@ class QueueCrons:
 
         Raises NotFound, and as `push`.
         """
-        ids = await self._run(crons.run_cron(name))
-        return ids[0]
+        return await self._run(crons.run_cron(name))
 
     async def _run(self, command: Command[R]) -> R:
         raise NotImplementedError

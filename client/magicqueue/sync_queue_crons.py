@@ -77,8 +77,7 @@ class SyncQueueCrons:
 
         Raises NotFound, and as `push`.
         """
-        ids = self._run(crons.run_cron(name))
-        return ids[0]
+        return self._run(crons.run_cron(name))
 
     def _run(self, command: Command[R]) -> R:
         raise NotImplementedError

@@ -242,9 +242,9 @@ def run(session: Session, name: str) -> None:
     with session.queue() as client:
         job_id = client.run_cron(name)
     if session.json:
-        write_json({"name": name, "id": int(job_id)})
+        write_json({"name": name, "id": job_id})
     else:
-        say(f"pushed job {int(job_id)} of {name}")
+        say(f"pushed job {job_id} of {name}")
 
 
 def _data(data: str | None, *, plain_text: bool) -> Any:
