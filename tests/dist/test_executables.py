@@ -1,5 +1,6 @@
 """What the executables do by themselves: start, tell what they are, and run the tools."""
 
+import json
 import platform
 import shutil
 import time
@@ -59,6 +60,18 @@ def test_jobs_go_in_and_out(executable: str, run: Run, tmp_path: Path) -> None:
         assert table.returncode == 0, table.stderr
         bench = run(executable, "bench", "--jobs", "2000", MAGICQUEUE_URL=url)
         assert bench.returncode == 0, bench.stderr
+
+
+def test_time_zones_are_inside(executable: str, run: Run, tmp_path: Path) -> None:
+    with serving([executable], tmp_path) as server:
+        url = f"unix://{server.place}"
+        times = ("--schedule", "30 2 * * *", "--tz", "Asia/Kolkata", "--json")
+        zones = {"MAGICQUEUE_URL": url, "PYTHONTZPATH": ""}
+        done = run(executable, "cron", "set", "report", "-q", "q", *times, **zones)
+        assert done.returncode == 0, done.stderr
+        following = run(executable, "cron", "next", "report", "--json", **zones)
+        for run_ms in json.loads(following.stdout)["next_runs"]:
+            assert run_ms // 60_000 % 1440 == 21 * 60  # 2:30 there
 
 
 def test_a_worker_says_whose_python_it_needs(executable: str, run: Run) -> None:
