@@ -6,6 +6,8 @@ import shutil
 import time
 from pathlib import Path
 
+import pytest
+
 from dist.conftest import Run
 from dist.serving import seconds_of_a_bare_start, serving
 from patience import PATIENCE_S
@@ -62,14 +64,17 @@ def test_jobs_go_in_and_out(executable: str, run: Run, tmp_path: Path) -> None:
         assert bench.returncode == 0, bench.stderr
 
 
-def test_time_zones_are_inside(executable: str, run: Run, tmp_path: Path) -> None:
+def test_time_zones_are_inside(
+    executable: str, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONTZPATH", "")
     with serving([executable], tmp_path) as server:
         url = f"unix://{server.place}"
         times = ("--schedule", "30 2 * * *", "--tz", "Asia/Kolkata", "--json")
-        zones = {"MAGICQUEUE_URL": url, "PYTHONTZPATH": ""}
-        done = run(executable, "cron", "set", "report", "-q", "q", *times, **zones)
+        where = {"MAGICQUEUE_URL": url}
+        done = run(executable, "cron", "set", "report", "-q", "q", *times, **where)
         assert done.returncode == 0, done.stderr
-        following = run(executable, "cron", "next", "report", "--json", **zones)
+        following = run(executable, "cron", "next", "report", "--json", **where)
         for run_ms in json.loads(following.stdout)["next_runs"]:
             assert run_ms // 60_000 % 1440 == 21 * 60  # 2:30 there
 

@@ -361,7 +361,7 @@ def codec_reads(  # noqa: C901 - as a server goes about it
             result_of(getattr(request, "result", NO_RESULT), "result", limits)
         if isinstance(request, Throttle):
             fields["for"] = fields.pop("for_ms")
-        by_name = {"JOBS", "BULK", "CRONLIST"}
+        by_name = {"JOBS", "BULK", "CRONLIST", "QUEUES"}
         for name in ("id",) if cmd in by_name else ("id", "after"):
             if fields.get(name) is not None:
                 fields[name] = int(fields[name])
