@@ -48,7 +48,13 @@ if TYPE_CHECKING:
         UnknownCommand,
         Unsupported,
     )
-    from magicqueue.failures import Discard, Retry, Throttle, TimeLimitExceeded
+    from magicqueue.failures import (
+        Discard,
+        Retry,
+        SoftTimeLimitExceeded,
+        Throttle,
+        TimeLimitExceeded,
+    )
     from magicqueue.job import DeadPage, Job, JobDetails, NewJob, Progress
     from magicqueue.job_log import JobLogFilter, current_job
     from magicqueue.job_options import JobOptions
@@ -89,7 +95,13 @@ _HOMES: Final = {
     "tasks.service": ("TaskWorker",),
     "tasks.signature": ("BadArguments",),
     "tasks.task": ("AsyncTask", "Handle", "PlainTask", "Task", "TaskCall"),
-    "failures": ("Discard", "Retry", "Throttle", "TimeLimitExceeded"),
+    "failures": (
+        "Discard",
+        "Retry",
+        "SoftTimeLimitExceeded",
+        "Throttle",
+        "TimeLimitExceeded",
+    ),
     "limits": ("GroupLimits", "Rate"),
     "crons": ("CronDetails", "CronOptions", "CronSet"),
     "job_log": ("JobLogFilter", "current_job"),
@@ -194,6 +206,7 @@ __all__ = [
     "ServerCounts",
     "ServerInfo",
     "ShuttingDown",
+    "SoftTimeLimitExceeded",
     "Stale",
     "SyncQueue",
     "SyncWorker",
