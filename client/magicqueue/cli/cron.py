@@ -40,7 +40,7 @@ _DATA_CHARS: Final = 40
 @click.group(
     cls=Group,
     epilog=manual(
-        'magicqueue cron set report -q mail --schedule "30 2 * * *" --tz Europe/Berlin',
+        'magicqueue cron set report -q mail -s "30 2 * * *" --tz Europe/Berlin',
         "magicqueue cron set beat -q health --every 1m",
         "magicqueue cron list",
         "magicqueue cron next report -n 5",
@@ -56,7 +56,7 @@ def cron() -> None:
 @cron.command(
     "set",
     epilog=manual(
-        'magicqueue cron set report -q mail --schedule "30 2 * * *" --tz Europe/Berlin',
+        'magicqueue cron set report -q mail -s "30 2 * * *" --tz Europe/Berlin',
         'magicqueue cron set beat -q health --every 1m \'{"from": "cron"}\'',
     ),
 )
