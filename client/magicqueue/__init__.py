@@ -71,6 +71,7 @@ if TYPE_CHECKING:
     from magicqueue.wire.replies import (
         Counts,
         CronTick,
+        GroupCounts,
         OneQueueCounts,
         QueueCounts,
         QueueLimits,
@@ -109,6 +110,7 @@ _HOMES: Final = {
     "wire.replies": (
         "Counts",
         "CronTick",
+        "GroupCounts",
         "OneQueueCounts",
         "QueueCounts",
         "QueueLimits",
@@ -172,6 +174,7 @@ __all__ = [
     "Ending",
     "Forbidden",
     "Full",
+    "GroupCounts",
     "GroupLimits",
     "Handle",
     "HandlerNotFound",

@@ -108,6 +108,8 @@ class Job(StoredJob, gc=False, eq=False):
 
     attempts: Id
     """How often it was handed out, this time included."""
+    group: str | None = None
+    """The group that it takes turns with, if it has one."""
     lost: bool = msgspec.field(name="lost to the client", default=False)
     """The lease is known to be over: the job may be running elsewhere by now."""
     cancelled: bool = msgspec.field(name="cancelled at the client", default=False)
@@ -221,6 +223,8 @@ class JobDetails(StoredJob, gc=False, eq=False, kw_only=True):
     """When it died, in milliseconds since 1970, if it is dead."""
     unique_key: str | None = None
     """The key that it holds."""
+    group: str | None = None
+    """The group that it takes turns with."""
     expires_at_ms: Count | None = msgspec.field(name="expires_at", default=None)
     """When its time to live is over, in milliseconds since 1970."""
     timeout_ms: Count | None = msgspec.field(name="timeout", default=None)
@@ -315,3 +319,4 @@ class NewJob:
     on_expire: Literal["remove", "dead"] | None = None
     timeout: Duration | None = None
     keep_result: Duration | None = None
+    group: str | None = None

@@ -198,6 +198,7 @@ def _shown(cron: CronHere, live: int) -> replies.CronInfo:
             "ttl": wishes.ttl_ms,
             "timeout": wishes.timeout_ms,
             "keep_result": wishes.keep_result_ms,
+            "group": wishes.group,
         }
         if wishes.unique_key is not None:
             asked |= {

@@ -1,7 +1,7 @@
 """Commands that only look: at counts, at jobs, at the server itself."""
 
 from collections.abc import Callable
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, TypeVar
 
 import msgspec
 from msgspec import Raw
@@ -19,11 +19,20 @@ from magicqueue.wire.requests import (
     Request,
     StatsRequest,
 )
-from magicqueue_cores.contract import Core, DeadPage, JobView, QueueStats
+from magicqueue_cores.contract import (
+    Core,
+    CoreStats,
+    DeadPage,
+    JobState,
+    JobView,
+    QueueStats,
+)
 from magicqueue_cores.pending import Answer, map_answer
 from magicqueue_cores.policies import Ending, Known, Policies
 from magicqueue_server.repeats import job_of
 from magicqueue_server.whole_queues import WholeQueues
+
+S = TypeVar("S", bound=CoreStats | QueueStats)
 
 Reply: TypeAlias = Answer[bytes]
 Handler: TypeAlias = Callable[[Any, int], Reply]
@@ -56,6 +65,7 @@ _POLICIES: Final = [
     "cancel",
     "limits",
     "multi_pull",
+    "groups",
     "browse",
     "cron",
 ]
@@ -107,12 +117,18 @@ class Looks:
             more = self.limits_of(queue, self.ahead_ms)
             answer = self._core.queue_stats(queue, now_ms)
             return map_answer(
-                answer, lambda one: replies.counted(request.rid, **_dict(one), **more)
+                answer,
+                lambda one: replies.counted(
+                    request.rid, **_dict(self.counted(one, now_ms)), **more
+                ),
             )
         return map_answer(
             self._core.stats(now_ms),
             lambda stats: replies.counted(
-                request.rid, **_dict(stats), **self._kept(), **self.server_counts()
+                request.rid,
+                **_dict(self.counted(stats, now_ms)),
+                **self._kept(),
+                **self.server_counts(),
             ),
         )
 
@@ -126,7 +142,7 @@ class Looks:
         count = min(request.count, _QUEUES_PAGE_MAX)
 
         def reply(found: list[QueueStats]) -> bytes:
-            page = found[:count]
+            page = [self.counted(one, now_ms) for one in found[:count]]
             following = page[-1].name if len(found) > count else None
             return replies.counted(request.rid, queues=page, next=following)
 
@@ -152,8 +168,13 @@ class Looks:
         """Tell all that is known of a job that is here."""
         job = msgspec.structs.asdict(_detail(view, self.ahead_ms))
         if self._policies is not None:
+            job["state"] = state_of(view, self._policies)
             job |= _wished(self._policies.known_of(view.id), self.ahead_ms)
         return job
+
+    def counted(self, stats: S, now_ms: int) -> S:
+        """Count jobs that wait for their group's turn as those that are ready."""
+        return counted(stats, self._policies, now_ms)
 
     def dead(self, request: Dead, now_ms: int) -> Reply:
         """DEAD."""
@@ -212,6 +233,28 @@ class Looks:
         return {name: count for of in counts for name, count in _dict(of).items()}
 
 
+def counted(stats: S, policies: Policies | None, now_ms: int) -> S:
+    """Count jobs that wait for their group's turn as those that are ready."""
+    if policies is None or not policies.groups.any:
+        return stats
+    groups = policies.groups
+    queue = stats.name if isinstance(stats, QueueStats) else None
+    waiting = groups.waiting(queue)
+    if not waiting:
+        return stats
+    oldest_ms = max(stats.oldest_ready_ms, groups.oldest_ms(queue, now_ms))
+    return msgspec.structs.replace(
+        stats, queued=stats.queued + waiting, oldest_ready_ms=oldest_ms
+    )
+
+
+def state_of(view: JobView, policies: Policies) -> str:
+    """Give the word for a job's state: who waits for its group's turn is ready."""
+    if view.state is JobState.HELD and policies.groups.waits(view.id):
+        return JobState.READY.name.lower()
+    return view.state.name.lower()
+
+
 def _dict(stats: msgspec.Struct) -> dict[str, Any]:
     return msgspec.structs.asdict(stats)
 
@@ -238,7 +281,10 @@ def _detail(view: JobView, ahead_ms: int) -> replies.JobDetail:
 
 def pulled_more(known: Known) -> dict[str, Any]:
     """Give what a pull tells of a job beside what all have."""
-    return {} if known.cron is None else {"cron": replies.CronTick(*known.cron)}
+    more: dict[str, Any] = {} if known.group is None else {"group": known.group}
+    if known.cron is not None:
+        more["cron"] = replies.CronTick(*known.cron)
+    return more
 
 
 def _wished(known: Known, ahead_ms: int) -> dict[str, Any]:
@@ -246,6 +292,7 @@ def _wished(known: Known, ahead_ms: int) -> dict[str, Any]:
     progress = known.progress
     told = {
         "unique_key": known.unique_key,
+        "group": known.group,
         "expires_at": _wall_ms(known.expires_at_ms, ahead_ms),
         "timeout": known.timeout_ms,
         "attempt_until": _wall_ms(known.attempt_until_ms, ahead_ms),

@@ -17,6 +17,7 @@ from magicqueue.wire.requests import (
     Bulk,
     Cancel,
     Done,
+    Groups,
     Jobs,
     Limit,
     PlainAck,
@@ -227,7 +228,10 @@ def without_policies(plain: dict[type[Request], Handler]) -> dict[type[Request],
         Ack: plain[PlainAck],  # no job keeps a result here
         AckBatch: plain[PlainAckBatch],
         **dict.fromkeys(
-            (Progress, Cancel, Promote, Wait, Limit, Throttle, Jobs, Bulk, *CRON_REQUESTS),
+            (
+                *(Progress, Cancel, Promote, Wait, Limit, Throttle, Groups, Jobs, Bulk),
+                *CRON_REQUESTS,
+            ),
             refuse,
         ),
     }

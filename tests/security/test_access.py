@@ -43,6 +43,7 @@ LINES = {
     "CRONRESUME": b'{"cmd":"CRONRESUME","name":"c"}',
     "CRONRUN": b'{"cmd":"CRONRUN","name":"c"}',
     "CRONDELETE": b'{"cmd":"CRONDELETE","name":"c"}',
+    "GROUPS": b'{"cmd":"GROUPS","queue":"q"}',
     "PAUSE": b'{"cmd":"PAUSE","queue":"q"}',
     "RESUME": b'{"cmd":"RESUME","queue":"q"}',
     "DRAIN": b'{"cmd":"DRAIN","queue":"q"}',
@@ -56,7 +57,7 @@ MAY = {
         *("PULL", "PULLB", "ACK", "ACKB", "FAIL", "FAILB"),
         *("HEARTBEAT", "PROGRESS", "RELEASE", "THROTTLE"),
     },
-    "read": {"STATS", "QUEUES", "DEAD", "GETJOB", "JOBS", "CRONLIST"},
+    "read": {"STATS", "QUEUES", "DEAD", "GETJOB", "JOBS", "GROUPS", "CRONLIST"},
     "operate": {
         *("PAUSE", "RESUME", "DRAIN", "RETRYDEAD", "PURGEDEAD"),
         *("CANCEL", "PROMOTE", "LIMIT", "BULK"),

@@ -131,6 +131,8 @@ def _wishes(found: JobInfo) -> list[tuple[str, str | list[str]]]:
     pairs: list[tuple[str, str | list[str]]] = []
     if found.unique_key is not None:
         pairs.append(("unique key", found.unique_key))
+    if found.group is not None:
+        pairs.append(("group", found.group))
     if found.expires_at is not None:
         pairs.append(("expires", when(found.expires_at)))
     if found.timeout is not None:

@@ -69,6 +69,7 @@ class PushItem(
     on_expire: OnExpire | None = None
     timeout: Positive | None = None
     keep_result: Milliseconds | None = None
+    group: str | None = None
 
 
 class Verdict(msgspec.Struct, gc=False, omit_defaults=True):
@@ -135,6 +136,7 @@ class Push(
     on_expire: OnExpire | None = None
     timeout: Positive | None = None
     keep_result: Milliseconds | None = None
+    group: str | None = None
     req_key: str | None = None
 
 
@@ -174,6 +176,7 @@ class PushBatch(_Batch, kw_only=True, omit_defaults=True, tag="PUSHB"):
     on_expire: OnExpire | None = None
     timeout: Positive | None = None
     keep_result: Milliseconds | None = None
+    group: str | None = None
     req_key: str | None = None
     jobs: list[PushItem]
 
@@ -381,11 +384,19 @@ class Limit(Request, kw_only=True, omit_defaults=True, tag="LIMIT"):
 
 
 class Throttle(Request, kw_only=True, omit_defaults=True, tag="THROTTLE"):
-    """Hand out no jobs of a queue `for` so many milliseconds; 0 ends that."""
+    """Hand out no jobs of a queue, or a group, `for` so many milliseconds; 0 ends that."""
 
     queue: str
     group: str | None = None
     for_ms: Milliseconds = msgspec.field(name="for")
+
+
+class Groups(Request, kw_only=True, omit_defaults=True, tag="GROUPS"):
+    """List the groups of a queue by name, behind `after`."""
+
+    queue: str
+    count: Positive | None = None
+    after: str | None = None
 
 
 class Pause(Request, kw_only=True, omit_defaults=True, tag="PAUSE"):
@@ -479,6 +490,7 @@ class Cron(Request, kw_only=True, omit_defaults=True, tag="CRON"):
     on_expire: OnExpire | None = None
     timeout: Positive | None = None
     keep_result: Milliseconds | None = None
+    group: str | None = None
     req_key: str | None = None
 
 
@@ -547,6 +559,7 @@ COMMANDS: Final[dict[str, type[Request]]] = {
         GetJob,
         Limit,
         Throttle,
+        Groups,
         Pause,
         Resume,
         Drain,

@@ -17,6 +17,7 @@ from magicqueue_cores.policies.answers import (
 from magicqueue_cores.policies.cron_facts import Cron
 from magicqueue_cores.policies.cron_plans import CronPlan
 from magicqueue_cores.policies.crons import Crons, CronSet, CronStats
+from magicqueue_cores.policies.groups import GroupStats
 from magicqueue_cores.policies.layer import Policies
 from magicqueue_cores.policies.options import PolicyOptions
 from magicqueue_cores.policies.rules import Bounds, Rate, Rule
@@ -38,6 +39,7 @@ __all__ = [
     "Duplicate",
     "Ending",
     "Failures",
+    "GroupStats",
     "Known",
     "Policies",
     "PolicyOptions",

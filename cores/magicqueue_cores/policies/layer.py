@@ -7,6 +7,7 @@ What is where:
 - `pushing`, `verdicts`, `retrying`, `bulk`: decisions; `passage`: what time brings;
 - `crons`, `cron_facts`, `schedules`, `ticking`: jobs that come again;
 - `rules`, `gates`, `limits`: how many jobs of a queue may be handed out;
+- `group`, `lines`, `rounds`, `seats`, `groups`, `group_limits`: jobs that take turns;
 - `outcomes`: what follows from what befell jobs; `check`: all that has to be true;
 - `telling`: counts, and what is known of a job;
 - `shown`: marks and facts of a log as plain values.
@@ -38,6 +39,7 @@ from magicqueue_cores.policies.bulk import Bulk
 from magicqueue_cores.policies.check import check_ground
 from magicqueue_cores.policies.crons import Crons
 from magicqueue_cores.policies.ground import Ground, at_once
+from magicqueue_cores.policies.groups import Groups
 from magicqueue_cores.policies.limits import Limits
 from magicqueue_cores.policies.options import PolicyOptions
 from magicqueue_cores.policies.outcomes import Outcomes
@@ -88,8 +90,11 @@ class Policies:
         """The rules of queues."""
         self.ruling: Final = ground.ruling
         """Which queues are ruled: pulls of these have to go through `pull`."""
-        self._passage = Passage(ground, self._outcomes, self.limits)
-        self._pushing = Pushing(ground, self._outcomes)
+        self.groups: Final = Groups(ground, self.limits, self._outcomes.settle)
+        """Groups of jobs, which take turns."""
+        self._outcomes.seat = self.groups.settle
+        self._passage = Passage(ground, self._outcomes, self.limits, self.groups)
+        self._pushing = Pushing(ground, self._outcomes, self.groups)
         self._verdicts = Verdicts(ground, self._outcomes)
         self._retrying = Retrying(ground, self._pushing, self._outcomes)
         self.bulk: Final = Bulk(ground, self._verdicts, self._retrying, self._outcomes)
@@ -185,7 +190,10 @@ class Policies:
         it may run).
         """
         self._let_pass(now_ms)
-        return self._pushing.push(queue, jobs, wishes, req_key, now_ms)
+        answer = self._pushing.push(queue, jobs, wishes, req_key, now_ms)
+        if self._notes.pending:
+            self._outcomes.settle(now_ms)
+        return answer
 
     def pull(
         self,
@@ -255,7 +263,10 @@ class Policies:
     def promote(self, ids: Sequence[int], now_ms: int) -> Settled:
         """As the core's."""
         self._let_pass(now_ms)
-        return at_once(self._core.promote(ids, now_ms))
+        settled = at_once(self._core.promote(ids, now_ms))
+        if self._notes.pending:
+            self._outcomes.settle(now_ms)
+        return settled
 
     def progress(
         self,
@@ -274,9 +285,9 @@ class Policies:
         return self._verdicts.progress(job_id, attempt, percent, note, lease_ms, now_ms)
 
     def drain(self, queue: str, now_ms: int, upto: int | None = None) -> Step:
-        """As the core's."""
+        """As the core's, held jobs with it."""
         self._let_pass(now_ms)
-        step = at_once(self._core.drain(queue, now_ms, upto))
+        step = self.groups.drain(queue, now_ms, upto)
         if self._notes.pending:
             self._outcomes.settle(now_ms)
         return step
@@ -346,6 +357,7 @@ class Policies:
         self._ground.course.apply(record)
         self._notes.live = True
         self.limits.follow(record)
+        self.groups.follow(record)
         if isinstance(record, Marked):
             self._core.mark(record.ids, marked=True)
         if self._notes.telling:
@@ -371,6 +383,7 @@ class Policies:
         check_ground(self._ground)
         self.crons.check()
         self.limits.check()
+        self.groups.check()
 
     def _let_pass(self, now_ms: int) -> None:
         """Let what is due by now happen before anything else does."""

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import TypeVar
 
 import msgspec
 
@@ -10,7 +9,15 @@ from magicqueue_cores.contract import NEVER_MS, Full, NewJobs
 from magicqueue_cores.policies.alike import Alike
 from magicqueue_cores.policies.answers import BadRepeat, BadWish, Duplicate, PushAnswer
 from magicqueue_cores.policies.ground import REQUEST, WINDOW, Ground, at_once, named
+from magicqueue_cores.policies.groups import Groups
 from magicqueue_cores.policies.outcomes import Outcomes
+from magicqueue_cores.policies.storing import (
+    at,
+    picked,
+    store,
+    take_seats,
+    waiting_for_turns,
+)
 from magicqueue_cores.policies.wishes import (
     ACTIVE,
     DEAD,
@@ -19,8 +26,6 @@ from magicqueue_cores.policies.wishes import (
     new_mark,
     weight_of,
 )
-
-T = TypeVar("T")
 
 _ids_to_bytes = msgspec.msgpack.Encoder().encode
 _ids_from_bytes = msgspec.msgpack.Decoder(list[int]).decode
@@ -54,9 +59,10 @@ class _Plan:
 class Pushing:
     """Decides what becomes of a push, and does it."""
 
-    def __init__(self, ground: Ground, outcomes: Outcomes) -> None:
+    def __init__(self, ground: Ground, outcomes: Outcomes, groups: Groups) -> None:
         self._ground = ground
         self._outcomes = outcomes
+        self._groups = groups
 
     def push(
         self,
@@ -117,13 +123,15 @@ class Pushing:
         ground = self._ground
         if wish is None or len(ground.windows) or wish.unique_for_ms is not None:
             return ()
+        if wish.group is not None:
+            return ()
         key, ttl_ms = wish.unique_key, wish.ttl_ms
         if key is not None and key in ground.marks.keys.held(queue):
             return ()
         if ttl_ms is not None:
             _refuse_late(0, jobs, now_ms, now_ms + ttl_ms)
         mark = new_mark(ground.terms.asked(queue, wish), key, now_ms)
-        ids = (self._made(queue, jobs, weight_of(mark.terms, key), now_ms),)
+        ids = (self._made(queue, jobs, (), weight_of(mark.terms, key), now_ms),)
         ground.mark(queue, ids, (mark,))
         return ids
 
@@ -159,9 +167,7 @@ class Pushing:
             same = asked(queue, wish)
             if alike is None or same is not terms or alike.keyed is (key is None):
                 terms, alike = same, plan.kind(same, now_ms, keyed=key is not None)
-            alike.places.append(len(new))
-            if key is not None:
-                alike.keys.append(key)
+            alike.add(len(new), key, wish.group)
             new.append(index)
         return plan
 
@@ -200,12 +206,17 @@ class Pushing:
         kinds = list(plan.kinds.values())
         ids: Sequence[int] = ()
         if new:
-            made = jobs if len(new) == count else _picked(jobs, new)
+            made = jobs if len(new) == count else picked(jobs, new)
             weight = sum(alike.weight for alike in kinds)
-            first_id = self._made(queue, made, weight + growth, now_ms)
+            held = waiting_for_turns(kinds, made, now_ms)
+            first_id = self._made(queue, made, held, weight + growth, now_ms)
             ids = range(first_id, first_id + len(new))
+            for alike in kinds:
+                take_seats(ground.marks.seats, alike, made, held)
+            self._mark_new(queue, first_id, kinds, now_ms)
+            if any(held):
+                ground.marks.seats.on_ready(queue)
             if len(new) == count:
-                self._mark_new(queue, first_id, kinds, now_ms)
                 return PushAnswer(ids, [], [])
         else:
             ground.core.refuse_more(growth)
@@ -214,17 +225,18 @@ class Pushing:
             ids_of[index] = holder if holder > 0 else ids_of[-1 - holder]
         for index in plan.replaced:
             self._replace(ids_of[index], index, jobs, now_ms)
-        self._mark_new(queue, ids[0] if ids else 0, kinds, now_ms)
         ground.core.count_duplicates(queue, count - len(new))
         all_ids = [ids_of[index] for index in range(count)]
         return PushAnswer(all_ids, plan.duplicates, plan.replaced)
 
-    def _made(self, queue: str, jobs: NewJobs, weight: int, now_ms: int) -> int:
+    def _made(
+        self, queue: str, jobs: NewJobs, held: Sequence[bool], weight: int, now_ms: int
+    ) -> int:
         """Have the core store jobs for which so much is kept here; give the first id."""
         ground = self._ground
         ground.weigh(weight)
         try:
-            return at_once(ground.core.push(queue, jobs, now_ms))
+            return store(ground.core, queue, jobs, held, now_ms)
         except Full:
             ground.weigh()
             raise
@@ -245,10 +257,11 @@ class Pushing:
     def _replace(self, job_id: int, index: int, jobs: NewJobs, now_ms: int) -> None:
         """Give a job new data, for which there is room: that was asked for all at once."""
         core = self._ground.core
-        payload, priority = jobs.payloads[index], _at(jobs.priorities, index)
-        run_at_ms = max(now_ms, _at(jobs.run_ats_ms, index))
+        payload, priority = jobs.payloads[index], at(jobs.priorities, index)
+        run_at_ms = max(now_ms, at(jobs.run_ats_ms, index))
         changed = at_once(core.replace(job_id, payload, priority, run_at_ms, now_ms))
         assert changed, "a job that waits can be replaced"
+        self._groups.enter_anew(job_id, priority, run_at_ms, now_ms)
 
     def _mark_new(
         self, queue: str, first_id: int, kinds: Sequence[Alike], now_ms: int
@@ -272,31 +285,9 @@ class Pushing:
             self._ground.keep(WINDOW, facts)
 
 
-def _picked(jobs: NewJobs, indexes: Sequence[int]) -> NewJobs:
-    """Return the jobs of a batch that are at these places."""
-
-    def column(values: T | Sequence[T]) -> T | Sequence[T]:
-        if isinstance(values, int):  # bools, too
-            return values
-        return [values[index] for index in indexes]  # type: ignore[index]  # a sequence
-
-    return NewJobs(
-        payloads=[jobs.payloads[index] for index in indexes],
-        run_ats_ms=column(jobs.run_ats_ms),
-        priorities=column(jobs.priorities),
-        max_attempts=column(jobs.max_attempts),
-        backoffs_ms=column(jobs.backoffs_ms),
-        jitters=column(jobs.jitters),
-    )
-
-
-def _at(column: int | Sequence[int], index: int) -> int:
-    return column if isinstance(column, int) else column[index]
-
-
 def _refuse_late(index: int, jobs: NewJobs, now_ms: int, expires_at_ms: int) -> None:
     """Raise `BadWish` if a job could not run before it expires."""
-    run_at_ms = max(now_ms, _at(jobs.run_ats_ms, index))
+    run_at_ms = max(now_ms, at(jobs.run_ats_ms, index))
     if run_at_ms >= expires_at_ms:
         raise BadWish(
             index,

@@ -5,12 +5,13 @@ object; `Mark` is what is the job's own, and is kept small: a million unique key
 million of them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar, Final, Literal
 
 import msgspec
 
 from magicqueue_cores.contract import TIME_MAX_MS
+from magicqueue_cores.policies.group import Line, new_line
 from magicqueue_cores.policies.moments import ENTRY_BYTES
 
 
@@ -23,6 +24,7 @@ class Wishes(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     ttl_ms: the job is not handed out that long after the push; on_expire: it is removed
     then, or dead. timeout_ms: an attempt ends that long after its hand-out.
     keep_result_ms: the job's end is known for that long.
+    group: groups of a queue take turns.
     """
 
     unique_key: str | None = None
@@ -33,12 +35,16 @@ class Wishes(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     on_expire: Literal["remove", "dead"] = "remove"
     timeout_ms: int | None = None
     keep_result_ms: int | None = None
+    group: str | None = None
 
 
 MARK_BYTES: Final = 150
 """What a mark takes: itself, the job's id and their place in the table."""
 KEY_BYTES: Final = 90
 """What a key takes beside its characters: a string and its place in its queue's table."""
+
+SEAT_BYTES: Final = 80
+"""What the mark of a job with a group has more than others."""
 
 
 class Terms(msgspec.Struct, frozen=True, gc=False):
@@ -51,13 +57,15 @@ class Terms(msgspec.Struct, frozen=True, gc=False):
     expires_dead: bool = False
     timeout_ms: int = 0
     keep_result_ms: int = 0
+    grouped: bool = False
+    """Whether the jobs have groups: see `GroupedMark`."""
     mark_bytes: int = 0
     """About what a mark takes while its job is here, moments and all, but for a key."""
 
     def __post_init__(self) -> None:
         """Work out what follows from the others."""
         entries = bool(self.ttl_ms) + bool(self.timeout_ms)
-        size = MARK_BYTES + entries * ENTRY_BYTES
+        size = MARK_BYTES + entries * ENTRY_BYTES + self.grouped * SEAT_BYTES
         msgspec.structs.force_setattr(self, "mark_bytes", size)
 
     @property
@@ -76,6 +84,8 @@ CANCELLED: Final = 8
 """It was cancelled while at work."""
 TIMED: Final = 16
 """Its expiry has an entry among the moments. Not told in a text: it follows."""
+BACK: Final = 32
+"""It came back and waits beside the chain of its line (`lines`). Not told either."""
 TOLD: Final = HOLDS | ACTIVE | DEAD | CANCELLED
 
 
@@ -128,6 +138,23 @@ class CronMark(TimedMark, gc=False):
     tick_ms: int = 0  # type: ignore[misc]
 
 
+class GroupedMark(CronMark, gc=False, kw_only=True):
+    """The mark of a job with a group. following, before: its neighbours in the line.
+
+    place: where in its line it waits, or waited before it was handed out; 0 for nowhere.
+    """
+
+    line: Line
+    place: int = 0
+    following: int = 0
+    before: int = 0
+
+    @property
+    def waits(self) -> bool:
+        """Whether the job waits in its line."""
+        return self.place > 0 and not self.flags & (ACTIVE | DEAD)
+
+
 def weight_of(terms: Terms, key: str | None) -> int:
     """Return about what a mark takes while its job is here."""
     size = terms.mark_bytes
@@ -150,6 +177,8 @@ class _Text(msgspec.Struct, array_like=True, gc=False):
     keep_result_ms: int
     cron: str | None = None
     tick_ms: int = 0
+    group: tuple[str, int, int] | None = None
+    """Its name, the job's priority, and its place."""
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -163,7 +192,7 @@ def told_in(text: bytes) -> dict[str, Any]:
 
 def text_of(mark: Mark) -> bytes:
     """Return a mark as it is told in a `Marked` record."""
-    if mark.cron is not None:
+    if mark.cron is not None or isinstance(mark, GroupedMark):
         return _encode_whole(mark)
     rest = _rest(mark.terms, mark.expires_at_ms, mark.attempt_until_ms, mark.attempts)
     return _HEADS[mark.flags & TOLD] + _encode(mark.key) + rest
@@ -171,7 +200,10 @@ def text_of(mark: Mark) -> bytes:
 
 def _encode_whole(mark: Mark) -> bytes:
     """Return the text of a mark with all fields."""
-    terms = mark.terms
+    terms, group = mark.terms, None
+    if isinstance(mark, GroupedMark):
+        line = mark.line
+        group = line.group.name or "", line.priority, mark.place
     return _encode(
         _Text(
             mark.flags & TOLD,
@@ -187,12 +219,16 @@ def _encode_whole(mark: Mark) -> bytes:
             terms.keep_result_ms,
             mark.cron,
             mark.tick_ms,
+            group,
         )
     )
 
 
 def cron_mark(mark: Mark, cron: str, tick_ms: int) -> CronMark:
     """Make the mark of a new job of a cron, from what it would be without."""
+    if isinstance(mark, GroupedMark):
+        flags = mark.flags & ~TIMED
+        return msgspec.structs.replace(mark, flags=flags, cron=cron, tick_ms=tick_ms)
     flags, expires_at_ms = mark.flags & ~TIMED, mark.expires_at_ms
     return CronMark(mark.terms, mark.key, 0, flags, expires_at_ms, 0, cron, tick_ms)
 
@@ -205,8 +241,22 @@ def texts_of_new(
     return [head + _encode(key) + rest for key in keys]
 
 
+def with_seats(texts: Iterable[bytes], seats: Iterable[tuple[Line, int]]) -> list[bytes]:
+    """Return the texts of new marks with the line of each, and the place."""
+    return [
+        _WITH_GROUP
+        + text[1:]
+        + _NO_CRON
+        + _encode((seat[0].group.name, seat[0].priority, seat[1]))
+        for text, seat in zip(texts, seats, strict=True)
+    ]
+
+
 _HEADS: Final = [_encode((flags, *(None,) * 10))[:2] for flags in range(TOLD + 1)]
 """How texts begin, by flags: with the length of the array, and these. The key is next."""
+_WITH_GROUP: Final = _encode((None,) * 14)[:1]
+"""How texts with a group begin, and what is before it if the job is of no cron."""
+_NO_CRON: Final = _encode(None) + _encode(0)
 
 
 def _rest(terms: Terms, expires_at_ms: int, attempt_until_ms: int, attempts: int) -> bytes:
@@ -249,6 +299,8 @@ class TermsShared:
 
     def __init__(self) -> None:
         """Start empty."""
+        self.line_of: Callable[[str, str, int], Line] = new_line
+        """Gives the line of a queue, a group and a priority."""
         self._known: dict[tuple[Any, ...], Terms] = {}
         self._asked: dict[tuple[Any, ...], Terms] = {}
 
@@ -262,10 +314,11 @@ class TermsShared:
             wishes.until,
             wishes.on_expire,
             None if wishes.unique_key is None else wishes.unique_for_ms,
+            wishes.group is not None,
         )
         terms = self._asked.get(asked)
         if terms is None:
-            _queue, ttl_ms, timeout_ms, keep_result_ms, until, on_expire, held_ms = asked
+            _, ttl_ms, timeout_ms, keep_result_ms, until, on_expire, held_ms, _ = asked
             terms = self.share(
                 queue,
                 until == "start",
@@ -274,6 +327,7 @@ class TermsShared:
                 on_expire == "dead",
                 timeout_ms or 0,
                 keep_result_ms or 0,
+                wishes.group is not None,
             )
             if len(self._asked) >= _TERMS_MAX:
                 self._asked.clear()
@@ -300,13 +354,20 @@ class TermsShared:
             told.expires_dead,
             told.timeout_ms,
             told.keep_result_ms,
+            told.group is not None,
         )
-        if told.cron is None and not terms.has_times:
+        if told.cron is None and told.group is None and not terms.has_times:
             return Mark(terms, told.key, told.attempts, told.flags)
         fields = (
             *(terms, told.key, told.attempts, told.flags),
             *(told.expires_at_ms, told.attempt_until_ms),
         )
+        if told.group is not None:
+            name, priority, place = told.group
+            line_of = new_line if told.flags & DEAD else self.line_of
+            line = line_of(queue, name, priority)
+            cron, tick_ms = told.cron, told.tick_ms
+            return GroupedMark(*fields, cron, tick_ms, line=line, place=place)
         if told.cron is None:
             return TimedMark(*fields)
         return CronMark(*fields, told.cron, told.tick_ms)
