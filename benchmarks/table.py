@@ -16,6 +16,7 @@ SECTIONS = {
     "bench_cores": "Verbs of the contract",
     "bench_kernels": "Kernels",
     "bench_growth": "Growth with the queue's depth",
+    "bench_events": "Jobs while somebody listens, in process",
     "bench_marked": "Jobs with wishes, in process",
     "bench_memory": "Memory",
     "bench_start": "Start",

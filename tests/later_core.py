@@ -35,6 +35,7 @@ from magicqueue_cores.contract import (
 )
 from magicqueue_cores.pending import Answer, Pending
 from magicqueue_cores.records import Moved, Record
+from magicqueue_cores.turns import TurnSink
 
 T = TypeVar("T")
 
@@ -242,6 +243,9 @@ class LaterCore:
 
     def observe(self, sink: RecordSink | None) -> None:
         self._ask(lambda: self.inner.observe(sink))
+
+    def listen(self, sink: TurnSink | None) -> None:
+        self._ask(lambda: self.inner.listen(sink))
 
     def rule(self, queue: str, *, ruled: bool) -> None:
         self.inner.rule(queue, ruled=ruled)

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
         UnknownCommand,
         Unsupported,
     )
+    from magicqueue.events import Event
     from magicqueue.failures import (
         Discard,
         Retry,
@@ -106,6 +107,7 @@ _HOMES: Final = {
     "limits": ("GroupLimits", "Rate"),
     "crons": ("CronDetails", "CronOptions", "CronSet"),
     "job_log": ("JobLogFilter", "current_job"),
+    "events": ("Event",),
     "job": ("DeadPage", "Job", "JobDetails", "NewJob", "Progress"),
     "wire.replies": (
         "Counts",
@@ -172,6 +174,7 @@ __all__ = [
     "Discard",
     "Duplicate",
     "Ending",
+    "Event",
     "Forbidden",
     "Full",
     "GroupCounts",

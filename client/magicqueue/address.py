@@ -23,6 +23,7 @@ from urllib.parse import parse_qsl, unquote
 
 from magicqueue.errors import BadAddress
 from magicqueue.tls import Tls
+from magicqueue.wire.limits import PORT_MAX
 
 DEFAULT: Final = "localhost:6789"
 PORT: Final = 6789
@@ -30,7 +31,6 @@ VARIABLE: Final = "MAGICQUEUE_URL"
 TOKEN_VARIABLE: Final = "MAGICQUEUE_TOKEN"  # noqa: S105 - where to find one
 _TLS_FIELDS: Final = ("ca", "cert", "key")
 _USER: Final = re.compile("//[^/]*@")
-_PORT_MAX: Final = 65535
 
 _WITH_TLS: Final = frozenset({"magicqueues", "tls"})
 
@@ -154,8 +154,8 @@ def _split_port(text: str, whole: str) -> tuple[str, int]:
         host, _, port = text.partition(":")
     if not port:
         return host, PORT
-    if not (port.isascii() and port.isdigit() and 0 < int(port) <= _PORT_MAX):
-        raise _bad(whole, f"the port {port!r} is no number from 1 to {_PORT_MAX}")
+    if not (port.isascii() and port.isdigit() and 0 < int(port) <= PORT_MAX):
+        raise _bad(whole, f"the port {port!r} is no number from 1 to {PORT_MAX}")
     return host, int(port)
 
 

@@ -30,6 +30,7 @@ from magicqueue.errors import (
 )
 from magicqueue.forks import after_fork, keep
 from magicqueue.protocol import HELLO, REQUEST_KEYS, Call, Command
+from magicqueue.refusals import Line
 from magicqueue.transport_here import open_here
 from magicqueue.trouble import fact_of, lost_connection
 from magicqueue.wire.replies import ServerInfo
@@ -67,6 +68,8 @@ class Channel:
         self._was_connected = False
         self._fruitless = 0
         self._greets = True
+        self.on_event: Callable[[Line], object] | None = None
+        """Takes the lines of events."""
         self._closed = False
         after_fork(self)
 
@@ -128,6 +131,11 @@ class Channel:
             return connection.server
         return await self.request(HELLO)
 
+    def read_on(self, *, reading: bool) -> None:
+        """Read what comes, or let it wait at the server."""
+        if self._connection is not None:
+            self._connection.read_on(reading=reading)
+
     def offers(self, what: str) -> bool:
         """Whether the server at the other end, if any, has told that it can do this."""
         connection = self._connection
@@ -176,6 +184,7 @@ class Channel:
                 self._connection.abort()
             self._was_connected = True
             self._connection = connection
+            connection.hear(self.on_event)
             while self._backlog and connection.usable:
                 connection.send(self._backlog.popleft())
 

@@ -24,6 +24,7 @@ from magicqueue.refusals import Line
 from magicqueue.sources import Source
 from magicqueue.sources import queue_name as queue_name  # noqa: PLC0414 - part of it
 from magicqueue.wire import requests
+from magicqueue.wire.limits import DEAD_PAGE as DEAD_PAGE  # noqa: PLC0414 - part of it
 from magicqueue.wire.limits import ERROR_CHARS_MAX
 from magicqueue.wire.replies import OneQueueCounts, QueueCounts, ServerCounts
 
@@ -42,7 +43,6 @@ TIMEOUT_S: Final = 30.0
 PULL_SLICE_MS: Final = 10_000
 """A longer wait is cut into such pulls, so that a dead server is noticed."""
 
-DEAD_PAGE: Final = 100
 """Dead letters in a page, unless told otherwise."""
 
 ID_BYTES: Final = 20

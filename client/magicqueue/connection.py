@@ -21,6 +21,7 @@ from magicqueue.address import Address, Target
 from magicqueue.errors import MagicQueueError, ProtocolError, Unauthorized
 from magicqueue.forks import after_fork, keep, let_go
 from magicqueue.protocol import Call, Protocol
+from magicqueue.refusals import Line
 from magicqueue.trouble import (
     late_reply,
     lost_connection,
@@ -106,6 +107,18 @@ class Connection(asyncio.BufferedProtocol):
             self._due_from = self._loop.time()
             if self._watch is None:
                 self._watch_for(self._allowed_s())
+
+    def hear(self, on_event: Callable[[Line], object] | None) -> None:
+        """Have events given to somebody."""
+        self._protocol.on_event = on_event
+
+    def read_on(self, *, reading: bool) -> None:
+        """Read what comes, or let it wait."""
+        if self.usable and self._transport is not None:
+            if reading:
+                self._transport.resume_reading()
+            else:
+                self._transport.pause_reading()
 
     def abort(self, error: MagicQueueError | None = None) -> None:
         """Drop the connection at once; calls under way are handed to `on_lost`."""

@@ -13,6 +13,7 @@ from magicqueue.address import Address
 from magicqueue.errors import MagicQueueError, RequestTimeout
 from magicqueue.protocol import Call
 from magicqueue.protocol import Protocol as Replies
+from magicqueue.refusals import Line as Reply
 from magicqueue.trouble import lost_connection
 from magicqueue.wire.replies import ServerInfo
 
@@ -100,6 +101,20 @@ class ConnectionHere:
                 " timeout=0"
             )
             self.close(error)
+
+    def hear(self, on_event: Callable[[Reply], object] | None) -> None:
+        """Have events given to somebody."""
+        self._protocol.on_event = on_event
+
+    def listen(self, seconds: float) -> bool:
+        """Refuse to wait, as `wait` does."""
+        del seconds
+        error = RequestTimeout(
+            "the next event would not come: the server is in this process, where nobody"
+            " else works meanwhile"
+        )
+        self.close(error)
+        raise error
 
     def check(self, *, look: bool = True) -> None:
         """See whether the server hangs up."""

@@ -135,6 +135,9 @@ class JobLog:
                 extra=fields_of(job),
             )
 
+    def failed(self, job: Job) -> None:
+        """A handler raised: `failures` has written its line."""
+
     def given_back(self, jobs: Iterable[Job]) -> None:
         """Jobs go back to their queue, unstarted or cut off."""
         if not self.wanted:

@@ -19,11 +19,10 @@ from msgspec import Raw
 from magicqueue.arguments import whole_number
 from magicqueue.durations import Duration, Moment, duration_ms, moment_ms
 from magicqueue.job import NewJob
+from magicqueue.wire.limits import KEY_BYTES_MAX
 
 BACKOFF_S: Final = 1.0
 """Failed jobs wait this long before their first retry, unless told otherwise."""
-
-KEY_BYTES_MAX: Final = 255
 
 NO_OPTIONS: Final = b"}"
 

@@ -20,7 +20,7 @@ R = TypeVar("R")
 LIMITS: Final = "limits"
 GROUPS: Final = "groups"
 GROUPS_PAGE: Final = 1_000
-_MOST: Final = 10**9
+MOST: Final = 10**9
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +125,6 @@ def _number(number: object, name: str) -> int | None:
         return None
     if not isinstance(number, int) or isinstance(number, bool):
         raise TypeError(f"{name} must be an integer, not {type(number).__name__}")
-    if not 1 <= number <= _MOST:
-        raise ValueError(f"{name} is {number}: it must be 1 to {_MOST:,}")
+    if not 1 <= number <= MOST:
+        raise ValueError(f"{name} is {number}: it must be 1 to {MOST:,}")
     return number

@@ -38,6 +38,7 @@ from magicqueue.errors import (
 from magicqueue.plain_text import plain
 from magicqueue.refusals import SHOWN_BYTES, Line, hangs_up, lack_of, refusal_in
 from magicqueue.wire import requests
+from magicqueue.wire.events import EVENT
 from magicqueue.wire.limits import Limits
 from magicqueue.wire.replies import ServerInfo
 
@@ -167,6 +168,7 @@ class Protocol:
         "_plain",
         "answers",
         "ending",
+        "on_event",
         "server",
         "unwritten",
         "waiting",
@@ -179,6 +181,8 @@ class Protocol:
         """How many replies have come."""
         self.server: ServerInfo | None = None
         """What HELLO told, once it has."""
+        self.on_event: Callable[[Line], object] | None = None
+        """Takes the line of an event, which no call is about; raises ValueError."""
         self.unwritten = b""
         """What `receive` has let go: see `take_unwritten`."""
         self._kept = bytearray()
@@ -307,7 +311,7 @@ class Protocol:
 
     def _take(self, line: Line) -> None:
         ok = line.startswith(_OK)
-        if not ok and (not line or line.isspace()):
+        if not ok and (not line or line.isspace() or self._is_event(line)):
             return
         if not self.waiting:
             raise _untrue(None, "nobody asked for it", line)
@@ -332,6 +336,17 @@ class Protocol:
                 call.fail(refusal)
                 if call is self._greeting and isinstance(refusal, Unauthorized):
                     raise refusal  # what was sent with it will have no answer
+
+    def _is_event(self, line: Line) -> bool:
+        """Tell whether a line is an event, which then has been taken."""
+        if self.on_event is None or not line.startswith(EVENT):
+            return False
+        try:
+            self.on_event(line)
+        except (msgspec.MsgspecError, ValueError) as error:
+            raise _untrue(None, str(error), line) from None
+        self.answers += 1
+        return True
 
     def _greeted(self, greeting: Call[ServerInfo]) -> None:
         if not isinstance(greeting.error, ProtocolError):

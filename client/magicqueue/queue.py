@@ -9,7 +9,7 @@ because a pull that waits holds back everything behind it.
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import AsyncIterable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack, overload
 
@@ -26,6 +26,8 @@ from magicqueue.encoding import (
     json_of,
 )
 from magicqueue.errors import MagicQueueError, TooLarge
+from magicqueue.event_streams import events_over
+from magicqueue.events import Event
 from magicqueue.job import AnyJob, Job, checked_progress
 from magicqueue.job_options import JobOptions, UniqueOptions, tail_of
 from magicqueue.outgoing import Outgoing
@@ -74,6 +76,7 @@ class Queue(QueueAdmin):
         self._source = source_of(name, order)
         self.address: Address = parse_address(url, access)
         timeout_s = duration_ms(timeout, "timeout", least_ms=1) / 1000
+        self._timeout_s = timeout_s
         self._channel = Channel(self.address, timeout_s=timeout_s, reconnect_s=timeout_s)
         self._keys = RequestKeys(wanted=repeat_pushes)
         self._pulls = PullChannels(self._source, self.address, timeout_s)
@@ -344,6 +347,18 @@ class Queue(QueueAdmin):
         connected. Raises UnknownCommand from a server that knows no HELLO.
         """
         return await self._channel.server()
+
+    def _events(self, command: Command[None]) -> AsyncGenerator[Event]:
+        return events_over(
+            lambda on_lost: Channel(
+                self.address,
+                timeout_s=self._timeout_s,
+                reconnect_s=self._timeout_s,
+                on_lost=on_lost,
+            ),
+            command,
+            self._timeout_s,
+        )
 
     def _shares(self) -> bool:
         """Whether a PUSHB may say once what its jobs share."""

@@ -3,12 +3,14 @@
 `sync_queue_admin` has the same for code without asyncio.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from contextlib import aclosing
 from typing import TypeVar
 
 from magicqueue import browse_commands, commands
 from magicqueue.arguments import optional_id, whole_number
 from magicqueue.durations import Duration, duration_ms
+from magicqueue.events import RARE, Event, subscribe
 from magicqueue.job import DeadPage, JobDetails
 from magicqueue.limits import KEPT, GroupLimits, Kept, Rate, groups, limit, throttle
 from magicqueue.protocol import Command
@@ -21,7 +23,7 @@ from magicqueue.wire.replies import (
     QueueLimits,
     ServerCounts,
 )
-from magicqueue.wire.values import Deed, JobOrder, State
+from magicqueue.wire.values import Deed, EventKind, JobOrder, State
 
 R = TypeVar("R")
 
@@ -177,6 +179,28 @@ class QueueAdmin(QueueCrons):
             if after is None:
                 return number
 
+    async def events(
+        self,
+        kinds: Iterable[EventKind] | EventKind = RARE,
+        *,
+        everywhere: bool = False,
+        every: Duration = 1.0,
+    ) -> AsyncIterator[Event]:
+        """Iterate over what happens to jobs of this queue, from now on, without end.
+
+        kinds: `failed`, `lost`, `dead`, `revived`, `cancelled`, `expired`, `removed`,
+        `paused`, `cron`; and `stats`, which counts jobs, now and `every` so often.
+        everywhere: of all queues of the server. Nothing is told of each push, pull or ack.
+        See Event: one of the kind `dropped` says that others were missed. It has a
+        connection of its own, which ends when the iterator is closed. Raises Unsupported
+        where a server cannot do that, and Full where it has too many subscribers.
+        """
+        queues = None if everywhere else list(self._source.names)
+        command = subscribe(kinds, queues, every)
+        async with aclosing(self._events(command)) as found:
+            async for event in found:
+                yield event
+
     async def retry_dead(self, job_id: int | None = None) -> int:
         """Make a dead job, or all of this queue, ready anew; gives how many."""
         job_id = optional_id(job_id, "job_id")
@@ -192,4 +216,7 @@ class QueueAdmin(QueueCrons):
         await self._run(commands.ping())
 
     async def _run(self, command: Command[R]) -> R:
+        raise NotImplementedError
+
+    def _events(self, command: Command[None]) -> AsyncGenerator[Event]:
         raise NotImplementedError

@@ -273,6 +273,7 @@ class Runner(Settling):
         failure = failure_of(job, error)
         self._failures.append(failure)
         log_failure(job, error)
+        self.log.failed(job)
         self._tell_error(job, error)
 
     def forfeit(self, job: Job, error: BaseException) -> None:

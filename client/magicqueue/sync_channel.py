@@ -27,7 +27,9 @@ from magicqueue.errors import (
 )
 from magicqueue.forks import after_fork
 from magicqueue.protocol import HELLO, REQUEST_KEYS, Call, Command
+from magicqueue.refusals import Line
 from magicqueue.sync_connection import Interrupted, SyncConnection
+from magicqueue.trouble import lost_connection
 from magicqueue.wire.replies import ServerInfo
 
 R = TypeVar("R")
@@ -64,6 +66,8 @@ class SyncChannel:
         self._connection: SyncConnection | None = None
         self._was_connected = False
         self._greets = True
+        self.on_event: Callable[[Line], object] | None = None
+        """Takes the lines of events."""
         self._closed = False
         self._interrupted: Call[Any] | None = None
         after_fork(self)
@@ -97,6 +101,21 @@ class SyncChannel:
             if self._connection is not None:
                 self._connection.check()
                 if self._connection.closed:
+                    self._drop()
+
+    def listen(self, seconds: float) -> bool:
+        """Wait so long for anything to come; gives whether it did.
+
+        Raises ConnectionLost, and ProtocolError.
+        """
+        with self._lock:
+            connection = self._connection
+            if connection is None:
+                raise lost_connection(self.address, None)
+            try:
+                return connection.listen(seconds)
+            finally:
+                if connection.closed:
                     self._drop()
 
     def late_reply(self) -> Any:
@@ -260,6 +279,7 @@ class SyncChannel:
         if self._announce and (attempt or self._was_connected):
             logger.info("connected to %s", self.address)
         self._was_connected = True
+        self._connection.hear(self.on_event)
         return self._connection
 
 

@@ -13,12 +13,14 @@ import select
 import socket
 import struct
 import time
+from collections.abc import Callable
 from typing import Any, Final
 
 from magicqueue.address import Address
 from magicqueue.errors import MagicQueueError
 from magicqueue.forks import after_fork
 from magicqueue.protocol import Call, Protocol
+from magicqueue.refusals import Line
 from magicqueue.sync_tls import TlsSocket, speak_tls
 from magicqueue.trouble import (
     forked_connection,
@@ -119,6 +121,22 @@ class SyncConnection:
                 self._turn(self._time_left_s())
             except MagicQueueError as error:
                 self.close(error)
+
+    def hear(self, on_event: Callable[[Line], object] | None) -> None:
+        """Have events given to somebody."""
+        self._protocol.on_event = on_event
+
+    def listen(self, seconds: float) -> bool:
+        """Wait so long; gives whether anything came. Raises ConnectionLost."""
+        answers = self._protocol.answers
+        try:
+            self._turn(seconds)
+            if self._protocol.ending:
+                raise lost_connection(self._address, None)
+        except MagicQueueError as error:
+            self.close(error)
+            raise
+        return self._protocol.answers != answers
 
     def check(self, *, look: bool = True) -> None:
         """Take what has come, without waiting; `closed` if the server has closed it.

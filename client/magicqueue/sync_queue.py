@@ -8,7 +8,7 @@ the parent pulled stays the parent's.
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack, overload
 
@@ -25,6 +25,8 @@ from magicqueue.encoding import (
     object_of,
 )
 from magicqueue.errors import Closed, RequestError, TooLarge
+from magicqueue.event_streams import sync_events_over
+from magicqueue.events import Event
 from magicqueue.forks import after_fork
 from magicqueue.job import AnyJob, Job, checked_progress
 from magicqueue.job_options import JobOptions, UniqueOptions, needs_of, tail_of
@@ -363,6 +365,9 @@ class SyncQueue(SyncQueueAdmin):
 
     def _run(self, command: Command[R]) -> R:
         return self._channel.request(command)
+
+    def _events(self, command: Command[None]) -> Iterator[Event]:
+        return sync_events_over(self._new_channel(), command, self._timeout_s)
 
     def _new_channel(self) -> SyncChannel:
         timeout_s = self._timeout_s

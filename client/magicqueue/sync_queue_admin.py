@@ -3,12 +3,13 @@
 The same as `queue_admin`, but each call blocks until it has its answer.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
 from magicqueue import browse_commands, commands
 from magicqueue.arguments import optional_id, whole_number
 from magicqueue.durations import Duration, duration_ms
+from magicqueue.events import RARE, Event, subscribe
 from magicqueue.job import DeadPage, JobDetails
 from magicqueue.limits import KEPT, GroupLimits, Kept, Rate, groups, limit, throttle
 from magicqueue.protocol import Command
@@ -21,7 +22,7 @@ from magicqueue.wire.replies import (
     QueueLimits,
     ServerCounts,
 )
-from magicqueue.wire.values import Deed, JobOrder, State
+from magicqueue.wire.values import Deed, EventKind, JobOrder, State
 
 R = TypeVar("R")
 
@@ -170,6 +171,25 @@ class SyncQueueAdmin(SyncQueueCrons):
             if after is None:
                 return number
 
+    def events(
+        self,
+        kinds: Iterable[EventKind] | EventKind = RARE,
+        *,
+        everywhere: bool = False,
+        every: Duration = 1.0,
+    ) -> Iterator[Event]:
+        """Iterate over what happens to jobs of this queue, from now on, without end.
+
+        kinds: `failed`, `lost`, `dead`, `revived`, `cancelled`, `expired`, `removed`,
+        `paused`, `cron`; and `stats`, which counts jobs, now and `every` so often.
+        everywhere: of all queues of the server. Nothing is told of each push, pull or ack.
+        See Event: one of the kind `dropped` says that others were missed. It has a
+        connection of its own, which ends when the iterator is closed. Raises Unsupported
+        where a server cannot do that, and Full where it has too many subscribers.
+        """
+        queues = None if everywhere else list(self._source.names)
+        return self._events(subscribe(kinds, queues, every))
+
     def retry_dead(self, job_id: int | None = None) -> int:
         """Make a dead job, or all of this queue, ready anew; gives how many."""
         job_id = optional_id(job_id, "job_id")
@@ -185,4 +205,7 @@ class SyncQueueAdmin(SyncQueueCrons):
         self._run(commands.ping())
 
     def _run(self, command: Command[R]) -> R:
+        raise NotImplementedError
+
+    def _events(self, command: Command[None]) -> Iterator[Event]:
         raise NotImplementedError

@@ -33,6 +33,12 @@ class _Transport(asyncio.Transport):
         del name
         return default
 
+    def pause_reading(self) -> None:
+        """Have it deliver no more; here it does."""
+
+    def resume_reading(self) -> None:
+        """Have it deliver again."""
+
     def is_closing(self) -> bool:
         """Whether it has been ended."""
         return self._closing or self._loop.is_closed()

@@ -40,6 +40,8 @@ Rules that hold for every verb:
 - **Marked jobs.** What part of the server stands above the core (`policies`) knows more of
   some jobs than the core does: it *marks* these, and `observe`s the records of what befalls
   them. A mark changes nothing in what the core does with a job.
+- **Rare turns.** Who `listen`s is told of what befalls few jobs (they fail, die, are
+  removed), and of which queue they are: see `turns`.
 - **Held jobs.** The core keeps them and orders them not: they neither mature nor are
   pulled, and come to nothing by themselves. A push may make such jobs, `hold` makes them of
   ready ones. They leave that state by name: `unhold` lets them enter the order anew, `take`
@@ -70,6 +72,7 @@ from magicqueue_cores.counts import QueueStats as QueueStats  # noqa: PLC0414
 from magicqueue_cores.options import CoreOptions as CoreOptions  # noqa: PLC0414 - part of it
 from magicqueue_cores.pending import Answer
 from magicqueue_cores.records import Moved, Record
+from magicqueue_cores.turns import TurnSink
 
 T = TypeVar("T")
 Column: TypeAlias = T | Sequence[T]
@@ -81,6 +84,12 @@ TIME_MAX_MS: Final = 2**53 - 1
 """The last point in time: a lease or a retry that would end later ends then."""
 COUNT_MAX: Final = 2**31 - 1
 """What a job's attempts, failures and losses stop at, and the most it may be allowed."""
+
+
+FAILURES_MAX: Final = 25
+"""After so many failures a job is dead that does not say otherwise."""
+LEASE_MS: Final = 300_000
+"""So long a worker has a job that does not say otherwise."""
 
 
 class JobState(IntEnum):
@@ -125,7 +134,7 @@ class NewJobs(msgspec.Struct, kw_only=True):
     payloads: Sequence[bytes]
     run_ats_ms: Column[int]
     priorities: Column[int] = 0
-    max_attempts: Column[int] = 25
+    max_attempts: Column[int] = FAILURES_MAX
     backoffs_ms: Column[int] = 0
     jitters: Column[bool] = False
     held: bool = False
@@ -493,6 +502,15 @@ class Core(Protocol):
         It is told in order, before the verb answers, and perhaps of other records as well;
         of jobs that are not marked it may be told less than all. What lines did is told
         with the marked jobs alone. The sink must not call the core, nor keep a column.
+        """
+        ...
+
+    def listen(self, sink: TurnSink | None) -> None:
+        """Have each rare turn of jobs and queues told to `sink`, None to end that.
+
+        What is one `turns` says. It is told in the order of records, before the verb
+        answers and before or after it is carried out; lines that failed jobs are told of
+        when they have run. The sink must not call the core. To nobody it costs nothing.
         """
         ...
 

@@ -5,7 +5,7 @@ from typing import Protocol, TypeAlias
 
 import msgspec
 
-from magicqueue_cores.contract import Core
+from magicqueue_cores.contract import FAILURES_MAX, LEASE_MS, Core
 
 
 class WireDefaults(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,8 +19,8 @@ class WireDefaults(msgspec.Struct, frozen=True, kw_only=True):
     reply_bytes_a_call: int = 2**20
     """After this many bytes of replies `execute` gives way."""
     error_chars_max: int = 4096
-    lease_ms: int = 300_000
-    max_attempts: int = 25
+    lease_ms: int = LEASE_MS
+    max_attempts: int = FAILURES_MAX
     backoff_ms: int = 0
 
 

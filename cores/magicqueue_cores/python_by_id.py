@@ -29,6 +29,7 @@ from magicqueue_cores.python_taking import (
     unhold,
 )
 from magicqueue_cores.python_views import delivery
+from magicqueue_cores.turns import TurnSink
 
 _DELAYED = frozenset((JobState.DELAYED,))
 _DEAD = frozenset((JobState.DEAD,))
@@ -200,6 +201,11 @@ class ById(Ruling):
     def observe(self, sink: RecordSink | None) -> None:
         """Have every record that names a marked job told to `sink` too."""
         self._marks.observer = sink
+
+    def listen(self, sink: TurnSink | None) -> None:
+        """Have each rare turn of jobs and queues told to `sink`."""
+        self._marks.ears.sink = sink
+        self._report()
 
     def count_duplicates(self, queue: str, count: int) -> None:
         """Count pushes that made no job; of a queue that is not known in all alone."""

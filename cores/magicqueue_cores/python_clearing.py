@@ -13,17 +13,24 @@ from magicqueue_cores.job_table import JobTable
 from magicqueue_cores.python_fates import Fates
 from magicqueue_cores.python_job import Queue
 from magicqueue_cores.python_taking import remove, revive
+from magicqueue_cores.turns import Ears
 
 
 class Clearing:
     """DRAIN, RETRYDEAD and PURGEDEAD: decided, recorded, and applied to a table."""
 
     def __init__(
-        self, table: JobTable, fates: Fates, record: RecordSink | None, step_jobs: int
+        self,
+        table: JobTable,
+        fates: Fates,
+        record: RecordSink | None,
+        step_jobs: int,
+        ears: Ears,
     ) -> None:
         self._table = table
         self._fates = fates
         self.record = record
+        self._ears = ears
         self._most = step_jobs
 
     def drain(self, queue: str, upto: int | None) -> Step:
@@ -34,7 +41,8 @@ class Clearing:
         ids = drain_some(self._table, known, upto, self._most)
         if ids:
             if self.record:
-                self.record(records.Removed(ids, "drained"))
+                self.record(drained := records.Removed(ids, "drained"))
+                self._ears.hear_of(queue, drained)
             self._table.forget_unused(known)
         return self._step(ids, upto)
 

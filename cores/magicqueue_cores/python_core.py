@@ -79,8 +79,10 @@ class PythonCore(ById):
         Kept and not worked out, since it is asked for twice a command; a lease that is
         settled leaves it as it is, until time gets there and `advance` looks again."""
         self._step_jobs = options.step_jobs or NEVER_MS
-        self._clearing = Clearing(self._table, self._fates, record, self._step_jobs)
         self._marks = Marks(self._table, record)
+        self._clearing = Clearing(
+            self._table, self._fates, record, self._step_jobs, self._marks.ears
+        )
         self._bounded = bool(options.jobs_max or options.memory_bytes_max)
 
     def advance(self, now_ms: int) -> None:

@@ -23,6 +23,7 @@ from magicqueue.wire import replies
 from magicqueue_server.clock import Clock
 from magicqueue_server.logs import event
 from magicqueue_server.tls import HANDSHAKE_S, SHUTDOWN_S, ServerTls
+from magicqueue_server.unread import LINGER_S
 
 QUEUE: Final = 4096
 """So many clients may wait to be accepted."""
@@ -31,7 +32,6 @@ _OPEN_FILES: Final = Path("/proc/self/fd")
 _RESERVED_FILES: Final = 64
 _REST_S: Final = 0.25
 _MOMENT_S: Final = 0.05
-_LINGER_S: Final = 2.0
 _COMPLAINT_MS: Final = 5_000
 _NO_MORE_FILES: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
@@ -258,7 +258,7 @@ class Refusal(asyncio.Protocol):
         transport.write(self._places.last_words)
         transport.write_eof()
         loop = asyncio.get_running_loop()
-        self._linger = loop.call_later(_LINGER_S, transport.abort)
+        self._linger = loop.call_later(LINGER_S, transport.abort)
 
     def connection_lost(self, _exc: Exception | None) -> None:
         """Be gone (asyncio calls this)."""

@@ -186,6 +186,8 @@ class App:
             memory_bytes_max=self._config["max_memory"],
             not_ready=self._not_ready,
             read_only=lambda: self._safekeeping.is_broken,
+            deaths=self._incidents.deaths_by_reason,
+            log=self._safekeeping.facts,
         )
         return HttpServer(
             options,

@@ -1,15 +1,24 @@
-"""Everybody whose command waits: pulls for jobs, and waits for ends and cancels."""
+"""Everybody who waits: pulls for jobs, others for ends and cancels, subscribers."""
 
 from collections.abc import Callable
 from typing import Any, Final, TypeAlias
 
-from magicqueue.wire.requests import Heartbeat, Pull, PullBatch, Request, Wait
+from magicqueue.wire.requests import (
+    Heartbeat,
+    Pull,
+    PullBatch,
+    Request,
+    Subscribe,
+    Wait,
+)
+from magicqueue_cores.contract import NEVER_MS
 from magicqueue_cores.pending import Answer
 from magicqueue_cores.policies import Policies
 from magicqueue_server.deadlines import Deadlines
 from magicqueue_server.looks import Handler
 from magicqueue_server.pulls import Pulls
 from magicqueue_server.session import Session
+from magicqueue_server.subscriptions import Subscriptions
 from magicqueue_server.waits import Waits
 
 Blocking: TypeAlias = Callable[[Session, Any, int], Answer[bytes]]
@@ -34,6 +43,9 @@ class Blocked:
         self._deadlines: Deadlines[Any] = pulls.deadlines
         if waits is not None:
             self._deadlines = waits.deadlines
+        self.subscriptions: Subscriptions | None = None
+        if policies is not None:
+            self.subscriptions = Subscriptions(policies, pulls, handlers)
         self.handlers: dict[type[Request], Blocking] = {
             Pull: pulls.pull,
             PullBatch: pulls.pull,
@@ -49,6 +61,8 @@ class Blocked:
                 return beat_later(session, request, now_ms)
 
             self.handlers |= {Wait: waits.wait, Heartbeat: heartbeat}
+        if self.subscriptions is not None:
+            self.handlers[Subscribe] = self.subscriptions.subscribe
 
     def ask(self, check: Callable[[], None], depend: Callable[[], None]) -> None:
         """Have waits ask a log before they change something, and before they tell."""
@@ -61,13 +75,17 @@ class Blocked:
     @property
     def next_deadline_ms(self) -> int:
         """When `time_out` has something to do, at the earliest. O(1)."""
-        return min(self._pull_deadlines.next_ms, self._deadlines.next_ms)
+        told = self.subscriptions
+        told_ms = told.next_deadline_ms if told else NEVER_MS
+        return min(self._pull_deadlines.next_ms, self._deadlines.next_ms, told_ms)
 
     def time_out(self, now_ms: int) -> None:
         """Answer everybody whose time is over."""
         self.pulls.time_out(now_ms)
         if self.waits is not None:
             self.waits.time_out(now_ms)
+        if self.subscriptions:
+            self.subscriptions.time_out(now_ms)
 
     def postpone(self, by_ms: int) -> None:
         """Let the time of all be over that much later, and bring no tokens meanwhile."""
@@ -83,6 +101,8 @@ class Blocked:
         self.pulls.ahead_ms = ahead_ms
         if self.waits is not None:
             self.waits.ahead_ms = ahead_ms
+        if self.subscriptions is not None:
+            self.subscriptions.ahead_ms = ahead_ms
 
     def has(self, session: Session) -> bool:
         """Whether a command of this session waits. O(1)."""
@@ -95,6 +115,8 @@ class Blocked:
 
     def forget(self, session: Session) -> bool:
         """Drop what waits of a session; False if nothing does."""
+        if self.subscriptions is not None:
+            self.subscriptions.forget(session)
         waits = self.waits is not None and self.waits.forget(session)
         return self.pulls.forget(session) or waits
 

@@ -45,10 +45,10 @@ from magicqueue_cores.policies.bulk import STATES
 from magicqueue_cores.policies.ground import at_once
 from magicqueue_server.long_commands import LongCommands
 from magicqueue_server.looks import Handler, Looks, state_of
+from magicqueue_server.turns import STEP_JOBS
 
 _READY: Final = frozenset((JobState.READY, JobState.HELD))
 """Jobs that wait for their group's turn are held."""
-_STEP_JOBS: Final = 1000
 _STEP_BYTES: Final = 2 * 2**20
 _STEPS_MAX: Final = 20
 """A step may find little where hardly any ids are in use."""
@@ -86,7 +86,7 @@ class _Scan:
     def step(self, core: Core, search: Search, now_ms: int) -> Answer[JobsPage]:
         """Look at some more."""
         assert self.after_id is not None, "there is more"
-        limits = min(self.jobs, _STEP_JOBS), min(self.bytes, _STEP_BYTES)
+        limits = min(self.jobs, STEP_JOBS), min(self.bytes, _STEP_BYTES)
         return core.browse(search, self.after_id, self.count, *limits, now_ms)
 
     def passed(self, page: JobsPage) -> None:

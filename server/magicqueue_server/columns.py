@@ -20,7 +20,7 @@ from magicqueue.wire.requests import (
     PlainPushBatch,
     PushBatch,
 )
-from magicqueue_cores.contract import NEVER_MS, NewJobs
+from magicqueue_cores.contract import FAILURES_MAX, LEASE_MS, NEVER_MS, NewJobs
 
 V = TypeVar("V")
 
@@ -28,9 +28,9 @@ V = TypeVar("V")
 class JobDefaults(msgspec.Struct, frozen=True, kw_only=True):
     """What holds for a job that does not say."""
 
-    max_attempts: int = 25
+    max_attempts: int = FAILURES_MAX
     backoff_ms: int = 0
-    lease_ms: int = 300_000
+    lease_ms: int = LEASE_MS
 
 
 def new_job(

@@ -52,6 +52,7 @@ from magicqueue_server.group_commands import GroupCommands
 from magicqueue_server.limit_commands import LimitCommands, told_of
 from magicqueue_server.long_commands import LongCommands
 from magicqueue_server.looks import Handler, Looks, Reply, ServerFacts
+from magicqueue_server.named_jobs import NamedJobs
 from magicqueue_server.policy_commands import PolicyCommands, without_policies
 from magicqueue_server.settling import counted, extended, raise_if_missing
 from magicqueue_server.whole_queues import WholeQueues
@@ -102,6 +103,7 @@ class Commands:
         else:
             self.handlers |= PolicyCommands(policies, limits, defaults, self).handlers
             self.handlers |= CronCommands(policies.crons, limits, defaults, self).handlers
+            self.handlers |= NamedJobs(policies, self.long).handlers
             self.handlers |= LimitCommands(policies, self).handlers
             self.handlers |= GroupCommands(policies, self).handlers
             self.looks.limits_of = told_of(policies)

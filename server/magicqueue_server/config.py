@@ -99,6 +99,7 @@ class Config:
             result_bytes_max=self["max_result"],
             results_max=self["max_results"],
             results_bytes_max=self["max_results_memory"],
+            subscribers_max=self["max_subscribers"],
             step_jobs=STEP_JOBS,
         )
 

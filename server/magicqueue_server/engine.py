@@ -11,10 +11,8 @@ session stop before its lines are done, and each continues it later:
 - the core answers later (`Pending`): other sessions go on, this one keeps its order;
 - replies pile up: the listener says when they have been read.
 
-Sessions that may go on are collected and run by the outermost call, so that one push that
-wakes a thousand waiters costs no depth of stack. After each command that made jobs ready,
-waiters are served before anything else runs: first come, first served. What
-follows for jobs that policies know is settled then, too (see `aftermath`).
+Sessions that may go on are run by the outermost call. After a command that made jobs ready
+waiters are served before anything else runs, and what follows is settled (`aftermath`).
 """
 
 from collections import deque
@@ -83,7 +81,7 @@ class Engine:
         self._wake = wake
         self._commands = Commands(self.core, self.policies, limits, defaults, facts)
         handlers = self._commands.handlers
-        host = Host(finish=self._finish, wake=wake, release=self._release)
+        host = Host(self._finish, wake, self._release, self._later, lambda: self._now_ms)
         pulls = Pulls(self.core, limits, defaults, became_ready, host)
         self._blocked = Blocked(pulls, self.policies, handlers)
         self._after = Aftermath(self.policies, self._blocked, self._own_lines, became_ready)
@@ -92,11 +90,10 @@ class Engine:
         self._ticks = Ticks(self.policies, log)
         self._answers = Answers(handlers, self._blocked, host)
         self._runnable: deque[Session] = deque()
-        self._now_ms = 0
         self._started_ms: int | None = None
-        self.stopping = False
+        self._now_ms, self.stopping = 0, False
         self._commands.looks.server_counts = self.server_counts
-        self._commands.long.later = lambda go: turns.go_on_later(lambda: go(self._now_ms))
+        self._commands.long.later = self._later
         self._log = None if self.core.capabilities.durable else log
         self.feed_rounds: Final = FeedRounds(self._own_lines, self._log)
         self._guard: Guard | None = None
@@ -387,6 +384,9 @@ class Engine:
         if session.counted_bytes:
             self._count(session)
         session.on_free()
+
+    def _later(self, go: Callable[[int], None]) -> None:
+        self._turns.go_on_later(lambda: go(self._now_ms))
 
     def _release(self, session: Session) -> None:
         self.sessions.release(session, self._now_ms)

@@ -28,6 +28,9 @@ _TOLD: Final[dict[type[Exception], str]] = {
 }
 """Refusals that whoever runs the server should know of: by what is raised."""
 
+_REASONS: Final = ("failed", "timeout", "worker_lost", "expired", "parent_failed")
+"""What jobs die of: counted from 0, so that the first death is seen to be one more."""
+
 _log = logging.getLogger("magicqueue")
 
 
@@ -83,6 +86,8 @@ class Incidents:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._began = False
+        self.deaths_by_reason = dict.fromkeys(_REASONS, 0)
+        """How many jobs died since it began, by what of."""
         self._deaths = Bounded(
             "a job is dead", "more jobs died", _DEATHS_A_SPAN, loop.call_later
         )
@@ -104,6 +109,10 @@ class Incidents:
         """Jobs became dead letters (a core calls this)."""
         if not self._began:
             return
+        if first:  # those of one call have one reason
+            reason = first[0].reason or ""
+            died = self.deaths_by_reason
+            died[reason] = died.get(reason, 0) + count
         for view in first:
             self._deaths.note(
                 job=view.id,

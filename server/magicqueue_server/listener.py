@@ -36,15 +36,12 @@ from magicqueue_server.logs import event
 from magicqueue_server.peers import PeerWatch, is_broken
 from magicqueue_server.session import Session
 from magicqueue_server.turns import Turns
-from magicqueue_server.unread import Unread
+from magicqueue_server.unread import LINGER_S, TLS_LINGER_S, WRITE_BYTES_HIGH, Unread
 
 READ_BYTES: Final = 256 * 1024
 BACKLOG_BYTES_MAX: Final = 512 * 1024
 """So much more is read of a client that sends on without reading its replies, and that
 would wait for ever if neither side read; pieces of the exchange's reads are small."""
-WRITE_BYTES_HIGH: Final = 256 * 1024
-_LINGER_S: Final = 2.0
-_TLS_LINGER_S: Final = 0.2
 
 _log = logging.getLogger("magicqueue.listener")
 
@@ -258,6 +255,7 @@ class Connection(asyncio.BufferedProtocol):
     def resume_writing(self) -> None:
         """They have been read: go on."""
         self._session.congested = False
+        self._session.on_read()
         listener = self._listener
         listener.unread.remove(self)
         listener.engine.resume(self._session, listener.clock.now_ms())
@@ -374,9 +372,9 @@ class Connection(asyncio.BufferedProtocol):
         self._count_kept()
 
     def _wait_for_peer(self) -> None:
-        """Close after a while, unless the other side does: asked once in `_LINGER_S`."""
+        """Close after a while, unless the other side does: asked once in `LINGER_S`."""
         loop = asyncio.get_running_loop()
-        wait_s = _LINGER_S if self._both_ways else _TLS_LINGER_S
+        wait_s = LINGER_S if self._both_ways else TLS_LINGER_S
         self._linger = loop.call_later(wait_s, self._end_linger)
 
     def _end_linger(self) -> None:

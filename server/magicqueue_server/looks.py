@@ -9,7 +9,7 @@ from msgspec import Raw
 from magicqueue.errors import BadRequest, NotFound
 from magicqueue.wire import replies
 from magicqueue.wire.fields import check_queue
-from magicqueue.wire.limits import Limits
+from magicqueue.wire.limits import DEAD_PAGE, Limits
 from magicqueue.wire.requests import (
     Dead,
     GetJob,
@@ -38,7 +38,6 @@ Reply: TypeAlias = Answer[bytes]
 Handler: TypeAlias = Callable[[Any, int], Reply]
 
 PROTOCOL_VERSION: Final = 1
-_DEAD_PAGE: Final = 100
 _QUEUES_PAGE_MAX: Final = 1000
 _CAPABILITIES: Final = [
     "batches",
@@ -67,6 +66,7 @@ _POLICIES: Final = [
     "multi_pull",
     "groups",
     "browse",
+    "events",
     "cron",
 ]
 """What servers can do whose core answers at once, so that policies can be above it."""
@@ -178,7 +178,7 @@ class Looks:
 
     def dead(self, request: Dead, now_ms: int) -> Reply:
         """DEAD."""
-        count = min(request.count or _DEAD_PAGE, self._limits.pull_jobs_max)
+        count = min(request.count or DEAD_PAGE, self._limits.pull_jobs_max)
 
         def reply(page: DeadPage) -> bytes:
             jobs = [_detail(view, self.ahead_ms) for view in page.jobs]

@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from magicqueue.spans import span_ms
-from magicqueue.wire.limits import ID_MAX
+from magicqueue.wire.limits import ID_MAX, PORT_MAX
 from magicqueue_cores import CORE_NAMES
 from magicqueue_cores.contract import COUNT_MAX
 from magicqueue_server.logs import FORMATS, LEVELS
@@ -25,7 +25,6 @@ _COUNT: Final = re.compile(r"^\s*[0-9]+(?:_[0-9]+)*\s*$")
 _SIZE_POWERS: Final = {"": 0, "b": 0, "k": 1, "m": 2, "g": 3, "t": 4}
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
 _FALSE: Final = frozenset({"", "0", "false", "no", "off"})
-_PORT_MAX: Final = 65_535
 ON_DISK_ERROR: Final = ("exit", "read-only")
 _LOGS: Final = ("postgres://", "postgresql://")
 LOG_DURABILITY: Final = ("quorum", "local")
@@ -59,8 +58,8 @@ def _whole(number: str, unit: int) -> int:
 def port_number(text: str) -> int:
     """Read a TCP port; 0 has the system choose."""
     number = count(text)
-    if number > _PORT_MAX:
-        raise ValueError(f"must be a port from 0 to {_PORT_MAX}")
+    if number > PORT_MAX:
+        raise ValueError(f"must be a port from 0 to {PORT_MAX}")
     return number
 
 
@@ -328,6 +327,12 @@ OPTIONS: Final = (
         "1GiB",
         "Memory for replies that clients do not read, over all.",
         least=1,
+    ),
+    Option(
+        "max_subscribers",
+        count,
+        "100",
+        "Connections that are told of events at once; 0 is no bound.",
     ),
     Option(
         "max_connections",

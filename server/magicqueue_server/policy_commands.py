@@ -1,13 +1,13 @@
-"""Commands that policies see to: pushes with wishes, results, cancels, progress."""
+"""Commands that policies see to: pushes with wishes, results, progress."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, Protocol
 
 from magicqueue import errors
-from magicqueue.errors import BadRequest, NotFound, UnknownCommand
+from magicqueue.errors import BadRequest, UnknownCommand
 from magicqueue.wire import replies
-from magicqueue.wire.fields import check_note, ids_of, ids_or_id, result_of
+from magicqueue.wire.fields import check_note, ids_of, result_of
 from magicqueue.wire.limits import Limits
 from magicqueue.wire.replies import PushBatchReply, PushReply
 from magicqueue.wire.requests import (
@@ -29,15 +29,16 @@ from magicqueue.wire.requests import (
     Push,
     PushBatch,
     Request,
+    Subscribe,
     Throttle,
     Wait,
 )
 from magicqueue_cores import policies as layer
-from magicqueue_cores.contract import CoreError, NewJobs, Settled
+from magicqueue_cores.contract import CoreError, NewJobs
 from magicqueue_cores.policies import Policies, PushAnswer, Wishes
 from magicqueue_server.columns import JobDefaults, new_job, new_jobs
 from magicqueue_server.looks import Handler, Reply
-from magicqueue_server.settling import counted, raise_if_missing
+from magicqueue_server.settling import raise_if_missing
 from magicqueue_server.wishes import (
     asked_of_policies,
     request_key,
@@ -84,8 +85,6 @@ class PolicyCommands:
             Ack: self.ack,
             AckBatch: self.ack_batch,
             Progress: self.progress,
-            Cancel: self.cancel,
-            Promote: self.promote,
         }
 
     def push(self, request: Push, now_ms: int) -> Reply:
@@ -176,30 +175,6 @@ class PolicyCommands:
         raise_if_missing(settled, job_id, request.attempt)
         return replies.ok(request.rid)
 
-    def cancel(self, request: Cancel, now_ms: int) -> Reply:
-        """CANCEL, of one job or of many."""
-        ids, _ = ids_or_id("CANCEL", request)
-        done = self._policies.cancel(ids, now_ms)
-        if done.missing and request.ids is None:
-            raise NotFound(
-                f"job {ids[0]} cannot be cancelled: it was never pushed, is settled, or is"
-                " dead (PURGEDEAD removes it then)"
-            )
-        return replies.counted(
-            request.rid,
-            cancelled=done.cancelled,
-            cancelling=done.cancelling,
-            missing=done.missing,
-        )
-
-    def promote(self, request: Promote, now_ms: int) -> Reply:
-        """PROMOTE, of one job or of many."""
-        ids, _ = ids_or_id("PROMOTE", request)
-        settled: Settled = self._policies.promote(ids, now_ms)
-        if settled.missing and request.ids is None:
-            raise NotFound(f"job {ids[0]} is not delayed: GETJOB tells whether it is there")
-        return counted("promoted", ids, settled, request.rid)
-
 
 def without_policies(plain: dict[type[Request], Handler]) -> dict[type[Request], Handler]:
     """Give handlers for a core that answers later, above which there are no policies.
@@ -229,7 +204,8 @@ def without_policies(plain: dict[type[Request], Handler]) -> dict[type[Request],
         AckBatch: plain[PlainAckBatch],
         **dict.fromkeys(
             (
-                *(Progress, Cancel, Promote, Wait, Limit, Throttle, Groups, Jobs, Bulk),
+                *(Progress, Cancel, Promote, Wait, Limit, Throttle, Groups),
+                *(Jobs, Bulk, Subscribe),
                 *CRON_REQUESTS,
             ),
             refuse,

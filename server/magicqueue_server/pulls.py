@@ -41,6 +41,10 @@ class Host(NamedTuple):
     """Has the engine called again for a session."""
     release: Callable[[Session], None]
     """Gives the jobs of a session back that is closed."""
+    later: Callable[[Callable[[int], None]], None]
+    """Has a function called with the time in a later round."""
+    now_ms: Callable[[], int]
+    """Gives the time of what is at work."""
 
 
 class Pulls:
@@ -68,7 +72,7 @@ class Pulls:
         self.defaults = defaults
         self._became_ready = became_ready
         self._host = host
-        self.finish = host.finish
+        self.finish, self.later, self.now_ms = host.finish, host.later, host.now_ms
         self._waiting = WaitingRoom()
         self.deadlines = self._waiting.deadlines
         self._asking: dict[str, bool] = {}
@@ -314,7 +318,19 @@ def _fields(known: Sequence[Known | None] | None) -> list[bytes] | None:
     """Write what some jobs have beside, None if none has."""
     if known is None:
         return None
-    return [b"" if one is None else replies.more_fields(pulled_more(one)) for one in known]
+    of_groups = dict[str, bytes]()
+    fields: list[bytes] = []
+    for one in known:
+        if one is None:
+            fields.append(b"")
+        elif one.group is None or one.cron is not None:
+            fields.append(replies.more_fields(pulled_more(one)))
+        else:
+            told = of_groups.get(one.group)
+            if told is None:
+                told = of_groups[one.group] = replies.more_fields(pulled_more(one))
+            fields.append(told)
+    return fields
 
 
 def _more(_queue: str, _ids: Sequence[int]) -> None:

@@ -16,7 +16,7 @@ from magicqueue_server.log_place import EXIT_CANNOT_START, CannotOpen, find_plac
 from magicqueue_server.logs import event
 from magicqueue_server.wal.journal import Deposed, StoreFailed
 from magicqueue_server.wal.log import Log
-from magicqueue_server.wal.persistence import Persistence
+from magicqueue_server.wal.persistence import LogFacts, Persistence
 from magicqueue_server.wal.recovery import Recovered
 from magicqueue_server.wal.verdict import Refused
 
@@ -53,6 +53,7 @@ class Safekeeping:
                 mode=self.mode,
                 segment_bytes=config["segment_size"],
                 now_ms=clock.now_ms,
+                now_ns=clock.monotonic_ns,
             )
             self._persistence.log.on_failure = self._failed
 
@@ -125,6 +126,12 @@ class Safekeeping:
             return ["jobs survive a restart: the core keeps them"]
         where = f"they are kept in {self._place.name}"
         return [f"jobs survive a restart: {where}, {self._place.promise}"]
+
+    def facts(self) -> LogFacts | None:
+        """Tell what the log takes of the disk and of time, if there is one."""
+        if self._persistence is None or self.mode == "core":
+            return None
+        return self._persistence.facts()
 
     async def flushed(self) -> None:
         """Wait until all is on the disk."""

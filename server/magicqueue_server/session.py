@@ -59,6 +59,7 @@ class Session:
         "lines",
         "look",
         "on_free",
+        "on_read",
         "parked",
         "parked_bytes",
         "queued",
@@ -87,9 +88,8 @@ class Session:
         """The listener reads no more until the backlog has run."""
         self.lines, self.at = b"", 0
         self.later: deque[bytes | bytearray] | None = None
-        self.later_bytes = 0
-        self.counted_bytes = 0
-        """What the engine has counted of `kept_bytes`."""
+        self.later_bytes = self.counted_bytes = 0
+        """What came later, and what the engine has counted of `kept_bytes`."""
         self.queued = False
         """It waits for its turn."""
         self.fresh_again = 0
@@ -121,7 +121,9 @@ class Session:
         self.turn = 0
         """How many of its pulls took turns between queues."""
         self.on_free: Callable[[], None] = _nothing
-        """Called when a wait is over and nothing is left to run."""
+        self.on_read = self.on_free
+        """Called when a wait is over and nothing is left to run; when what was written is
+        read again, after it was not."""
         self.write_now = write
         self.hang_up_now = hang_up
         """What `write` and `hang_up` come to when a log stands between."""

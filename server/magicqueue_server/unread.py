@@ -12,6 +12,13 @@ from typing import Final, Protocol
 from magicqueue_server.logs import event
 from magicqueue_server.sessions import Sessions
 
+WRITE_BYTES_HIGH: Final = 256 * 1024
+"""A connection that keeps more to be read takes no more replies for now."""
+LINGER_S: Final = 2.0
+"""So long one that is closed here may go on sending, for its last replies to arrive,"""
+TLS_LINGER_S: Final = 0.2
+"""or so long where its output cannot be closed alone."""
+
 _log: Final = logging.getLogger("magicqueue.listener")
 
 

@@ -5,6 +5,7 @@ from typing import Final, get_args
 
 from hacking.checklist import Checklist, text_of
 from magicqueue_cores import records
+from magicqueue_cores.turns import KIND_OF as TURNS
 from magicqueue_server.wal.layouts import KINDS
 from wal.golden_log import DAYS
 
@@ -48,5 +49,6 @@ CHECKLIST: Final = Checklist(
         lambda record: KIND_OF.get(record) in KINDS or record in OF_RECOVERY,
         is_told,
         lambda record: record in IN_THE_GOLDEN_LOG or record in OF_RECOVERY,
+        lambda record: KIND_OF.get(record) in TURNS,
     ),
 )

@@ -8,6 +8,7 @@ import msgspec
 from magicqueue_cores.array_core import ArrayCore
 from magicqueue_cores.policies import PolicyOptions
 from magicqueue_cores.python_core import PythonCore
+from magicqueue_server.engine import Engine
 from server.desk import Caller, Desk
 from wal.memory_disk import MemoryFolder
 from wal.simulated import Client, Server
@@ -24,6 +25,10 @@ class Peer(Protocol):
 
     def send(self, cmd: str, **fields: Any) -> None:
         """Send a request whose reply may come later."""
+        ...
+
+    def send_all(self, *lines: tuple[str, Fields]) -> None:
+        """Send several requests in one piece."""
         ...
 
     def heard(self) -> list[Fields]:
@@ -46,6 +51,11 @@ class Wire(Protocol):
     @property
     def now(self) -> int:
         """The time in milliseconds."""
+        ...
+
+    @property
+    def engine(self) -> Engine:
+        """What is asked."""
         ...
 
     def peer(self) -> Peer:
@@ -80,6 +90,9 @@ class DeskPeer:
     def send(self, cmd: str, **fields: Any) -> None:
         self.caller.send(_line(cmd, fields))
 
+    def send_all(self, *lines: tuple[str, Fields]) -> None:
+        self.caller.send(*(_line(cmd, fields) for cmd, fields in lines))
+
     def heard(self) -> list[Fields]:
         return [msgspec.json.decode(reply) for reply in self.caller.heard()]
 
@@ -95,6 +108,10 @@ class DeskWire:
     @property
     def now(self) -> int:
         return self.desk.now
+
+    @property
+    def engine(self) -> Engine:
+        return self.desk.engine
 
     def peer(self) -> Peer:
         return DeskPeer(self.desk.caller())
@@ -125,7 +142,12 @@ class LogPeer:
         self.client.send({"cmd": cmd, **fields})
         self.client.server.pump()
 
+    def send_all(self, *lines: tuple[str, Fields]) -> None:
+        self.client.send(*({"cmd": cmd, **fields} for cmd, fields in lines))
+        self.client.server.pump()
+
     def heard(self) -> list[Fields]:
+        self.client.server.pump()
         told, self._at = self.client.replies[self._at :], len(self.client.replies)
         return told
 
@@ -142,6 +164,10 @@ class LogWire:
     @property
     def now(self) -> int:
         return self.server.now
+
+    @property
+    def engine(self) -> Engine:
+        return self.server.engine
 
     def peer(self) -> Peer:
         return LogPeer(self.server.client())

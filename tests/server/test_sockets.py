@@ -7,7 +7,8 @@ from typing import TypeAlias
 import pytest
 
 from magicqueue_server.app import App
-from magicqueue_server.listener import BACKLOG_BYTES_MAX, WRITE_BYTES_HIGH
+from magicqueue_server.listener import BACKLOG_BYTES_MAX
+from magicqueue_server.unread import WRITE_BYTES_HIGH
 from server.running import Peer, alone, told, until
 
 Run: TypeAlias = Callable[..., None]

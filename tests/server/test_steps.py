@@ -7,6 +7,7 @@ import pytest
 
 from magicqueue_cores.array_core import ArrayCore
 from magicqueue_cores.python_core import PythonCore
+from magicqueue_server import named_jobs
 from server.desk import Caller, Desk
 
 STEP, JOBS = 10, 300
@@ -165,3 +166,34 @@ def test_a_search_goes_on_while_others_are_answered(desk: Desk, cmd: bytes) -> N
     assert len(rounds(desk, Caller(desk))) >= 8
     (reply,) = asker.heard()
     assert json.loads(reply)["scanned"] == 30 * JOBS
+
+
+@pytest.mark.parametrize(
+    ("command", "reply"),
+    [
+        ("PROMOTE", {"ok": True, "promoted": JOBS - 10, "missing": [*range(1, 11), 999]}),
+        (
+            "CANCEL",
+            {
+                "ok": True,
+                "cancelled": list(range(11, JOBS + 1)),
+                "cancelling": list(range(1, 11)),
+                "missing": [999],
+            },
+        ),
+    ],
+)
+def test_very_many_named_jobs_are_one_reply_and_let_others_in(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, command: str, reply: dict[str, object]
+) -> None:
+    monkeypatch.setattr(named_jobs, "STEP_JOBS", STEP)
+    asking, other = push(desk, b'{"data":1,"delay":1000}'), Caller(desk)
+    ids = [*range(1, JOBS + 1), 999]
+    asking.ask(json.dumps({"cmd": "PROMOTE", "ids": ids[:10]}).encode())
+    other.ask(PULLB)
+    asking.send(json.dumps({"cmd": command, "ids": ids}).encode(), settle=False)
+    assert asking.heard() == []
+    assert go_on(desk, other) >= JOBS / STEP - 1
+    (heard,) = asking.heard()
+    assert json.loads(heard) == reply
+    desk.engine.core.check()

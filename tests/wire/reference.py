@@ -94,6 +94,20 @@ _ORDER: Final = frozenset(("id", "turn"))
 _MISSED: Final = frozenset(("one", "skip", "all"))
 _OVERLAP: Final = frozenset(("skip", "allow"))
 _NAMED: Final[dict[str, Kind]] = {"name!": "string"}
+_EVENT: Final = frozenset(
+    (
+        "stats",
+        "failed",
+        "lost",
+        "dead",
+        "revived",
+        "cancelled",
+        "expired",
+        "removed",
+        "paused",
+        "cron",
+    )
+)
 _DEED: Final = frozenset(("cancel", "promote", "retry", "purge"))
 
 TABLE: Final[dict[str, dict[str, Kind]]] = {
@@ -148,6 +162,7 @@ TABLE: Final[dict[str, dict[str, Kind]]] = {
         "after": "string",
         "dry": "bool",
     },
+    "SUBSCRIBE": {"kinds!": "kinds", "queues": "names", "every": (100, EXACT)},
     "GETJOB": {"id": "id", "queue": "string", **_REPEAT},
     "PAUSE": _QUEUE,
     "RESUME": _QUEUE,
@@ -279,6 +294,8 @@ def _field(  # noqa: C901, PLR0911 - kind after kind
         raise RefusedError("BAD_REQUEST")
     if kind == "names":
         return [_field(line, item, "string") for item in value.items]
+    if kind == "kinds":
+        return [_field(line, item, _EVENT) for item in value.items]
     if kind == "bare ids":
         return [_job_id(item) for item in value.items]
     if kind in {"ids", "done ids"}:

@@ -79,6 +79,7 @@ LINES: Final = tuple(
         '{"cmd":"CRONPAUSE","name":"c"}',
         '{"cmd":"CRONRESUME","name":"c"}',
         '{"cmd":"CRONDELETE","name":"c"}',
+        '{"cmd":"SUBSCRIBE","kinds":["dead","failed"],"queues":["q","é"],"every":100}',
         '{"cmd":"WAIT","ids":[1,"2"],"timeout":5000}',
         '{"cmd":"WAIT","queue":"q","req_key":"r"}',
         '{"cmd":"GETJOB","queue":"q","req_key":"r"}',

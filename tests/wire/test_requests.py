@@ -60,6 +60,7 @@ from magicqueue.wire.requests import (
     Resume,
     RetryDead,
     StatsRequest,
+    Subscribe,
     Throttle,
     Verdict,
     Wait,
@@ -256,6 +257,10 @@ ROWS: Final[list[tuple[str, Request]]] = [
     (
         '{"cmd":"BULK","do":"purge","queue":"q","contains":"x","dry":true}',
         Bulk(do="purge", queue="q", contains="x", dry=True),
+    ),
+    (
+        '{"cmd":"SUBSCRIBE","kinds":["dead","stats"],"queues":["q"],"every":100}',
+        Subscribe(kinds=["dead", "stats"], queues=["q"], every=100),
     ),
     ('{"cmd":"GETJOB","id":9007199254740991}', GetJob(id=2**53 - 1)),
     ('{"cmd":"GETJOB","id":"9007199254740991"}', GetJob(id="9007199254740991")),

@@ -34,6 +34,7 @@ _SECTIONS: Final[dict[str, dict[str, tuple[str, str]]]] = {
     },
     "Queues": {
         "queues": ("counts", "List the queues with their counts."),
+        "events": ("events", "Print what happens to jobs, as it happens."),
         "stats": ("counts", "Count jobs, once or again and again."),
         "dead": ("dead", "List, retry or purge dead letters."),
         "pause": ("admin", "Hand out no more jobs of a queue."),

@@ -10,13 +10,12 @@ from magicqueue.cli.options import QUEUE, SPAN, Session, kind, manual, whole, wi
 from magicqueue.cli.phrases import span, when
 from magicqueue.cli.screen import say, write_json
 from magicqueue.command_line import Command
-from magicqueue.limits import GroupLimits, Rate
+from magicqueue.limits import MOST, GroupLimits, Rate
 from magicqueue.spans import span_ms
 from magicqueue.sync_queue import SyncQueue
 from magicqueue.wire.replies import QueueLimits
 from magicqueue.wire.requests import RateLimit
 
-_MOST: Final = 10**9
 _NONE: Final = "none"
 _RATE: Final = re.compile(r"([0-9]+)\s*/\s*(.+)")
 
@@ -31,7 +30,7 @@ def _rate(text: str) -> Rate | str:
         per = found[2] if found[2][:1].isdigit() else f"1{found[2]}"
         with contextlib.suppress(ValueError):
             per_ms = span_ms(per, plain_ms=1000)
-    if found is None or not per_ms or not 1 <= int(found[1]) <= _MOST:
+    if found is None or not per_ms or not 1 <= int(found[1]) <= MOST:
         raise click.BadParameter(
             f"{text!r} is no rate: write it as 100/m, 5/s or 20/1h30m, or none"
         )
@@ -40,7 +39,7 @@ def _rate(text: str) -> Rate | str:
 
 def _concurrency(text: str) -> int | str:
     """Read a number of jobs; "none" is no bound."""
-    return _NONE if text == _NONE else whole(1, _MOST).convert(text, None, None)
+    return _NONE if text == _NONE else whole(1, MOST).convert(text, None, None)
 
 
 @click.command(
@@ -67,7 +66,7 @@ def _concurrency(text: str) -> int | str:
 )
 @click.option(
     "--burst",
-    type=whole(1, _MOST),
+    type=whole(1, MOST),
     help="Of a rate: so many at once, after a pause. [default: all of a time's]",
 )
 @click.option(

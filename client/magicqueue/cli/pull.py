@@ -21,8 +21,8 @@ from magicqueue.errors import MagicQueueError, NotFound
 from magicqueue.job import Job
 from magicqueue.sync_queue import SyncQueue
 from magicqueue.wire.limits import ID_MAX
+from magicqueue.worker_options import LEASE_S
 
-LEASE_S: Final = 30.0
 _LOOKS_PER_LEASE: Final = 3
 _LOOK_S_MAX: Final = 0.5
 _IDS_SHOWN: Final = 3

@@ -10,7 +10,7 @@ first, since starting it unblocks those signals.)
     parent ──SIGTERM──▶ child: finish what is held, tell the totals, exit 0
            ──SIGKILL──▶ at the second signal
            ◀── pipe ── ("alive",)  ("worn", why)  ("failed", exit code, sentence)
-                       ("done", totals)
+                       ("times", of handlers)  ("done", totals)
 
 A process that is worn out stops by itself and is replaced at once. With --reload, all are
 stopped and started when a file has changed; what cannot be imported waits for that.
@@ -23,7 +23,7 @@ import os
 import signal
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnContext, SpawnProcess
@@ -41,10 +41,12 @@ from magicqueue.cli.worker_process import (
     Totals,
     WorkerPlan,
     load,
+    measured,
     set_up_log,
     work,
 )
 from magicqueue.errors import MagicQueueError
+from magicqueue.job_times import Cells, JobTimes, merged
 from magicqueue.stop_signals import SAME_SIGNAL_S, STOP_SIGNALS, ignore
 
 _HEALTHY_S: Final = 10.0
@@ -75,6 +77,8 @@ class _Slot:
     """It ends to be started anew, through no fault."""
     broken: bool = False
     """It could not import its code, which is to be changed first."""
+    cells: Cells = field(default_factory=dict)
+    """The times of its handlers, as it last told."""
 
 
 class Supervisor:
@@ -91,6 +95,7 @@ class Supervisor:
         self._said_why = False
         self._sources = SourceWatch(plan.folder) if plan.reload else None
         self._health = Health(plan.health_file)
+        self._ended_times = JobTimes()
         self._woken, self._wake = os.pipe()
         os.set_blocking(self._wake, False)
 
@@ -119,6 +124,12 @@ class Supervisor:
         if not self._exit_code:
             logger.info("stopped: %s", self._totals)
         return self._exit_code
+
+    def times(self) -> tuple[JobTimes, int]:
+        """Give the times of handlers in all processes, and how many of these there are."""
+        some = [slot.cells for slot in self._slots]
+        working = sum(slot.process is not None for slot in self._slots)
+        return merged([self._ended_times.cells(), *some]), working
 
     def _on_signal(self, number: int) -> None:
         now = time.monotonic()
@@ -213,6 +224,8 @@ class Supervisor:
                     case ("alive",):
                         slot.alive_at = time.monotonic()
                         self._follow_health()
+                    case ("times", cells):
+                        slot.cells = cells
                     case ("worn", why):
                         slot.replaced = True
                         logger.info("process %d %s: it is replaced", slot.number, why)
@@ -248,6 +261,8 @@ class Supervisor:
         if slot.pipe is not None:
             slot.pipe.close()
         slot.process = slot.pipe = None
+        self._ended_times.add(slot.cells)
+        slot.cells = {}
         process.join()
         code, pid = process.exitcode or 0, process.pid
         process.close()
@@ -290,15 +305,27 @@ def run_child(plan: WorkerPlan, pipe: Connection) -> None:
         with sending, contextlib.suppress(OSError):  # the parent may be gone
             pipe.send(words)
 
+    times = JobTimes()
+
+    def tell_alive() -> None:
+        say("alive")
+        if plan.measures:
+            say("times", times.cells())
+
     watch = ProcessWatch(
         plan.max_jobs,
         plan.max_memory,
         lambda why: say("worn", why),
-        (lambda: say("alive")) if plan.tells_alive else None,
+        tell_alive if plan.tells_alive else None,
     )
+
+    def report(totals: Totals) -> None:
+        say("times", times.cells())
+        say("done", totals)
+
     try:
         handler = load(plan)
-        work(plan, handler, lambda totals: say("done", totals), watch.begin, is_child=True)
+        work(plan, handler, report, measured(plan, times, watch), is_child=True)
     except MagicQueueError as error:
         say("failed", exit_code_of(error), said_here(error))
     watch.end()

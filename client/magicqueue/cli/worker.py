@@ -25,6 +25,7 @@ from magicqueue.cli.screen import note
 from magicqueue.cli.worker_process import WorkerPlan, work_here
 from magicqueue.command_line import Command
 from magicqueue.errors import HandlerNotFound
+from magicqueue.job_times import JobTimes
 from magicqueue.worker_options import BATCH_SIZE, GRACE_S, LEASE_S
 
 _PROCESSES_MAX: Final = 1024
@@ -61,6 +62,17 @@ def _above_zero(_: click.Context, option: click.Parameter, value: float | None) 
     if value == 0:
         raise click.BadParameter("it must be longer than 0", param=option)
     return value
+
+
+def _place(_: click.Context, option: click.Parameter, text: str | None) -> str | None:
+    if text is not None:
+        from magicqueue.cli.worker_metrics import place_of  # noqa: PLC0415 - slow
+
+        try:
+            place_of(text)
+        except ValueError as error:
+            raise click.BadParameter(str(error), param=option) from None
+    return text
 
 
 @click.command(
@@ -184,6 +196,13 @@ def _above_zero(_: click.Context, option: click.Parameter, value: float | None) 
     metavar="FILE",
     help="Touch this file every 2 s while all is well, for probes to look at its age.",
 )
+@click.option(
+    "--metrics",
+    metavar="[HOST:]PORT",
+    callback=_place,
+    help="Tell Prometheus how long handlers run, at /metrics there. HOST is 127.0.0.1 if"
+    " none is given.",
+)
 @url_option
 @timeout_option
 @json_option
@@ -209,6 +228,7 @@ def worker(  # noqa: PLR0913 - one for each option
     max_memory: int | None,
     reload: bool,
     health_file: str | None,
+    metrics: str | None,
     url: str | None,
     timeout: float,
     as_json: bool,
@@ -248,19 +268,34 @@ def worker(  # noqa: PLR0913 - one for each option
         max_memory=max_memory,
         reload=reload,
         health_file=health_file,
+        measures=metrics is not None,
     )
-    ctx.exit(_work(plan, processes))
+    ctx.exit(_work(plan, processes, metrics))
 
 
-def _work(plan: WorkerPlan, processes: int) -> int:
+def _work(plan: WorkerPlan, processes: int, metrics: str | None) -> int:
     """Work in this process, or in others; gives the exit code."""
     work_below_first_process()
+    told = None
+    if metrics is not None:
+        from magicqueue.cli.worker_metrics import WorkerMetrics  # noqa: PLC0415 - slow
+
+        told = WorkerMetrics(metrics)
     try:
         if processes == 1 and not plan.replaces_processes:
-            return work_here(plan)
+            times = JobTimes()
+            if told is not None:
+                told.tell = lambda: (times, 1)
+            return work_here(plan, times)
         from magicqueue.cli.supervisor import Supervisor  # noqa: PLC0415 - slow
 
-        return Supervisor(plan, processes).run()
+        supervisor = Supervisor(plan, processes)
+        if told is not None:
+            told.tell = supervisor.times
+        return supervisor.run()
     except HandlerNotFound as error:
         note(f"magicqueue: {error}")
         return EXIT_USAGE
+    finally:
+        if told is not None:
+            told.close()

@@ -23,6 +23,7 @@ from magicqueue.commands import message_of
 from magicqueue.errors import HandlerNotFound
 from magicqueue.handlers import Handler, is_async, wraps_async
 from magicqueue.job_log import JobLogFilter
+from magicqueue.job_times import JobTimes
 from magicqueue.loop_signals import signals_in_loop
 from magicqueue.stop_signals import StopSignal, watched_signals
 from magicqueue.sync_worker import SyncWorker
@@ -63,11 +64,13 @@ class WorkerPlan:
     max_memory: int | None
     reload: bool
     health_file: str | None
+    measures: bool
+    """Whether times of handlers are counted, for --metrics."""
 
     @property
     def tells_alive(self) -> bool:
         """Whether anybody wants to know that its processes are alive."""
-        return self.health_file is not None or systemd.is_wanted()
+        return self.health_file is not None or systemd.is_wanted() or self.measures
 
     @property
     def replaces_processes(self) -> bool:
@@ -119,8 +122,8 @@ Watch: TypeAlias = Callable[[Worker | SyncWorker | TaskWorker], object]
 """Told of the worker when it begins, in its event loop if it has one."""
 
 
-def work_here(plan: WorkerPlan) -> int:
-    """Work in this process until a signal; gives the exit code.
+def work_here(plan: WorkerPlan, times: JobTimes) -> int:
+    """Work in this process until a signal; gives the exit code. times: to be counted.
 
     Raises HandlerNotFound, and what the server refuses for good.
     """
@@ -130,11 +133,23 @@ def work_here(plan: WorkerPlan) -> int:
     health = Health(plan.health_file)
     watch = ProcessWatch(on_alive=health.tell if plan.tells_alive else None)
     try:
-        work(plan, handler, lambda totals: logger.info("stopped: %s", totals), watch.begin)
+        begin = measured(plan, times, watch)
+        work(plan, handler, lambda totals: logger.info("stopped: %s", totals), begin)
     finally:
         watch.end()
         health.end()
     return 0
+
+
+def measured(plan: WorkerPlan, times: JobTimes, watch: ProcessWatch) -> Watch:
+    """Have a worker's times counted, if they are to be, and watch it."""
+
+    def begin(worker: Worker | SyncWorker | TaskWorker) -> None:
+        if plan.measures:
+            times.follow(worker)
+        watch.begin(worker)
+
+    return begin
 
 
 def work(

@@ -21,6 +21,7 @@ from magicqueue.wire.payload import check_text
 from magicqueue.wire.requests import COMMANDS, NO_RID, PLAIN, Request
 from magicqueue.wire.values import (
     Deed,
+    EventKind,
     JobOrder,
     Missed,
     OnConflict,
@@ -182,6 +183,7 @@ _CHOICES: Final = {
     "do": get_args(Deed),
     "order": get_args(Order),
     "JOBS.order": get_args(JobOrder),
+    "kinds[...]": get_args(EventKind),
 }
 _KINDS: Final = {
     "int": "an integer",

@@ -2,6 +2,9 @@
 
 import msgspec
 
+PORT_MAX = 65_535
+"""Highest TCP port."""
+
 ID_MAX = 2**53 - 1
 """Ids and times stay exact in every JSON reader, also those that only know doubles."""
 
@@ -38,6 +41,9 @@ BULK_JOBS_MAX = 1000
 SCANNED_JOBS_MAX = 10_000
 SCANNED_BYTES_MAX = 16 * 2**20
 """Most jobs that one JOBS or BULK looks at, and the bytes of their data."""
+
+DEAD_PAGE = 100
+"""Letters of one reply to DEAD that says no `count`."""
 
 WAIT_JOBS_MAX = 1000
 """Most jobs that one WAIT waits for."""

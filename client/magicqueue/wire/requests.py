@@ -19,6 +19,8 @@ from magicqueue.wire.values import (
     Bytes,
     Decimal,
     Deed,
+    EventKind,
+    Every,
     JobId,
     JobOrder,
     Milliseconds,
@@ -326,6 +328,14 @@ class Bulk(Request, kw_only=True, omit_defaults=True, tag="BULK"):
     dry: bool | None = None
 
 
+class Subscribe(Request, kw_only=True, omit_defaults=True, tag="SUBSCRIBE"):
+    """Be told of events of these kinds, of some queues or all; `every` is for `stats`."""
+
+    kinds: list[EventKind]
+    queues: list[str] | None = None
+    every: Every | None = None
+
+
 class GetJob(Request, kw_only=True, omit_defaults=True, tag="GETJOB"):
     """All that is known of one job: `id`, or that of the push with `req_key`."""
 
@@ -556,6 +566,7 @@ COMMANDS: Final[dict[str, type[Request]]] = {
         Queues,
         Jobs,
         Bulk,
+        Subscribe,
         GetJob,
         Limit,
         Throttle,

@@ -37,6 +37,21 @@ Missed: TypeAlias = Literal["one", "skip", "all"]
 """What becomes of a cron's ticks that nobody saw come."""
 Overlap: TypeAlias = Literal["skip", "allow"]
 """What becomes of a cron's tick while a job of an earlier one is there."""
+EventKind: TypeAlias = Literal[
+    "stats",
+    "failed",
+    "lost",
+    "dead",
+    "revived",
+    "cancelled",
+    "expired",
+    "removed",
+    "paused",
+    "cron",
+]
+"""What a subscriber can be told of."""
+Every: TypeAlias = Annotated[int, Meta(ge=100, le=ID_MAX)]
+"""How often counts can be told, in milliseconds."""
 OnExpire: TypeAlias = Literal["remove", "dead"]
 """What becomes of a job whose time to live is over."""
 Order: TypeAlias = Literal["strict", "turns"]

@@ -22,6 +22,7 @@ from magicqueue_cores.contract import (
     Settled,
 )
 from magicqueue_cores.kernels import layout as lo
+from magicqueue_cores.turns import TurnSink
 
 
 class ById(Ruling):
@@ -189,6 +190,10 @@ class ById(Ruling):
     def observe(self, sink: RecordSink | None) -> None:
         """Have every record that names a marked job told to `sink`, too."""
         self._sinks.observe(sink)
+
+    def listen(self, sink: TurnSink | None) -> None:
+        """Have each rare turn of jobs and queues told to `sink`."""
+        self._sinks.listen(sink)
 
     def count_duplicates(self, queue: str, count: int) -> None:
         """Count pushes to a queue that made no job."""

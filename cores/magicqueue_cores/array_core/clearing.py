@@ -39,7 +39,8 @@ class Clearing:
             ids = store.scratch_column(count)
             if upto is None and count < self._most:
                 ids = sorted(ids)  # as nobody has to take them out one by one
-            self._sinks.record(records.Removed(ids, "drained"))
+            self._sinks.record(drained := records.Removed(ids, "drained"))
+            self._sinks.ears.hear_of(queue, drained)
         store.memory.trim_scratch(count)
         if count:
             store.queues.forget_unused(known)

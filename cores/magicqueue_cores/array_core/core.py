@@ -81,7 +81,7 @@ class ArrayCore(ById):
         self._options = options
         self._store = store = Store(options, wire or WireDefaults())
         self._log = record
-        self._sinks = sinks = Sinks(record, store.memory)
+        self._sinks = sinks = Sinks(record, store.memory, store.queue_name_of)
         self._fates = Fates(store, on_ready, sinks, on_death)
         self._clearing = Clearing(store, self._fates, sinks)
         self._queues = store.queues
@@ -374,6 +374,9 @@ class ArrayCore(ById):
             for record in befell_marked(self._store):
                 self._sinks.tell_observer(record)
             self._sinks.follow_marks()
+            if self._store.failed:
+                failed, self._store.failed = self._store.failed, []
+                self._sinks.tell_failed(failed, self._queues)
         if state[lo.S_WOKEN]:
             woken = self._queues.numbered(state[lo.S_WOKEN])
             state[lo.S_WOKEN] = 0

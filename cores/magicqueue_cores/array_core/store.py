@@ -69,6 +69,8 @@ class Store:
         """What is kept for jobs outside of the core."""
         self.told: list[tuple[int, int, int]] = []
         """What lines did to marked jobs: a kind of note, an id or session, until when."""
+        self.failed: list[tuple[int, int]] = []
+        """Jobs that lines failed, while somebody listens, and their queues' numbers."""
         self.rooms: list[int] = []
         """Numbers of ruled and watched queues that kernels settled jobs of."""
         self.step_jobs = options.step_jobs or NEVER_MS
@@ -113,6 +115,11 @@ class Store:
     def queue_of(self, slot: int) -> Queue:
         """The job's queue."""
         return self.queues.numbered(self.field(slot, lo.JH_META) >> lo.META_QUEUE_SHIFT)
+
+    def queue_name_of(self, job_id: int) -> str | None:
+        """The name of a job's queue, None if the job is not here."""
+        slot = self.find(job_id)
+        return self.queue_of(slot).name if slot else None
 
     def payload(self, slot: int) -> bytes:
         """The job's payload."""
@@ -205,6 +212,8 @@ class Store:
                 self._count(job_id, at)
             elif at in _OF_MARKED:
                 self.told.append((at, job_id, size))
+            elif at == lo.NOTE_HEARD:
+                self.failed.append((job_id, size))
             elif at == lo.NOTE_ROOM:
                 self.rooms.append(job_id)
             else:

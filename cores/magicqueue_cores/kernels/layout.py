@@ -197,6 +197,8 @@ S_LENT_FLAGS: Final = 125
 """All flags that any job has of those that `lend` lent."""
 S_WHY: Final = 126
 """Why the line was declined that the kernels stopped before: a place in DECLINED."""
+S_LISTENED: Final = 127
+"""Whether somebody listens to rare turns: then each failure is noted."""
 S_DECLINED: Final = 128
 """How many lines were declined, one word a reason."""
 S_FIELDS: Final = 144
@@ -448,6 +450,8 @@ NOTE_ACKED: Final = -6
 """A line did that to a marked job."""
 NOTE_ROOM: Final = -7
 """A job left a queue, whose number this is, that is ruled and watched."""
+NOTE_HEARD: Final = -8
+"""A line failed a job of the queue of this number, while somebody listens."""
 
 # Kinds of events.
 E_PUSHED: Final = 1

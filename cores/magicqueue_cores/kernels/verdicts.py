@@ -163,6 +163,8 @@ def _fail_item(w: Words, h: Words, item: int) -> int:
     retry(w, h, slot, run_at, w[lo.R_NOW])
     error = w[item + lo.I_ERROR]
     meta = lo.JOBS_H + slot * lo.JOB_HALVES + lo.JH_META
+    if w[lo.S_LISTENED] != 0:
+        note(w, job_id, lo.NOTE_HEARD, queue_of(h, slot))
     if error != lo.NOTE_NO_ERROR or half(h, meta) & lo.META_NOTED != 0:
         h[meta] = half(h, meta) | lo.META_NOTED
         note(w, job_id, error, w[item + lo.I_ERROR_BYTES])

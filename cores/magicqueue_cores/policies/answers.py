@@ -102,6 +102,8 @@ class PolicyStats(msgspec.Struct):
     req_keys_dropped: int
     results_dropped: int
     progress_dropped: int
+    subscribers: int = 0
+    events_dropped: int = 0
 
 
 class Duplicate(CoreError):

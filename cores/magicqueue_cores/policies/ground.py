@@ -21,6 +21,9 @@ from magicqueue_cores.records import Gone, Kept, Marked, Record
 
 T = TypeVar("T")
 
+PAGE_BYTES_MAX: Final = 16 * 2**20
+"""So much data is looked at in one step, at most, where the core is asked for jobs."""
+
 WINDOW: Final = "window"
 RESULT: Final = "result"
 REQUEST: Final = "request"
@@ -119,8 +122,8 @@ class Ground:
                 grouped += zip(of_alike, marks, strict=True)  # type: ignore[arg-type]
         if len(kinds) > 1:
             grouped.sort(key=itemgetter(0))
-        for job_id, mark in grouped:
-            self.marks.seats.hook(job_id, mark)
+        if grouped:
+            self.marks.seats.hook_new(grouped)
 
     def change(self, changed: Sequence[tuple[int, Mark]]) -> None:
         """Know, and record, something else than before of jobs of any queues."""

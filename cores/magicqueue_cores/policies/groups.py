@@ -14,7 +14,7 @@ from typing import Final, TypeAlias
 import msgspec
 
 from magicqueue_cores.contract import Core, Delivery, JobState, Step
-from magicqueue_cores.policies.ground import Ground, at_once
+from magicqueue_cores.policies.ground import PAGE_BYTES_MAX, Ground, at_once
 from magicqueue_cores.policies.group import Group
 from magicqueue_cores.policies.group_limits import GroupLimits
 from magicqueue_cores.policies.limits import Limits
@@ -26,8 +26,6 @@ from magicqueue_cores.records import Record
 _HELD: Final = frozenset((JobState.HELD,))
 Bounds: TypeAlias = tuple[int, int, int, int]
 """Bytes of payloads, span and session of the lease, and the time."""
-_PAGE_BYTES_MAX: Final = 16 * 2**20
-"""Payloads of jobs without a group that a listing looks at."""
 UPTO_GROUPS: Final = -1
 """Stands for the `upto` of a drain that has come to the jobs with a group."""
 
@@ -112,7 +110,7 @@ class Groups:
         if rounds is None:
             return []
         page = at_once(
-            self._core.in_turn(queue, JobState.READY, None, count, _PAGE_BYTES_MAX, now_ms)
+            self._core.in_turn(queue, JobState.READY, None, count, PAGE_BYTES_MAX, now_ms)
         )
         others: dict[int, list[int]] = {}
         for job in page.jobs:
@@ -293,7 +291,7 @@ class Groups:
         """Hand out the jobs whose turns these are, and undo those that are too many."""
         if not turns:
             return Delivery([], [], [], [], [], [])
-        ids = [turn.job_id for turn in turns]
+        ids = [job_id for _, _, job_id, _ in turns]
         self._seats.taking = True
         taken = at_once(self._core.take(queue, ids, *bounds))
         self._seats.taking = False

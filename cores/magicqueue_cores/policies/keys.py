@@ -1,6 +1,6 @@
 """Which live job holds a unique key. Keys are a queue's own."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 
 class Keys:
@@ -39,15 +39,9 @@ class Keys:
 
     def release(self, queue: str, key: str) -> None:
         """Let a key go that is held."""
-        self.release_all(queue, (key,))
-
-    def release_all(self, queue: str, keys: Iterable[str]) -> None:
-        """Let keys go that are held. O(1) each."""
         held = self._by_queue[queue]
-        before = len(held)
-        for key in keys:
-            del held[key]
-        self.count -= before - len(held)
+        del held[key]
+        self.count -= 1
         if not held:
             del self._by_queue[queue]
 

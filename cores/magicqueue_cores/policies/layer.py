@@ -6,6 +6,7 @@ What is where:
 - `shelf`: what outlives them; `course`: what records mean for all that;
 - `pushing`, `verdicts`, `retrying`, `bulk`: decisions; `passage`: what time brings;
 - `crons`, `cron_facts`, `schedules`, `ticking`: jobs that come again;
+- `events`: who is told of rare turns;
 - `rules`, `gates`, `limits`: how many jobs of a queue may be handed out;
 - `group`, `lines`, `rounds`, `seats`, `groups`, `group_limits`: jobs that take turns;
 - `outcomes`: what follows from what befell jobs; `check`: all that has to be true;
@@ -38,6 +39,7 @@ from magicqueue_cores.policies.answers import (
 from magicqueue_cores.policies.bulk import Bulk
 from magicqueue_cores.policies.check import check_ground
 from magicqueue_cores.policies.crons import Crons
+from magicqueue_cores.policies.events import Events
 from magicqueue_cores.policies.ground import Ground, at_once
 from magicqueue_cores.policies.groups import Groups
 from magicqueue_cores.policies.limits import Limits
@@ -90,6 +92,8 @@ class Policies:
         """The rules of queues."""
         self.ruling: Final = ground.ruling
         """Which queues are ruled: pulls of these have to go through `pull`."""
+        self.events: Final = Events(core, options.subscribers_max)
+        """Rare turns, and who is told of them."""
         self.groups: Final = Groups(ground, self.limits, self._outcomes.settle)
         """Groups of jobs, which take turns."""
         self._outcomes.seat = self.groups.settle
@@ -100,6 +104,7 @@ class Policies:
         self.bulk: Final = Bulk(ground, self._verdicts, self._retrying, self._outcomes)
         self.crons: Final = Crons(ground, self.push, self._outcomes, calendars)
         """Jobs that come again: they do so by `crons.fire`, and not with `advance`."""
+        self.crons.on_tick = self.events.ticked
         core.observe(self._observe)
 
     @property
@@ -376,7 +381,7 @@ class Policies:
 
     def stats(self) -> PolicyStats:
         """Count what is kept. O(1)."""
-        return stats_of(self._ground)
+        return stats_of(self._ground, self.events)
 
     def check(self) -> None:
         """Verify every invariant: AssertionError names the first broken. O(n)."""

@@ -139,7 +139,7 @@ class Marks:
 
     def hand_out(self, job_id: int, mark: Mark) -> None:
         """A job was handed out."""
-        if isinstance(mark, GroupedMark):
+        if not self.seats.taking and isinstance(mark, GroupedMark):
             self.seats.hand_out(job_id, mark)
         mark.flags |= ACTIVE
         mark.attempts += 1
@@ -209,7 +209,6 @@ class Marks:
 
     def _unhook(self, found: Sequence[tuple[int, Mark]]) -> None:
         """Let nothing lead to these marks but their ids, nor to a time of theirs."""
-        released: dict[str, list[str]] = {}
         size = chars = 0
         for job_id, mark in found:
             flags, terms, key = mark.flags, mark.terms, mark.key
@@ -218,15 +217,13 @@ class Marks:
                 chars += len(key)
                 size += KEY_BYTES
                 if flags & HOLDS:
-                    released.setdefault(terms.queue, []).append(key)
+                    self.keys.release(terms.queue, key)
                 elif flags & DEAD and mark.takes_key:
                     _count(self.dead_keyed, terms.queue, -1)
             if flags & CANCELLED:
                 self.doomed.discard(job_id)
         self._tally.size -= size + chars
         self.key_chars -= chars
-        for queue, keys in released.items():
-            self.keys.release_all(queue, keys)
         self._untime(found)
         if self.cron_marks:
             for _, mark in found:
@@ -235,21 +232,18 @@ class Marks:
 
     def _untime(self, found: Sequence[tuple[int, Mark]]) -> None:
         """Wait for no time of these marks."""
-        expiries: dict[str, int] = {}
-        attempt_ends = 0
+        expiries = attempt_ends = 0
         for _, mark in found:
             if mark.flags & TIMED:
                 mark.flags &= ~TIMED
-                queue = mark.terms.queue
-                expiries[queue] = expiries.get(queue, 0) + 1
+                expiries += 1
+                _count(self.timed, mark.terms.queue, -1)
             if mark.attempt_until_ms:
                 assert isinstance(mark, TimedMark), "only those have ends of attempts"
                 mark.attempt_until_ms = 0
                 attempt_ends += 1
-        for queue, count in expiries.items():
-            _count(self.timed, queue, -count)
         if expiries:
-            self.expiries.lose(sum(expiries.values()))
+            self.expiries.lose(expiries)
         if attempt_ends:
             self.attempt_ends.lose(attempt_ends)
 

@@ -34,5 +34,7 @@ class PolicyOptions(msgspec.Struct, frozen=True, kw_only=True):
     """The same, for the bytes of what they are: queues, schedules, data."""
     limits_max: int = 100_000
     """Queues that have limits, or are throttled: one more is refused with `Full`."""
+    subscribers_max: int = 100
+    """Who may be told of events at a time: one more is refused with `Full`."""
     step_jobs: int = 0
     """What time ends in one call at most, as in `CoreOptions.step_jobs`; 0: all."""

@@ -1,17 +1,13 @@
 """RETRYDEAD where dead letters may want a key that another job holds by now."""
 
 from collections.abc import Sequence
-from typing import Final
 
 from magicqueue_cores.contract import NotFound, Step
 from magicqueue_cores.policies.answers import Duplicate
-from magicqueue_cores.policies.ground import Ground, at_once
+from magicqueue_cores.policies.ground import PAGE_BYTES_MAX, Ground, at_once
 from magicqueue_cores.policies.outcomes import Outcomes
 from magicqueue_cores.policies.pushing import Pushing
 from magicqueue_cores.policies.wishes import DEAD
-
-_PAGE_BYTES_MAX: Final = 16 * 2**20
-"""Payloads that are looked at in one step, as a listing has them."""
 
 
 class Retrying:
@@ -65,12 +61,12 @@ class Retrying:
             return Step(0, begun_ms)
         try:
             page = at_once(
-                core.dead(queue, most, _PAGE_BYTES_MAX, self._cursors[queue], now_ms)
+                core.dead(queue, most, PAGE_BYTES_MAX, self._cursors[queue], now_ms)
             )
         except NotFound:
             # The letter is gone and its place forgotten. From the start there are only such
             # that stay dead, before those that were not looked at.
-            page = at_once(core.dead(queue, most, _PAGE_BYTES_MAX, None, now_ms))
+            page = at_once(core.dead(queue, most, PAGE_BYTES_MAX, None, now_ms))
         letters = [job.id for job in page.jobs if (job.died_at_ms or 0) <= begun_ms]
         ids = self.free(queue, letters, now_ms)
         if ids:

@@ -12,7 +12,7 @@ round of that priority from when a pull finds them there.
 from bisect import insort
 from collections import deque
 from collections.abc import Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Any, Final, TypeAlias
 
 from magicqueue_cores.contract import COUNT_MAX
 from magicqueue_cores.policies.gates import Bucket
@@ -21,27 +21,22 @@ from magicqueue_cores.policies.level import Level
 from magicqueue_cores.policies.lines import Lines
 from magicqueue_cores.policies.moments import Tally
 from magicqueue_cores.policies.rules import Bounds, Rate
-from magicqueue_cores.policies.wishes import GroupedMark, Mark
+from magicqueue_cores.policies.wishes import GroupedMark
 
 BUCKET_BYTES: Final = 280
 """About what the bucket of a group takes, with its places in tables."""
 _SPARE_GHOSTS: Final = 64
 
 
-class Turn(NamedTuple):
-    """One job's turn, so that it can be undone."""
-
-    level: Level
-    line: Line
-    job_id: int
-    again: bool
-    """The line went to the end of the round: it has more jobs."""
+Turn: TypeAlias = tuple[Level, Line, int, bool]
+"""One job's turn, so that it can be undone: in which level, of which line, the job, and
+whether the line went to the end of the round, since it has more jobs."""
 
 
 class Rounds:
     """The groups of a queue, and whose turn it is."""
 
-    def __init__(self, lines: Lines, by_id: dict[int, Mark], tally: Tally) -> None:
+    def __init__(self, lines: Lines, by_id: dict[int, Any], tally: Tally) -> None:
         """Start without any."""
         self._lines = lines
         self._tally = tally
@@ -135,13 +130,14 @@ class Rounds:
         if line.in_round:
             self.levels[line.priority].leave(line)
 
-    def note(self, job_id: int, *, again: bool) -> None:
-        """Be told of a job that waits, at the end or at its old place. O(1) amortised."""
+    def note(self, ids: Sequence[int], *, again: bool) -> None:
+        """Be told of jobs that wait, at the end or at their old place. O(1) amortised."""
         entered = self._entered
         if again:
-            entered.appendleft(job_id)
+            entered.extendleft(ids)
         else:
-            entered.append(job_id)
+            entered.extend(ids)
+        self.oldest()  # which drops those at the front that do not wait any more
         if len(entered) > 2 * self.waiting + _SPARE_GHOSTS:
             here = dict.fromkeys(filter(self._waits, entered))
             places = sorted((self._mark_of(job_id).place, job_id) for job_id in here)
@@ -222,27 +218,33 @@ class Rounds:
         stalled: is told of groups that have to wait for a token.
         """
         turns: list[Turn] = []
-        bounded = self.bounded
+        bounded, plain_level = self.bounded, None
         if plain is not None:
             level = self.level(plain)
             level.enter(level.line)
+        top: Level | None = None
         while len(turns) < count:
-            top = self.top()
+            if top is None or not top.turns:
+                top = self.top()
             if top is None:
                 break
-            line = top.first()
+            line = top.round[0]
+            if line.ghosts:
+                line = top.first()
             name = line.group.name
             if name is None:
                 top.pass_on()
                 if top.priority == plain:
-                    return turns, top
-                continue
-            if bounded and self.room(line.group, now_ms) < 1:
+                    plain_level = top
+                    break
+            elif bounded and self.room(line.group, now_ms) < 1:
                 top.pass_on()
                 stalled.append(name)
-                continue
-            turns.append(self._take(top, line, now_ms))
-        return turns, None
+            else:
+                turns.append(self._take(top, line, name, now_ms))
+        self.waiting -= len(turns)
+        self.active += len(turns)
+        return turns, plain_level
 
     def undo(self, turns: list[Turn]) -> None:
         """Undo turns, which were the last ones: their jobs were not handed out."""
@@ -285,21 +287,25 @@ class Rounds:
                 if waits and not self.bounded:
                     assert line.in_round, f"group {group.name!r} waits for no turn"
 
-    def _take(self, level: Level, line: Line, now_ms: int) -> Turn:
+    def _take(self, level: Level, line: Line, name: str, now_ms: int) -> Turn:
         """Take the first job of a line, whose turn it is."""
-        lines, group = self._lines, line.group
-        job_id = lines.head(line)
-        mark = self._mark_of(job_id)
-        lines.leave(line, job_id, mark)
+        group = line.group
+        if line.back is None:
+            job_id = line.first
+            line.first = again = self._by_id[job_id].following
+            if not again:
+                line.last = 0
+        else:
+            lines = self._lines
+            job_id = lines.head(line)
+            lines.leave(line, job_id, self._mark_of(job_id))
+            again = lines.head(line)
         group.waiting -= 1
         group.active += 1
-        self.waiting -= 1
-        self.active += 1
-        if self.rate is not None and group.name is not None:
-            self.bucket(group.name).spend(1, now_ms)
-        again = bool(lines.head(line))
+        if self.rate is not None:
+            self.bucket(name).spend(1, now_ms)
         if again:
             level.round.rotate(-1)
-        else:
-            level.pass_on()
-        return Turn(level, line, job_id, again)
+            return level, line, job_id, True
+        level.pass_on()
+        return level, line, job_id, False

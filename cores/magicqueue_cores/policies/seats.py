@@ -9,8 +9,8 @@ Counts are kept in a replay, too; lines and rounds are not. `rebuild` makes them
 from the places that marks tell. Nothing here calls the core.
 """
 
-from collections.abc import Callable, Iterable
-from typing import Final
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final
 
 from magicqueue_cores.policies.group import GROUP_BYTES, Group, Line
 from magicqueue_cores.policies.lines import Lines
@@ -25,7 +25,7 @@ class Seats:
 
     def __init__(self, by_id: dict[int, Mark], notes: Notes, tally: Tally) -> None:
         """Start without groups."""
-        self._by_id: dict[int, Mark] = by_id
+        self._by_id: dict[int, Any] = by_id
         self._notes = notes
         self._tally = tally
         self.lines: Final = Lines(by_id)
@@ -126,11 +126,53 @@ class Seats:
             self._note(queue)
         self._let_go(queue, rounds, line)
 
+    def hook_new(self, found: Sequence[tuple[int, GroupedMark]]) -> None:
+        """Know of new jobs of one queue, in the order of their places."""
+        queue, by_id = found[0][1].terms.queue, self._by_id
+        rounds, entered = self.rounds[queue], []
+        if not rounds.jobs:
+            self._note(queue)
+        rounds.jobs += len(found)
+        for job_id, mark in found:
+            line = mark.line
+            line.jobs += 1
+            if not mark.place:
+                continue
+            self.last_place = mark.place
+            last = line.last
+            if last:
+                by_id[last].following = job_id
+                mark.before = last
+            else:
+                line.first = job_id
+            line.last = job_id
+            line.group.waiting += 1
+            if not line.in_round:
+                rounds.enter(line)
+            entered.append(job_id)
+        rounds.waiting += len(entered)
+        rounds.note(entered, again=False)
+
     def unhook_all(self, found: Iterable[tuple[int, Mark]]) -> None:
         """Forget those of the jobs that have a group."""
+        queue, rounds, bounded = None, None, False
         for job_id, mark in found:
-            if isinstance(mark, GroupedMark):
+            flags = mark.flags
+            if not isinstance(mark, GroupedMark) or flags & DEAD:
+                continue
+            line = mark.line
+            if rounds is None or mark.terms.queue != queue:
+                queue = mark.terms.queue
+                rounds = self.rounds[queue]
+                bounded = rounds.bounded
+            if not flags & ACTIVE or bounded or rounds.jobs == 1 or line.jobs == 1:
                 self.unhook(job_id, mark)
+                rounds = None  # it may be another one now
+                continue
+            line.group.active -= 1
+            line.jobs -= 1
+            rounds.active -= 1
+            rounds.jobs -= 1
 
     def change(self, job_id: int, old: GroupedMark, new: GroupedMark) -> None:
         """Know something else of a job."""
@@ -146,9 +188,7 @@ class Seats:
         self._let_go(old.terms.queue, rounds, line)
 
     def hand_out(self, job_id: int, mark: GroupedMark) -> None:
-        """A job was handed out; its mark does not say so yet."""
-        if self.taking:
-            return
+        """A job was handed out that took no turn; its mark does not say so yet."""
         rounds = self.rounds[mark.terms.queue]
         if mark.place:
             self._wait_no_more(rounds, job_id, mark)
@@ -212,7 +252,7 @@ class Seats:
             self.lines.enter(mark.line, job_id, mark)
             rounds = self.rounds[mark.terms.queue]
             rounds.enter(mark.line)
-            rounds.note(job_id, again=False)
+            rounds.note((job_id,), again=False)
 
     def check(self) -> None:
         """Verify every invariant: AssertionError names the first broken. O(n)."""
@@ -285,7 +325,7 @@ class Seats:
             enter = self.lines.come_back if again else self.lines.enter
             enter(line, job_id, mark)
             rounds.enter(line)
-            rounds.note(job_id, again=again)
+            rounds.note((job_id,), again=again)
 
     def _wait_no_more(self, rounds: Rounds, job_id: int, mark: GroupedMark) -> None:
         line = mark.line

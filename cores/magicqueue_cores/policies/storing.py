@@ -59,12 +59,15 @@ def take_seats(seats: Seats, alike: Alike, jobs: NewJobs, held: Sequence[bool]) 
     """
     if not alike.terms.grouped:
         return
-    queue, line_of, priorities = alike.terms.queue, seats.line_of, jobs.priorities
-    first = seats.last_place + 1
-    alike.seats = [
-        (line_of(queue, name, at(priorities, place)), first + place if held[place] else 0)
-        for name, place in zip(alike.groups, alike.places, strict=True)
-    ]
+    queue, priorities = alike.terms.queue, jobs.priorities
+    groups, first = seats.rounds_of(queue).groups, seats.last_place + 1
+    for name, place in zip(alike.groups, alike.places, strict=True):
+        priority = priorities if isinstance(priorities, int) else priorities[place]
+        group = groups.get(name)
+        line = None if group is None else group.line
+        if line is None or line.priority != priority:
+            line = seats.line_of(queue, name, priority)
+        alike.seats.append((line, first + place if held[place] else 0))
 
 
 def picked(jobs: NewJobs, indexes: Sequence[int]) -> NewJobs:

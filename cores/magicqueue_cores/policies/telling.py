@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 
 from magicqueue_cores.policies.answers import Known, PolicyStats
+from magicqueue_cores.policies.events import Events
 from magicqueue_cores.policies.ground import LIMIT, THROTTLE, Ground
 from magicqueue_cores.policies.marks import Marks
-from magicqueue_cores.policies.wishes import CANCELLED, DEAD, GroupedMark
+from magicqueue_cores.policies.wishes import CANCELLED, DEAD, GroupedMark, Mark
 
 
-def stats_of(ground: Ground) -> PolicyStats:
+def stats_of(ground: Ground, events: Events) -> PolicyStats:
     """Count what is kept. O(1)."""
     marks = ground.marks
     return PolicyStats(
@@ -26,6 +27,8 @@ def stats_of(ground: Ground) -> PolicyStats:
         req_keys_dropped=ground.requests.dropped,
         results_dropped=ground.results.dropped,
         progress_dropped=marks.notebook.dropped,
+        subscribers=events.subscribers,
+        events_dropped=events.dropped,
     )
 
 
@@ -33,7 +36,16 @@ def more_of(marks: Marks, queue: str, ids: Sequence[int]) -> list[Known | None] 
     """Return what a pull has to tell of these jobs of a queue; None if it is nothing."""
     if queue not in marks.telling and queue not in marks.seats.rounds:
         return None
-    return [known_of(marks, job_id) if job_id in marks.by_id else None for job_id in ids]
+    return [_pulled(marks.by_id.get(job_id)) for job_id in ids]
+
+
+def _pulled(mark: Mark | None) -> Known | None:
+    """Return what is told of a job that was just handed out."""
+    if mark is None:
+        return None
+    cron = None if mark.cron is None else (mark.cron, mark.tick_ms)
+    group = mark.line.group.name if isinstance(mark, GroupedMark) else None
+    return Known(group=group, cron=cron)
 
 
 def known_of(marks: Marks, job_id: int) -> Known:

@@ -12,46 +12,35 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, cast
 
 import httptools
-import msgspec
 
 from magicqueue.errors import RequestError
+from magicqueue_server.http.asked import Asked
+from magicqueue_server.http.bounds import (
+    BODY_BYTES_PER_S,
+    HEAD_BYTES_MAX,
+    HEAD_S,
+    HEADERS_MAX,
+    IDLE_S,
+    UNREAD_S,
+    refuse_size,
+    too_large,
+)
 from magicqueue_server.http.messages import Head, HttpError, Response, refused, response_of
 from magicqueue_server.http.routes import Target, find, line_of
+from magicqueue_server.http.streams import BEAT, BEAT_S, BEGIN, frames
 from magicqueue_server.session import Session
 from magicqueue_server.tokens import Token
+from magicqueue_server.unread import LINGER_S, TLS_LINGER_S, WRITE_BYTES_HIGH
 
 if TYPE_CHECKING:
     from magicqueue_server.http.server import HttpServer
 
-HEAD_BYTES_MAX: Final = 16 * 1024
-HEADERS_MAX: Final = 100
-HEAD_S: Final = 10.0
-IDLE_S: Final = 75.0
-LINGER_S: Final = 2.0
-TLS_LINGER_S: Final = 0.2
-UNREAD_S: Final = 60.0
-BODY_BYTES_PER_S: Final = 64 * 1024
 _SLICE: Final = 4096
-_WRITE_BYTES_HIGH: Final = 256 * 1024
-_CHUNKED_EXTRA: Final = 8
-"""A body in chunks may be so much longer than what is in them."""
 _ONCE: Final = frozenset(
     {b"host", b"authorization", b"content-type", b"content-length", b"transfer-encoding"}
 )
 _CONTROL: Final = bytes(set(range(32)) - {9}) + b"\x7f"
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
-
-
-class Asked(msgspec.Struct):
-    """A request that is whole."""
-
-    target: Target
-    query: str
-    token: Token | None
-    headers: dict[bytes, bytes]
-    body: bytes
-    keeps_alive: bool
-    with_body: bool
 
 
 class HttpConnection(asyncio.Protocol):
@@ -77,6 +66,8 @@ class HttpConnection(asyncio.Protocol):
         self._pumping = self._deaf = self._full = False
         self._later = b""
         """What came while a request ran."""
+        self.streams = False
+        """Events are sent, until the connection ends."""
         self.until_s = 0.0
         """By then something has to have happened."""
 
@@ -88,7 +79,7 @@ class HttpConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin (asyncio calls this)."""
         self._transport = transport = cast("asyncio.Transport", transport)
-        transport.set_write_buffer_limits(high=_WRITE_BYTES_HIGH)
+        transport.set_write_buffer_limits(high=WRITE_BYTES_HIGH)
         self._session = self._server.begin(self, self._reply, self._hang_up)
         self._allow(HEAD_S)
 
@@ -104,7 +95,7 @@ class HttpConnection(asyncio.Protocol):
         What runs is answered, but for a pull that waits: it would take a job for nobody.
         """
         asked = self._runs
-        if asked is None or self._session.parked or self._deaf:
+        if asked is None or self._session.parked or self._deaf or self.streams:
             return False
         asked.keeps_alive = False
         return self._transport.can_write_eof()
@@ -128,6 +119,7 @@ class HttpConnection(asyncio.Protocol):
     def resume_writing(self) -> None:
         """It has been read (asyncio calls this)."""
         self._full = self._session.congested = False
+        self._session.on_read()
         self._server.unread.remove(self)
         self._allow(IDLE_S)
         self._server.resume(self._session)
@@ -143,7 +135,7 @@ class HttpConnection(asyncio.Protocol):
 
     def end_session(self, error: RequestError) -> None:
         """Close, since the token of this connection is no good any more."""
-        if self._runs is None:
+        if self._runs is None or self.streams:
             self._transport.close()
         else:
             self._answer(refused(HttpError(401, error.code, str(error))), close=True)
@@ -151,6 +143,9 @@ class HttpConnection(asyncio.Protocol):
 
     def check_time(self, now_s: float) -> None:
         """Close what is too slow; called every second."""
+        if self.streams and not self._full and now_s >= self.until_s and not self._deaf:
+            self._transport.write(BEAT)
+            self._allow(BEAT_S)
         if now_s < self.until_s or (self._runs is not None and not self._full):
             return
         if self._in_head or self._in_body:
@@ -202,7 +197,7 @@ class HttpConnection(asyncio.Protocol):
     def on_body(self, part: bytes) -> None:
         """Take a part of the body. Raises HttpError."""
         if len(self._body) + len(part) > self._server.body_bytes_max:
-            raise self._no(self._too_large())
+            raise self._no(too_large(self._server.body_bytes_max))
         self._body += part
         if not self._server.make_room(len(part)):
             raise self._no(HttpError(429, "FULL", "requests take too much memory now"))
@@ -234,7 +229,7 @@ class HttpConnection(asyncio.Protocol):
         self._token = guards.check_target(head, self._target)
         size = int(head.headers.get(b"content-length", b"0"))
         if size > self._server.body_bytes_max:
-            raise self._too_large()
+            raise too_large(self._server.body_bytes_max)
         if (size or coding) and not self._target.takes_body:
             raise HttpError(400, "BAD_REQUEST", f"{head.method} takes no body")
         self._allow(HEAD_S + size / BODY_BYTES_PER_S)
@@ -243,12 +238,6 @@ class HttpConnection(asyncio.Protocol):
             raise HttpError(417, "BAD_REQUEST", "nothing but 100-continue can be expected")
         if expects is not None and not self._asked and head.version == "1.1":
             self._transport.write(_CONTINUE)
-
-    def _too_large(self) -> HttpError:
-        most = self._server.body_bytes_max
-        return HttpError(
-            413, "TOO_LARGE", f"the body is too long: the limit is {most} bytes"
-        )
 
     def _no(self, error: HttpError) -> HttpError:
         """Keep why a request is refused: the parser has an exception of its own."""
@@ -284,17 +273,14 @@ class HttpConnection(asyncio.Protocol):
         if self._refusal is not None:
             return
         self._fed = self._fed + size if self._in_head or self._in_body else 0
+        coded = b"transfer-encoding" in self._head.headers
         if self._in_head and self._fed > HEAD_BYTES_MAX:
             self._refusal = HttpError(
                 431, "TOO_LARGE", f"the head is over {HEAD_BYTES_MAX} bytes"
             )
         elif self._in_body:
-            around = self._fed - _CHUNKED_EXTRA * len(self._body)
-            if around > self._server.body_bytes_max + HEAD_BYTES_MAX:
-                self._refusal = self._too_large()
-            coded = b"transfer-encoding" in self._head.headers
-            if coded and self._fed > HEAD_BYTES_MAX + _CHUNKED_EXTRA * len(self._body):
-                self._refusal = HttpError(413, "TOO_LARGE", "too little is in its chunks")
+            most = self._server.body_bytes_max
+            self._refusal = refuse_size(self._fed, len(self._body), most, coded=coded)
             if coded:
                 self._allow(HEAD_S)
 
@@ -323,6 +309,9 @@ class HttpConnection(asyncio.Protocol):
             self._feed(data)
 
     def _start(self, asked: Asked) -> None:
+        if asked.target.streams and (refusal := self._server.refuse_stream(asked)):
+            self._answer(refusal)
+            return
         if not asked.target.command:
             self._server.answer(asked, partial(self._answer_to, asked))
             return
@@ -340,8 +329,22 @@ class HttpConnection(asyncio.Protocol):
 
     def _reply(self, reply: bytes) -> None:
         """Take what the engine replies: nothing, where a pull begins to wait."""
-        if reply and self._runs is not None and not self._deaf:
+        if not reply or self._runs is None or self._deaf:
+            return
+        if self.streams:
+            self._transport.write(frames(reply))
+        elif self._runs.target.streams and reply.startswith(b'{"ok":true'):
+            self._begin_stream(reply)
+        else:
             self._answer(response_of(reply))
+
+    def _begin_stream(self, reply: bytes) -> None:
+        """Send events from now on; what came with the reply is of them already."""
+        assert self._runs is not None, "nobody asked"
+        self._server.count(self._runs.target.route, 200)
+        self.streams = True
+        self._transport.write(BEGIN + frames(reply.partition(b"\n")[2]))
+        self._allow(BEAT_S)
 
     def _answer(self, response: Response, *, close: bool = False) -> None:
         asked, self._runs = self._runs, None

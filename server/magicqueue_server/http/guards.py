@@ -4,7 +4,8 @@ Without tokens anybody on this machine may ask, and a browser here runs stranger
 So the Host must be a name of this machine or an address (a page of a name that its owner
 had point here says its own name: DNS rebinding), a request that changes something must be
 JSON (which no form can send, and a script of another origin only after asking for leave,
-which nobody gives), and a browser must not say that another site sent it.
+which nobody gives), and a browser must not say that another site sent it. Nor must it say
+so of a stream, of which there are only a few.
 """
 
 import ipaddress
@@ -53,11 +54,10 @@ class Guards:
                 "it needs a token: send Authorization: Bearer …",
                 CHALLENGE,
             )
-        if target.method == "GET":
+        if target.method == "GET" and not target.streams:
             return token
-        kind = head.headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
-        if kind != b"application/json":
-            raise HttpError(415, "BAD_REQUEST", "Content-Type must be application/json")
+        if target.takes_body:
+            _refuse_other_types(head)
         site = head.headers.get(b"sec-fetch-site")
         origin = head.headers.get(b"origin")
         if site is not None:
@@ -90,6 +90,12 @@ class Guards:
                 401, "UNAUTHORIZED", "the token is not known, or has expired", CHALLENGE
             )
         return known
+
+
+def _refuse_other_types(head: Head) -> None:
+    kind = head.headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
+    if kind != b"application/json":
+        raise HttpError(415, "BAD_REQUEST", "Content-Type must be application/json")
 
 
 def is_of_here(host: bytes) -> bool:

@@ -8,16 +8,23 @@ A scrape looks at some hundred queues, or writes one family, then lets others ru
 
 import asyncio
 import heapq
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from typing import Any, Final, NamedTuple, TypeVar
 
 from magicqueue_cores.contract import CoreStats, QueueStats
 from magicqueue_cores.pending import Answer, Pending
-from magicqueue_cores.policies import CronStats
 from magicqueue_server.clock import Clock
 from magicqueue_server.engine import Engine
+from magicqueue_server.http.families import (
+    write_crons,
+    write_deaths,
+    write_kept,
+    write_limits,
+    write_log,
+)
 from magicqueue_server.http.process import process_facts
 from magicqueue_server.looks import counted
+from magicqueue_server.wal.persistence import LogFacts
 
 T = TypeVar("T")
 S = TypeVar("S", CoreStats, QueueStats)
@@ -68,6 +75,9 @@ class ServerState(NamedTuple):
     not_ready: Callable[[], tuple[str, str] | None]
     """Gives a code and a sentence if the server cannot do all that it should."""
     read_only: Callable[[], bool]
+    deaths: Mapping[str, int]
+    """Jobs that died, by what of."""
+    log: Callable[[], LogFacts | None]
 
 
 class Metrics:
@@ -110,6 +120,13 @@ class Metrics:
         stats = self._counted(await _settled(self._engine.core.stats(self._now_ms())))
         out = Writer()
         await self._write_queues(out, rows, stats)
+        policies = self._engine.policies
+        write_limits(out, policies, [row.name for row in rows], self._now_ms())
+        if policies is not None:
+            write_kept(out, policies.stats())
+            write_crons(out, policies.crons.stats())
+        write_deaths(out, self._state.deaths)
+        write_log(out, self._state.log())
         self._write_server(out, stats, len(rows))
         return out.text()
 
@@ -230,8 +247,6 @@ class Metrics:
         ):
             out.family(f"magicqueue_{name}", "gauge", text)
             out.add((), value)
-        if engine.policies is not None:
-            _write_crons(out, engine.policies.crons.stats())
         out.family("magicqueue_http_requests_total", "counter", "Responses over HTTP.")
         for (route, status), number in sorted(self._requests.items()):
             out.add((("route", route), ("code", str(status))), number)
@@ -257,18 +272,6 @@ class Metrics:
         self._lag_timer = self._loop.call_at(due_s, self._watch_lag, due_s)
 
 
-def _write_crons(out: "Writer", crons: CronStats) -> None:
-    out.family("magicqueue_crons", "gauge", "Crons that are here.")
-    out.add((), crons.crons)
-    out.family(
-        "magicqueue_cron_ticks_total",
-        "counter",
-        "Ticks of crons, by what became of them; missed: how often some were.",
-    )
-    for result in ("fired", "skipped", "missed", "refused"):
-        out.add((("result", result),), getattr(crons, f"cron_{result}"))
-
-
 class Writer:
     """Writes families of samples."""
 
@@ -281,11 +284,13 @@ class Writer:
         self._name = name
         self._lines.append(f"# HELP {name} {text}\n# TYPE {name} {kind}\n")
 
-    def add(self, labels: Iterable[tuple[str, str]], value: float) -> None:
+    def add(
+        self, labels: Iterable[tuple[str, str]], value: float, suffix: str = ""
+    ) -> None:
         """Add a sample of it."""
         pairs = ",".join([f'{name}="{_escaped(text)}"' for name, text in labels])
         braces = f"{{{pairs}}}" if pairs else ""
-        self._lines.append(f"{self._name}{braces} {value}\n")
+        self._lines.append(f"{self._name}{suffix}{braces} {value}\n")
 
     async def many(self, heads: list[str], tail: str, values: list[Any]) -> None:
         """Add a sample a queue, and let others run."""

@@ -36,11 +36,17 @@ _QUEUE: Final = {
     "description": "a queue's name, of at most 255 bytes in UTF-8",
 }
 _JSON: Final = "application/json"
+_IN_QUERY: Final[dict[type, Any]] = {
+    int: {"type": "integer", "minimum": 1},
+    str: {"type": "string"},
+    list: {"type": "array", "items": {"type": "string"}},
+}
 _TEXTS: Final = {
     "/health": "Whether the event loop runs.",
     "/ready": "Whether the server does all that it should: 503 if it stops.",
     "/metrics": "Metrics in Prometheus's text format.",
     "/v1/openapi.json": "This document.",
+    "/v1/events": "Events as they happen, as server-sent events; see SUBSCRIBE.",
     "/v1/token": "What the token of this request may do: its name, scopes and queues.",
 }
 
@@ -96,9 +102,7 @@ def _operation(target: Target, schemas: dict[str, Any]) -> dict[str, Any]:
         {
             "name": name,
             "in": "query",
-            "schema": {"type": "integer", "minimum": 1}
-            if of is int
-            else {"type": "string"},
+            "schema": _IN_QUERY[of],
         }
         for name, of in target.query.items()
     ]
@@ -161,6 +165,8 @@ def _in_path(name: str, _target: Target) -> dict[str, Any]:
 def _responses(target: Target) -> dict[str, Any]:
     if target.route == "/metrics":
         good: dict[str, Any] = {"text/plain": {"schema": {"type": "string"}}}
+    elif target.streams:
+        good = {"text/event-stream": {"schema": {"type": "string"}}}
     elif target.route == "/v1/openapi.json":
         good = {_JSON: {"schema": {"type": "object"}}}
     else:

@@ -4,19 +4,20 @@
 paths are shorter ways to say some of them.
 """
 
-from typing import Final
+from typing import Any, Final
 from urllib.parse import parse_qsl, unquote_to_bytes
 
 import msgspec
 from msgspec import Raw
 
+from magicqueue.wire.events import RARE
 from magicqueue.wire.requests import COMMANDS
 from magicqueue_server.http.messages import Head, HttpError
 
 PULL_WAIT_MS: Final = 60_000
 """A pull or WAIT of no `timeout`, or a longer one, waits so long: proxies give up then."""
 NOT_HERE: Final = frozenset({"AUTH", "SUBSCRIBE"})
-"""AUTH is the Authorization header; a subscription has no one reply."""
+"""AUTH is the Authorization header; a subscription has no one reply: `GET /v1/events`."""
 _WAITS: Final = frozenset({"PULL", "PULLB", "WAIT"})
 _ACTIONS: Final = ("push", "pull", "pause", "resume", "drain")
 
@@ -33,6 +34,10 @@ _OF_JOBS: Final[dict[str, type]] = {
 _OF_CRONS: Final[dict[str, type]] = {"count": int, "after": str, "name": str, "runs": int}
 
 
+_OF_EVENTS: Final[dict[str, type]] = {"kinds": list, "queues": list, "every": int}
+"""Lists are given by saying the field several times."""
+
+
 class Target(msgspec.Struct, frozen=True):
     """What a request is about."""
 
@@ -45,6 +50,8 @@ class Target(msgspec.Struct, frozen=True):
     """Fields that may stand in the query, and what they are."""
     given: dict[str, str | int] = {}
     """Fields that the path says."""
+    streams: bool = False
+    """What it brings has no end."""
 
     @property
     def takes_body(self) -> bool:
@@ -62,6 +69,7 @@ def _fixed() -> dict[str, list[Target]]:
         Target("/v1/stats", "GET", "STATS", {"queue": str}),
         Target("/v1/jobs", "GET", "JOBS", _OF_JOBS),
         Target("/v1/crons", "GET", "CRONLIST", _OF_CRONS),
+        Target("/v1/events", "GET", "SUBSCRIBE", _OF_EVENTS, streams=True),
         Target("/v1/queues", "GET", "QUEUES", {"count": int, "after": str, "prefix": str}),
     ]
     targets += [
@@ -138,18 +146,22 @@ def _text(segment: str) -> str:
         raise HttpError(400, "BAD_REQUEST", "the path is not UTF-8, escaped") from None
 
 
-def fields_of_query(target: Target, query: str) -> dict[str, str | int]:
+def fields_of_query(target: Target, query: str) -> dict[str, Any]:
     """Read the fields that a query says. Raises HttpError."""
     try:
-        pairs = parse_qsl(query, keep_blank_values=True, errors="strict", max_num_fields=20)
+        pairs = parse_qsl(
+            query, keep_blank_values=True, errors="strict", max_num_fields=100
+        )
     except ValueError:
         raise HttpError(400, "BAD_REQUEST", "the query cannot be read") from None
-    fields: dict[str, str | int] = {}
+    fields: dict[str, Any] = {}
     for name, text in pairs:
         kind = target.query.get(name)
         if kind is int and not (text.isascii() and text.isdigit() and len(text) <= _DIGITS):
             raise HttpError(400, "BAD_REQUEST", f"{name} must be a whole number")
-        if kind is not None:
+        if kind is list:
+            fields.setdefault(name, []).append(text)
+        elif kind is not None:
             fields[name] = kind(text)
     return fields
 
@@ -178,6 +190,8 @@ def line_of(target: Target, query: str, body: bytes) -> bytes:
     else:
         fields |= fields_of_query(target, query)
     fields |= target.given
+    if target.streams:
+        fields.setdefault("kinds", RARE)
     if target.command in _WAITS:
         fields["timeout"] = _wait_of(fields.get("timeout"))
     line = _encode(fields)

@@ -13,13 +13,15 @@ from magicqueue_server.access import Access, about_token
 from magicqueue_server.clock import Clock
 from magicqueue_server.config import HttpOptions
 from magicqueue_server.engine import Engine
-from magicqueue_server.http.connection import Asked, HttpConnection
+from magicqueue_server.http.asked import Asked
+from magicqueue_server.http.connection import HttpConnection
 from magicqueue_server.http.guards import Guards
 from magicqueue_server.http.messages import TEXT, HttpError, Response, refused
 from magicqueue_server.http.metrics import Metrics, ServerState
 from magicqueue_server.http.openapi import document
 from magicqueue_server.http.pages import INDEX, page
 from magicqueue_server.http.routes import PAGE, PAGE_FILE
+from magicqueue_server.http.streams import EVENT_STREAM, STREAMS_MAX
 from magicqueue_server.listening import Address, Doors
 from magicqueue_server.session import Session
 from magicqueue_server.tls import ServerTls
@@ -148,6 +150,15 @@ class HttpServer:
                 access.grant(session, token)
         self._engine.feed(session, line, self._clock.now_ms())
         self._after()
+
+    def refuse_stream(self, asked: Asked) -> Response | None:
+        """Answer who may have no stream of events, None to who may; HEAD has no body."""
+        if not asked.with_body:
+            return Response(200, b"", EVENT_STREAM)
+        if sum(one.streams for one in self.connections) < STREAMS_MAX:
+            return None
+        error = HttpError(429, "FULL", f"there are {STREAMS_MAX} streams of events already")
+        return refused(error)
 
     def resume(self, session: Session) -> None:
         """Go on with a session whose responses are read again."""

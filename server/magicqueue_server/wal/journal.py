@@ -16,6 +16,7 @@ import msgspec
 
 from magicqueue_server.wal import format as fmt
 from magicqueue_server.wal.groups import Group
+from magicqueue_server.wal.sync_times import SyncTimes
 
 
 class DiskFull(Exception):
@@ -63,6 +64,11 @@ class Journal(Protocol):
     @property
     def segments(self) -> deque[Segment]:
         """All that the log has, oldest first."""
+        ...
+
+    @property
+    def sync_times(self) -> SyncTimes:
+        """How long it took to make what was written safe."""
         ...
 
     @property

@@ -21,6 +21,7 @@ from magicqueue_server.wal.disk import LATER, File, Folder
 from magicqueue_server.wal.groups import Group
 from magicqueue_server.wal.journal import DiskFull, Segment
 from magicqueue_server.wal.spares import Spares, as_full
+from magicqueue_server.wal.sync_times import SyncTimes
 
 IDS_AHEAD: Final = 2**16
 IDS_AHEAD_MAX: Final = 2**26
@@ -67,6 +68,7 @@ class LocalJournal:
         self._unsynced: deque[File] = deque()
         self._names_unsynced = False
         self._spares = Spares(folder, segment_bytes, warm=warm)
+        self.sync_times = SyncTimes()
         self._marked_lsn = 0
         self._ids_ahead = self._ids_ahead_min = ids_ahead
         self._reserved_ms = 0
@@ -147,7 +149,7 @@ class LocalJournal:
         newest = self.segments[-1].header
         lsn, files = self.lsn, len(self._unsynced)
         for index in range(files):
-            self._unsynced[index].sync()
+            self.sync_times.timed(self._unsynced[index].sync)
         if self._names_unsynced:
             self._names_unsynced = False
             self._folder.sync()

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import NamedTuple
 
 from magicqueue_cores.contract import Core
 from magicqueue_server.wal.journal import DiskFull
@@ -12,15 +13,32 @@ from magicqueue_server.wal.recovery import Progress, Recovered, Replays
 from magicqueue_server.wal.tasks import LoopTasks
 
 
+class LogFacts(NamedTuple):
+    """What the log tells of itself."""
+
+    used_bytes: int
+    live_bytes: int
+    """What it would take if all in it were alive and written once."""
+    sync_counts: list[int]
+    """Syncs that took up to each bound of `sync_times`, and beyond the last."""
+    sync_s: float
+
+
 class Persistence:
     """One server's log. Make it inside the event loop that the server runs on."""
 
     def __init__(
-        self, place: Place, *, mode: str, segment_bytes: int, now_ms: Callable[[], int]
+        self,
+        place: Place,
+        *,
+        mode: str,
+        segment_bytes: int,
+        now_ms: Callable[[], int],
+        now_ns: Callable[[], int] = lambda: 0,
     ) -> None:
         self._place = place
         self._segment_bytes = segment_bytes
-        self._now_ms = now_ms
+        self._now_ms, self._now_ns = now_ms, now_ns
         self._tasks = LoopTasks()
         self._begun = False
         self.log = Log(self._tasks, mode, now_ms)
@@ -37,6 +55,7 @@ class Persistence:
         """
         self.log.begin(self._place.begin(found), found.last_id, found.sequence)
         self._begun = True
+        self.log.journal.sync_times.now_ns = self._now_ns
         self.reclaimer = Reclaimer(
             self.log,
             core,
@@ -49,6 +68,18 @@ class Persistence:
         self.log.prepare()
         self.reclaimer.start()
         self._place.tend(self._tasks, self.log.fail)
+
+    def facts(self) -> LogFacts | None:
+        """Tell how large the log is, and how long the disk takes; None before it began."""
+        if not self._begun:
+            return None
+        journal = self.log.journal
+        return LogFacts(
+            journal.used_bytes,
+            self.reclaimer.live_bytes(),
+            list(journal.sync_times.counts),
+            journal.sync_times.sum_s,
+        )
 
     async def flushed(self) -> None:
         """Wait until all that was recorded is on the disk, or never will be."""

@@ -172,11 +172,11 @@ class Reclaimer:
         pays = (
             (self._log.room.full and segments[0].used_bytes < 2 * journal.room)
             or (len(segments) > SEGMENTS_MAX and small)
-            or used > SPREAD_MAX * self._live_bytes() + self._segment_bytes
+            or used > SPREAD_MAX * self.live_bytes() + self._segment_bytes
         )
         return pays and self._passes.may_go_on(segments[0].number, used, self._jobs()[0])
 
-    def _live_bytes(self) -> int:
+    def live_bytes(self) -> int:
         """What the log would take if all in it were alive and written once."""
         jobs, content_bytes = self._jobs()
         pauses = sum(_PAUSE_BYTES + len(name.encode()) for name in self._paused)

@@ -15,6 +15,7 @@ from magicqueue_server.wal import format as fmt
 from magicqueue_server.wal.groups import Group
 from magicqueue_server.wal.journal import DiskFull, Segment
 from magicqueue_server.wal.store import LogStore, Row
+from magicqueue_server.wal.sync_times import SyncTimes
 
 CHUNK_BYTES: Final = 2**20
 
@@ -45,6 +46,7 @@ class StoreJournal:
     ) -> None:
         self.segments = deque(segments)
         self.lsn = lsn
+        self.sync_times = SyncTimes()
         self._store = store
         self._segment_bytes = segment_bytes
         self._salts = salts
@@ -80,7 +82,7 @@ class StoreJournal:
             if draft.wants_another(group.body_bytes):
                 draft.roll(group.last_id, group.sequence, self._salts(), self._now_ms())
             numbers.append(draft.frame(fmt.DATA, 0, group.parts))
-        self._append(draft)
+        self.sync_times.timed(lambda: self._append(draft))
         for group, number in zip(new, numbers, strict=True):
             group.segment, group.parts = number, []
 
