@@ -30,7 +30,6 @@ from magicqueue_cores.policies.schedules import BadCron
 from magicqueue_cores.policies.wishes import TOLD
 from magicqueue_cores.records import Origin, Record, sequence_span
 
-
 TURNS_MAX = 5_000
 """Crons that have more turns than this at one time would never end."""
 
