@@ -234,6 +234,8 @@ def _nuitka(mode: str, main_module: str) -> Path:
         *("--include-package=magicqueue_cores", "--include-package=magicqueue_server"),
         "--include-package=httptools",
         "--include-package-data=magicqueue_server",  # the dashboard's files
+        *("--include-package=cronsim", "--include-package=tzdata"),
+        "--include-package-data=tzdata",  # rules of time zones, of any machine
         f"--nofollow-import-to={','.join((*outside, *_UNUSED, *_kernel_sources()))}",
         *_system_libraries(),
         str(aot.ROOT / "packaging" / f"{main_module}.py"),

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from magicqueue.address import AccessOptions
     from magicqueue.answers import Cancelling, Ending, PushedId
+    from magicqueue.crons import CronDetails, CronOptions, CronSet
     from magicqueue.errors import (
         BadAddress,
         BadJson,
@@ -70,6 +71,7 @@ if TYPE_CHECKING:
     from magicqueue.tasks.task import AsyncTask, Handle, PlainTask, Task, TaskCall
     from magicqueue.wire.replies import (
         Counts,
+        CronTick,
         GroupCounts,
         OneQueueCounts,
         QueueCounts,
@@ -103,11 +105,13 @@ _HOMES: Final = {
         "TimeLimitExceeded",
     ),
     "limits": ("GroupLimits", "Rate"),
+    "crons": ("CronDetails", "CronOptions", "CronSet"),
     "job_log": ("JobLogFilter", "current_job"),
     "events": ("Event",),
     "job": ("DeadPage", "Job", "JobDetails", "NewJob", "Progress"),
     "wire.replies": (
         "Counts",
+        "CronTick",
         "GroupCounts",
         "OneQueueCounts",
         "QueueCounts",
@@ -161,6 +165,10 @@ __all__ = [
     "ConnectionLost",
     "ConnectionRefused",
     "Counts",
+    "CronDetails",
+    "CronOptions",
+    "CronSet",
+    "CronTick",
     "DeadPage",
     "Depends",
     "Discard",

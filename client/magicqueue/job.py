@@ -21,6 +21,7 @@ from magicqueue.durations import Duration, Moment, datetime_of
 from magicqueue.errors import Cancelled, MagicQueueError
 from magicqueue.plain_text import plain
 from magicqueue.wire.limits import NOTE_BYTES_MAX
+from magicqueue.wire.replies import CronTick
 
 Id: TypeAlias = Annotated[int, Meta(ge=1)]
 Count: TypeAlias = Annotated[int, Meta(ge=0)]
@@ -123,6 +124,8 @@ class Job(StoredJob, gc=False, eq=False):
     """When a worker began it, on its monotonic clock; 0 until then."""
     _took_s: float = msgspec.field(name="run by the client", default=-1.0)
     """How long its handler ran; below 0 until it has ended."""
+    cron: CronTick | None = None
+    """The cron whose job it is, and the tick for which it came."""
 
     def heartbeat(self) -> None:
         """Have the worker extend the lease now; it returns at once, from any thread.
@@ -234,6 +237,8 @@ class JobDetails(StoredJob, gc=False, eq=False, kw_only=True):
     """It is active, and was cancelled: it will not run again."""
     progress: Progress | None = None
     """How far its worker said that it is."""
+    cron: CronTick | None = None
+    """The cron whose job it is, and the tick for which it came."""
     _result: Raw = msgspec.field(name="result", default=NULL)
     finished_at_ms: Count | None = msgspec.field(name="finished_at", default=None)
     """When it ended, in milliseconds since 1970, if its end was kept."""

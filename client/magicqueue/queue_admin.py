@@ -14,6 +14,7 @@ from magicqueue.events import RARE, Event, subscribe
 from magicqueue.job import DeadPage, JobDetails
 from magicqueue.limits import KEPT, GroupLimits, Kept, Rate, groups, limit, throttle
 from magicqueue.protocol import Command
+from magicqueue.queue_crons import QueueCrons
 from magicqueue.sources import Source
 from magicqueue.wire.replies import (
     GroupCounts,
@@ -27,7 +28,7 @@ from magicqueue.wire.values import Deed, EventKind, JobOrder, State
 R = TypeVar("R")
 
 
-class QueueAdmin:
+class QueueAdmin(QueueCrons):
     """What a queue can be asked, and told, beside its jobs."""
 
     _source: Source

@@ -14,6 +14,7 @@ from magicqueue.job import DeadPage, JobDetails
 from magicqueue.limits import KEPT, GroupLimits, Kept, Rate, groups, limit, throttle
 from magicqueue.protocol import Command
 from magicqueue.sources import Source
+from magicqueue.sync_queue_crons import SyncQueueCrons
 from magicqueue.wire.replies import (
     GroupCounts,
     OneQueueCounts,
@@ -26,7 +27,7 @@ from magicqueue.wire.values import Deed, EventKind, JobOrder, State
 R = TypeVar("R")
 
 
-class SyncQueueAdmin:
+class SyncQueueAdmin(SyncQueueCrons):
     """What a queue can be asked, and told, beside its jobs."""
 
     _source: Source

@@ -15,7 +15,16 @@ from typing import Any, Final, NoReturn, TypeAlias
 
 from magicqueue.errors import Forbidden, NotFound, TooLarge, Unauthorized
 from magicqueue.wire import replies
-from magicqueue.wire.requests import COMMANDS, PLAIN, Auth, Hello, Ping, Queues, Request
+from magicqueue.wire.requests import (
+    COMMANDS,
+    CRON_REQUESTS,
+    PLAIN,
+    Auth,
+    Hello,
+    Ping,
+    Queues,
+    Request,
+)
 from magicqueue_cores.contract import Core, JobView
 from magicqueue_cores.pending import Answer, Pending
 from magicqueue_server.session import Session
@@ -139,6 +148,8 @@ class Access:
     def _run_if_covered(
         self, token: Token, name: str, request: Any, now_ms: int, run: Run
     ) -> Answer[bytes]:
+        if isinstance(request, CRON_REQUESTS):
+            _forbid(token, name, "crons, whose names are the whole server's")
         queues, ids = _objects_of(request)
         if len(ids) > _IDS_MAX:
             raise TooLarge(

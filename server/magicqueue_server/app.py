@@ -31,6 +31,7 @@ from magicqueue_server.config import Config
 from magicqueue_server.doorkeeper import Doorkeeper
 from magicqueue_server.engine import Engine
 from magicqueue_server.exchange import Exchange
+from magicqueue_server.file_crons import BadFileCron, keep_crons
 from magicqueue_server.incidents import Incidents
 from magicqueue_server.inherited import inherited
 from magicqueue_server.listener import Listener
@@ -249,6 +250,16 @@ class App:
         except CannotOpen as error:
             raise _start_error(error) from None
         self.engine.sessions.begin_after(session_id)
+        asked, policies, config = self._config.crons, self.engine.policies, self._config
+        if asked is None or policies is None:
+            return
+        try:
+            keep_crons(
+                *(asked, policies.crons, config.limits, config.job_defaults),
+                self._clock.now_ms(),
+            )
+        except BadFileCron as error:
+            raise StartError(f"the config file: {error}") from None
 
     async def _listen(self) -> None:
         handed = inherited(os.environ)

@@ -47,6 +47,7 @@ from magicqueue_server.columns import (
     new_jobs,
     retry_delays_ms,
 )
+from magicqueue_server.cron_commands import CronCommands
 from magicqueue_server.group_commands import GroupCommands
 from magicqueue_server.limit_commands import LimitCommands, told_of
 from magicqueue_server.long_commands import LongCommands
@@ -101,6 +102,7 @@ class Commands:
             self.handlers |= without_policies(self.handlers)
         else:
             self.handlers |= PolicyCommands(policies, limits, defaults, self).handlers
+            self.handlers |= CronCommands(policies.crons, limits, defaults, self).handlers
             self.handlers |= NamedJobs(policies, self.long).handlers
             self.handlers |= LimitCommands(policies, self).handlers
             self.handlers |= GroupCommands(policies, self).handlers

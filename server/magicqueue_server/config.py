@@ -18,10 +18,12 @@ from typing import Any, Final
 import msgspec
 
 from magicqueue.wire.limits import ERROR_CHARS_MAX, Limits
+from magicqueue.wire.requests import Cron
 from magicqueue_cores.contract import CoreOptions
 from magicqueue_cores.line_contract import WireDefaults
 from magicqueue_cores.policies import PolicyOptions
 from magicqueue_server.columns import JobDefaults
+from magicqueue_server.file_crons import BadFileCron, read_crons
 from magicqueue_server.listener import Bounds
 from magicqueue_server.options import OPTIONS, Option, port_number
 from magicqueue_server.tls import TlsFiles
@@ -64,8 +66,12 @@ class HttpOptions(msgspec.Struct, frozen=True, kw_only=True):
 class Config:
     """The settings in force, and the structs that the server's parts take."""
 
-    def __init__(self, settings: Mapping[str, Setting]) -> None:
+    def __init__(
+        self, settings: Mapping[str, Setting], crons: Mapping[str, Cron] | None = None
+    ) -> None:
         self.settings = dict(settings)
+        self.crons = crons
+        """Those of the config file; None if there is no file."""
 
     def __getitem__(self, name: str) -> Any:
         return self.settings[name].value
@@ -213,7 +219,7 @@ def load(
 
     flags: options given on the command line, None where not. path: the config file.
     """
-    in_file = _read_file(path) if path is not None else {}
+    in_file, crons = _read_file(path) if path is not None else ({}, None)
     settings: dict[str, Setting] = {}
     for option in OPTIONS:
         text, source = option.default, "default"
@@ -234,7 +240,7 @@ def load(
         settings[option.name] = Setting(value, option.shown(text), source)
     _refuse_lone_tls(settings)
     _refuse_other_modes(settings)
-    return Config(settings)
+    return Config(settings, crons)
 
 
 def _refuse_lone_tls(settings: Mapping[str, Setting]) -> None:
@@ -274,7 +280,7 @@ def _set_by_others(option: Option, text: str) -> bool:
     return option.name == "host" and not text.strip()
 
 
-def _read_file(path: Path) -> dict[str, str]:
+def _read_file(path: Path) -> tuple[dict[str, str], dict[str, Cron]]:
     try:
         with path.open("rb") as file:
             table = tomllib.load(file)
@@ -282,6 +288,10 @@ def _read_file(path: Path) -> dict[str, str]:
         raise ConfigError(f"cannot read the config file {path}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"the config file {path} is not valid TOML: {error}") from None
+    try:
+        crons = read_crons(table.pop("cron", {}))
+    except BadFileCron as error:
+        raise ConfigError(f"the config file {path}: {error}") from None
     known = {option.name for option in OPTIONS}
     values: dict[str, str] = {}
     for key, value in table.items():
@@ -292,7 +302,7 @@ def _read_file(path: Path) -> dict[str, str]:
                 " `magicqueue serve --print-config` lists them"
             )
         values[name] = str(value).lower() if isinstance(value, bool) else str(value)
-    return values
+    return values, crons
 
 
 def _toml(option: Option, setting: Setting) -> str:

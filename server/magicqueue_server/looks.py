@@ -67,6 +67,7 @@ _POLICIES: Final = [
     "groups",
     "browse",
     "events",
+    "cron",
 ]
 """What servers can do whose core answers at once, so that policies can be above it."""
 

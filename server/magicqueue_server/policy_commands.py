@@ -11,6 +11,7 @@ from magicqueue.wire.fields import check_note, ids_of, result_of
 from magicqueue.wire.limits import Limits
 from magicqueue.wire.replies import PushBatchReply, PushReply
 from magicqueue.wire.requests import (
+    CRON_REQUESTS,
     Ack,
     AckBatch,
     Bulk,
@@ -134,7 +135,7 @@ class PolicyCommands:
         req_key: str | None,
         now_ms: int,
     ) -> PushAnswer:
-        with _named(where):
+        with named(where):
             return self._policies.push(queue, jobs, wishes, req_key, now_ms)
 
     def ack(self, request: Ack, now_ms: int) -> Reply:
@@ -205,6 +206,7 @@ def without_policies(plain: dict[type[Request], Handler]) -> dict[type[Request],
             (
                 *(Progress, Cancel, Promote, Wait, Limit, Throttle, Groups),
                 *(Jobs, Bulk, Subscribe),
+                *CRON_REQUESTS,
             ),
             refuse,
         ),
@@ -215,6 +217,7 @@ _TOLD_AS: Final[dict[type[Exception], Callable[[str], errors.RequestError]]] = {
     layer.Duplicate: errors.Duplicate,
     layer.BadRepeat: errors.BadRequest,
     layer.BadWish: errors.BadRequest,
+    layer.BadCron: errors.BadRequest,
     layer.TooLarge: errors.TooLarge,
 }
 
@@ -236,7 +239,8 @@ def told_as(error: Exception, where: str = "") -> errors.RequestError | None:
 
 
 @contextmanager
-def _named(where: str) -> Iterator[None]:
+def named(where: str) -> Iterator[None]:
+    """Say in the words of the protocol what policies refuse; where: see `told_as`."""
     try:
         yield
     except CoreError as error:

@@ -11,7 +11,7 @@ from magicqueue_cores.contract import NEVER_MS
 from magicqueue_cores.policies import Policies
 from magicqueue_server.wal.log import Log
 
-STEP: Final = 20
+STEP: Final = 50
 """Crons that are looked at in a step: some milliseconds."""
 _LATER_MS: Final = 20
 

@@ -6,7 +6,7 @@ from msgspec import Raw
 
 from magicqueue.errors import BadRequest
 from magicqueue.wire.fields import check_key
-from magicqueue.wire.requests import Push, PushBatch, PushItem
+from magicqueue.wire.requests import Cron, Push, PushBatch, PushItem
 from magicqueue_cores.policies import Wishes
 
 _SAYS_NOTHING: Final = PushItem(data=Raw(b"null"))
@@ -50,6 +50,11 @@ def wishes_of_batch(batch: PushBatch) -> list[Wishes | None] | None:
     return wishes if any(wishes) else None
 
 
+def wishes_of_cron(cron: Cron) -> Wishes | None:
+    """Give the wishes of the jobs of a CRON, None if they have none; raises BadRequest."""
+    return _wishes(cron, None, "CRON") if _asks(cron) else None
+
+
 def request_key(request: Push | PushBatch) -> str | None:
     """Give the key that a push may be repeated with; raises BadRequest."""
     if request.req_key is None:
@@ -68,7 +73,7 @@ def asked_of_policies(request: Push | PushBatch) -> str | None:
     return None
 
 
-def _asks(one: Push | PushBatch | PushItem) -> bool:
+def _asks(one: Push | PushBatch | PushItem | Cron) -> bool:
     return (
         one.unique_key is not None
         or one.ttl is not None
@@ -82,7 +87,9 @@ def _asks(one: Push | PushBatch | PushItem) -> bool:
     )
 
 
-def _wishes(job: Push | PushItem, batch: PushBatch | None, where: str) -> Wishes | None:
+def _wishes(
+    job: Push | PushItem | Cron, batch: PushBatch | None, where: str
+) -> Wishes | None:
     key, ttl_ms = job.unique_key, job.ttl
     until, unique_for_ms = job.unique, job.unique_for
     on_conflict, on_expire = job.on_conflict, job.on_expire

@@ -1,9 +1,12 @@
 """What the executables do by themselves: start, tell what they are, and run the tools."""
 
+import json
 import platform
 import shutil
 import time
 from pathlib import Path
+
+import pytest
 
 from dist.conftest import Run
 from dist.serving import seconds_of_a_bare_start, serving
@@ -59,6 +62,21 @@ def test_jobs_go_in_and_out(executable: str, run: Run, tmp_path: Path) -> None:
         assert table.returncode == 0, table.stderr
         bench = run(executable, "bench", "--jobs", "2000", MAGICQUEUE_URL=url)
         assert bench.returncode == 0, bench.stderr
+
+
+def test_time_zones_are_inside(
+    executable: str, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONTZPATH", "")
+    with serving([executable], tmp_path) as server:
+        url = f"unix://{server.place}"
+        times = ("--schedule", "30 2 * * *", "--tz", "Asia/Kolkata", "--json")
+        where = {"MAGICQUEUE_URL": url}
+        done = run(executable, "cron", "set", "report", "-q", "q", *times, **where)
+        assert done.returncode == 0, done.stderr
+        following = run(executable, "cron", "next", "report", "--json", **where)
+        for run_ms in json.loads(following.stdout)["next_runs"]:
+            assert run_ms // 60_000 % 1440 == 21 * 60  # 2:30 there
 
 
 def test_a_worker_says_whose_python_it_needs(executable: str, run: Run) -> None:

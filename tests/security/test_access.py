@@ -38,6 +38,12 @@ LINES = {
     "GETJOB": b'{"cmd":"GETJOB","id":1}',
     "LIMIT": b'{"cmd":"LIMIT","queue":"q","concurrency":1}',
     "THROTTLE": b'{"cmd":"THROTTLE","queue":"q","for":0}',
+    "CRON": b'{"cmd":"CRON","name":"c","queue":"q","every":60000}',
+    "CRONLIST": b'{"cmd":"CRONLIST"}',
+    "CRONPAUSE": b'{"cmd":"CRONPAUSE","name":"c"}',
+    "CRONRESUME": b'{"cmd":"CRONRESUME","name":"c"}',
+    "CRONRUN": b'{"cmd":"CRONRUN","name":"c"}',
+    "CRONDELETE": b'{"cmd":"CRONDELETE","name":"c"}',
     "GROUPS": b'{"cmd":"GROUPS","queue":"q"}',
     "PAUSE": b'{"cmd":"PAUSE","queue":"q"}',
     "RESUME": b'{"cmd":"RESUME","queue":"q"}',
@@ -52,10 +58,14 @@ MAY = {
         *("PULL", "PULLB", "ACK", "ACKB", "FAIL", "FAILB"),
         *("HEARTBEAT", "PROGRESS", "RELEASE", "THROTTLE"),
     },
-    "read": {"STATS", "QUEUES", "DEAD", "GETJOB", "JOBS", "GROUPS", "SUBSCRIBE"},
+    "read": {
+        *("STATS", "QUEUES", "DEAD", "GETJOB", "JOBS", "GROUPS"),
+        *("SUBSCRIBE", "CRONLIST"),
+    },
     "operate": {
         *("PAUSE", "RESUME", "DRAIN", "RETRYDEAD", "PURGEDEAD"),
         *("CANCEL", "PROMOTE", "LIMIT", "BULK"),
+        *("CRON", "CRONDELETE", "CRONPAUSE", "CRONRESUME", "CRONRUN"),
     },
     "admin": set(LINES),
 }
@@ -216,7 +226,7 @@ def test_queues_of_a_token(desk: Desk, name: str) -> None:
         assert _counts(before[0]) == _counts(after[0])
         assert after[1] == before[1]
     own = code(known(desk, "t").ask(LINES[name])[0])
-    whole_server = {"STATS", "QUEUES"}
+    whole_server = {"STATS", "QUEUES"} | {one for one in LINES if one.startswith("CRON")}
     assert own == ("FORBIDDEN" if name in whole_server else own)
     assert (own == "FORBIDDEN") is (name in whole_server)
 

@@ -277,7 +277,7 @@ def test_ping(caller: Caller) -> None:
 
 POLICIES: Final = (
     *("unique", "req_key", "ttl", "timeout", "results", "progress", "cancel"),
-    *("limits", "multi_pull", "groups", "browse", "events"),
+    *("limits", "multi_pull", "groups", "browse", "events", "cron"),
 )
 
 

@@ -25,6 +25,7 @@ from magicqueue.wire.requests import (
     COMMANDS,
     NO_RESULT,
     NO_RID,
+    Cron,
     Failure,
     GroupLimit,
     PlainAck,
@@ -91,6 +92,9 @@ _ONE_OR_MANY: Final[dict[str, Kind]] = {"ids": "bare ids", "id": "id"}
 _BY: Final = frozenset(("name",))
 _STATE: Final = frozenset(("ready", "delayed", "active", "dead"))
 _ORDER: Final = frozenset(("id", "turn"))
+_MISSED: Final = frozenset(("one", "skip", "all"))
+_OVERLAP: Final = frozenset(("skip", "allow"))
+_NAMED: Final[dict[str, Kind]] = {"name!": "string"}
 _EVENT: Final = frozenset(
     (
         "stats",
@@ -171,6 +175,27 @@ TABLE: Final[dict[str, dict[str, Kind]]] = {
     "PING": {},
     "HELLO": {"client": "string", "token": "string"},
     "AUTH": {"token!": "string"},
+    "CRON": {
+        "name!": "string",
+        "queue!": "string",
+        "data": "data",
+        "schedule": "string",
+        "every": POSITIVE,
+        "offset": TIME,
+        "tz": "string",
+        "start": TIME,
+        "end": TIME,
+        "limit": POSITIVE,
+        "spread": TIME,
+        "missed": _MISSED,
+        "catchup": TIME,
+        "overlap": _OVERLAP,
+        **_OPTIONS,
+        **_POLICIES,
+        **_REPEAT,
+    },
+    "CRONLIST": {"count": POSITIVE, "after": "string", "name": "string", "runs": POSITIVE},
+    **dict.fromkeys(("CRONDELETE", "CRONPAUSE", "CRONRESUME", "CRONRUN"), _NAMED),
 }
 
 
@@ -213,6 +238,9 @@ def _request(  # noqa: C901, PLR0912 - rule after rule
         _check_name(queue, limits)
     if name == "PUSH":
         fields["data"] = _payload(line, fields["data"], limits)
+    if name == "CRON":
+        data = fields["data"]
+        fields["data"] = b"null" if data is None else _payload(line, data, limits)
     if name == "PUSHB":
         if len(fields["jobs"]) > limits.push_jobs_max:
             raise RefusedError("TOO_LARGE")
@@ -339,7 +367,7 @@ def codec_reads(  # noqa: C901 - as a server goes about it
             check_queue(queue, limits.queue_name_bytes_max)
         cmd = str(request.__struct_config__.tag)
         fields = _all_fields(request, COMMANDS[cmd].__struct_fields__)
-        if isinstance(request, PlainPush):
+        if isinstance(request, PlainPush | Cron):
             fields["data"] = payload_of(request.data, limits)
         if isinstance(request, PlainPushBatch | PushBatch):
             payloads = payloads_of(request.jobs, limits)
@@ -352,9 +380,8 @@ def codec_reads(  # noqa: C901 - as a server goes about it
             result_of(getattr(request, "result", NO_RESULT), "result", limits)
         if isinstance(request, Throttle):
             fields["for"] = fields.pop("for_ms")
-        for name in (
-            ("id",) if cmd in {"JOBS", "BULK", "GROUPS", "QUEUES"} else ("id", "after")
-        ):
+        by_name = {"JOBS", "BULK", "CRONLIST", "GROUPS", "QUEUES"}
+        for name in ("id",) if cmd in by_name else ("id", "after"):
             if fields.get(name) is not None:
                 fields[name] = int(fields[name])
         if isinstance(ids := fields.get("ids"), list):

@@ -68,6 +68,17 @@ LINES: Final = tuple(
         '{"cmd":"JOBS","queue":"q","state":"dead","contains":"é","after":"i5"}',
         '{"cmd":"JOBS","order":"turn","queue":"q","count":9,"data_max":0}',
         '{"cmd":"BULK","do":"retry","queue":"q","dry":true,"after":null}',
+        (
+            '{"cmd":"CRON","name":"c","queue":"q","data":{"n":1},"schedule":"30 2 * * *",'
+            '"tz":"Europe/Berlin","missed":"all","catchup":9,"limit":5,"priority":1}'
+        ),
+        '{"cmd":"CRON","name":"é","queue":"q","every":60000,"offset":5,"overlap":"allow"}',
+        '{"cmd":"CRONLIST","count":2,"after":"a"}',
+        '{"cmd":"CRONLIST","name":"c","runs":9}',
+        '{"cmd":"CRONRUN","name":"c"}',
+        '{"cmd":"CRONPAUSE","name":"c"}',
+        '{"cmd":"CRONRESUME","name":"c"}',
+        '{"cmd":"CRONDELETE","name":"c"}',
         '{"cmd":"SUBSCRIBE","kinds":["dead","failed"],"queues":["q","é"],"every":100}',
         '{"cmd":"WAIT","ids":[1,"2"],"timeout":5000}',
         '{"cmd":"WAIT","queue":"q","req_key":"r"}',

@@ -42,6 +42,7 @@ _SECTIONS: Final[dict[str, dict[str, tuple[str, str]]]] = {
         "drain": ("admin", "Remove the jobs that wait in a queue."),
         "limit": ("limit", "Limit how many jobs of a queue are handed out."),
         "throttle": ("limit", "Hand out no jobs of a queue for a while."),
+        "cron": ("cron", "Have jobs come again and again."),
         "groups": ("groups", "List the groups of a queue's jobs."),
     },
     "Work": {

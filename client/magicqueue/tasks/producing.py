@@ -21,6 +21,7 @@ from magicqueue.job_options import JobOptions, UniqueOptions, tail_of
 if TYPE_CHECKING:
     from magicqueue.queue import Queue
     from magicqueue.sync_queue import SyncQueue
+    from magicqueue.tasks.crons import TaskCron
     from magicqueue.tasks.dependencies import Dependency, Opened
     from magicqueue.tasks.middleware import Hooks
     from magicqueue.tasks.task import Handle, Task, TaskCall
@@ -99,6 +100,20 @@ class Producer:
             return [self.instead.push_sync(task, call.data) for call in calls]
         queue = self._sync_queue(task.queue)
         return queue.push_many(_items(task, calls), **_shared(task, calls))
+
+    async def set_cron(self, cron: "TaskCron") -> None:
+        """Have the server keep a cron; a test that runs calls in place has none."""
+        if self.instead is None:
+            queue = self._queue(cron.task.queue)
+            data = Fragment(cron.data())
+            await queue.cron(cron.name, cron.schedule, data, **cron.options)
+
+    def set_cron_sync(self, cron: "TaskCron") -> None:
+        """Do the same for code without asyncio."""
+        if self.instead is None:
+            queue = self._sync_queue(cron.task.queue)
+            data = Fragment(cron.data())
+            queue.cron(cron.name, cron.schedule, data, **cron.options)
 
     async def result(self, handle: "Handle[Any]", patience: Duration | None) -> Raw:
         """Wait for what came of a call; gives its JSON. Raises as `Queue.result`."""

@@ -2,16 +2,18 @@
 
 import inspect
 from collections import defaultdict
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from importlib import import_module
 from types import TracebackType
-from typing import Any, ParamSpec, Protocol, Self, TypeVar, Unpack, overload
+from typing import Any, ParamSpec, Protocol, Self, TypeVar, Unpack, cast, overload
 
 from magicqueue import commands
 from magicqueue.address import AccessOptions
 from magicqueue.arguments import whole_number
+from magicqueue.crons import TIMES, CronOptions
 from magicqueue.durations import Duration
 from magicqueue.job_options import JobOptions
+from magicqueue.tasks.crons import TaskCron
 from magicqueue.tasks.middleware import Hooks, Middleware
 from magicqueue.tasks.producing import Producer
 from magicqueue.tasks.task import AsyncTask, Handle, PlainTask, Task, TaskCall
@@ -69,6 +71,7 @@ class Tasks:
         self._modules = tuple(modules)
         self._options = options
         self._tasks: dict[str, Task[..., Any]] = {}
+        self._crons: dict[str, TaskCron] = {}
 
     def __repr__(self) -> str:
         return f"Tasks({self.queue!r}): {', '.join(self._tasks) or 'none yet'}"
@@ -119,6 +122,71 @@ class Tasks:
             return self._declare(function, **settings)
 
         return declare
+
+    def cron(
+        self,
+        schedule: str | None = None,
+        *,
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        cron_name: str | None = None,
+        **settings: Any,
+    ) -> Declares:
+        """Have a task called by a schedule: `@tasks.cron("0 3 * * *", tz="Europe/Berlin")`.
+
+        It declares the function as `task` does, with the same settings, or takes a task.
+        schedule, and tz, every, missed, overlap and more: see CronOptions. args, kwargs:
+        what it is called with. cron_name: what the cron is called on the server, its
+        queue's and its task's name unless told otherwise. A worker asks the server for it
+        when it begins; `set_crons` does at once. One that is declared no more stays, until
+        `magicqueue cron delete`.
+
+        Raises TypeError or ValueError that says what is wrong with it.
+        """
+        times = {name: settings.pop(name) for name in TIMES if name in settings}
+
+        def declare(function: Any) -> Any:
+            task = function if isinstance(function, Task) else None
+            if task is None:
+                task = self._declare(function, **settings)
+            elif settings:
+                raise TypeError(f"{min(settings)} is of the task: say it in @tasks.task")
+            made = TaskCron(
+                name=f"{task.queue}.{task.name}" if cron_name is None else cron_name,
+                task=task,
+                schedule=schedule,
+                times=cast("CronOptions", times),
+                args=tuple(args),
+                kwargs=dict(kwargs or {}),
+            )
+            made.check()
+            if made.name in self._crons:
+                raise ValueError(
+                    f"there is a cron {made.name!r} already: give one of the two another"
+                    " cron_name=…"
+                )
+            self._crons[made.name] = made
+            return task
+
+        return cast("Declares", declare)
+
+    @property
+    def crons(self) -> list[TaskCron]:
+        """What was declared by `cron`."""
+        return list(self._crons.values())
+
+    async def set_crons(self) -> None:
+        """Have the server keep the crons declared here, as a worker does when it begins.
+
+        Raises what `Queue.cron` raises.
+        """
+        for one in self._crons.values():
+            await self.producer.set_cron(one)
+
+    def set_crons_sync(self) -> None:
+        """Do the same as `set_crons` from code without asyncio."""
+        for one in self._crons.values():
+            self.producer.set_cron_sync(one)
 
     async def push_many(self, calls: Iterable[TaskCall[T]]) -> list[Handle[T]]:
         """Have many calls made, of several tasks; gives their handles in order.

@@ -20,6 +20,7 @@ from magicqueue.loop_signals import signals_in_loop
 from magicqueue.results import ON_BAD_RESULT, OnBadResult
 from magicqueue.runner import Runner
 from magicqueue.stop_signals import StopSignal
+from magicqueue.tasks.crons import keep_crons
 from magicqueue.tasks.dependencies import Opened
 from magicqueue.tasks.processes import Processes
 from magicqueue.tasks.registry import Tasks
@@ -155,9 +156,18 @@ class TaskWorker(InBackground, WorkerCounts):
             for worker in self.workers
         }
         running = self._running.values()
+        crons = asyncio.create_task(
+            keep_crons(
+                one
+                for registry in self.tasks
+                for one in registry.crons
+                if one.task.queue in self.queues
+            )
+        )
         try:
             await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
         finally:
+            crons.cancel()
             self.request_stop()
             outcomes = await asyncio.gather(*running, return_exceptions=True)
         for outcome in outcomes:

@@ -29,7 +29,7 @@ class CronTick(msgspec.Struct, gc=False):
     tick: int
 
 
-class JobOut(msgspec.Struct, gc=False):
+class JobOut(msgspec.Struct, gc=False, omit_defaults=True):
     """A job as PULL, PULLB give it."""
 
     id: int
@@ -526,6 +526,7 @@ class CronInfo(msgspec.Struct, kw_only=True, omit_defaults=True):
     """A cron as CRONLIST gives it: what was asked for, and how far it is.
 
     next_run: None if none is to come. source: `client`, or `file` (a configuration).
+    trouble: why it cannot tick, where its schedule is not known any more.
     """
 
     name: str
@@ -554,9 +555,12 @@ class CronInfo(msgspec.Struct, kw_only=True, omit_defaults=True):
     on_expire: str | None = None
     timeout: int | None = None
     keep_result: int | None = None
+    group: str | None = None
     paused: bool
     created_at: int
     next_run: int | None
+    next_runs: list[int] = []
+    trouble: str | None = None
     last_tick: int | None
     last_job: int | None
     live: int

@@ -24,10 +24,12 @@ from magicqueue.wire.values import (
     JobId,
     JobOrder,
     Milliseconds,
+    Missed,
     Number,
     OnConflict,
     OnExpire,
     Order,
+    Overlap,
     Percent,
     Positive,
     Priority,
@@ -464,6 +466,85 @@ class Auth(Request, kw_only=True, omit_defaults=True, tag="AUTH"):
     token: str
 
 
+class Cron(Request, kw_only=True, omit_defaults=True, tag="CRON"):
+    """Have a job come again and again, by a `schedule` in `tz`, or `every` so often.
+
+    What a job may be asked for is as in PUSH; `delay`, `run_at` and `req_key` are refused.
+    """
+
+    name: str
+    queue: str
+    data: Raw = Raw(b"null")
+    schedule: str | None = None
+    every: Positive | None = None
+    offset: Milliseconds | None = None
+    tz: str | None = None
+    start: Milliseconds | None = None
+    end: Milliseconds | None = None
+    limit: Positive | None = None
+    spread: Milliseconds | None = None
+    missed: Missed | None = None
+    catchup: Milliseconds | None = None
+    overlap: Overlap | None = None
+    priority: Priority | None = None
+    delay: Milliseconds | None = None
+    run_at: Milliseconds | None = None
+    max_attempts: Attempts | None = None
+    backoff: Milliseconds | None = None
+    jitter: bool | None = None
+    unique_key: str | None = None
+    unique: Until | None = None
+    unique_for: Positive | None = None
+    on_conflict: OnConflict | None = None
+    ttl: Positive | None = None
+    on_expire: OnExpire | None = None
+    timeout: Positive | None = None
+    keep_result: Milliseconds | None = None
+    group: str | None = None
+    req_key: str | None = None
+
+
+class CronList(Request, kw_only=True, omit_defaults=True, tag="CRONLIST"):
+    """List crons by name, a page of them behind the name `after`; or one, by its `name`.
+
+    Of one, `runs` of its next runs are told.
+    """
+
+    count: Positive | None = None
+    after: str | None = None
+    name: str | None = None
+    runs: Positive | None = None
+
+
+class CronDelete(Request, kw_only=True, omit_defaults=True, tag="CRONDELETE"):
+    """Forget a cron; its jobs stay."""
+
+    name: str
+
+
+class CronPause(Request, kw_only=True, omit_defaults=True, tag="CRONPAUSE"):
+    """Let a cron push no more jobs."""
+
+    name: str
+
+
+class CronResume(Request, kw_only=True, omit_defaults=True, tag="CRONRESUME"):
+    """Let it push them again."""
+
+    name: str
+
+
+class CronRun(Request, kw_only=True, omit_defaults=True, tag="CRONRUN"):
+    """Push a job of a cron now, which changes nothing else."""
+
+    name: str
+
+
+CRON_REQUESTS: Final[tuple[type[Request], ...]] = (
+    *(Cron, CronList, CronDelete),
+    *(CronPause, CronResume, CronRun),
+)
+
 COMMANDS: Final[dict[str, type[Request]]] = {
     str(kind.__struct_config__.tag): kind
     for kind in (
@@ -499,6 +580,12 @@ COMMANDS: Final[dict[str, type[Request]]] = {
         Ping,
         Hello,
         Auth,
+        Cron,
+        CronList,
+        CronDelete,
+        CronPause,
+        CronResume,
+        CronRun,
     )
 }
 

@@ -33,6 +33,10 @@ JobOrder: TypeAlias = Literal["id", "turn"]
 """How JOBS lists: all by id, or the first in the order in which they will come."""
 Deed: TypeAlias = Literal["cancel", "promote", "retry", "purge"]
 """What BULK does to jobs."""
+Missed: TypeAlias = Literal["one", "skip", "all"]
+"""What becomes of a cron's ticks that nobody saw come."""
+Overlap: TypeAlias = Literal["skip", "allow"]
+"""What becomes of a cron's tick while a job of an earlier one is there."""
 EventKind: TypeAlias = Literal[
     "stats",
     "failed",

@@ -16,7 +16,7 @@ from magicqueue_cores.policies.answers import (
 )
 from magicqueue_cores.policies.cron_facts import Cron
 from magicqueue_cores.policies.cron_plans import CronPlan
-from magicqueue_cores.policies.crons import Crons, CronSet
+from magicqueue_cores.policies.crons import Crons, CronSet, CronStats
 from magicqueue_cores.policies.groups import GroupStats
 from magicqueue_cores.policies.layer import Policies
 from magicqueue_cores.policies.options import PolicyOptions
@@ -34,6 +34,7 @@ __all__ = [
     "Cron",
     "CronPlan",
     "CronSet",
+    "CronStats",
     "Crons",
     "Duplicate",
     "Ending",

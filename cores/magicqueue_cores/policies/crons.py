@@ -26,7 +26,7 @@ from magicqueue_cores.policies.cron_table import CronTable, key_of
 from magicqueue_cores.policies.ground import CRON, Ground
 from magicqueue_cores.policies.outcomes import Outcomes
 from magicqueue_cores.policies.schedules import Calendars, refuse_bad
-from magicqueue_cores.policies.ticking import move_on, tick_of
+from magicqueue_cores.policies.ticking import move_on, next_turn_ms, tick_of
 from magicqueue_cores.policies.wishes import Mark, Wishes, cron_mark
 
 RETRY_MS: Final = 1_000
@@ -184,7 +184,8 @@ class Crons:
             tick_ms = tick_of(cron, wall_ms)
             if tick_ms is not None:
                 self._tick(cron, tick_ms, now_ms, refused=refused)
-        self._table.wait(cron, wall_ms + RETRY_MS if cron.tried_ms else cron.run_ms)
+        # Its next run is worked out in another turn, behind those of all that are due.
+        self._table.wait(cron, wall_ms + RETRY_MS if cron.tried_ms else next_turn_ms(cron))
         totals.cron_fired += state.fired - before.fired
         totals.cron_skipped += state.skipped - before.skipped
         totals.cron_missed += state.missed - before.missed

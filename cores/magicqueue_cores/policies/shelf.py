@@ -64,14 +64,16 @@ class Shelf:
         size = len(key) + len(value)
         self.bytes += size
         self._tally.size += FACT_BYTES + size
-        self._ends.add(until_ms, key)
+        if until_ms < TIME_MAX_MS:  # else it has no end
+            self._ends.add(until_ms, key)
 
     def remove(self, key: bytes) -> None:
         """Forget a fact, if it is here. O(1) amortised."""
         value = self._facts.pop(key, None)
         if value is not None:
             self._forget(key, value)
-            self._ends.lose()
+            if _HEAD.unpack_from(value)[0] < TIME_MAX_MS:
+                self._ends.lose()
 
     def get(self, key: bytes, now_ms: int) -> bytes | None:
         """Return the body of a fact that has not ended yet."""
@@ -126,7 +128,9 @@ class Shelf:
         size = sum(len(key) + len(value) for key, value in self._facts.items())
         assert size == self.bytes, f"{name}: bytes miscounted"
         self._ends.check(f"ends of {name}")
-        assert self._ends.count == len(self._facts), f"{name}: a fact without an end"
+        ends = [_HEAD.unpack_from(value)[0] for value in self._facts.values()]
+        ending = sum(until_ms < TIME_MAX_MS for until_ms in ends)
+        assert self._ends.count == ending, f"{name}: an end is missing"
         numbers = [_HEAD.unpack_from(value)[1] for value in self._facts.values()]
         assert len(set(numbers)) == len(numbers), f"{name}: a number twice"
         assert max(numbers, default=0) <= self._number, f"{name}: an old number"

@@ -31,6 +31,7 @@ _OF_JOBS: Final[dict[str, type]] = {
     "contains": str,
     "data_max": int,
 }
+_OF_CRONS: Final[dict[str, type]] = {"count": int, "after": str, "name": str, "runs": int}
 
 
 _OF_EVENTS: Final[dict[str, type]] = {"kinds": list, "queues": list, "every": int}
@@ -67,6 +68,7 @@ def _fixed() -> dict[str, list[Target]]:
         Target("/v1/token", "GET"),
         Target("/v1/stats", "GET", "STATS", {"queue": str}),
         Target("/v1/jobs", "GET", "JOBS", _OF_JOBS),
+        Target("/v1/crons", "GET", "CRONLIST", _OF_CRONS),
         Target("/v1/events", "GET", "SUBSCRIBE", _OF_EVENTS, streams=True),
         Target("/v1/queues", "GET", "QUEUES", {"count": int, "after": str, "prefix": str}),
     ]

@@ -13,6 +13,8 @@ _PUSHES: Final = (
     requests.Push,
     requests.PlainPushBatch,
     requests.PushBatch,
+    requests.Cron,
+    requests.CronRun,
 )
 _CHANGES: Final = (
     requests.PlainAck,
@@ -34,6 +36,9 @@ _CHANGES: Final = (
     requests.Drain,
     requests.RetryDead,
     requests.PurgeDead,
+    requests.CronDelete,
+    requests.CronPause,
+    requests.CronResume,
 )
 Handlers = dict[type[requests.Request], Callable[[Any, int], Any]]
 

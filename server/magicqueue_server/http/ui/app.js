@@ -12,16 +12,18 @@ import { Queues } from "./views/queues.js";
 import { QueueView } from "./views/queue.js";
 import { Jobs } from "./views/jobs.js";
 import { JobView } from "./views/job.js";
+import { Crons } from "./views/crons.js";
 
 const root = document.getElementById("app");
 const VIEWS = {
-  "": Overview, queues: Queues, queue: QueueView, jobs: Jobs, job: JobView,
+  "": Overview, queues: Queues, queue: QueueView, jobs: Jobs, job: JobView, crons: Crons,
 };
 const PLACES = [
   ["Overview", "#/", () => true],
   ["Queues", "#/queues", () => true],
   ["Jobs", "#/jobs", () => can("browse")],
   ["Dead letters", "#/jobs?state=dead", () => can("browse")],
+  ["Crons", "#/crons", () => can("cron")],
 ];
 const THEMES = ["auto", "light", "dark"];
 
