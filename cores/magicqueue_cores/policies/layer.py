@@ -49,10 +49,10 @@ from magicqueue_cores.policies.passage import Passage
 from magicqueue_cores.policies.pushing import Pushing
 from magicqueue_cores.policies.retrying import Retrying
 from magicqueue_cores.policies.schedules import Calendars, no_calendars
-from magicqueue_cores.policies.telling import known_of, more_of, stats_of
+from magicqueue_cores.policies.telling import known_of, marked_of, more_of, stats_of
 from magicqueue_cores.policies.verdicts import Verdicts
-from magicqueue_cores.policies.wishes import DEAD, Wishes, text_of
-from magicqueue_cores.records import Gone, Kept, Marked, Moved, Pushed, Record
+from magicqueue_cores.policies.wishes import DEAD, Wishes
+from magicqueue_cores.records import Gone, Kept, Marked, Pushed, Record
 
 
 class Policies:
@@ -352,10 +352,8 @@ class Policies:
 
     def replay(self, record: Record) -> None:
         """Apply what happened once before, to the core and here."""
-        if isinstance(record, Pushed):
-            self._passage.saw(record.created_at_ms)
-        else:
-            self._passage.saw(getattr(record, "at_ms", 0))
+        at_ms = record.created_at_ms if isinstance(record, Pushed) else None
+        self._passage.saw(getattr(record, "at_ms", 0) if at_ms is None else at_ms)
         if not isinstance(record, Marked | Kept | Gone):
             self._core.replay(record)
         self._notes.live = False
@@ -372,7 +370,7 @@ class Policies:
     def export(self, ids: Sequence[int]) -> Sequence[Record]:
         """Tell all of those of `ids` that are here: `Moved`, then `Marked`; or nothing."""
         moved = self._core.export(ids)
-        return [moved, *self._marked_of(moved)] if moved.ids else []
+        return [moved, *marked_of(self._marks, moved)] if moved.ids else []
 
     def export_facts(self, space: str, keys: Sequence[bytes]) -> Kept:
         """Tell those of the facts that still hold, in the order given."""
@@ -399,13 +397,3 @@ class Policies:
         """Apply what the core reports of marked jobs."""
         self._ground.course.apply(record)
         self._ground.weigh()
-
-    def _marked_of(self, moved: Moved) -> list[Marked]:
-        """Tell the marks of jobs that are told."""
-        by_queue: dict[str, tuple[list[int], list[bytes]]] = {}
-        for job_id, mark in self._marks.among(moved.ids):
-            if not mark.is_bare:
-                ids, texts = by_queue.setdefault(mark.terms.queue, ([], []))
-                ids.append(job_id)
-                texts.append(text_of(mark))
-        return [Marked(queue, *columns) for queue, columns in by_queue.items()]

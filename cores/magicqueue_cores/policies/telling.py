@@ -1,4 +1,4 @@
-"""What is told of the layer as a whole, and of one job that is here."""
+"""What is told of the layer as a whole, and of jobs that are here."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,8 @@ from magicqueue_cores.policies.answers import Known, PolicyStats
 from magicqueue_cores.policies.events import Events
 from magicqueue_cores.policies.ground import LIMIT, THROTTLE, Ground
 from magicqueue_cores.policies.marks import Marks
-from magicqueue_cores.policies.wishes import CANCELLED, DEAD, GroupedMark, Mark
+from magicqueue_cores.policies.wishes import CANCELLED, DEAD, GroupedMark, Mark, text_of
+from magicqueue_cores.records import Marked, Moved
 
 
 def stats_of(ground: Ground, events: Events) -> PolicyStats:
@@ -65,3 +66,14 @@ def known_of(marks: Marks, job_id: int) -> Known:
         progress=marks.notebook.get(job_id),
         cron=None if mark.cron is None else (mark.cron, mark.tick_ms),
     )
+
+
+def marked_of(marks: Marks, moved: Moved) -> list[Marked]:
+    """Return the marks of jobs that are told, a record for each of their queues."""
+    by_queue: dict[str, tuple[list[int], list[bytes]]] = {}
+    for job_id, mark in marks.among(moved.ids):
+        if not mark.is_bare:
+            ids, texts = by_queue.setdefault(mark.terms.queue, ([], []))
+            ids.append(job_id)
+            texts.append(text_of(mark))
+    return [Marked(queue, *columns) for queue, columns in by_queue.items()]
