@@ -113,8 +113,11 @@ def test_a_throttle_holds_back_and_may_be_ended(wire: Wire) -> None:
     assert waiter.heard() == []
     peer.ask("THROTTLE", queue="q", **{"for": 0})
     assert got(waiter) == [2]
-    refused = peer.ask("THROTTLE", queue="q", group="g", **{"for": 1})
-    assert refused["code"] == "BAD_REQUEST"
+    told = peer.ask("THROTTLE", queue="q", group="g", **{"for": 10**6})
+    assert told["throttled_until"] == wire.now + 10**6
+    assert [one for _, one in pulled(peer, queue="q")] == [3, 4, 5], (
+        "a group's throttle is its own"
+    )
 
 
 def test_a_paused_queue_that_is_limited_waits(wire: Wire) -> None:
