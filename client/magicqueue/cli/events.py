@@ -44,8 +44,10 @@ _RATED: Final = ("pushed", "completed", "failed")
     "--kind",
     "kinds",
     type=click.Choice(get_args(EventKind)),
+    metavar="KIND",  # all of them are wider than a terminal
     multiple=True,
-    help="Of this kind; may be given several times. [default: all but stats]",
+    help=f"Of this kind; may be given several times: {', '.join(get_args(EventKind))}."
+    " [default: all but stats]",
 )
 @click.option(
     "--every", type=SPAN, default=1.0, help="How often stats are told. [default: 1s]"
