@@ -53,7 +53,8 @@ class Connection(asyncio.BufferedProtocol):
         self._error: MagicQueueError | None = None
         self.closed: asyncio.Future[Any] = self._loop.create_future()
         self._descriptor = -1
-        self._buffer = bytearray(_BUFFER_BYTES)
+        # a view: with TLS, asyncio writes into slices of this, and that of a bytearray is a copy
+        self._buffer = memoryview(bytearray(_BUFFER_BYTES))
         after_fork(self)
 
     def forked(self) -> None:
@@ -136,13 +137,13 @@ class Connection(asyncio.BufferedProtocol):
         if sock is not None and sock.family != socket.AF_UNIX:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
 
-    def get_buffer(self, _sizehint: int) -> bytearray:
+    def get_buffer(self, _sizehint: int) -> memoryview:
         """Say where to put what comes (called by asyncio)."""
         return self._buffer
 
     def buffer_updated(self, nbytes: int) -> None:
         """Take what came (called by asyncio)."""
-        self.data_received(bytes(memoryview(self._buffer)[:nbytes]))
+        self.data_received(bytes(self._buffer[:nbytes]))
 
     def data_received(self, data: bytes) -> None:
         """Take these bytes."""
