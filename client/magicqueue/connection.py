@@ -53,7 +53,7 @@ class Connection(asyncio.BufferedProtocol):
         self._error: MagicQueueError | None = None
         self.closed: asyncio.Future[Any] = self._loop.create_future()
         self._descriptor = -1
-        # a view: with TLS, asyncio writes into slices of this, and that of a bytearray is a copy
+        # a view: with TLS, asyncio writes into slices, and a bytearray's are copies
         self._buffer = memoryview(bytearray(_BUFFER_BYTES))
         after_fork(self)
 

@@ -145,13 +145,19 @@ class Layered:
         return answer
 
     def deliver(
-        self, count: int = 1, queue: str = "q", lease_ms: int = 10_000, session: int = 1
+        self,
+        count: int = 1,
+        queue: str = "q",
+        lease_ms: int = 10_000,
+        session: int = 1,
+        payload_bytes_max: int = BYTES_MAX,
     ) -> Delivery:
         """Pull by the core, as the server does."""
         policies = self.policies
         ruled = policies.lagging or policies.ruling.any
         pull = policies.pull if ruled else self.core.pull
-        delivery = answered(pull(queue, count, BYTES_MAX, lease_ms, session, self.now))
+        bounds = payload_bytes_max, lease_ms, session
+        delivery = answered(pull(queue, count, *bounds, self.now))
         self.settle()
         return delivery
 

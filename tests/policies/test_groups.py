@@ -76,6 +76,28 @@ def test_a_group_at_its_limit_hides_nobody_and_goes_on(layer: Layered) -> None:
     assert layer.pull(99) == [2]
 
 
+@pytest.mark.parametrize("per_group", [None, 1, 2])
+@pytest.mark.parametrize("groups", ["a", "aa", "aab", "aabb", "aab.b", ".aab", "a.bbaa."])
+def test_turns_of_jobs_that_are_not_handed_out_are_undone(
+    layer: Layered, groups: str, per_group: int | None
+) -> None:
+    """A paused queue gives none, and a reply that is full ends before the others."""
+    layer.policies.limits.limit("q", Rule(group=Bounds(per_group)), layer.now)
+    push(layer, groups)
+    control = Layered(layer.core.name)
+    control.policies.limits.limit("q", Rule(group=Bounds(per_group)), control.now)
+    push(control, groups)
+    expected = control.pull(99)
+    layer.core.pause("q", paused=True, now_ms=layer.now)
+    assert layer.pull(99) == []
+    layer.check()
+    layer.core.pause("q", paused=False, now_ms=layer.now)
+    got = [job_id for _ in expected for job_id in layer.pull(99, payload_bytes_max=1)]
+    assert got == expected
+    layer.check()
+    assert layer.pull(99) == []
+
+
 def test_a_rate_of_groups_is_each_ones_own(layer: Layered) -> None:
     rate = Rate(1, 10, 1)
     layer.policies.limits.limit("q", Rule(group=Bounds(None, rate)), layer.now)

@@ -17,6 +17,7 @@ from magicqueue_cores.contract import Core, Delivery, JobState, Step
 from magicqueue_cores.policies.ground import PAGE_BYTES_MAX, Ground, at_once
 from magicqueue_cores.policies.group import Group
 from magicqueue_cores.policies.group_limits import GroupLimits
+from magicqueue_cores.policies.level import Level
 from magicqueue_cores.policies.limits import Limits
 from magicqueue_cores.policies.rounds import Rounds, Turn
 from magicqueue_cores.policies.ruling import GROUPED
@@ -160,20 +161,20 @@ class Groups:
             plain = self._plain(queue, rounds, now_ms)
             turns, level = rounds.turns(count, plain, now_ms, stalled)
             bounds = payload_bytes_max, lease_ms, session, now_ms
-            taken = self._take(queue, rounds, turns, bounds)
+            taken = self._take(queue, rounds, turns, level, bounds)
             count -= len(taken.ids)
             payload_bytes_max -= sum(map(len, taken.payloads))
             _add(got, taken)
-            if level is None:
+            if level is None or len(taken.ids) < len(turns):
                 break
-            one = got
-            if len(taken.ids) == len(turns) and payload_bytes_max > 0:
+            one = Delivery([], [], [], [], [], [])
+            if payload_bytes_max > 0:
                 bounds = payload_bytes_max, lease_ms, session, now_ms
                 one = at_once(core.pull(queue, 1, *bounds))
-                _add(got, one)
-            if one is got or not one.ids:
+            if not one.ids:
                 level.put_first(level.line, again=False)
                 break
+            _add(got, one)
             count -= 1
             payload_bytes_max -= len(one.payloads[0])
         if stalled:
@@ -286,9 +287,17 @@ class Groups:
         return page.jobs[0].priority if page.jobs else None
 
     def _take(
-        self, queue: str, rounds: Rounds, turns: list[Turn], bounds: Bounds
+        self,
+        queue: str,
+        rounds: Rounds,
+        turns: list[Turn],
+        level: Level | None,
+        bounds: Bounds,
     ) -> Delivery:
-        """Hand out the jobs whose turns these are, and undo those that are too many."""
+        """Hand out the jobs whose turns these are, and undo those that are too many.
+
+        level: where a job without a group had the turn behind these, which is undone first.
+        """
         if not turns:
             return Delivery([], [], [], [], [], [])
         ids = [job_id for _, _, job_id, _ in turns]
@@ -296,6 +305,8 @@ class Groups:
         taken = at_once(self._core.take(queue, ids, *bounds))
         self._seats.taking = False
         if len(taken.ids) < len(ids):
+            if level is not None:
+                level.put_first(level.line, again=False)
             rounds.undo(turns[len(taken.ids) :])
         return taken
 

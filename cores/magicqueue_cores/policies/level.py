@@ -63,8 +63,11 @@ class Level:
         self.turns -= 1
 
     def put_first(self, line: Line, *, again: bool) -> None:
-        """Undo the turn that was the last. again: the line went to the end by it. O(1)."""
-        if again:
+        """Undo the turn that was the last. again: the line went to the end by it. O(1).
+
+        It may have left since, having come to its group's bounds by that turn.
+        """
+        if again and line.in_round:
             self.round.pop()
         else:
             line.in_round = True
@@ -89,6 +92,8 @@ class Level:
         """Be no more: nobody is in the round."""
         for line in self.round:
             line.ghosts -= 1
+        self.round.clear()  # a turn that is undone may bring it back
+        self.ghosts = 0
         self.line.in_round = False
 
     def check(self) -> None:
