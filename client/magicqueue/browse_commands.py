@@ -20,7 +20,7 @@ from magicqueue.wire.values import Deed, JobOrder, State
 BROWSE: Final = "browse"
 
 PAGE_JOBS: Final = 500
-_PAGE_BYTES: Final = 2**25
+PAGE_BYTES: Final = 2**25
 """Room for a page with all its data: a server looks at 16 MiB of that for one."""
 _ALL_DATA: Final = 2**31 - 1
 """`data_max`: nothing of a job's data is left out."""
@@ -66,7 +66,7 @@ def jobs(
         _listed(queue, after),
         needs=(BROWSE,),
         repeat=True,
-        reply_bytes=_PAGE_BYTES,
+        reply_bytes=PAGE_BYTES,
         holds_data=True,
     )
 

@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Raw
 
 from magicqueue.arguments import whole_number
+from magicqueue.browse_commands import PAGE_BYTES
 from magicqueue.commands import with_rid
 from magicqueue.durations import Duration, Moment, datetime_of, duration_ms, moment_ms
 from magicqueue.encoding import json_of
@@ -27,7 +28,6 @@ from magicqueue.wire.values import Missed, Overlap
 
 CRON: Final = "cron"
 PAGE_CRONS: Final = 100
-_PAGE_BYTES: Final = 2**25
 _FIELDS: Final = msgspec.json.Decoder(dict[str, Any])
 
 
@@ -246,7 +246,7 @@ def _listing(
         return page
 
     return with_rid(
-        request, read, needs=(CRON,), repeat=True, reply_bytes=_PAGE_BYTES, holds_data=True
+        request, read, needs=(CRON,), repeat=True, reply_bytes=PAGE_BYTES, holds_data=True
     )
 
 

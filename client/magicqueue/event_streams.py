@@ -1,5 +1,7 @@
 """Events one after the other, over a connection of their own.
 
+`sync_event_streams` has the same for code without asyncio.
+
 While nothing happens nobody sends anything, so a server that is gone would look like one
 where nothing happens: after each span of silence a PING asks. A connection that is lost is
 made again, as a channel does, and the subscription with it; that events may have been
@@ -12,18 +14,14 @@ server, which bounds them.
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable
 from typing import Final
 
-import msgspec
-
-from magicqueue import commands
 from magicqueue.channel import Channel
 from magicqueue.errors import ConnectionLost, RequestTimeout
-from magicqueue.events import MISSED, Event, read_event
+from magicqueue.events import MISSED, Event, ping, read_event
 from magicqueue.protocol import Command
 from magicqueue.refusals import Line
-from magicqueue.sync_channel import SyncChannel
 
 _MANY: Final = 1_000
 """Events that were read and not taken: with more, no more is read."""
@@ -81,7 +79,7 @@ class _Stream:
                 await self._news.wait()
         except TimeoutError:
             with contextlib.suppress(ConnectionLost, RequestTimeout):
-                await self.channel.request(_ping())
+                await self.channel.request(ping())
         if self._again is not None and self._again.done():
             again, self._again = self._again, None
             again.result()
@@ -92,29 +90,3 @@ class _Stream:
             await self.channel.request(self._command)
         finally:
             self._news.set()
-
-
-def sync_events_over(
-    channel: SyncChannel, command: Command[None], silence_s: float
-) -> Iterator[Event]:
-    """Subscribe, and give events until that is ended."""
-    heard: deque[Event] = deque()
-    channel.on_event = lambda line: heard.append(read_event(line))
-    try:
-        channel.request(command)
-        while True:
-            while heard:
-                yield heard.popleft()
-            try:
-                if not channel.listen(silence_s):
-                    channel.request(_ping())
-            except (ConnectionLost, RequestTimeout):
-                channel.request(command)
-                heard.append(MISSED)
-    finally:
-        channel.close()
-
-
-def _ping() -> Command[None]:
-    """Make a PING that is not sent again: over another connection nobody is subscribed."""
-    return msgspec.structs.replace(commands.ping(), repeat=False)

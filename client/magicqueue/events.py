@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from magicqueue import readers
+from magicqueue import commands, readers
 from magicqueue.commands import queue_name, with_rid
 from magicqueue.durations import Duration, duration_ms
 from magicqueue.job import Count, Word, optional_datetime
@@ -89,3 +89,8 @@ def subscribe(
 def read_event(line: Line) -> Event:
     """Read an event's line. Raises ValueError for one that cannot be true."""
     return _event(line)
+
+
+def ping() -> Command[None]:
+    """Return a PING that is not sent again: over another connection nobody listens."""
+    return msgspec.structs.replace(commands.ping(), repeat=False)

@@ -19,7 +19,7 @@ from msgspec import Raw
 from magicqueue.arguments import whole_number
 from magicqueue.durations import Duration, Moment, duration_ms, moment_ms
 from magicqueue.job import NewJob
-from magicqueue.wire.limits import KEY_BYTES_MAX
+from magicqueue.wire.limits import KEY_BYTES_MAX, PRIORITY_MAX
 
 BACKOFF_S: Final = 1.0
 """Failed jobs wait this long before their first retry, unless told otherwise."""
@@ -36,7 +36,6 @@ SHAREABLE: Final = (
 )
 """How options begin that a batch may say once for all its jobs."""
 
-_PRIORITY_MAX: Final = 2**31 - 1
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f]")
 _MEMBERS: Final = msgspec.json.Decoder(dict[str, Raw])
 _NEEDS: Final = {
@@ -187,7 +186,7 @@ def _tail(  # noqa: PLR0913 - one for each option
     **policies: Any,
 ) -> bytes:
     fields: dict[str, int | bool | str] = {}
-    if whole_number(priority, "priority", -_PRIORITY_MAX - 1, _PRIORITY_MAX):
+    if whole_number(priority, "priority", -PRIORITY_MAX - 1, PRIORITY_MAX):
         fields["priority"] = priority
     if delay is not None and run_at is not None:
         raise ValueError("give delay or run_at, not both")
@@ -196,9 +195,7 @@ def _tail(  # noqa: PLR0913 - one for each option
     if run_at is not None:
         fields["run_at"] = moment_ms(run_at, "run_at")
     if max_attempts is not None:
-        fields["max_attempts"] = whole_number(
-            max_attempts, "max_attempts", 0, _PRIORITY_MAX
-        )
+        fields["max_attempts"] = whole_number(max_attempts, "max_attempts", 0, PRIORITY_MAX)
     if backoff_ms := duration_ms(backoff, "backoff"):
         fields["backoff"] = backoff_ms
         if jitter:

@@ -25,7 +25,6 @@ from magicqueue.encoding import (
     object_of,
 )
 from magicqueue.errors import Closed, RequestError, TooLarge
-from magicqueue.event_streams import sync_events_over
 from magicqueue.events import Event
 from magicqueue.forks import after_fork
 from magicqueue.job import AnyJob, Job, checked_progress
@@ -34,6 +33,7 @@ from magicqueue.protocol import Command
 from magicqueue.request_keys import RequestKeys
 from magicqueue.sources import STRICT, Names, source_of
 from magicqueue.sync_channel import SyncChannel
+from magicqueue.sync_event_streams import sync_events_over
 from magicqueue.sync_queue_admin import SyncQueueAdmin
 from magicqueue.wire.limits import WAIT_JOBS_MAX
 from magicqueue.wire.replies import ServerInfo

@@ -12,7 +12,7 @@ from msgspec import Raw
 from magicqueue.errors import BadRequest
 from magicqueue.wire import replies
 from magicqueue.wire.fields import check_key, check_queue, payload_of
-from magicqueue.wire.limits import Limits
+from magicqueue.wire.limits import CRON_RUNS_MAX, LIST_PAGE, Limits
 from magicqueue.wire.requests import (
     Cron,
     CronDelete,
@@ -32,10 +32,8 @@ from magicqueue_server.policy_commands import Plain, named
 from magicqueue_server.wishes import wishes_of_cron
 
 EVERY_LEAST_MS: Final = 1000
-_PAGE: Final = 100
 _PAGE_MAX: Final = 200
 _RUNS_TOLD: Final = 3
-_RUNS_MAX: Final = 20
 
 
 class CronCommands:
@@ -76,7 +74,7 @@ class CronCommands:
             return self._one(request, request.name)
         if request.runs is not None:
             raise BadRequest("CRONLIST: runs is about one cron: give its name")
-        count = min(request.count or _PAGE, _PAGE_MAX)
+        count = min(request.count or LIST_PAGE, _PAGE_MAX)
         found = self._crons.page(count + 1, request.after)
         shown: list[replies.CronInfo] = []
         room = self._limits.reply_payload_bytes_max
@@ -93,7 +91,7 @@ class CronCommands:
         if request.count is not None or request.after is not None:
             raise BadRequest("CRONLIST: give name, or count and after, not both")
         cron = self._crons.get(name)
-        runs = cron.runs(min(request.runs or _RUNS_TOLD, _RUNS_MAX))
+        runs = cron.runs(min(request.runs or _RUNS_TOLD, CRON_RUNS_MAX))
         return replies.counted(request.rid, crons=[self._shown(cron, runs)], next=None)
 
     def delete(self, request: CronDelete, _now_ms: int) -> Reply:

@@ -3,12 +3,12 @@
 from typing import Any, Final
 
 from magicqueue.wire import replies
+from magicqueue.wire.limits import LIST_PAGE
 from magicqueue.wire.requests import Groups, Request
 from magicqueue_cores.policies import GroupStats, Policies
 from magicqueue_server.limit_commands import Plain
 from magicqueue_server.looks import Handler, Reply
 
-_PAGE: Final = 100
 _PAGE_MAX: Final = 1_000
 
 
@@ -23,7 +23,7 @@ class GroupCommands:
     def groups(self, request: Groups, _now_ms: int) -> Reply:
         """GROUPS."""
         queue = self._plain.queue(request.queue)
-        count = min(request.count or _PAGE, _PAGE_MAX)
+        count = min(request.count or LIST_PAGE, _PAGE_MAX)
         found = self._groups.listed(queue, count + 1, request.after)
         page = found[:count]
         following = page[-1].name if len(found) > count else None

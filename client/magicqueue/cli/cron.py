@@ -9,6 +9,7 @@ import click
 import msgspec
 import orjson
 
+from magicqueue.cli.dead import DATA_CHARS
 from magicqueue.cli.options import (
     MOMENT,
     QUEUE,
@@ -22,10 +23,9 @@ from magicqueue.cli.phrases import count, short, span, when
 from magicqueue.cli.screen import note, number, say, text, write_json, write_table
 from magicqueue.command_line import Group
 from magicqueue.crons import CronDetails
+from magicqueue.wire.limits import CRON_RUNS_MAX, PRIORITY_MAX
 from magicqueue.wire.values import Missed, Overlap
 
-_INT32_MAX: Final = 2**31 - 1
-_RUNS_MAX: Final = 20
 _COLUMNS: Final = (
     text("name"),
     text("queue", leaves=2),
@@ -34,7 +34,6 @@ _COLUMNS: Final = (
     number("fired", leaves=3),
     text("data", leaves=4),
 )
-_DATA_CHARS: Final = 40
 
 
 @click.group(
@@ -92,12 +91,12 @@ def cron() -> None:
 @click.option(
     "-p",
     "--priority",
-    type=whole(-_INT32_MAX - 1, _INT32_MAX),
+    type=whole(-PRIORITY_MAX - 1, PRIORITY_MAX),
     help="Higher runs first. [default: 0]",
 )
 @click.option(
     "--max-attempts",
-    type=whole(0, _INT32_MAX),
+    type=whole(0, PRIORITY_MAX),
     help="Failures after which a job is dead; 0: no limit. [default: the server's]",
 )
 @click.option("--ttl", type=SPAN, help="A job is not handed out later than this.")
@@ -179,7 +178,7 @@ def list_crons(session: Session, *, most: int, everything: bool) -> None:
     "-n",
     "--count",
     "runs",
-    type=whole(1, _RUNS_MAX),
+    type=whole(1, CRON_RUNS_MAX),
     default=3,
     show_default=True,
     help="So many.",
@@ -300,5 +299,5 @@ def _row(one: CronDetails) -> tuple[str, ...]:
     else:
         zone = "" if one.tz in {None, "UTC"} else f" {one.tz}"
         times = f"{one.schedule}{zone}"
-    data = short(one.raw.decode(errors="replace"), _DATA_CHARS)
+    data = short(one.raw.decode(errors="replace"), DATA_CHARS)
     return one.name, one.queue, times, following, count(one.ticks.fired), data

@@ -27,7 +27,7 @@ from magicqueue.wire.replies import JobInfo
 
 _PAGE: Final = 1000
 _ERROR_CHARS: Final = 60
-_DATA_CHARS: Final = 40
+DATA_CHARS: Final = 40
 _COLUMNS: Final = (
     number("id"),
     text("died", leaves=1, least=6),
@@ -172,7 +172,7 @@ def _row(job: JobInfo) -> tuple[str, ...]:
         when(job.died_at) if job.died_at is not None else "",
         str(job.attempts),
         short(_why(job), _ERROR_CHARS),
-        short(bytes(job.data).decode(), _DATA_CHARS),
+        short(bytes(job.data).decode(), DATA_CHARS),
     )
 
 

@@ -31,10 +31,10 @@ from magicqueue.encoding import BATCH_BYTES_MAX, BATCH_JOBS
 from magicqueue.errors import MagicQueueError
 from magicqueue.job_options import JobOptions, tail_of
 from magicqueue.sync_queue import SyncQueue
+from magicqueue.wire.limits import PRIORITY_MAX
 
 _PIECE_BYTES: Final = 2**20
 _SHOWN_CHARS_MAX: Final = 60
-_INT32_MAX: Final = 2**31 - 1
 
 
 @click.command(
@@ -58,14 +58,14 @@ _INT32_MAX: Final = 2**31 - 1
 @click.option(
     "-p",
     "--priority",
-    type=whole(-_INT32_MAX - 1, _INT32_MAX),
+    type=whole(-PRIORITY_MAX - 1, PRIORITY_MAX),
     help="Higher runs first. [default: 0]",
 )
 @click.option("-d", "--delay", type=SPAN, help="Not before this span has passed.")
 @click.option("--run-at", type=MOMENT, help="Not before this time.")
 @click.option(
     "--max-attempts",
-    type=whole(0, _INT32_MAX),
+    type=whole(0, PRIORITY_MAX),
     help="Failures after which a job is dead (a lost worker is none); 0: no limit."
     " [default: the server's]",
 )

@@ -45,6 +45,15 @@ SCANNED_BYTES_MAX = 16 * 2**20
 DEAD_PAGE = 100
 """Letters of one reply to DEAD that says no `count`."""
 
+LIST_PAGE = 100
+"""Crons or groups of one reply that says no `count`."""
+
+CRON_RUNS_MAX = 20
+"""Next runs that are told of one cron."""
+
+PRIORITY_MAX = 2**31 - 1
+"""Priorities are from -1 less than that negated to this, and attempts at most this."""
+
 WAIT_JOBS_MAX = 1000
 """Most jobs that one WAIT waits for."""
 
