@@ -183,7 +183,7 @@ class Protocol:
         """What HELLO told, once it has."""
         self.on_event: Callable[[Line], object] | None = None
         """Takes the line of an event, which no call is about; raises ValueError."""
-        self.unwritten = b""
+        self.unwritten: bytes = b""
         """What `receive` has let go: see `take_unwritten`."""
         self._kept = bytearray()
         self.waiting: deque[Call[Any]] = deque()
