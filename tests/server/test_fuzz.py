@@ -99,7 +99,7 @@ def test_every_line_gets_one_reply_or_a_hang_up(
 ) -> None:
     seed = FIRST_SEED * SHARES + share
     rng = random.Random(seed)
-    desk = Desk(limits=LIMITS, jobs_max=200, queues_max=50, dead_jobs_max=20)
+    desk = Desk(limits=LIMITS, jobs_max=40, queues_max=20, dead_jobs_max=8)
     desk.settle_checks = False
     caller = desk.caller()
     codes: Counter[str] = Counter()
