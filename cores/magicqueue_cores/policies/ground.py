@@ -10,6 +10,7 @@ from magicqueue_cores.policies.gates import Gate
 from magicqueue_cores.policies.marks import Marks
 from magicqueue_cores.policies.moments import Clock, Tally
 from magicqueue_cores.policies.options import PolicyOptions
+from magicqueue_cores.policies.ruled import Ruled
 from magicqueue_cores.policies.shelf import Shelf
 from magicqueue_cores.policies.wishes import Mark, TermsShared, text_of
 from magicqueue_cores.records import Gone, Kept, Marked, Record
@@ -60,7 +61,8 @@ class Ground:
             THROTTLE: Shelf(clock, tally, 0, 0),
         }
         self.gates: dict[str, Gate] = {}
-        """Those of ruled queues, by name."""
+        """Those of limited and throttled queues, by name."""
+        self.ruled = Ruled(core)
         self.course = Course(self.marks, self.shelves, self.terms)
         self.step_jobs = options.step_jobs or NEVER_MS
         self._record = record

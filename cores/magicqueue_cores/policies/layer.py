@@ -6,8 +6,9 @@ What is where:
 - `shelf`: what outlives them; `course`: what records mean for all that;
 - `pushing`, `verdicts`, `retrying`, `bulk`: decisions; `passage`: what time brings;
 - `rules`, `gates`, `limits`: how many jobs of a queue may be handed out;
-- `outcomes`: what follows from what befell jobs; `check`: all that has to be true;
-- `telling`: counts, and what is known of a job;
+- `links`, `flows`, `linked_pushes`: jobs that depend on others;
+- `outcomes`, `endings`: what follows from what befell jobs;
+- `check`: all that has to be true; `telling`: counts, and what is known of jobs;
 - `shown`: marks and facts of a log as plain values.
 """
 
@@ -35,17 +36,20 @@ from magicqueue_cores.policies.answers import (
 )
 from magicqueue_cores.policies.bulk import Bulk
 from magicqueue_cores.policies.check import check_ground
+from magicqueue_cores.policies.endings import Endings
+from magicqueue_cores.policies.flows import Flows
 from magicqueue_cores.policies.ground import Ground, at_once
 from magicqueue_cores.policies.limits import Limits
+from magicqueue_cores.policies.linked_pushes import LinkedPushes
 from magicqueue_cores.policies.options import PolicyOptions
 from magicqueue_cores.policies.outcomes import Outcomes
 from magicqueue_cores.policies.passage import Passage
 from magicqueue_cores.policies.pushing import Pushing
 from magicqueue_cores.policies.retrying import Retrying
-from magicqueue_cores.policies.telling import known_of, stats_of
+from magicqueue_cores.policies.telling import known_of, marked_of, stats_of
 from magicqueue_cores.policies.verdicts import Verdicts
-from magicqueue_cores.policies.wishes import DEAD, Wishes, text_of
-from magicqueue_cores.records import Gone, Kept, Marked, Moved, Pushed, Record
+from magicqueue_cores.policies.wishes import DEAD, Wishes
+from magicqueue_cores.records import Gone, Kept, Marked, Pushed, Record, Restarted
 
 
 class Policies:
@@ -76,11 +80,15 @@ class Policies:
         self.clock: Final = ground.clock
         """Nothing ends here before `clock.due_ms`: the cheapest test of that."""
         self._clock = ground.clock
-        self._outcomes = Outcomes(ground)
+        self._endings = Endings(ground)
+        self.flows: Final = Flows(ground, self._endings)
+        """Jobs that depend on others."""
+        self._outcomes = Outcomes(ground, self._endings, self.flows)
         self.limits: Final = Limits(ground)
         """The rules of queues."""
         self._passage = Passage(ground, self._outcomes, self.limits)
-        self._pushing = Pushing(ground, self._outcomes)
+        self._linked = LinkedPushes(ground, self.flows)
+        self._pushing = Pushing(ground, self._outcomes, self._linked)
         self._verdicts = Verdicts(ground, self._outcomes)
         self._retrying = Retrying(ground, self._pushing, self._outcomes)
         self.bulk: Final = Bulk(ground, self._verdicts, self._retrying, self._outcomes)
@@ -176,6 +184,21 @@ class Policies:
         self._let_pass(now_ms)
         return self._pushing.push(queue, jobs, wishes, req_key, now_ms)
 
+    def push_flow(
+        self,
+        queues: Sequence[str],
+        jobs: NewJobs,
+        wishes: Sequence[Wishes | None],
+        now_ms: int,
+    ) -> list[int]:
+        """Store a flow, or none of it; return its ids. queues: of each job.
+
+        Jobs of the flow are named in `Wishes.parents` by -1 less their index. Raises as
+        `push`; a key that is held refuses it.
+        """
+        self._let_pass(now_ms)
+        return self._pushing.push_flow(queues, jobs, wishes, now_ms)
+
     def pull(
         self,
         queue: str,
@@ -263,12 +286,12 @@ class Policies:
         return self._verdicts.progress(job_id, attempt, percent, note, lease_ms, now_ms)
 
     def drain(self, queue: str, now_ms: int, upto: int | None = None) -> Step:
-        """As the core's."""
+        """As the core's, and of those that are blocked."""
         self._let_pass(now_ms)
-        step = at_once(self._core.drain(queue, now_ms, upto))
+        step = self.flows.drain(queue, now_ms, upto)
         if self._notes.pending:
             self._outcomes.settle(now_ms)
-        return step
+        return Step(step.count + self.flows.take_drained(), step.upto)
 
     def retry_dead(
         self, queue: str | None, job_id: int | None, now_ms: int, upto: int | None = None
@@ -293,7 +316,7 @@ class Policies:
     def ending(self, job_id: int, now_ms: int) -> Ending | None:
         """Return how a job ended, if that is kept or the job is dead (of any job)."""
         self._let_pass(now_ms)
-        ending = self._outcomes.ending(job_id, now_ms)
+        ending = self._endings.get(job_id, now_ms)
         if ending is not None:
             return ending
         view = at_once(self._core.job(job_id, now_ms))
@@ -333,12 +356,14 @@ class Policies:
         self.limits.follow(record)
         if isinstance(record, Marked):
             self._core.mark(record.ids, marked=True)
+        elif isinstance(record, Restarted):
+            self.flows.rebuild()
         self._ground.weigh()
 
     def export(self, ids: Sequence[int]) -> Sequence[Record]:
         """Tell all of those of `ids` that are here: `Moved`, then `Marked`; or nothing."""
         moved = self._core.export(ids)
-        return [moved, *self._marked_of(moved)] if moved.ids else []
+        return [moved, *marked_of(self._marks, moved.ids)] if moved.ids else []
 
     def export_facts(self, space: str, keys: Sequence[bytes]) -> Kept:
         """Tell those of the facts that still hold, in the order given."""
@@ -353,6 +378,7 @@ class Policies:
         """Verify every invariant: AssertionError names the first broken. O(n)."""
         check_ground(self._ground)
         self.limits.check()
+        self.flows.check()
 
     def _let_pass(self, now_ms: int) -> None:
         """Let what is due by now happen before anything else does."""
@@ -361,15 +387,8 @@ class Policies:
 
     def _observe(self, record: Record) -> None:
         """Apply what the core reports of marked jobs."""
+        self.flows.follow(record)
         self._ground.course.apply(record)
+        if self.flows.unruled:
+            self._notes.pending = True
         self._ground.weigh()
-
-    def _marked_of(self, moved: Moved) -> list[Marked]:
-        """Tell the marks of jobs that are told."""
-        by_queue: dict[str, tuple[list[int], list[bytes]]] = {}
-        for job_id, mark in self._marks.among(moved.ids):
-            if not mark.is_bare:
-                ids, texts = by_queue.setdefault(mark.terms.queue, ([], []))
-                ids.append(job_id)
-                texts.append(text_of(mark))
-        return [Marked(queue, *columns) for queue, columns in by_queue.items()]

@@ -22,6 +22,7 @@ from magicqueue_cores.policies.rules import NO_RULE, Rule, decode_rule, encode_r
 from magicqueue_cores.policies.shelf import parts_of
 from magicqueue_cores.records import Gone, Kept, Record
 
+_WHY: Final = "limits"
 _NOTHING_MORE: Final = msgspec.msgpack.encode(None)
 
 
@@ -205,7 +206,7 @@ class Limits:
         if gate is None:
             gate = self._gates[queue] = Gate()
             self._ground.tally.size += GATE_BYTES
-            self._ground.core.rule(queue, ruled=True)
+            self._ground.ruled.add(queue, _WHY)
             if len(self._gates) == 1:
                 self.on_change()
         return gate
@@ -218,7 +219,7 @@ class Limits:
         if self._asked.pop(queue, None) is not None:
             self._moments.lose()
         self._ground.tally.size -= GATE_BYTES
-        self._ground.core.rule(queue, ruled=False)
+        self._ground.ruled.drop(queue, _WHY)
         if not self._gates:
             self.on_change()
 

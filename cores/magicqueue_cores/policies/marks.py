@@ -10,6 +10,7 @@ from typing import Final
 from magicqueue_cores.contract import TIME_MAX_MS
 from magicqueue_cores.policies.doomed import Doomed
 from magicqueue_cores.policies.keys import Keys
+from magicqueue_cores.policies.links import EDGE_BYTES, LINK_BYTES
 from magicqueue_cores.policies.moments import ENTRY_BYTES, Clock, Moments, Tally
 from magicqueue_cores.policies.notebook import Notebook
 from magicqueue_cores.policies.options import PolicyOptions
@@ -74,6 +75,8 @@ class Marks:
         """Jobs that have an entry in `expiries`, by queue."""
         self.dead_keyed: dict[str, int] = {}
         """Dead letters that would take a key again, by queue."""
+        self.linked: dict[str, int] = {}
+        """Jobs that depend, or depended, on others, by queue."""
         self.key_chars = 0
         """Of all keys, held or not."""
 
@@ -97,6 +100,8 @@ class Marks:
                 _count(self.dead_keyed, mark.terms.queue, 1)
         if mark.expires_at_ms and not flags & DEAD:
             self.time(job_id, mark)
+        if mark.link is not None:
+            _count(self.linked, mark.terms.queue, 1)
         if mark.attempt_until_ms:
             self.attempt_ends.add(mark.attempt_until_ms, job_id)
         if flags & CANCELLED:
@@ -209,6 +214,8 @@ class Marks:
                 self.keys.release(queue, mark.key)
             elif flags & DEAD and mark.takes_key:
                 _count(self.dead_keyed, queue, -1)
+        if mark.link is not None:
+            _count(self.linked, queue, -1)
         if flags & TIMED:
             mark.flags = flags & ~TIMED
             self.expiries.lose()
@@ -238,6 +245,8 @@ def weight_of(mark: Mark) -> int:
         size += ENTRY_BYTES
     if terms.timeout_ms:
         size += ENTRY_BYTES
+    if mark.link is not None:
+        size += LINK_BYTES + EDGE_BYTES * len(mark.link.parents)
     return size
 
 

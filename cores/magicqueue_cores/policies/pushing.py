@@ -1,19 +1,19 @@
 """Pushes: unique keys, repeats, and the marks of new jobs."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import pairwise
-from typing import TypeVar
 
 import msgspec
 
 from magicqueue_cores.contract import TIME_MAX_MS, Full, NewJobs
 from magicqueue_cores.policies.answers import BadRepeat, BadWish, Duplicate, PushAnswer
 from magicqueue_cores.policies.ground import REQUEST, WINDOW, Ground, at_once, named
+from magicqueue_cores.policies.linked_pushes import LinkedPushes, picked
+from magicqueue_cores.policies.links import EDGE_BYTES, LINK_BYTES, Fate, Link
 from magicqueue_cores.policies.marks import KEY_BYTES, MARK_BYTES
 from magicqueue_cores.policies.outcomes import Outcomes
 from magicqueue_cores.policies.wishes import ACTIVE, DEAD, HOLDS, Mark, Wishes, new_mark
-
-T = TypeVar("T")
 
 _ids_to_bytes = msgspec.msgpack.Encoder().encode
 _ids_from_bytes = msgspec.msgpack.Decoder(list[int]).decode
@@ -26,21 +26,26 @@ class _Plan:
     their key, or the index of an earlier item of this push, as -1 - index.
     """
 
-    __slots__ = ("duplicates", "holders", "new", "replaced")
+    __slots__ = ("duplicates", "fates", "holders", "linked", "new", "replaced")
 
     def __init__(self) -> None:
         self.new: list[int] = []
         self.holders: dict[int, int] = {}
         self.duplicates: list[int] = []
         self.replaced: list[int] = []
+        self.linked = False
+        """Some depend on other jobs."""
+        self.fates: dict[int, Fate] = {}
+        """Where these are."""
 
 
 class Pushing:
     """Decides what becomes of a push, and does it."""
 
-    def __init__(self, ground: Ground, outcomes: Outcomes) -> None:
+    def __init__(self, ground: Ground, outcomes: Outcomes, linked: LinkedPushes) -> None:
         self._ground = ground
         self._outcomes = outcomes
+        self._linked = linked
 
     def push(
         self,
@@ -67,7 +72,41 @@ class Pushing:
             body = _packed(answer.ids)
             self._ground.keep(REQUEST, {named(queue, req_key): (until_ms, body)})
         self._ground.weigh()
+        if self._ground.marks.notes.pending:
+            self._outcomes.settle(now_ms)
         return answer
+
+    def push_flow(
+        self,
+        queues: Sequence[str],
+        jobs: NewJobs,
+        wishes: Sequence[Wishes | None],
+        now_ms: int,
+    ) -> list[int]:
+        """Store jobs of any queues that depend on each other, or none of them."""
+        self._linked.check(wishes)
+        keys: dict[tuple[str, str], int] = {}
+        for index, wish in enumerate(wishes):
+            if wish is not None and wish.ttl_ms is not None:
+                _refuse_late(index, jobs, now_ms, now_ms + wish.ttl_ms)
+            key = None if wish is None else wish.unique_key
+            if key is not None:
+                holder = self.holder(queues[index], key, now_ms)
+                earlier = keys.setdefault((queues[index], key), index)
+                if holder is not None or earlier != index:
+                    raise Duplicate(index, holder, key)
+        fates = self._linked.fates(wishes, now_ms)
+        with self._room(wishes, 0):
+            ids = self._linked.store(queues, jobs, wishes, fates, now_ms)
+        rows_of: dict[str, list[int]] = {}
+        for row, queue in enumerate(queues):
+            rows_of.setdefault(queue, []).append(row)
+        for queue, rows in rows_of.items():
+            some = [wishes[row] for row in rows]
+            self._mark_new(queue, [ids[row] for row in rows], some, now_ms, ids)
+        self._linked.enter(ids, wishes, fates, now_ms)
+        self._outcomes.settle(now_ms)
+        return ids
 
     def answered(self, queue: str, req_key: str, now_ms: int) -> Sequence[int] | None:
         """Return the ids that a push with this request key was answered with."""
@@ -99,6 +138,9 @@ class Pushing:
                 continue
             if wish.ttl_ms is not None:
                 _refuse_late(index, jobs, now_ms, now_ms + wish.ttl_ms)
+            if wish.parents:
+                self._linked.check_one(index, wish)
+                plan.linked = True
             key = wish.unique_key
             if key is None:
                 plan.new.append(index)
@@ -148,18 +190,14 @@ class Pushing:
         ground, count, new = self._ground, len(jobs.payloads), plan.new
         growth = self._growth(jobs, plan, now_ms)
         ids: Sequence[int] = ()
+        some: Sequence[Wishes | None] = ()
         if new:
-            made = jobs if len(new) == count else _picked(jobs, new)
-            weight = sum(map(_weight, wishes)) if len(wishes) > 1 else _weight(wishes[0])
-            ground.weigh(weight + growth)
-            try:
-                first_id = at_once(ground.core.push(queue, made, now_ms))
-            except Full:
-                ground.weigh()
-                raise
-            ids = range(first_id, first_id + len(new))
+            made = jobs if len(new) == count else picked(jobs, new)
+            some = wishes if len(new) == count else [wishes[index] for index in new]
+            with self._room(wishes, growth):
+                ids = self._store(queue, made, some, plan, now_ms)
             if len(new) == count:
-                self._mark_new(queue, ids, wishes, now_ms)
+                self._know(queue, ids, wishes, plan, now_ms)
                 return PushAnswer(ids, [], [])
         else:
             ground.core.refuse_more(growth)
@@ -168,10 +206,52 @@ class Pushing:
             ids_of[index] = holder if holder > 0 else ids_of[-1 - holder]
         for index in plan.replaced:
             self._replace(ids_of[index], index, jobs, now_ms)
-        self._mark_new(queue, ids, [wishes[index] for index in new], now_ms)
+        if new:
+            self._know(queue, ids, some, plan, now_ms)
         ground.core.count_duplicates(queue, count - len(new))
         all_ids = [ids_of[index] for index in range(count)]
         return PushAnswer(all_ids, plan.duplicates, plan.replaced)
+
+    @contextmanager
+    def _room(self, wishes: Sequence[Wishes | None], growth: int) -> Iterator[None]:
+        """Have the core reckon with what marks, and replacements, will take."""
+        ground = self._ground
+        weight = sum(map(_weight, wishes)) if len(wishes) > 1 else _weight(wishes[0])
+        ground.weigh(weight + growth)
+        try:
+            yield
+        except Full:
+            ground.weigh()
+            raise
+
+    def _store(
+        self,
+        queue: str,
+        jobs: NewJobs,
+        wishes: Sequence[Wishes | None],
+        plan: _Plan,
+        now_ms: int,
+    ) -> Sequence[int]:
+        """Store new jobs; return their ids, a range unless some depend on others."""
+        if plan.linked:
+            plan.fates = self._linked.fates(wishes, now_ms)
+            queues = [queue] * len(wishes)
+            return self._linked.store(queues, jobs, wishes, plan.fates, now_ms)
+        first_id = at_once(self._ground.core.push(queue, jobs, now_ms))
+        return range(first_id, first_id + len(wishes))
+
+    def _know(
+        self,
+        queue: str,
+        ids: Sequence[int],
+        wishes: Sequence[Wishes | None],
+        plan: _Plan,
+        now_ms: int,
+    ) -> None:
+        """Mark new jobs, of which some may depend on others."""
+        self._mark_new(queue, ids, wishes, now_ms)
+        if plan.linked:
+            self._linked.enter(ids, wishes, plan.fates, now_ms)
 
     def _growth(self, jobs: NewJobs, plan: _Plan, now_ms: int) -> int:
         """Return how many bytes more all replacements take; none makes room for others."""
@@ -200,8 +280,12 @@ class Pushing:
         ids: Sequence[int],
         wishes: Sequence[Wishes | None],
         now_ms: int,
+        flow: Sequence[int] = (),
     ) -> None:
-        """Mark new jobs that wish something, and keep the keys that last by themselves."""
+        """Mark new jobs that wish something, and keep the keys that last by themselves.
+
+        flow: the ids of the flow that they are of.
+        """
         marked: list[int] = []
         marks: list[Mark] = []
         windows: dict[bytes, tuple[int, bytes]] = {}
@@ -223,8 +307,12 @@ class Pushing:
                     flags = HOLDS
             if shared.ttl_ms:
                 expires_at_ms = min(now_ms + shared.ttl_ms, TIME_MAX_MS)
+            link = None
+            if wish.parents:
+                parents = [one if one > 0 else flow[-1 - one] for one in wish.parents]
+                link = Link(tuple(dict.fromkeys(parents)), wish.on_parent_failure)
             marked.append(job_id)
-            marks.append(new_mark(shared, key, expires_at_ms, flags))
+            marks.append(new_mark(shared, key, expires_at_ms, flags, link))
         if marked:
             self._ground.mark(queue, marked, marks)
         if windows:
@@ -235,26 +323,10 @@ def _weight(wish: Wishes | None) -> int:
     """Return about what a mark will take."""
     if wish is None:
         return 0
-    key = wish.unique_key
-    return MARK_BYTES if key is None else MARK_BYTES + KEY_BYTES + len(key)
-
-
-def _picked(jobs: NewJobs, indexes: Sequence[int]) -> NewJobs:
-    """Return the jobs of a batch that are at these places."""
-
-    def column(values: T | Sequence[T]) -> T | Sequence[T]:
-        if isinstance(values, int):  # bools, too
-            return values
-        return [values[index] for index in indexes]  # type: ignore[index]  # a sequence
-
-    return NewJobs(
-        payloads=[jobs.payloads[index] for index in indexes],
-        run_ats_ms=column(jobs.run_ats_ms),
-        priorities=column(jobs.priorities),
-        max_attempts=column(jobs.max_attempts),
-        backoffs_ms=column(jobs.backoffs_ms),
-        jitters=column(jobs.jitters),
-    )
+    key, size = wish.unique_key, MARK_BYTES
+    if wish.parents:
+        size += LINK_BYTES + EDGE_BYTES * len(wish.parents)
+    return size if key is None else size + KEY_BYTES + len(key)
 
 
 def _at(column: int | Sequence[int], index: int) -> int:

@@ -1,9 +1,12 @@
-"""What is told of the layer as a whole, and of one job that is here."""
+"""What is told of the layer as a whole, and of jobs that are here."""
+
+from collections.abc import Sequence
 
 from magicqueue_cores.policies.answers import Known, PolicyStats
 from magicqueue_cores.policies.ground import LIMIT, THROTTLE, Ground
 from magicqueue_cores.policies.marks import Marks
-from magicqueue_cores.policies.wishes import CANCELLED, DEAD
+from magicqueue_cores.policies.wishes import CANCELLED, DEAD, text_of
+from magicqueue_cores.records import Marked
 
 
 def stats_of(ground: Ground) -> PolicyStats:
@@ -41,3 +44,14 @@ def known_of(marks: Marks, job_id: int) -> Known:
         cancelled=bool(mark.flags & CANCELLED),
         progress=marks.notebook.get(job_id),
     )
+
+
+def marked_of(marks: Marks, ids: Sequence[int]) -> list[Marked]:
+    """Return the records that tell the marks of jobs, as far as these say anything."""
+    by_queue: dict[str, tuple[list[int], list[bytes]]] = {}
+    for job_id, mark in marks.among(ids):
+        if not mark.is_bare:
+            found, texts = by_queue.setdefault(mark.terms.queue, ([], []))
+            found.append(job_id)
+            texts.append(text_of(mark))
+    return [Marked(queue, *columns) for queue, columns in by_queue.items()]

@@ -9,6 +9,8 @@ from typing import Any, ClassVar, Final, Literal
 
 import msgspec
 
+from magicqueue_cores.policies.links import RULES, Link, Rule
+
 
 class Wishes(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What a push asks for one job. Times are spans in milliseconds; None is nothing.
@@ -19,6 +21,8 @@ class Wishes(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     ttl_ms: the job is not handed out that long after the push; on_expire: it is removed
     then, or dead. timeout_ms: an attempt ends that long after its hand-out.
     keep_result_ms: the job's end is known for that long.
+    parents: jobs that have to be done before it may run, by id; in a flow, those of the
+    same push as -1 less their index. on_parent_failure: what becomes of it if one dies.
     """
 
     unique_key: str | None = None
@@ -29,6 +33,8 @@ class Wishes(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     on_expire: Literal["remove", "dead"] = "remove"
     timeout_ms: int | None = None
     keep_result_ms: int | None = None
+    parents: tuple[int, ...] = ()
+    on_parent_failure: Rule = "wait"
 
 
 class Terms(msgspec.Struct, frozen=True, gc=False):
@@ -65,6 +71,7 @@ class Mark(msgspec.Struct, gc=False):
     flags: int = 0
     expires_at_ms: ClassVar[int] = 0
     attempt_until_ms: ClassVar[int] = 0
+    link: ClassVar[Link | None] = None
 
     @property
     def is_bare(self) -> bool:
@@ -72,6 +79,7 @@ class Mark(msgspec.Struct, gc=False):
         return (
             not self.flags & CANCELLED
             and self.key is None
+            and self.link is None
             and self.terms == Terms(self.terms.queue)
         )
 
@@ -95,6 +103,12 @@ class TimedMark(Mark, gc=False):
     attempt_until_ms: int = 0  # type: ignore[misc]  # the same
 
 
+class LinkedMark(TimedMark, gc=False):
+    """The mark of a job that depends on others."""
+
+    link: Link | None = None  # type: ignore[misc]  # the same
+
+
 class _Text(msgspec.Struct, array_like=True, gc=False):
     """A mark in the log. Later versions add fields at the end, with a default."""
 
@@ -109,6 +123,8 @@ class _Text(msgspec.Struct, array_like=True, gc=False):
     expires_dead: bool
     timeout_ms: int
     keep_result_ms: int
+    link: tuple[int, tuple[int, ...]] | None = None
+    """The place of its rule in RULES, and its parents."""
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -122,26 +138,31 @@ def told_in(text: bytes) -> dict[str, Any]:
 
 def text_of(mark: Mark) -> bytes:
     """Return a mark as it is told in a `Marked` record."""
-    terms = mark.terms
-    return _encode(
-        (
-            mark.flags & TOLD,
-            mark.key,
-            mark.expires_at_ms,
-            mark.attempt_until_ms,
-            mark.attempts,
-            terms.until_start,
-            terms.unique_for_ms,
-            terms.ttl_ms,
-            terms.expires_dead,
-            terms.timeout_ms,
-            terms.keep_result_ms,
-        )
+    terms, link = mark.terms, mark.link
+    told = (
+        mark.flags & TOLD,
+        mark.key,
+        mark.expires_at_ms,
+        mark.attempt_until_ms,
+        mark.attempts,
+        terms.until_start,
+        terms.unique_for_ms,
+        terms.ttl_ms,
+        terms.expires_dead,
+        terms.timeout_ms,
+        terms.keep_result_ms,
     )
+    if link is None:
+        return _encode(told)
+    return _encode((*told, (RULES.index(link.rule), link.parents)))
 
 
-def new_mark(terms: Terms, key: str | None, expires_at_ms: int, flags: int) -> Mark:
+def new_mark(
+    terms: Terms, key: str | None, expires_at_ms: int, flags: int, link: Link | None = None
+) -> Mark:
     """Make the mark of a job that was not handed out yet."""
+    if link is not None:
+        return LinkedMark(terms, key, 0, flags, expires_at_ms, 0, link)
     if terms.ttl_ms or terms.timeout_ms:
         return TimedMark(terms, key, 0, flags, expires_at_ms)
     return Mark(terms, key, 0, flags)
@@ -191,7 +212,9 @@ class TermsShared:
             told.timeout_ms,
             told.keep_result_ms,
         )
-        mark = new_mark(self.share(terms), told.key, told.expires_at_ms, told.flags)
+        link = None if told.link is None else Link(told.link[1], RULES[told.link[0]])
+        expires_at_ms, flags = told.expires_at_ms, told.flags
+        mark = new_mark(self.share(terms), told.key, expires_at_ms, flags, link)
         mark.attempts = told.attempts
         if isinstance(mark, TimedMark):
             mark.attempt_until_ms = told.attempt_until_ms

@@ -1,0 +1,156 @@
+"""Pushes of jobs that depend on others: what is refused, and which of them are held.
+
+Room is asked for once, for all of them; then they are stored by queue, those that are held
+apart, in the order given: so their ids are not those of one batch. All of it is one frame
+of the log.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeVar
+
+import msgspec
+
+from magicqueue_cores.contract import NewJobs
+from magicqueue_cores.policies.answers import BadWish
+from magicqueue_cores.policies.flows import Flows
+from magicqueue_cores.policies.ground import Ground, at_once
+from magicqueue_cores.policies.links import Fate, Link, dooms, waits
+from magicqueue_cores.policies.wishes import Wishes
+
+T = TypeVar("T")
+
+
+class LinkedPushes:
+    """Stores jobs that depend on others; one of the same flow is -1 less its index."""
+
+    def __init__(self, ground: Ground, flows: Flows) -> None:
+        self._core = ground.core
+        self._flows = flows
+
+    def check_one(self, index: int, wish: Wishes) -> None:
+        """Raise `BadWish` if a job is to depend on one that was never pushed."""
+        for parent in wish.parents:
+            if parent > self._core.last_id or parent == 0:
+                raise BadWish(
+                    index,
+                    f"depends_on names job {parent}, which was never pushed: push that "
+                    "first, or both in one flow",
+                )
+
+    def check(self, wishes: Sequence[Wishes | None]) -> None:
+        """Raise `BadWish` if jobs of a flow can never run."""
+        for index, wish in enumerate(wishes):
+            if wish is not None and wish.parents:
+                self.check_one(index, wish)
+        circle = _circle([_refs(wish) for wish in wishes])
+        if circle:
+            way = ", ".join(f"jobs[{index}]" for index in circle[:10])
+            raise BadWish(
+                min(circle),
+                f"depends_on leads in a circle (by way of {way}), so none of these could "
+                "ever run: leave one of them out",
+            )
+
+    def fates(self, wishes: Iterable[Wishes | None], now_ms: int) -> dict[int, Fate]:
+        """Return where the jobs are that others are to depend on. O(1) each."""
+        parents = {
+            parent
+            for wish in wishes
+            if wish is not None
+            for parent in wish.parents
+            if parent > 0
+        }
+        return self._flows.fates(parents, now_ms)
+
+    def store(
+        self,
+        queues: Sequence[str],
+        jobs: NewJobs,
+        wishes: Sequence[Wishes | None],
+        fates: Mapping[int, Fate],
+        now_ms: int,
+    ) -> list[int]:
+        """Store jobs, each of its queue, or none; return their ids. Raises `Full`."""
+        core, payloads = self._core, jobs.payloads
+        core.admit(list(dict.fromkeys(queues)), len(payloads), sum(map(len, payloads)))
+        groups: dict[tuple[str, bool], list[int]] = {}
+        for row, (queue, wish) in enumerate(zip(queues, wishes, strict=True)):
+            groups.setdefault((queue, _is_held(wish, fates)), []).append(row)
+        ids = [0] * len(payloads)
+        for (queue, held), rows in groups.items():
+            batch = msgspec.structs.replace(picked(jobs, rows), held=held, admitted=True)
+            first_id = at_once(core.push(queue, batch, now_ms))
+            for job_id, row in enumerate(rows, first_id):
+                ids[row] = job_id
+        return ids
+
+    def enter(
+        self,
+        ids: Sequence[int],
+        wishes: Sequence[Wishes | None],
+        fates: Mapping[int, Fate],
+        now_ms: int,
+    ) -> None:
+        """Let those that are stored and marked be blocked that have to be."""
+        held = [
+            job_id
+            for job_id, wish in zip(ids, wishes, strict=True)
+            if _is_held(wish, fates)
+        ]
+        if held:
+            self._flows.enter(held, fates, now_ms)
+        self._flows.rule()
+
+
+def picked(jobs: NewJobs, indexes: Sequence[int]) -> NewJobs:
+    """Return the jobs of a batch that are at these places."""
+
+    def column(values: T | Sequence[T]) -> T | Sequence[T]:
+        if isinstance(values, int):  # bools, too
+            return values
+        return [values[index] for index in indexes]  # type: ignore[index]  # a sequence
+
+    return NewJobs(
+        payloads=[jobs.payloads[index] for index in indexes],
+        run_ats_ms=column(jobs.run_ats_ms),
+        priorities=column(jobs.priorities),
+        max_attempts=column(jobs.max_attempts),
+        backoffs_ms=column(jobs.backoffs_ms),
+        jitters=column(jobs.jitters),
+    )
+
+
+def _is_held(wish: Wishes | None, fates: Mapping[int, Fate]) -> bool:
+    """Whether a new job cannot run yet, or never."""
+    if wish is None or not wish.parents:
+        return False
+    link = Link(wish.parents, wish.on_parent_failure)
+    return waits(link, fates) > 0 or dooms(link, fates) is not None
+
+
+def _refs(wish: Wishes | None) -> list[int]:
+    """Return the indexes of the jobs of the same flow that one depends on."""
+    return [] if wish is None else [-1 - one for one in wish.parents if one < 0]
+
+
+def _circle(parents: Sequence[Sequence[int]]) -> list[int]:
+    """Return indexes of jobs that depend on each other in a circle. O(edges)."""
+    missing = [len(set(refs)) for refs in parents]
+    children: list[list[int]] = [[] for _ in parents]
+    for index, refs in enumerate(parents):
+        for ref in set(refs):
+            children[ref].append(index)
+    free = [index for index, count in enumerate(missing) if not count]
+    for index in free:  # which grows on the way
+        for child in children[index]:
+            missing[child] -= 1
+            if not missing[child]:
+                free.append(child)
+    if len(free) == len(parents):
+        return []
+    at = next(index for index, count in enumerate(missing) if count)
+    way: dict[int, int] = {}
+    while at not in way:
+        way[at] = len(way)
+        at = next(ref for ref in parents[at] if missing[ref])
+    return list(way)[way[at] :]
