@@ -15,7 +15,16 @@ from typing import Any, Final, NoReturn, TypeAlias
 
 from magicqueue.errors import Forbidden, NotFound, TooLarge, Unauthorized
 from magicqueue.wire import replies
-from magicqueue.wire.requests import COMMANDS, PLAIN, Auth, Hello, Ping, Queues, Request
+from magicqueue.wire.requests import (
+    COMMANDS,
+    PLAIN,
+    Auth,
+    FlowItem,
+    Hello,
+    Ping,
+    Queues,
+    Request,
+)
 from magicqueue_cores.contract import Core, JobView
 from magicqueue_cores.pending import Answer, Pending
 from magicqueue_server.session import Session
@@ -249,6 +258,11 @@ def _objects_of(request: Any) -> tuple[list[str], list[int]]:
             queues.append(queue)
         if job_id is not None:
             ids.append(int(job_id))
+        for one in getattr(item, "depends_on", None) or ():
+            if not isinstance(item, FlowItem):
+                ids.append(int(one))
+            elif isinstance(one, int):  # others are refs
+                ids.append(one)
     queues += getattr(request, "queues", None) or ()
     return queues, ids
 

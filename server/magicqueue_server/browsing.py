@@ -26,6 +26,7 @@ from magicqueue.wire.limits import (
     SCANNED_JOBS_MAX,
 )
 from magicqueue.wire.requests import Bulk, Jobs, Request
+from magicqueue.wire.values import State
 from magicqueue_cores.contract import (
     Core,
     JobsPage,
@@ -42,6 +43,14 @@ from magicqueue_cores.policies.bulk import STATES
 from magicqueue_server.long_commands import LongCommands
 from magicqueue_server.looks import Handler, Looks
 
+_STATES: Final[dict[State, JobState]] = {
+    "ready": JobState.READY,
+    "delayed": JobState.DELAYED,
+    "active": JobState.ACTIVE,
+    "blocked": JobState.HELD,
+    "dead": JobState.DEAD,
+}
+"""What a request calls the states of jobs."""
 _STEP_JOBS: Final = 1000
 _STEP_BYTES: Final = 2 * 2**20
 _STEPS_MAX: Final = 20
@@ -140,7 +149,7 @@ class Browsing:
         try:
             answer = self._core.in_turn(
                 self._looks.queue(request.queue),
-                JobState[(request.state or "ready").upper()],
+                _STATES[request.state or "ready"],
                 _after_place(request.after),
                 _count(request),
                 SCANNED_BYTES_MAX,
@@ -155,7 +164,7 @@ class Browsing:
         search, deed = self._search("BULK", request), request.do
         fitting = STATES[deed]
         if request.state is not None and not search.states <= fitting:
-            can = " or ".join(state.name.lower() for state in sorted(fitting))
+            can = " or ".join(word for word, state in _STATES.items() if state in fitting)
             raise BadRequest(
                 f"BULK: state is {request.state}, and {deed} is for jobs that are {can}"
             )
@@ -194,7 +203,7 @@ class Browsing:
         queue = None if request.queue is None else self._looks.queue(request.queue)
         states = frozenset(JobState)
         if request.state is not None:
-            states = frozenset((JobState[request.state.upper()],))
+            states = frozenset((_STATES[request.state],))
         return Search(queue=queue, states=states, contains=contains)
 
     def _told(self, view: JobView, request: Jobs) -> dict[str, Any]:

@@ -47,6 +47,7 @@ from magicqueue_server.columns import (
     new_jobs,
     retry_delays_ms,
 )
+from magicqueue_server.flow_commands import FlowCommands
 from magicqueue_server.limit_commands import LimitCommands, told_of
 from magicqueue_server.long_commands import LongCommands
 from magicqueue_server.looks import Handler, Looks, Reply, ServerFacts
@@ -98,6 +99,7 @@ class Commands:
             self.handlers |= without_policies(self.handlers)
         else:
             self.handlers |= PolicyCommands(policies, limits, defaults, self).handlers
+            self.handlers |= FlowCommands(policies, limits, defaults, self).handlers
             self.handlers |= LimitCommands(policies, self).handlers
             self.looks.limits_of = told_of(policies)
             self.handlers |= Browsing(core, policies, self.looks, self.long).handlers

@@ -1,7 +1,7 @@
 """Commands that only look: at counts, at jobs, at the server itself."""
 
 from collections.abc import Callable
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, TypeVar
 
 import msgspec
 from msgspec import Raw
@@ -9,7 +9,7 @@ from msgspec import Raw
 from magicqueue.errors import BadRequest, NotFound
 from magicqueue.wire import replies
 from magicqueue.wire.fields import check_queue
-from magicqueue.wire.limits import Limits
+from magicqueue.wire.limits import CHILDREN_MAX, Limits
 from magicqueue.wire.requests import (
     Dead,
     GetJob,
@@ -19,12 +19,20 @@ from magicqueue.wire.requests import (
     Request,
     StatsRequest,
 )
-from magicqueue_cores.contract import Core, CoreStats, DeadPage, JobView, QueueStats
+from magicqueue_cores.contract import (
+    Core,
+    CoreStats,
+    DeadPage,
+    JobState,
+    JobView,
+    QueueStats,
+)
 from magicqueue_cores.pending import Answer, map_answer
-from magicqueue_cores.policies import Ending, Known, Policies
+from magicqueue_cores.policies import Ending, Flows, Known, Policies
 from magicqueue_server.repeats import job_of
 from magicqueue_server.whole_queues import WholeQueues
 
+S = TypeVar("S", bound=CoreStats | QueueStats)
 Reply: TypeAlias = Answer[bytes]
 Handler: TypeAlias = Callable[[Any, int], Reply]
 
@@ -54,6 +62,7 @@ _POLICIES: Final = [
     "results",
     "progress",
     "cancel",
+    "flows",
     "limits",
     "multi_pull",
     "browse",
@@ -84,6 +93,7 @@ class Looks:
         self._limits = limits
         self._facts = facts
         self._whole = whole
+        whole.told = self.told
         self.ahead_ms = 0
         """By how much time is ahead of the wall clock, which replies tell."""
         self.server_counts: Callable[[], dict[str, Any]] = dict
@@ -106,12 +116,16 @@ class Looks:
             more = self.limits_of(queue, self.ahead_ms)
             answer = self._core.queue_stats(queue, now_ms)
             return map_answer(
-                answer, lambda one: replies.counted(request.rid, **_dict(one), **more)
+                answer,
+                lambda one: replies.counted(request.rid, **_dict(self.told(one)), **more),
             )
         return map_answer(
             self._core.stats(now_ms),
             lambda stats: replies.counted(
-                request.rid, **_dict(stats), **self._kept(), **self.server_counts()
+                request.rid,
+                **_dict(self.told(stats)),
+                **self._kept(),
+                **self.server_counts(),
             ),
         )
 
@@ -125,7 +139,7 @@ class Looks:
         count = min(request.count, _QUEUES_PAGE_MAX)
 
         def reply(found: list[QueueStats]) -> bytes:
-            page = found[:count]
+            page = list(map(self.told, found[:count]))
             following = page[-1].name if len(found) > count else None
             return replies.counted(request.rid, queues=page, next=following)
 
@@ -147,11 +161,18 @@ class Looks:
 
         return map_answer(self._core.job(job_id, now_ms), reply)
 
+    def told(self, stats: S) -> S:
+        """Give the counts of a queue, or of all, with those that only policies know."""
+        if self._policies is not None and self._policies.flows.total:
+            self._policies.flows.tell(stats)
+        return stats
+
     def detail(self, view: JobView) -> dict[str, Any]:
         """Tell all that is known of a job that is here."""
         job = msgspec.structs.asdict(_detail(view, self.ahead_ms))
         if self._policies is not None:
             job |= _wished(self._policies.known_of(view.id), self.ahead_ms)
+            job |= _linked(self._policies.flows, view)
         return job
 
     def dead(self, request: Dead, now_ms: int) -> Reply:
@@ -246,6 +267,20 @@ def _wished(known: Known, ahead_ms: int) -> dict[str, Any]:
         "progress": None if progress is None else msgspec.structs.asdict(progress),
     }
     return {name: value for name, value in told.items() if value is not None}
+
+
+def _linked(flows: Flows, view: JobView) -> dict[str, Any]:
+    """Give what GETJOB tells of the jobs that one depends on, and that depend on it."""
+    told: dict[str, Any] = {}
+    if view.state is JobState.HELD:
+        told["state"] = "blocked"
+    if (link := flows.link_of(view.id)) is not None:
+        told |= {"parents": link.parents, "on_parent_failure": link.rule}
+        if waits_for := flows.waits_for(view.id):
+            told["waits_for"] = waits_for
+    if children := flows.children_of(view.id):
+        told["children"] = children[:CHILDREN_MAX]
+    return told
 
 
 def _end(ending: Ending, ahead_ms: int) -> dict[str, Any]:

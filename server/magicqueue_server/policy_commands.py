@@ -26,6 +26,7 @@ from magicqueue.wire.requests import (
     Promote,
     Push,
     PushBatch,
+    PushFlow,
     Request,
     Throttle,
     Wait,
@@ -134,7 +135,7 @@ class PolicyCommands:
         req_key: str | None,
         now_ms: int,
     ) -> PushAnswer:
-        with _named(where):
+        with named(where):
             return self._policies.push(queue, jobs, wishes, req_key, now_ms)
 
     def ack(self, request: Ack, now_ms: int) -> Reply:
@@ -226,7 +227,7 @@ def without_policies(plain: dict[type[Request], Handler]) -> dict[type[Request],
         Ack: plain[PlainAck],  # no job keeps a result here
         AckBatch: plain[PlainAckBatch],
         **dict.fromkeys(
-            (Progress, Cancel, Promote, Wait, Limit, Throttle, Jobs, Bulk), refuse
+            (PushFlow, Progress, Cancel, Promote, Wait, Limit, Throttle, Jobs, Bulk), refuse
         ),
     }
 
@@ -256,7 +257,8 @@ def told_as(error: Exception, where: str = "") -> errors.RequestError | None:
 
 
 @contextmanager
-def _named(where: str) -> Iterator[None]:
+def named(where: str) -> Iterator[None]:
+    """Tell a client of refusals of the policies, and `where` they are (see `told_as`)."""
     try:
         yield
     except CoreError as error:

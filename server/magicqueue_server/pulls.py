@@ -21,6 +21,7 @@ from magicqueue.wire.limits import Limits
 from magicqueue.wire.requests import NO_RID, Pull, PullBatch, Request
 from magicqueue_cores.contract import NEVER_MS, Core, Delivery
 from magicqueue_cores.pending import Answer, Pending, map_answer
+from magicqueue_cores.policies import Flows
 from magicqueue_server.columns import JobDefaults
 from magicqueue_server.session import Session
 from magicqueue_server.waiting import Waiter, WaitingRoom
@@ -72,6 +73,8 @@ class Pulls:
         queue became ready meanwhile."""
         self._stopping = False
         self._now_ms = 0
+        self.flows: Flows | None = None
+        """Tells the parents of jobs that are handed out."""
         self.ahead_ms = 0
         """By how much time is ahead of the wall clock, which replies tell."""
 
@@ -88,7 +91,7 @@ class Pulls:
         waiter = self._waiter(session, request)
         if request.queues is not None:
             parts = self._take_several(waiter)
-            return _delivered(waiter, parts, self.ahead_ms) if parts else self._wait(waiter)
+            return self._told(waiter, parts) if parts else self._wait(waiter)
         if waiter.queues[0] in self._waiting:
             return self._wait(waiter)
         answer = self._take(waiter)
@@ -194,8 +197,13 @@ class Pulls:
 
     def _deliver_or_wait(self, waiter: Waiter, delivery: Delivery) -> bytes:
         if delivery.ids:
-            return _delivered(waiter, ((waiter.queues[0], delivery),), self.ahead_ms)
+            return self._told(waiter, ((waiter.queues[0], delivery),))
         return self._wait(waiter)
+
+    def _told(self, waiter: Waiter, parts: Parts) -> bytes:
+        flows = self.flows
+        parents = flows.parents_of if flows is not None and flows.any else None
+        return _delivered(waiter, parts, self.ahead_ms, parents)
 
     def _wait(self, waiter: Waiter, *, first: bool = False) -> bytes:
         if waiter.deadline_ms <= self._now_ms or self._stopping:
@@ -235,7 +243,7 @@ class Pulls:
                 return
             self._waiting.remove(waiter.session.id)
             self._unwatch(waiter)
-            self.finish(waiter.session, _delivered(waiter, parts, self.ahead_ms))
+            self.finish(waiter.session, self._told(waiter, parts))
 
     def _serve_later(self, waiter: Waiter, answer: Pending[Delivery]) -> None:
         """Answer the waiter, who has been taken out, when the core has looked.
@@ -256,7 +264,7 @@ class Pulls:
                 self._host.release(session)
             elif delivery.ids:
                 parts = ((queue, delivery),)
-                self.finish(session, _delivered(waiter, parts, self.ahead_ms))
+                self.finish(session, self._told(waiter, parts))
             elif text := self._wait(waiter, first=True):
                 self.finish(session, text)
             else:
@@ -280,7 +288,12 @@ class Pulls:
 _NOTHING: Final = Delivery([], [], [], [], [], [])
 
 
-def _delivered(waiter: Waiter, parts: Parts, ahead_ms: int = 0) -> bytes:
+def _delivered(
+    waiter: Waiter,
+    parts: Parts,
+    ahead_ms: int = 0,
+    parents: Callable[[int], Sequence[int]] | None = None,
+) -> bytes:
     jobs: list[bytes] = []
     for queue, delivery in parts:
         if ahead_ms:
@@ -297,6 +310,6 @@ def _delivered(waiter: Waiter, parts: Parts, ahead_ms: int = 0) -> bytes:
         )
         if jobs:
             jobs.append(b",")
-        jobs += replies.job_objects(queue, delivery.ids, delivery.payloads, rows)
+        jobs += replies.job_objects(queue, delivery.ids, delivery.payloads, rows, parents)
     write = replies.pulled_batch if waiter.batch else replies.pulled
     return write(jobs, waiter.rid)

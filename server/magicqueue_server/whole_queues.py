@@ -36,6 +36,8 @@ class WholeQueues:
         self._verbs = verbs
         self._long = long
         self._queue = queue
+        self.told: Callable[[QueueStats], QueueStats] = lambda stats: stats
+        """Gives the counts of a queue with those that only policies know."""
 
     def drain(self, request: Drain, now_ms: int) -> Answer[bytes]:
         """DRAIN."""
@@ -81,7 +83,7 @@ class WholeQueues:
 
         def add(page: list[QueueStats]) -> bytes | None:
             nonlocal after
-            pages.append(replies.listed(page))
+            pages.append(replies.listed(list(map(self.told, page))))
             if len(page) < _QUEUES_STEP:
                 return replies.queues_of(pages, request.rid)
             after = page[-1].name

@@ -19,7 +19,16 @@ from magicqueue.errors import BadJson, BadRequest, UnknownCommand
 from magicqueue.wire.limits import ID_MAX, NUMBER_CHARS_MAX
 from magicqueue.wire.payload import check_text
 from magicqueue.wire.requests import COMMANDS, NO_RID, PLAIN, Request
-from magicqueue.wire.values import Deed, JobOrder, OnConflict, OnExpire, Order, State, Until
+from magicqueue.wire.values import (
+    Deed,
+    JobOrder,
+    OnConflict,
+    OnExpire,
+    OnParentFailure,
+    Order,
+    State,
+    Until,
+)
 
 _DECODERS: Final = {
     b'{"cmd":"%b"' % name.encode(): msgspec.json.Decoder(kind)
@@ -165,6 +174,7 @@ _CHOICES: Final = {
     "unique": get_args(Until),
     "on_conflict": get_args(OnConflict),
     "on_expire": get_args(OnExpire),
+    "on_parent_failure": get_args(OnParentFailure),
     "sort": ("name",),
     "state": get_args(State),
     "do": get_args(Deed),

@@ -5,7 +5,7 @@ making a struct to encode: `pushed`, `pulled` and the rest give a whole line. `r
 raw value to echo, last in the object. Payloads are put in as they are.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated, Any, Final, TypeAlias
 
 import msgspec
@@ -32,6 +32,7 @@ class JobOut(msgspec.Struct, gc=False):
     created_at: int
     run_at: int
     attempts: int
+    parents: list[int] = []
 
 
 class JobDetail(msgspec.Struct, gc=False):
@@ -88,6 +89,10 @@ class JobInfo(msgspec.Struct, kw_only=True, gc=False):
     timeout: int | None = None
     attempt_until: int | None = None
     keep_result: int = 0
+    parents: list[int] = []
+    on_parent_failure: str | None = None
+    waits_for: int = 0
+    children: list[int] = []
     cancelled: bool = False
     progress: Progress | None = None
     result: Raw = Raw(b"null")
@@ -118,6 +123,7 @@ class Counts(msgspec.Struct, kw_only=True):
     queued: Count
     processing: Count
     delayed: Count
+    blocked: Count = 0  # 0 of a server that does not know flows
     dead: Count
     paused: Count | bool
     pushed: Count
@@ -256,11 +262,12 @@ def job_objects(
     ids: Sequence[int],
     payloads: Sequence[bytes],
     rows: Iterable[tuple[int, int, int, int]],
+    parents: Callable[[int], Sequence[int]] | None = None,
 ) -> list[bytes]:
     """Write jobs as objects between commas, in pieces to be joined.
 
     rows: (priority, created_at_ms, run_at_ms, attempts) of each job; neighbours are often
-    alike, so the last one written is kept.
+    alike, so the last one written is kept. parents: gives those of a job, if some have any.
     """
     name = _ENCODER.encode(queue)
     middle = b',"queue":%b,"data":' % name
@@ -274,6 +281,10 @@ def job_objects(
             tail = b',"priority":%d,"created_at":%d,"run_at":%d,"attempts":%d}' % row
         head = b'{"id":%d' % job_id if first else b',{"id":%d' % job_id
         first = False
+        if parents is not None and (some := parents(job_id)):
+            end = b',"parents":%b}' % _ENCODER.encode(some)
+            pieces += (head, middle, payload, tail[:-1], end)
+            continue
         pieces += (head, middle, payload, tail)
     return pieces
 

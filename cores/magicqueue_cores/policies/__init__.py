@@ -14,6 +14,7 @@ from magicqueue_cores.policies.answers import (
     PushAnswer,
     TooLarge,
 )
+from magicqueue_cores.policies.flows import Flows
 from magicqueue_cores.policies.layer import Policies
 from magicqueue_cores.policies.options import PolicyOptions
 from magicqueue_cores.policies.rules import Bounds, Rate, Rule
@@ -28,6 +29,7 @@ __all__ = [
     "Duplicate",
     "Ending",
     "Failures",
+    "Flows",
     "Known",
     "Policies",
     "PolicyOptions",

@@ -22,7 +22,7 @@ from itertools import islice
 from typing import Any, Final, TypeAlias
 
 from magicqueue_cores import records
-from magicqueue_cores.contract import JobState, Step
+from magicqueue_cores.contract import CoreStats, JobState, QueueStats, Step
 from magicqueue_cores.policies.endings import Endings
 from magicqueue_cores.policies.ground import Ground, at_once
 from magicqueue_cores.policies.links import Edges, Fate, Link, dooms, waits
@@ -90,9 +90,21 @@ class Flows:
         """Return the blocked jobs that wait for a job, by id."""
         return self._edges.of(job_id)
 
+    def parents_of(self, job_id: int) -> tuple[int, ...]:
+        """Return the jobs that one depends on, or depended on."""
+        link = self.link_of(job_id)
+        return () if link is None else link.parents
+
     def count(self, queue: str) -> int:
         """Count the blocked jobs of a queue. O(1)."""
         return len(self._blocked.get(queue, ()))
+
+    def tell(self, stats: QueueStats | CoreStats) -> None:
+        """Say in the counts of a queue, or of all, how many jobs are blocked. O(1)."""
+        if isinstance(stats, QueueStats):
+            stats.blocked = self.count(stats.name)
+        else:
+            stats.blocked = self.total
 
     def fates(self, parents: Iterable[int], now_ms: int) -> dict[int, Fate]:
         """Return where parents are. O(1) each."""
