@@ -52,7 +52,8 @@ Exit codes:
 """
 
 
-def _click_option(option: Option) -> click.Option:
+def click_option(option: Option) -> click.Option:
+    """Make an option of the command line of one of the server's."""
     flag = f"--{option.name.replace('_', '-')}"
     names = [f"{flag}/--no-{option.name}"] if option.is_flag else [flag]
     variables = ", ".join(option.variables)
@@ -115,7 +116,7 @@ def serve(config_path: Path | None, *, print_config: bool, **flags: Any) -> None
         sys.exit(EXIT_INTERRUPTED)
 
 
-serve.params.extend(_click_option(option) for option in OPTIONS)
+serve.params.extend(click_option(option) for option in OPTIONS)
 
 
 async def _serve(settings: config.Config, start: Start) -> None:
