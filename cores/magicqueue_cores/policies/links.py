@@ -48,7 +48,7 @@ def waits(link: Link, fates: Mapping[int, Fate]) -> int:
 def dooms(link: Link, fates: Mapping[int, Fate]) -> int | None:
     """Return the first parent for which a new job has to die at once."""
     if link.rule != "run":
-        for parent in link.parents:
+        for parent in sorted(link.parents):
             fate = fates.get(parent, Fate.LIVE)
             if fate is Fate.LOST or (fate is Fate.DEAD and link.rule == "fail"):
                 return parent
