@@ -24,7 +24,7 @@ JOBS = sized(20_000, 10_000, 1_000)
 KEYS = sized(1_000_000, 200_000, 10_000)
 ROUNDS = sized(5, 3, 1)
 BATCH = 1_000
-KINDS = ["plain", "key", "ttl", "timeout", "result"]
+KINDS = ["plain", "key", "ttl", "key+ttl", "timeout", "result"]
 
 
 def wishes_of(kind, number):
@@ -33,6 +33,8 @@ def wishes_of(kind, number):
         return None
     if kind == "key":
         return Wishes(unique_key=f"user:{number:08}")
+    if kind == "key+ttl":
+        return Wishes(unique_key=f"user:{number:08}", ttl_ms=3_600_000)
     field = {"ttl": "ttl_ms", "timeout": "timeout_ms", "result": "keep_result_ms"}[kind]
     return Wishes(**{field: 3_600_000})
 

@@ -66,7 +66,10 @@ _C_LIBRARY: Final = {
     *("ld-linux-x86-64.so.2", "libc.so.6", "libdl.so.2", "libm.so.6", "libpthread.so.0"),
     *("librt.so.1", "libutil.so.1"),
 }
-_BESIDE: Final = ("magicqueue.toml", "magicqueue.service")
+_BESIDE: Final = (
+    *("magicqueue.toml", "magicqueue.service", "magicqueue.socket"),
+    "magicqueue.logrotate",
+)
 
 
 def main() -> None:

@@ -40,13 +40,23 @@ _log = logging.getLogger("magicqueue")
 
 def tcp_socket(family: int, address: str, port: int) -> socket.socket:
     """Listen on one TCP address; raises OSError."""
+    sock = bound_socket(family, address, port)
+    try:
+        sock.listen(QUEUE)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def bound_socket(family: int, address: str, port: int) -> socket.socket:
+    """Take a TCP address without listening yet; raises OSError."""
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         sock.bind((address, port))
-        sock.listen(QUEUE)
     except BaseException:
         sock.close()
         raise

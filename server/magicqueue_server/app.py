@@ -19,10 +19,12 @@ from typing import TYPE_CHECKING, Final, cast
 
 import msgspec
 
+from magicqueue import systemd
 from magicqueue.errors import ReadOnly, ShuttingDown
 from magicqueue_cores import make_core
 from magicqueue_cores.line_contract import FeedCore
 from magicqueue_cores.pending import Pending
+from magicqueue_server import logs
 from magicqueue_server.acceptor import Places
 from magicqueue_server.clock import Clock, SystemClock
 from magicqueue_server.config import Config
@@ -30,6 +32,7 @@ from magicqueue_server.doorkeeper import Doorkeeper
 from magicqueue_server.engine import Engine
 from magicqueue_server.exchange import Exchange
 from magicqueue_server.incidents import Incidents
+from magicqueue_server.inherited import inherited
 from magicqueue_server.listener import Listener
 from magicqueue_server.listening import Address, Doors, StartError
 from magicqueue_server.logs import event
@@ -105,7 +108,7 @@ class App:
         self._doors = Doors(self._listener, places, self.tls)
         self._time = Timekeeper(self._loop, self._clock, self.engine, self.turns)
         self._trimmer = Trimmer(self._loop, self.engine.core, self.turns, trim_heap)
-        self._time.on_pulse = self._trimmer.look
+        self._time.on_pulse = self._on_pulse
         self._listener.on_deadline_change = self._time.follow_deadline
         self.turns.after_round = self._time.follow_deadline
         if self.engine.core.capabilities.takes_feeds and not tracing:
@@ -139,6 +142,7 @@ class App:
             await self._listen()
             self._time.start()
             on_listening(self)
+            systemd.ready()
             await self._stopped.wait()
             await self._shut_down()
         finally:
@@ -203,12 +207,14 @@ class App:
     @property
     def _reloads(self) -> bool:
         """Whether there is anything to read again."""
-        return self._doorkeeper is not None or self.tls is not None
+        files = self._doorkeeper, self.tls, self._config["log_file"] or None
+        return any(one is not None for one in files)
 
     def reload(self) -> None:
         """Read again what may change while the server runs (on SIGHUP)."""
         if not self._reloads:
             event(_log, logging.INFO, "there is nothing to read again")
+        logs.reopen()
         if self._doorkeeper is not None:
             self._doorkeeper.reload()
         if self.tls is None:
@@ -219,6 +225,10 @@ class App:
             event(_log, logging.ERROR, "TLS stays as it was", why=error)
         else:
             event(_log, logging.INFO, "the certificate was read again")
+
+    def _on_pulse(self) -> None:
+        self._trimmer.look()
+        systemd.alive()
 
     def stop(self) -> None:
         """Have `serve` shut down and return."""
@@ -232,16 +242,19 @@ class App:
         self.engine.sessions.begin_after(session_id)
 
     async def _listen(self) -> None:
+        handed = inherited(os.environ)
+        only_here = self._config.is_open and not self._config["insecure"]
         path = self._socket_path()
-        if path is not None:
+        if handed.jobs:
+            self.address = self._doors.take(handed.jobs, only_here=only_here)
+        elif path is not None:
             mode, group = self._config["socket_mode"], self._config["socket_group"]
             self.address = self._doors.open_unix(path, mode, group)
         else:
             host, port = self._config["host"], self._config["port"]
-            only_here = self._config.is_open and not self._config["insecure"]
             self.address = await self._doors.open_tcp(host, port, only_here=only_here)
         if self.http is not None:
-            self.http_address = await self.http.open(self.tls)
+            self.http_address = await self.http.open(self.tls, handed.http)
 
     def _socket_path(self) -> Path | None:
         try:
@@ -270,6 +283,7 @@ class App:
         self._stopped.set()
 
     async def _shut_down(self) -> None:
+        systemd.stopping()
         self._doors.close()
         if self.http is not None:
             self.http.close_doors()

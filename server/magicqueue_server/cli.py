@@ -36,7 +36,7 @@ SPAN is 500ms, 30s, 5m, 1h30m or 2d; SIZE is 64KiB, 512MiB or 2GB.
 
 \b
 Signals:
-  SIGHUP           read tokens and certificates again
+  SIGHUP           read tokens and certificates again, open the log file anew
   SIGTERM, SIGINT  stop: no new jobs, those under way may be settled; a second
                    one, or one while it starts, ends it at once
 
@@ -52,7 +52,8 @@ Exit codes:
 """
 
 
-def _click_option(option: Option) -> click.Option:
+def click_option(option: Option) -> click.Option:
+    """Make an option of the command line of one of the server's."""
     flag = f"--{option.name.replace('_', '-')}"
     names = [f"{flag}/--no-{option.name}"] if option.is_flag else [flag]
     variables = ", ".join(option.variables)
@@ -97,7 +98,11 @@ def serve(config_path: Path | None, *, print_config: bool, **flags: Any) -> None
         click.echo(settings.printed())
         return
     form = settings["log_format"]
-    logs.set_up(settings["log_level"], form)
+    try:
+        logs.set_up(settings["log_level"], form, settings["log_file"])
+    except OSError as error:
+        sentence = f"cannot write the log file {settings['log_file']}: {error.strerror}"
+        _fail(sentence, EXIT_CANNOT_START, form)
     memory.tune_heap()
     try:
         with (
@@ -115,7 +120,7 @@ def serve(config_path: Path | None, *, print_config: bool, **flags: Any) -> None
         sys.exit(EXIT_INTERRUPTED)
 
 
-serve.params.extend(_click_option(option) for option in OPTIONS)
+serve.params.extend(click_option(option) for option in OPTIONS)
 
 
 async def _serve(settings: config.Config, start: Start) -> None:
@@ -126,10 +131,12 @@ async def _serve(settings: config.Config, start: Start) -> None:
 def _announce(server: app.App, settings: config.Config) -> None:
     """Say where the server listens, what runs, what becomes of jobs, and who said so."""
     memory.tune_collector()
-    form = settings["log_format"]
+    form, file = settings["log_format"], settings["log_file"]
 
     def say(text: str, **facts: Any) -> None:
         logs.announce(text, form, **facts)
+        if file:
+            logs.event(_log, logging.INFO, text, **facts)
 
     say(
         f"magicqueue {version()} listens on {server.address}",

@@ -13,6 +13,7 @@ monotonic clock has counted since. `follow_wall` compares the two now and then:
 What a clock is slewed by (some milliseconds a second) is followed in the same way.
 """
 
+import ctypes
 import time
 from typing import Final, Protocol
 
@@ -21,6 +22,9 @@ STEP_MS: Final = 100
 _NOISE_NS: Final = 2_000_000
 """Two clocks cannot be read at the same moment."""
 _READS_MAX: Final = 5
+_TIMEX_BYTES: Final = 256
+"""Room for a `struct timex`; all zeros, it asks and sets nothing."""
+_TIME_ERROR: Final = 5
 
 
 class Clock(Protocol):
@@ -107,3 +111,12 @@ def _wall_offset_ns() -> int:
             break
     assert nearest is not None, "it was read once at least"
     return nearest[1]
+
+
+def is_synchronised() -> bool | None:
+    """Whether the kernel knows of something that keeps its clock right; None: who knows."""
+    try:
+        state = ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer(_TIMEX_BYTES))
+    except (AttributeError, OSError):
+        return None
+    return None if state < 0 else bool(state != _TIME_ERROR)

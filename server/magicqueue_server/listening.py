@@ -3,8 +3,9 @@
 import asyncio
 import errno
 import logging
+import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -91,6 +92,29 @@ class Doors:
         self._accept(self._unix.sock, None)
         return Address(path=path)
 
+    def take(self, handed: Sequence[socket.socket], *, only_here: bool = False) -> Address:
+        """Accept at sockets that somebody listens at for us; raises StartError.
+
+        only_here: refuse those at which other machines can reach the server.
+        """
+        tcp: list[tuple[str, int]] = []
+        path: Path | None = None
+        for sock in handed:
+            name = sock.getsockname()
+            if not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+                raise StartError(
+                    f"{name} was handed over and nobody listens at it: a socket unit says"
+                    " ListenStream=, and Accept=no"
+                )
+            if sock.family == socket.AF_UNIX:
+                path = Path(os.fsdecode(name))
+                self._accept(sock, None)
+                continue
+            if only_here and not is_loopback(name[0]):
+                raise _not_for_strangers(name[0])
+            tcp.append(self._accept(sock, self._tls).name)
+        return Address(tcp=tuple(tcp), path=None if tcp else path)
+
     async def open_tcp(self, host: str, port: int, *, only_here: bool = False) -> Address:
         """Listen on all addresses of a host, at one port; raises StartError.
 
@@ -98,11 +122,7 @@ class Doors:
         """
         addresses = await _resolve(host)
         if only_here and not all(is_loopback(address) for _, address in addresses):
-            raise NotForStrangers(
-                f"at {host or 'all addresses'} anyone could push and pull jobs: give"
-                " --tokens a file (`magicqueue token new` makes its lines), or say"
-                " --insecure if nobody else can reach this network"
-            )
+            raise _not_for_strangers(host or "all addresses")
         bound: list[tuple[str, int]] = []
         for tries_left in reversed(range(_PORT_TRIES)):
             try:
@@ -153,6 +173,14 @@ class Doors:
         acceptor = Acceptor(sock, self._protocol, self._places, tls)
         self._acceptors.append(acceptor)
         return acceptor
+
+
+def _not_for_strangers(where: str) -> NotForStrangers:
+    return NotForStrangers(
+        f"at {where} anyone could push and pull jobs: give --tokens a file (`magicqueue"
+        " token new` makes its lines), or say --insecure if nobody else can reach this"
+        " network"
+    )
 
 
 async def _resolve(host: str) -> list[tuple[int, str]]:

@@ -5,6 +5,9 @@ came from elsewhere is always escaped and, as text, cut, so that no line of the 
 forged. In the JSON form everything is JSON that the server writes, what it says to whoever
 starts it (`announce`, `complain`) included.
 
+With a file, lines are added to that instead of standard error. `reopen` opens it anew: it
+goes on under the name that logrotate has freed.
+
 A line goes out in one write, past Python's buffers. Where nobody reads, because the stream
 is closed or the pipe broken, lines are lost and the server goes on.
 """
@@ -15,6 +18,7 @@ import logging
 import os
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, TextIO
 
@@ -22,6 +26,9 @@ FORMATS: Final = ("text", "json")
 LEVELS: Final = ("debug", "info", "warning", "error")
 _VALUE_CHARS_MAX: Final = 200
 
+_FILE_MODE: Final = 0o640
+
+_log = logging.getLogger("magicqueue")
 _start_log = logging.getLogger("magicqueue.start")
 
 
@@ -30,10 +37,13 @@ def event(logger: logging.Logger, level: int, message: str, **facts: Any) -> Non
     logger.log(level, message, extra={"facts": facts})
 
 
-def set_up(level: str, log_format: str) -> None:
-    """Send what the server logs to standard error in the chosen form."""
+def set_up(level: str, log_format: str, file: str = "") -> None:
+    """Send what the server logs to standard error, or a file, in the chosen form.
+
+    Raises OSError if that cannot be opened.
+    """
     as_json = log_format == "json"
-    handler = _LineHandler()
+    handler = _FileHandler(Path(file)) if file else _LineHandler()
     handler.setFormatter(_Json() if as_json else _Text())
     root = logging.getLogger()
     root.handlers[:] = [handler]
@@ -42,6 +52,18 @@ def set_up(level: str, log_format: str) -> None:
     if as_json:
         logging.captureWarnings(capture=True)
         sys.excepthook = _log_uncaught
+
+
+def reopen() -> None:
+    """Open the file anew, if the log goes to one; one that cannot be stays as it was."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, _FileHandler):
+            try:
+                handler.open()
+            except OSError as error:
+                event(_log, logging.ERROR, "the log file stays as it was", why=error)
+            else:
+                event(_log, logging.INFO, "the log file was opened anew")
 
 
 def announce(text: str, log_format: str, **facts: Any) -> None:
@@ -71,7 +93,40 @@ class _LineHandler(logging.Handler):
             text = self.format(record)
         except Exception:  # noqa: BLE001 - a wrong call of a library must not end a request
             text = f"an event of {record.name} cannot be shown: {record.msg!r}"
+        self.write(text)
+
+    def write(self, text: str) -> None:
+        """Write a line."""
         _write(sys.stderr, text)
+
+
+class _FileHandler(_LineHandler):
+    """Adds lines to the end of a file. Raises OSError."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._path = path
+        self._file: TextIO | None = None
+        self.open()
+
+    def open(self) -> None:
+        """Go on in the file that has the name now. Raises OSError."""
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+        descriptor = os.open(self._path, flags, _FILE_MODE)
+        before, self._file = self._file, os.fdopen(descriptor, "w")
+        if before is not None:
+            before.close()
+
+    def close(self) -> None:
+        """Be done with it."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+        super().close()
+
+    def write(self, text: str) -> None:
+        """Write a line."""
+        _write(self._file, text)
 
 
 def _write(stream: TextIO | None, text: str) -> None:

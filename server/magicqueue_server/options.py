@@ -290,5 +290,11 @@ OPTIONS: Final = (
     ),
     Option("shutdown_grace", span_ms, "1s", "How long a stop waits for jobs under way."),
     Option("log_level", Choice(LEVELS), "info", "What is logged."),
+    Option(
+        "log_file",
+        str,
+        "",
+        "File that log lines are added to, not standard error; opened anew on SIGHUP.",
+    ),
     Option("log_format", Choice(FORMATS), "text", "Log lines for people or for programs."),
 )

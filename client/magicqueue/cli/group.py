@@ -53,6 +53,7 @@ _HOMES: Final = {
 }
 _SERVER_HELP: Final = {
     "serve": "Run the server.",
+    "doctor": "Say whether a server can work here.",
     "token": "Make tokens: who may do what.",
     "wal": "Look at the log of a server, or mend it.",
     "backup": "Copy the log of a server, which may be running.",

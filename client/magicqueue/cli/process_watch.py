@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Protocol
 
-from magicqueue.cli import systemd
+from magicqueue import systemd
 
 _LOOK_S: Final = 0.1
 ALIVE_S: Final = 2.0

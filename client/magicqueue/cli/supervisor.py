@@ -29,8 +29,8 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnContext, SpawnProcess
 from typing import Any, Final
 
+from magicqueue import systemd
 from magicqueue.backoff import next_wait_s
-from magicqueue.cli import systemd
 from magicqueue.cli.phrases import said_here
 from magicqueue.cli.process_watch import ALIVE_S, Health, ProcessWatch
 from magicqueue.cli.run import exit_code_of

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final, TypeAlias
 
-from magicqueue.cli import systemd
+from magicqueue import systemd
 from magicqueue.cli.discovery import found_by
 from magicqueue.cli.log_lines import JsonLines, PlainLines
 from magicqueue.cli.phrases import jobs

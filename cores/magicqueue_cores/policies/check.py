@@ -3,10 +3,16 @@
 from magicqueue_cores.contract import JobState
 from magicqueue_cores.policies.gates import GATE_BYTES
 from magicqueue_cores.policies.ground import Ground, at_once
-from magicqueue_cores.policies.marks import weight_of
 from magicqueue_cores.policies.notebook import PROGRESS_BYTES
 from magicqueue_cores.policies.shelf import FACT_BYTES
-from magicqueue_cores.policies.wishes import ACTIVE, CANCELLED, DEAD, HOLDS, TIMED
+from magicqueue_cores.policies.wishes import (
+    ACTIVE,
+    CANCELLED,
+    DEAD,
+    HOLDS,
+    TIMED,
+    weight_of,
+)
 
 
 def check_ground(ground: Ground) -> None:
@@ -69,7 +75,10 @@ def _check_sums(ground: Ground) -> None:
         shelf.check(space)
         assert not shelf.overflow(), f"{space}: more than its bound"
     assert not marks.notes.pending, "something is not settled"
-    size = sum(map(weight_of, marks.by_id.values())) + marks.notebook.bytes
+    size = (
+        sum(weight_of(mark.terms, mark.key) for mark in marks.by_id.values())
+        + marks.notebook.bytes
+    )
     size += PROGRESS_BYTES * len(marks.notebook) + ground.fact_bytes
     size += FACT_BYTES * sum(map(len, ground.shelves.values()))
     size += GATE_BYTES * len(ground.gates)

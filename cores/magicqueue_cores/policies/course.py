@@ -50,20 +50,17 @@ class Course:
                 doomed.moved(int(job_id))
 
     def _acked(self, record: records.Acked) -> None:
-        for job_id, mark in self._marks.among(record.ids):
-            self._marks.leave(job_id, mark, "done")
+        self._marks.leave(record.ids, "done")
 
     def _came_back(self, record: records.Failed | records.Lost | records.Released) -> None:
         for job_id, mark in self._marks.among(record.ids):
             self._marks.come_back(job_id, mark)
 
     def _died(self, record: records.Died) -> None:
-        for job_id, mark in self._marks.among(record.ids):
-            self._marks.leave(job_id, mark, DIED)
+        self._marks.leave(record.ids, DIED)
 
     def _removed(self, record: records.Removed) -> None:
-        for job_id, mark in self._marks.among(record.ids):
-            self._marks.leave(job_id, mark, record.cause)
+        self._marks.leave(record.ids, record.cause)
 
     def _revived(self, record: records.Revived) -> None:
         for job_id, mark in self._marks.among(record.ids):

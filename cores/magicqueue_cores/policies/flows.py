@@ -79,7 +79,7 @@ class Flows:
     def link_of(self, job_id: int) -> Link | None:
         """Return what a job depends on, or depended on."""
         mark = self._marks.by_id.get(job_id)
-        return None if mark is None else mark.link
+        return None if mark is None else mark.terms.link
 
     def waits_for(self, job_id: int) -> int:
         """Count the parents that a job waits for; 0 if it is not blocked. O(1)."""
@@ -182,12 +182,13 @@ class Flows:
         self._edges, self._dead, self._blocked, self.total = Edges(), set(), {}, 0
         core, fates, held = self._ground.core, dict[int, Fate](), []
         for job_id, mark in self._marks.by_id.items():
-            if mark.link is None:
+            link = mark.terms.link
+            if link is None:
                 continue
             view = at_once(core.job(job_id, 0))  # of the past, so nothing matures by it
             if view is not None and view.state is JobState.HELD:
-                held.append((job_id, mark.link))
-                unknown = [one for one in mark.link.parents if one not in fates]
+                held.append((job_id, link))
+                unknown = [one for one in link.parents if one not in fates]
                 fates |= self.fates(unknown, 0)
         parents: dict[int, None] = {}
         for job_id, link in held:
@@ -248,7 +249,7 @@ class Flows:
     def _unblock(self, child: int) -> None:
         """Let a job be blocked no more, and wait for nobody."""
         mark = self._marks.by_id[child]
-        queue, link = mark.terms.queue, mark.link
+        queue, link = mark.terms.queue, mark.terms.link
         assert link is not None, "only who depends on others is blocked"
         blocked = self._blocked[queue]
         del blocked[child]
@@ -380,7 +381,7 @@ class Flows:
         return self._marks.by_id[child].terms.queue
 
     def _rule_of(self, child: int) -> str:
-        link = self._marks.by_id[child].link
+        link = self._marks.by_id[child].terms.link
         assert link is not None, "only who depends on others is blocked"
         return link.rule
 

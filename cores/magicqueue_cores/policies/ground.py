@@ -1,10 +1,12 @@
 """What the parts of the layer stand on: the core, what is known, and how it is told."""
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import Final, TypeVar
 
 from magicqueue_cores.contract import NEVER_MS, Core, RecordSink
 from magicqueue_cores.pending import Answer, Pending
+from magicqueue_cores.policies.alike import Alike
 from magicqueue_cores.policies.course import Course
 from magicqueue_cores.policies.gates import Gate
 from magicqueue_cores.policies.marks import Marks
@@ -89,6 +91,17 @@ class Ground:
         for job_id, mark in zip(ids, marks, strict=True):
             put(job_id, mark)
         self.core.mark(ids, marked=True)
+
+    def mark_new(self, first_id: int, kinds: Sequence[Alike]) -> None:
+        """Know, and record, jobs of one queue that were pushed just now."""
+        ids = [[first_id + place for place in alike.places] for alike in kinds]
+        if self._record is not None:
+            texts = [text for alike in kinds for text in alike.texts()]
+            queue = kinds[0].terms.queue
+            self._record(Marked(queue, list(chain.from_iterable(ids)), texts))
+        for alike, of_alike in zip(kinds, ids, strict=True):
+            self.marks.put_new(alike, of_alike, alike.marks())
+            self.core.mark(of_alike, marked=True)
 
     def change(self, changed: Sequence[tuple[int, Mark]]) -> None:
         """Know, and record, something else than before of jobs of any queues."""

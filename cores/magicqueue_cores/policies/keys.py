@@ -1,5 +1,7 @@
 """Which live job holds a unique key. Keys are a queue's own."""
 
+from collections.abc import Iterable, Mapping
+
 
 class Keys:
     """Unique keys by queue, each with its holder. All is O(1)."""
@@ -16,20 +18,36 @@ class Keys:
         held = self._by_queue.get(queue)
         return None if held is None else held.get(key)
 
+    def held(self, queue: str) -> Mapping[str, int]:
+        """Return the keys of a queue that are held now, with their holders."""
+        return self._by_queue.get(queue, {})
+
     def take(self, queue: str, key: str, job_id: int) -> None:
         """Give a key that nobody holds to a job."""
+        assert key not in self.held(queue), f"unique key {key!r} of {queue!r} is held"
+        self.take_all(queue, {key: job_id})
+
+    def take_all(self, queue: str, holders: dict[str, int]) -> None:
+        """Give keys that nobody holds to jobs. O(1) each."""
         held = self._by_queue.get(queue)
         if held is None:
             held = self._by_queue[queue] = {}
-        assert key not in held, f"unique key {key!r} of {queue!r} is held"
-        held[key] = job_id
-        self.count += 1
+        before = len(held)
+        held.update(holders)
+        self.count += len(holders)
+        assert len(held) == before + len(holders), f"unique keys of {queue!r} are held"
 
     def release(self, queue: str, key: str) -> None:
         """Let a key go that is held."""
+        self.release_all(queue, (key,))
+
+    def release_all(self, queue: str, keys: Iterable[str]) -> None:
+        """Let keys go that are held. O(1) each."""
         held = self._by_queue[queue]
-        del held[key]
-        self.count -= 1
+        before = len(held)
+        for key in keys:
+            del held[key]
+        self.count -= before - len(held)
         if not held:
             del self._by_queue[queue]
 

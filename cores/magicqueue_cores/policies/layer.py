@@ -2,7 +2,7 @@
 
 What is where:
 
-- `wishes`, `marks`, `keys`, `moments`, `doomed`, `notebook`: what is known of jobs;
+- `wishes`, `alike`, `marks`, `keys`, `moments`, `doomed`, `notebook`: what jobs have;
 - `shelf`: what outlives them; `course`: what records mean for all that;
 - `pushing`, `verdicts`, `retrying`, `bulk`: decisions; `passage`: what time brings;
 - `rules`, `gates`, `limits`: how many jobs of a queue may be handed out;

@@ -10,12 +10,20 @@ from typing import TypeVar
 
 import msgspec
 
-from magicqueue_cores.contract import NewJobs
+from magicqueue_cores.contract import Full, NewJobs
+from magicqueue_cores.policies.alike import Alike
 from magicqueue_cores.policies.answers import BadWish
 from magicqueue_cores.policies.flows import Flows
 from magicqueue_cores.policies.ground import Ground, at_once
-from magicqueue_cores.policies.links import Fate, Link, dooms, waits
-from magicqueue_cores.policies.wishes import Wishes
+from magicqueue_cores.policies.links import (
+    EDGE_BYTES,
+    LINK_BYTES,
+    Fate,
+    Link,
+    dooms,
+    waits,
+)
+from magicqueue_cores.policies.wishes import Terms, Wishes, weight_of
 
 T = TypeVar("T")
 
@@ -24,6 +32,7 @@ class LinkedPushes:
     """Stores jobs that depend on others; one of the same flow is -1 less its index."""
 
     def __init__(self, ground: Ground, flows: Flows) -> None:
+        self._ground = ground
         self._core = ground.core
         self._flows = flows
 
@@ -68,11 +77,20 @@ class LinkedPushes:
         jobs: NewJobs,
         wishes: Sequence[Wishes | None],
         fates: Mapping[int, Fate],
+        weight: int,
         now_ms: int,
     ) -> list[int]:
-        """Store jobs, each of its queue, or none; return their ids. Raises `Full`."""
+        """Store jobs, each of its queue, or none; return their ids. Raises `Full`.
+
+        weight: what will be kept for them here.
+        """
         core, payloads = self._core, jobs.payloads
-        core.admit(list(dict.fromkeys(queues)), len(payloads), sum(map(len, payloads)))
+        self._ground.weigh(weight)
+        try:
+            core.admit(list(dict.fromkeys(queues)), len(payloads), sum(map(len, payloads)))
+        except Full:
+            self._ground.weigh()
+            raise
         groups: dict[tuple[str, bool], list[int]] = {}
         for row, (queue, wish) in enumerate(zip(queues, wishes, strict=True)):
             groups.setdefault((queue, _is_held(wish, fates)), []).append(row)
@@ -83,6 +101,38 @@ class LinkedPushes:
             for job_id, row in enumerate(rows, first_id):
                 ids[row] = job_id
         return ids
+
+    def weight(self, queue: str, wish: Wishes) -> int:
+        """Return about what is kept for a job of a flow."""
+        links = LINK_BYTES + EDGE_BYTES * len(wish.parents) if wish.parents else 0
+        alone = msgspec.structs.replace(wish, parents=())
+        return links + weight_of(self._ground.terms.asked(queue, alone), wish.unique_key)
+
+    def kinds(
+        self,
+        queues: Sequence[str],
+        ids: Sequence[int],
+        wishes: Sequence[Wishes | None],
+        now_ms: int,
+    ) -> dict[str, list[Alike]]:
+        """Return those of a flow's jobs that wish something, by queue."""
+        base, kinds = min(ids), dict[tuple[Terms, bool], Alike]()
+        for queue, job_id, wish in zip(queues, ids, wishes, strict=True):
+            if wish is None:
+                continue
+            parents = tuple(one if one > 0 else ids[-1 - one] for one in wish.parents)
+            told = msgspec.structs.replace(wish, parents=parents) if parents else wish
+            kind = self._ground.terms.asked(queue, told), told.unique_key is not None
+            alike = kinds.get(kind)
+            if alike is None:
+                alike = kinds[kind] = Alike(kind[0], now_ms, keyed=kind[1])
+            alike.places.append(job_id - base)
+            if told.unique_key is not None:
+                alike.keys.append(told.unique_key)
+        by_queue: dict[str, list[Alike]] = {}
+        for alike in kinds.values():
+            by_queue.setdefault(alike.terms.queue, []).append(alike)
+        return by_queue
 
     def enter(
         self,

@@ -13,8 +13,8 @@ import msgspec
 Rule: TypeAlias = Literal["wait", "fail", "run"]
 """What becomes of a job when one that it depends on is dead: it waits, dies, or runs."""
 RULES: Final[tuple[Rule, ...]] = ("wait", "fail", "run")
-LINK_BYTES: Final = 220
-"""What a link takes beside its parents: two objects, and a place among the blocked."""
+LINK_BYTES: Final = 330
+"""What a link takes beside its parents: three objects, and a place among the blocked."""
 EDGE_BYTES: Final = 130
 """What each parent takes: its number, twice, and its place in the table."""
 
@@ -48,7 +48,7 @@ def waits(link: Link, fates: Mapping[int, Fate]) -> int:
 def dooms(link: Link, fates: Mapping[int, Fate]) -> int | None:
     """Return the first parent for which a new job has to die at once."""
     if link.rule != "run":
-        for parent in link.parents:
+        for parent in sorted(link.parents):
             fate = fates.get(parent, Fate.LIVE)
             if fate is Fate.LOST or (fate is Fate.DEAD and link.rule == "fail"):
                 return parent

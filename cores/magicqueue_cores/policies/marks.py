@@ -4,14 +4,14 @@ Each method is one thing that befalls a job. What a live server has to do about 
 is noted in `notes` and done later: nothing here calls the core.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from magicqueue_cores.contract import TIME_MAX_MS
+from magicqueue_cores.policies.alike import Alike
 from magicqueue_cores.policies.doomed import Doomed
 from magicqueue_cores.policies.keys import Keys
-from magicqueue_cores.policies.links import EDGE_BYTES, LINK_BYTES
-from magicqueue_cores.policies.moments import ENTRY_BYTES, Clock, Moments, Tally
+from magicqueue_cores.policies.moments import Clock, Moments, Tally
 from magicqueue_cores.policies.notebook import Notebook
 from magicqueue_cores.policies.options import PolicyOptions
 from magicqueue_cores.policies.wishes import (
@@ -19,15 +19,13 @@ from magicqueue_cores.policies.wishes import (
     CANCELLED,
     DEAD,
     HOLDS,
+    KEY_BYTES,
     TIMED,
     Mark,
     TimedMark,
+    weight_of,
 )
 
-MARK_BYTES: Final = 150
-"""What a mark takes: itself, the job's id and their place in the table."""
-KEY_BYTES: Final = 90
-"""What a key takes beside its characters: a string and its place in its queue's table."""
 TEXT_BYTES: Final = 24
 """About what a text of a mark takes beside its key."""
 DIED: Final = "dead"
@@ -50,6 +48,18 @@ class Notes:
         taken = self.handed, self.back, self.ended
         self._start()
         return taken
+
+    def note_back(self, job_id: int) -> None:
+        """A job is back that may not run again."""
+        if self.live:
+            self.back.append(job_id)
+            self.pending = True
+
+    def note_end(self, job_id: int, mark: Mark, how: str) -> None:
+        """A job ended whose end may be kept."""
+        if self.live:
+            self.ended.append((job_id, mark, how))
+            self.pending = True
 
     def _start(self) -> None:
         self.handed: list[int] = []
@@ -88,9 +98,9 @@ class Marks:
     def put(self, job_id: int, mark: Mark) -> None:
         """Know this of a job, in place of what was known. O(log n)."""
         if job_id in self.by_id:
-            self._unhook(job_id, self.by_id[job_id])
+            self._unhook([(job_id, self.by_id[job_id])])
         self.by_id[job_id] = mark
-        self._tally.size += weight_of(mark)
+        self._tally.size += weight_of(mark.terms, mark.key)
         flags = mark.flags
         if mark.key is not None:
             self.key_chars += len(mark.key)
@@ -100,42 +110,53 @@ class Marks:
                 _count(self.dead_keyed, mark.terms.queue, 1)
         if mark.expires_at_ms and not flags & DEAD:
             self.time(job_id, mark)
-        if mark.link is not None:
+        if mark.terms.link is not None:
             _count(self.linked, mark.terms.queue, 1)
         if mark.attempt_until_ms:
             self.attempt_ends.add(mark.attempt_until_ms, job_id)
         if flags & CANCELLED:
             self.doomed.add(job_id)
 
-    def leave(self, job_id: int, mark: Mark, how: str) -> None:
-        """Let go of all that a job has: every end of every job goes this way.
+    def put_new(self, alike: Alike, ids: Sequence[int], marks: Sequence[Mark]) -> None:
+        """Know this of jobs of which nothing was known: as `put`, all at once."""
+        queue = alike.terms.queue
+        self.by_id.update(zip(ids, marks, strict=True))
+        self.key_chars += alike.key_chars
+        if alike.flags & HOLDS:
+            self.keys.take_all(queue, dict(zip(alike.keys, ids, strict=True)))
+        self._tally.size += alike.weight
+        if alike.expires_at_ms:
+            self.expiries.add_all(alike.expires_at_ms, ids)
+            _count(self.timed, queue, len(ids))
+        if alike.terms.link is not None:
+            _count(self.linked, queue, len(ids))
+
+    def leave(self, ids: Iterable[int], how: str) -> None:
+        """Let go of all that these jobs have: every end of every job goes this way.
 
         how: a cause of `records.Removed`, `done`, or DIED.
         """
-        flags = mark.flags
-        self._unhook(job_id, mark)
-        del self.by_id[job_id]
-        self.notebook.drop(job_id)
-        if how == DIED and not mark.is_bare:
-            mark.flags = DEAD | (flags & CANCELLED)
-            if isinstance(mark, TimedMark):
-                mark.attempt_until_ms = 0
-            self.put(job_id, mark)
-        notes = self.notes
-        if not notes.live:
-            return
-        if how == DIED and flags & CANCELLED:
-            notes.back.append(job_id)
-            notes.pending = True
-        elif mark.terms.keep_result_ms and flags & (DEAD | CANCELLED) != DEAD:
-            notes.ended.append((job_id, mark, how))
-            notes.pending = True
+        found = self.among(ids)
+        self._unhook(found)
+        by_id, notes, noted = self.by_id, self.notes, len(self.notebook)
+        for job_id, mark in found:
+            del by_id[job_id]
+            if noted:
+                self.notebook.drop(job_id)
+            flags = mark.flags
+            if how == DIED and not mark.is_bare:
+                mark.flags = DEAD | (flags & CANCELLED)
+                self.put(job_id, mark)
+            if how == DIED and flags & CANCELLED:
+                notes.note_back(job_id)
+            elif mark.terms.keep_result_ms and flags & (DEAD | CANCELLED) != DEAD:
+                notes.note_end(job_id, mark, how)
 
     def forget(self, job_id: int) -> None:
         """Know nothing of a job any more, which goes on."""
         mark = self.by_id.pop(job_id, None)
         if mark is not None:
-            self._unhook(job_id, mark)
+            self._unhook([(job_id, mark)])
 
     def hand_out(self, job_id: int, mark: Mark) -> None:
         """A job was handed out."""
@@ -156,14 +177,13 @@ class Marks:
             mark.attempt_until_ms = 0
             self.attempt_ends.lose()
         untimed = mark.expires_at_ms and not mark.flags & TIMED
-        if (untimed or mark.flags & CANCELLED) and self.notes.live:
-            self.notes.back.append(job_id)
-            self.notes.pending = True
+        if untimed or mark.flags & CANCELLED:
+            self.notes.note_back(job_id)
 
     def revive(self, job_id: int, mark: Mark, at_ms: int) -> None:
         """A dead letter is as if pushed anew."""
         terms = mark.terms
-        self._unhook(job_id, mark)
+        self._unhook([(job_id, mark)])
         mark.flags = HOLDS if mark.takes_key else 0
         mark.attempts = 0
         if isinstance(mark, TimedMark) and terms.ttl_ms:
@@ -204,28 +224,49 @@ class Marks:
         # A column may hold numbers of another kind than int.
         return [(int(job_id), mark) for job_id, mark in found if mark is not None]
 
-    def _unhook(self, job_id: int, mark: Mark) -> None:
-        """Let nothing lead to a mark but its id."""
-        flags, queue = mark.flags, mark.terms.queue
-        self._tally.size -= weight_of(mark)
-        if mark.key is not None:
-            self.key_chars -= len(mark.key)
-            if flags & HOLDS:
-                self.keys.release(queue, mark.key)
-            elif flags & DEAD and mark.takes_key:
-                _count(self.dead_keyed, queue, -1)
-        if mark.link is not None:
-            _count(self.linked, queue, -1)
-        if flags & TIMED:
-            mark.flags = flags & ~TIMED
-            self.expiries.lose()
-            _count(self.timed, queue, -1)
-        if isinstance(mark, TimedMark) and mark.attempt_until_ms:
-            until_ms, mark.attempt_until_ms = mark.attempt_until_ms, 0
-            self.attempt_ends.lose()  # which may look whether entries hold
-            mark.attempt_until_ms = until_ms
-        if flags & CANCELLED:
-            self.doomed.discard(job_id)
+    def _unhook(self, found: Sequence[tuple[int, Mark]]) -> None:
+        """Let nothing lead to these marks but their ids, nor to a time of theirs."""
+        released: dict[str, list[str]] = {}
+        size = chars = 0
+        for job_id, mark in found:
+            flags, terms, key = mark.flags, mark.terms, mark.key
+            size += terms.mark_bytes
+            if key is not None:
+                chars += len(key)
+                size += KEY_BYTES
+                if flags & HOLDS:
+                    released.setdefault(terms.queue, []).append(key)
+                elif flags & DEAD and mark.takes_key:
+                    _count(self.dead_keyed, terms.queue, -1)
+            if flags & CANCELLED:
+                self.doomed.discard(job_id)
+            if terms.link is not None:
+                _count(self.linked, terms.queue, -1)
+        self._tally.size -= size + chars
+        self.key_chars -= chars
+        for queue, keys in released.items():
+            self.keys.release_all(queue, keys)
+        self._untime(found)
+
+    def _untime(self, found: Sequence[tuple[int, Mark]]) -> None:
+        """Wait for no time of these marks."""
+        expiries: dict[str, int] = {}
+        attempt_ends = 0
+        for _, mark in found:
+            if mark.flags & TIMED:
+                mark.flags &= ~TIMED
+                queue = mark.terms.queue
+                expiries[queue] = expiries.get(queue, 0) + 1
+            if mark.attempt_until_ms:
+                assert isinstance(mark, TimedMark), "only those have ends of attempts"
+                mark.attempt_until_ms = 0
+                attempt_ends += 1
+        for queue, count in expiries.items():
+            _count(self.timed, queue, -count)
+        if expiries:
+            self.expiries.lose(sum(expiries.values()))
+        if attempt_ends:
+            self.attempt_ends.lose(attempt_ends)
 
     def _expires_at(self, at_ms: int, job_id: int) -> bool:
         mark = self.by_id.get(job_id)
@@ -234,20 +275,6 @@ class Marks:
     def _attempt_ends_at(self, at_ms: int, job_id: int) -> bool:
         mark = self.by_id.get(job_id)
         return mark is not None and mark.attempt_until_ms == at_ms
-
-
-def weight_of(mark: Mark) -> int:
-    """Return about what a mark takes while its job is here, moments and all."""
-    terms, size = mark.terms, MARK_BYTES
-    if mark.key is not None:
-        size += KEY_BYTES + len(mark.key)
-    if terms.ttl_ms:
-        size += ENTRY_BYTES
-    if terms.timeout_ms:
-        size += ENTRY_BYTES
-    if mark.link is not None:
-        size += LINK_BYTES + EDGE_BYTES * len(mark.link.parents)
-    return size
 
 
 def _count(counts: dict[str, int], queue: str, by: int) -> None:

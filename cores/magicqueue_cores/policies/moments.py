@@ -1,6 +1,6 @@
 """What happens at a time of its own: heaps whose entries are dropped lazily."""
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Collection, Hashable
 from heapq import heapify, heappop, heappush
 from typing import Final, Generic, TypeVar
 
@@ -53,13 +53,19 @@ class Moments(Generic[T]):
 
     def add(self, at_ms: int, what: T) -> None:
         """Put an entry in. O(log n)."""
-        heappush(self._heap, (at_ms, what))
-        self.count += 1
+        self.add_all(at_ms, (what,))
+
+    def add_all(self, at_ms: int, these: Collection[T]) -> None:
+        """Put entries of one moment in. O(log n) each, O(1) if it is the last moment."""
+        heap = self._heap
+        for what in these:
+            heappush(heap, (at_ms, what))
+        self.count += len(these)
         self._clock.due_ms = min(self._clock.due_ms, at_ms)
 
-    def lose(self) -> None:
-        """Count an entry that holds no more. O(1) amortised."""
-        self.count -= 1
+    def lose(self, count: int = 1) -> None:
+        """Count entries that hold no more. O(1) amortised."""
+        self.count -= count
         if len(self._heap) > 2 * self.count + _SPARE_STALE:
             # Equal entries may be here twice, of which only one counts.
             self._heap = list({entry for entry in self._heap if self._holds(*entry)})

@@ -1,19 +1,25 @@
 """Pushes: unique keys, repeats, and the marks of new jobs."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from itertools import pairwise
 
 import msgspec
 
-from magicqueue_cores.contract import TIME_MAX_MS, Full, NewJobs
+from magicqueue_cores.contract import NEVER_MS, Full, NewJobs
+from magicqueue_cores.policies.alike import Alike
 from magicqueue_cores.policies.answers import BadRepeat, BadWish, Duplicate, PushAnswer
 from magicqueue_cores.policies.ground import REQUEST, WINDOW, Ground, at_once, named
 from magicqueue_cores.policies.linked_pushes import LinkedPushes, picked
-from magicqueue_cores.policies.links import EDGE_BYTES, LINK_BYTES, Fate, Link
-from magicqueue_cores.policies.marks import KEY_BYTES, MARK_BYTES
+from magicqueue_cores.policies.links import Fate
 from magicqueue_cores.policies.outcomes import Outcomes
-from magicqueue_cores.policies.wishes import ACTIVE, DEAD, HOLDS, Mark, Wishes, new_mark
+from magicqueue_cores.policies.wishes import (
+    ACTIVE,
+    DEAD,
+    Terms,
+    Wishes,
+    new_mark,
+    weight_of,
+)
 
 _ids_to_bytes = msgspec.msgpack.Encoder().encode
 _ids_from_bytes = msgspec.msgpack.Decoder(list[int]).decode
@@ -22,21 +28,28 @@ _ids_from_bytes = msgspec.msgpack.Decoder(list[int]).decode
 class _Plan:
     """What becomes of the items of a push.
 
-    new: indexes of items that make jobs. holders: of the other items, the job that holds
-    their key, or the index of an earlier item of this push, as -1 - index.
+    new: indexes of items that make jobs, of which `kinds` are those that wish something.
+    holders: of the other items, the job that holds their key, or the index of an earlier
+    item of this push, as -1 - index.
     """
 
-    __slots__ = ("duplicates", "fates", "holders", "linked", "new", "replaced")
+    __slots__ = ("duplicates", "holders", "kinds", "linked", "new", "replaced")
 
     def __init__(self) -> None:
         self.new: list[int] = []
+        self.kinds: dict[tuple[Terms, bool], Alike] = {}
         self.holders: dict[int, int] = {}
         self.duplicates: list[int] = []
         self.replaced: list[int] = []
         self.linked = False
         """Some depend on other jobs."""
-        self.fates: dict[int, Fate] = {}
-        """Where these are."""
+
+    def kind(self, terms: Terms, now_ms: int, *, keyed: bool) -> Alike:
+        """Return those that wish alike."""
+        known = self.kinds.get((terms, keyed))
+        if known is None:
+            known = self.kinds[terms, keyed] = Alike(terms, now_ms, keyed=keyed)
+        return known
 
 
 class Pushing:
@@ -64,6 +77,8 @@ class Pushing:
             first_id = at_once(self._ground.core.push(queue, jobs, now_ms))
             ids = range(first_id, first_id + len(jobs.payloads))
             answer = PushAnswer(ids, [], [])
+        elif len(wishes) == 1 and (alone := self._alone(queue, jobs, wishes[0], now_ms)):
+            answer = PushAnswer(alone, [], [])
         else:
             plan = self._plan(queue, jobs, wishes, now_ms)
             answer = self._carry_out(queue, jobs, wishes, plan, now_ms)
@@ -86,25 +101,26 @@ class Pushing:
         """Store jobs of any queues that depend on each other, or none of them."""
         self._linked.check(wishes)
         keys: dict[tuple[str, str], int] = {}
+        weight = 0
         for index, wish in enumerate(wishes):
-            if wish is not None and wish.ttl_ms is not None:
+            if wish is None:
+                continue
+            weight += self._linked.weight(queues[index], wish)
+            if wish.ttl_ms is not None:
                 _refuse_late(index, jobs, now_ms, now_ms + wish.ttl_ms)
-            key = None if wish is None else wish.unique_key
+            key = wish.unique_key
             if key is not None:
                 holder = self.holder(queues[index], key, now_ms)
                 earlier = keys.setdefault((queues[index], key), index)
                 if holder is not None or earlier != index:
                     raise Duplicate(index, holder, key)
         fates = self._linked.fates(wishes, now_ms)
-        with self._room(wishes, 0):
-            ids = self._linked.store(queues, jobs, wishes, fates, now_ms)
-        rows_of: dict[str, list[int]] = {}
-        for row, queue in enumerate(queues):
-            rows_of.setdefault(queue, []).append(row)
-        for queue, rows in rows_of.items():
-            some = [wishes[row] for row in rows]
-            self._mark_new(queue, [ids[row] for row in rows], some, now_ms, ids)
+        ids = self._linked.store(queues, jobs, wishes, fates, weight, now_ms)
+        base = min(ids)
+        for queue, kinds in self._linked.kinds(queues, ids, wishes, now_ms).items():
+            self._mark_new(queue, base, kinds, now_ms)
         self._linked.enter(ids, wishes, fates, now_ms)
+        self._ground.weigh()
         self._outcomes.settle(now_ms)
         return ids
 
@@ -128,32 +144,67 @@ class Pushing:
             holder = None if body is None else int.from_bytes(body)
         return holder
 
-    def _plan(
+    def _alone(
+        self, queue: str, jobs: NewJobs, wish: Wishes | None, now_ms: int
+    ) -> Sequence[int]:
+        """Store one job in the usual case, without a plan; give its id, or nothing.
+
+        Which is the case where no key can be held that it wishes for itself.
+        """
+        ground = self._ground
+        if wish is None or len(ground.windows) or wish.unique_for_ms is not None:
+            return ()
+        if wish.parents:
+            return ()
+        key, ttl_ms = wish.unique_key, wish.ttl_ms
+        if key is not None and key in ground.marks.keys.held(queue):
+            return ()
+        if ttl_ms is not None:
+            _refuse_late(0, jobs, now_ms, now_ms + ttl_ms)
+        mark = new_mark(ground.terms.asked(queue, wish), key, now_ms)
+        ids = (self._made(queue, jobs, weight_of(mark.terms, key), now_ms),)
+        ground.mark(queue, ids, (mark,))
+        return ids
+
+    def _plan(  # noqa: C901 - hot: calls cost more
         self, queue: str, jobs: NewJobs, wishes: Sequence[Wishes | None], now_ms: int
     ) -> _Plan:
         plan, batch = _Plan(), dict[str, int]()
+        new, asked = plan.new, self._ground.terms.asked
+        held, windows = self._ground.marks.keys.held(queue), len(self._ground.windows)
+        run_at_ms = jobs.run_ats_ms
+        # When all may run, and NEVER_MS if that is to be looked up.
+        latest_ms = max(now_ms, run_at_ms) if isinstance(run_at_ms, int) else NEVER_MS
+        terms, alike = None, None
         for index, wish in enumerate(wishes):
             if wish is None:
-                plan.new.append(index)
+                new.append(index)
                 continue
-            if wish.ttl_ms is not None:
-                _refuse_late(index, jobs, now_ms, now_ms + wish.ttl_ms)
+            ttl_ms, key = wish.ttl_ms, wish.unique_key
+            if ttl_ms is not None and latest_ms >= now_ms + ttl_ms:
+                _refuse_late(index, jobs, now_ms, now_ms + ttl_ms)
             if wish.parents:
                 self._linked.check_one(index, wish)
                 plan.linked = True
-            key = wish.unique_key
-            if key is None:
-                plan.new.append(index)
-                continue
-            holder = self.holder(queue, key, now_ms)
-            if holder is None:
-                earlier = batch.setdefault(key, index)
-                if earlier == index:
-                    plan.new.append(index)
+            if key is not None:
+                holder = None
+                if windows or key in held:
+                    holder = self.holder(queue, key, now_ms)
+                    held = self._ground.marks.keys.held(queue)
+                earlier = batch.setdefault(key, index) if holder is None else index
+                if earlier != index:
+                    holder = -1 - earlier
+                if holder is not None:
+                    plan.holders[index] = holder
+                    self._plan_conflict(index, wish, holder, plan, jobs, now_ms)
                     continue
-                holder = -1 - earlier
-            plan.holders[index] = holder
-            self._plan_conflict(index, wish, holder, plan, jobs, now_ms)
+            same = asked(queue, wish)
+            if alike is None or same is not terms or alike.keyed is (key is None):
+                terms, alike = same, plan.kind(same, now_ms, keyed=key is not None)
+            alike.places.append(len(new))
+            if key is not None:
+                alike.keys.append(key)
+            new.append(index)
         return plan
 
     def _plan_conflict(
@@ -188,16 +239,26 @@ class Pushing:
         now_ms: int,
     ) -> PushAnswer:
         ground, count, new = self._ground, len(jobs.payloads), plan.new
-        growth = self._growth(jobs, plan, now_ms)
+        growth = self._growth(jobs, plan, now_ms) if plan.replaced else 0
+        kinds = list(plan.kinds.values())
         ids: Sequence[int] = ()
-        some: Sequence[Wishes | None] = ()
+        first_id, some, fates = 0, list[Wishes | None](), dict[int, Fate]()
         if new:
             made = jobs if len(new) == count else picked(jobs, new)
-            some = wishes if len(new) == count else [wishes[index] for index in new]
-            with self._room(wishes, growth):
-                ids = self._store(queue, made, some, plan, now_ms)
-            if len(new) == count:
-                self._know(queue, ids, wishes, plan, now_ms)
+            weight = growth + sum(alike.weight for alike in kinds)
+            if plan.linked:
+                some = [wishes[index] for index in new]
+                fates = self._linked.fates(some, now_ms)
+                queues = [queue] * len(some)
+                ids = self._linked.store(queues, made, some, fates, weight, now_ms)
+                first_id = min(ids)
+                for alike in kinds:
+                    alike.places = [ids[place] - first_id for place in alike.places]
+            else:
+                first_id = self._made(queue, made, weight, now_ms)
+                ids = range(first_id, first_id + len(new))
+            if len(new) == count and not plan.linked:
+                self._mark_new(queue, first_id, kinds, now_ms)
                 return PushAnswer(ids, [], [])
         else:
             ground.core.refuse_more(growth)
@@ -206,52 +267,22 @@ class Pushing:
             ids_of[index] = holder if holder > 0 else ids_of[-1 - holder]
         for index in plan.replaced:
             self._replace(ids_of[index], index, jobs, now_ms)
-        if new:
-            self._know(queue, ids, some, plan, now_ms)
+        self._mark_new(queue, first_id, kinds, now_ms)
+        if plan.linked:
+            self._linked.enter(ids, some, fates, now_ms)
         ground.core.count_duplicates(queue, count - len(new))
         all_ids = [ids_of[index] for index in range(count)]
         return PushAnswer(all_ids, plan.duplicates, plan.replaced)
 
-    @contextmanager
-    def _room(self, wishes: Sequence[Wishes | None], growth: int) -> Iterator[None]:
-        """Have the core reckon with what marks, and replacements, will take."""
+    def _made(self, queue: str, jobs: NewJobs, weight: int, now_ms: int) -> int:
+        """Have the core store jobs for which so much is kept here; give the first id."""
         ground = self._ground
-        weight = sum(map(_weight, wishes)) if len(wishes) > 1 else _weight(wishes[0])
-        ground.weigh(weight + growth)
+        ground.weigh(weight)
         try:
-            yield
+            return at_once(ground.core.push(queue, jobs, now_ms))
         except Full:
             ground.weigh()
             raise
-
-    def _store(
-        self,
-        queue: str,
-        jobs: NewJobs,
-        wishes: Sequence[Wishes | None],
-        plan: _Plan,
-        now_ms: int,
-    ) -> Sequence[int]:
-        """Store new jobs; return their ids, a range unless some depend on others."""
-        if plan.linked:
-            plan.fates = self._linked.fates(wishes, now_ms)
-            queues = [queue] * len(wishes)
-            return self._linked.store(queues, jobs, wishes, plan.fates, now_ms)
-        first_id = at_once(self._ground.core.push(queue, jobs, now_ms))
-        return range(first_id, first_id + len(wishes))
-
-    def _know(
-        self,
-        queue: str,
-        ids: Sequence[int],
-        wishes: Sequence[Wishes | None],
-        plan: _Plan,
-        now_ms: int,
-    ) -> None:
-        """Mark new jobs, of which some may depend on others."""
-        self._mark_new(queue, ids, wishes, now_ms)
-        if plan.linked:
-            self._linked.enter(ids, wishes, plan.fates, now_ms)
 
     def _growth(self, jobs: NewJobs, plan: _Plan, now_ms: int) -> int:
         """Return how many bytes more all replacements take; none makes room for others."""
@@ -275,58 +306,25 @@ class Pushing:
         assert changed, "a job that waits can be replaced"
 
     def _mark_new(
-        self,
-        queue: str,
-        ids: Sequence[int],
-        wishes: Sequence[Wishes | None],
-        now_ms: int,
-        flow: Sequence[int] = (),
+        self, queue: str, first_id: int, kinds: Sequence[Alike], now_ms: int
     ) -> None:
-        """Mark new jobs that wish something, and keep the keys that last by themselves.
-
-        flow: the ids of the flow that they are of.
-        """
-        marked: list[int] = []
-        marks: list[Mark] = []
-        windows: dict[bytes, tuple[int, bytes]] = {}
-        last, terms = None, None
-        for job_id, wish in zip(ids, wishes, strict=True):
-            if wish is None:
-                continue
-            shared = terms if wish is last else None
-            if shared is None:
-                shared = self._ground.terms.asked(queue, wish)
-                # The next wish is often the same but for its key.
-                last, terms = wish, shared
-            key, flags, expires_at_ms = wish.unique_key, 0, 0
-            if key is not None:
-                if shared.unique_for_ms:
-                    until_ms = now_ms + shared.unique_for_ms
-                    windows[named(queue, key)] = (until_ms, _number(job_id))
-                else:
-                    flags = HOLDS
-            if shared.ttl_ms:
-                expires_at_ms = min(now_ms + shared.ttl_ms, TIME_MAX_MS)
-            link = None
-            if wish.parents:
-                parents = [one if one > 0 else flow[-1 - one] for one in wish.parents]
-                link = Link(tuple(dict.fromkeys(parents)), wish.on_parent_failure)
-            marked.append(job_id)
-            marks.append(new_mark(shared, key, expires_at_ms, flags, link))
-        if marked:
-            self._ground.mark(queue, marked, marks)
+        """Mark new jobs that wish something, and keep the keys that last by themselves."""
+        if not kinds:
+            return
+        self._ground.mark_new(first_id, kinds)
+        windows = [
+            (first_id + place, key, now_ms + alike.terms.unique_for_ms)
+            for alike in kinds
+            if alike.terms.unique_for_ms
+            for place, key in zip(alike.places, alike.keys, strict=True)
+        ]
         if windows:
-            self._ground.keep(WINDOW, windows)
-
-
-def _weight(wish: Wishes | None) -> int:
-    """Return about what a mark will take."""
-    if wish is None:
-        return 0
-    key, size = wish.unique_key, MARK_BYTES
-    if wish.parents:
-        size += LINK_BYTES + EDGE_BYTES * len(wish.parents)
-    return size if key is None else size + KEY_BYTES + len(key)
+            windows.sort()
+            facts = {
+                named(queue, key): (until_ms, _number(job_id))
+                for job_id, key, until_ms in windows
+            }
+            self._ground.keep(WINDOW, facts)
 
 
 def _at(column: int | Sequence[int], index: int) -> int:

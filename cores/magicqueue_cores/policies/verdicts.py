@@ -15,7 +15,7 @@ from magicqueue_cores.policies.answers import (
 )
 from magicqueue_cores.policies.ground import Ground, at_once
 from magicqueue_cores.policies.outcomes import Outcomes
-from magicqueue_cores.policies.wishes import ACTIVE, CANCELLED, TIMED, Mark, Terms
+from magicqueue_cores.policies.wishes import ACTIVE, CANCELLED, TIMED, Mark
 
 _ACTIVE = frozenset((JobState.ACTIVE,))
 
@@ -207,7 +207,7 @@ class Verdicts:
         """Return the mark of an active job, or a new one that says no more than that."""
         mark = self._ground.marks.by_id.get(job_id)
         if mark is None:
-            terms = self._ground.terms.share(Terms(view.queue))
+            terms = self._ground.terms.share(view.queue)
             mark = Mark(terms, attempts=view.attempts, flags=ACTIVE)
         return mark
 

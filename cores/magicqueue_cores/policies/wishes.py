@@ -5,11 +5,14 @@ object; `Mark` is what is the job's own, and is kept small: a million unique key
 million of them.
 """
 
+from collections.abc import Sequence
 from typing import Any, ClassVar, Final, Literal
 
 import msgspec
 
-from magicqueue_cores.policies.links import RULES, Link, Rule
+from magicqueue_cores.contract import TIME_MAX_MS
+from magicqueue_cores.policies.links import EDGE_BYTES, LINK_BYTES, RULES, Link, Rule
+from magicqueue_cores.policies.moments import ENTRY_BYTES
 
 
 class Wishes(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -37,6 +40,12 @@ class Wishes(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     on_parent_failure: Rule = "wait"
 
 
+MARK_BYTES: Final = 150
+"""What a mark takes: itself, the job's id and their place in the table."""
+KEY_BYTES: Final = 90
+"""What a key takes beside its characters: a string and its place in its queue's table."""
+
+
 class Terms(msgspec.Struct, frozen=True, gc=False):
     """What jobs of a queue that wish the same have in common; spans of 0 are none."""
 
@@ -47,6 +56,22 @@ class Terms(msgspec.Struct, frozen=True, gc=False):
     expires_dead: bool = False
     timeout_ms: int = 0
     keep_result_ms: int = 0
+    link: Link | None = None
+    mark_bytes: int = 0
+    """About what a mark takes while its job is here, moments and all, but for a key."""
+
+    def __post_init__(self) -> None:
+        """Work out what follows from the others."""
+        entries = bool(self.ttl_ms) + bool(self.timeout_ms)
+        size = MARK_BYTES + entries * ENTRY_BYTES
+        if self.link is not None:
+            size += LINK_BYTES + EDGE_BYTES * len(self.link.parents)
+        msgspec.structs.force_setattr(self, "mark_bytes", size)
+
+    @property
+    def has_times(self) -> bool:
+        """Whether marks of such jobs have times of their own: see `TimedMark`."""
+        return bool(self.ttl_ms or self.timeout_ms)
 
 
 HOLDS: Final = 1
@@ -71,7 +96,6 @@ class Mark(msgspec.Struct, gc=False):
     flags: int = 0
     expires_at_ms: ClassVar[int] = 0
     attempt_until_ms: ClassVar[int] = 0
-    link: ClassVar[Link | None] = None
 
     @property
     def is_bare(self) -> bool:
@@ -79,7 +103,6 @@ class Mark(msgspec.Struct, gc=False):
         return (
             not self.flags & CANCELLED
             and self.key is None
-            and self.link is None
             and self.terms == Terms(self.terms.queue)
         )
 
@@ -103,10 +126,10 @@ class TimedMark(Mark, gc=False):
     attempt_until_ms: int = 0  # type: ignore[misc]  # the same
 
 
-class LinkedMark(TimedMark, gc=False):
-    """The mark of a job that depends on others."""
-
-    link: Link | None = None  # type: ignore[misc]  # the same
+def weight_of(terms: Terms, key: str | None) -> int:
+    """Return about what a mark takes while its job is here."""
+    size = terms.mark_bytes
+    return size if key is None else size + KEY_BYTES + len(key)
 
 
 class _Text(msgspec.Struct, array_like=True, gc=False):
@@ -138,13 +161,35 @@ def told_in(text: bytes) -> dict[str, Any]:
 
 def text_of(mark: Mark) -> bytes:
     """Return a mark as it is told in a `Marked` record."""
-    terms, link = mark.terms, mark.link
-    told = (
-        mark.flags & TOLD,
-        mark.key,
-        mark.expires_at_ms,
-        mark.attempt_until_ms,
-        mark.attempts,
+    rest = _rest(mark.terms, mark.expires_at_ms, mark.attempt_until_ms, mark.attempts)
+    return _head(mark.terms, mark.flags) + _encode(mark.key) + rest
+
+
+def texts_of_new(
+    keys: Sequence[str | None], terms: Terms, expires_at_ms: int, flags: int
+) -> list[bytes]:
+    """Return the texts of marks that differ in their keys alone, of jobs that are new."""
+    head, rest = _head(terms, flags), _rest(terms, expires_at_ms, 0, 0)
+    return [head + _encode(key) + rest for key in keys]
+
+
+_HEADS: Final = [_encode((flags, *(None,) * 10))[:2] for flags in range(TOLD + 1)]
+"""How texts begin, by flags: with the length of the array, and these. The key is next."""
+_LINKED_HEADS: Final = [_encode((flags, *(None,) * 11))[:2] for flags in range(TOLD + 1)]
+"""So, of those that depend on others."""
+
+
+def _head(terms: Terms, flags: int) -> bytes:
+    return (_HEADS if terms.link is None else _LINKED_HEADS)[flags & TOLD]
+
+
+def _rest(terms: Terms, expires_at_ms: int, attempt_until_ms: int, attempts: int) -> bytes:
+    """Return a text from behind the key on."""
+    link = terms.link
+    fields: tuple[Any, ...] = (
+        expires_at_ms,
+        attempt_until_ms,
+        attempts,
         terms.until_start,
         terms.unique_for_ms,
         terms.ttl_ms,
@@ -152,18 +197,22 @@ def text_of(mark: Mark) -> bytes:
         terms.timeout_ms,
         terms.keep_result_ms,
     )
-    if link is None:
-        return _encode(told)
-    return _encode((*told, (RULES.index(link.rule), link.parents)))
-
-
-def new_mark(
-    terms: Terms, key: str | None, expires_at_ms: int, flags: int, link: Link | None = None
-) -> Mark:
-    """Make the mark of a job that was not handed out yet."""
     if link is not None:
-        return LinkedMark(terms, key, 0, flags, expires_at_ms, 0, link)
-    if terms.ttl_ms or terms.timeout_ms:
+        fields = (*fields, (RULES.index(link.rule), link.parents))
+    return _encode(fields)[1:]  # without the length, of which short ones take one byte
+
+
+def new_times(terms: Terms, now_ms: int, *, keyed: bool) -> tuple[int, int]:
+    """Return the flags of a job that is pushed now, but for TIMED, and its expiry."""
+    flags = HOLDS if keyed and not terms.unique_for_ms else 0
+    ttl_ms = terms.ttl_ms
+    return flags, min(now_ms + ttl_ms, TIME_MAX_MS) if ttl_ms else 0
+
+
+def new_mark(terms: Terms, key: str | None, now_ms: int) -> Mark:
+    """Make the mark of a job that is pushed now."""
+    flags, expires_at_ms = new_times(terms, now_ms, keyed=key is not None)
+    if terms.has_times:
         return TimedMark(terms, key, 0, flags, expires_at_ms)
     return Mark(terms, key, 0, flags)
 
@@ -177,33 +226,56 @@ class TermsShared:
 
     def __init__(self) -> None:
         """Start empty."""
-        self._known: dict[Terms, Terms] = {}
-        self._asked: dict[tuple[str, Wishes], Terms] = {}
+        self._known: dict[tuple[Any, ...], Terms] = {}
+        self._asked: dict[tuple[Any, ...], Terms] = {}
 
     def asked(self, queue: str, wishes: Wishes) -> Terms:
         """Return the terms of a push."""
-        return self.share(
-            Terms(
-                queue,
-                wishes.until == "start",
-                wishes.unique_for_ms or 0 if wishes.unique_key is not None else 0,
-                wishes.ttl_ms or 0,
-                wishes.on_expire == "dead",
-                wishes.timeout_ms or 0,
-                wishes.keep_result_ms or 0,
-            )
+        asked = (
+            queue,
+            wishes.ttl_ms,
+            wishes.timeout_ms,
+            wishes.keep_result_ms,
+            wishes.until,
+            wishes.on_expire,
+            None if wishes.unique_key is None else wishes.unique_for_ms,
+            wishes.parents,
+            wishes.on_parent_failure,
         )
+        terms = self._asked.get(asked)
+        if terms is None:
+            _queue, ttl_ms, timeout_ms, keep_result_ms, until, on_expire, held_ms = asked[
+                :7
+            ]
+            parents = tuple(dict.fromkeys(wishes.parents))
+            terms = self.share(
+                queue,
+                until == "start",
+                held_ms or 0,
+                ttl_ms or 0,
+                on_expire == "dead",
+                timeout_ms or 0,
+                keep_result_ms or 0,
+                Link(parents, wishes.on_parent_failure) if parents else None,
+            )
+            if len(self._asked) >= _TERMS_MAX:
+                self._asked.clear()
+            self._asked[asked] = terms
+        return terms
 
-    def share(self, terms: Terms) -> Terms:
-        """Return the object that is used for these terms."""
-        if len(self._known) >= _TERMS_MAX:
-            self._known.clear()  # jobs keep theirs; it is only less shared for a while
-        return self._known.setdefault(terms, terms)
+    def share(self, *fields: Any) -> Terms:
+        """Return the object that is used for terms of these fields."""
+        terms = self._known.get(fields)
+        if terms is None:
+            if len(self._known) >= _TERMS_MAX:
+                self._known.clear()  # jobs keep theirs; it is only less shared for a while
+            terms = self._known[fields] = Terms(*fields)
+        return terms
 
     def mark_of(self, queue: str, text: bytes) -> Mark:
         """Read a mark from the text of a `Marked` record."""
         told = _decode(text)
-        terms = Terms(
+        terms = self.share(
             queue,
             told.until_start,
             told.unique_for_ms,
@@ -211,11 +283,15 @@ class TermsShared:
             told.expires_dead,
             told.timeout_ms,
             told.keep_result_ms,
+            None if told.link is None else Link(told.link[1], RULES[told.link[0]]),
         )
-        link = None if told.link is None else Link(told.link[1], RULES[told.link[0]])
-        expires_at_ms, flags = told.expires_at_ms, told.flags
-        mark = new_mark(self.share(terms), told.key, expires_at_ms, flags, link)
-        mark.attempts = told.attempts
-        if isinstance(mark, TimedMark):
-            mark.attempt_until_ms = told.attempt_until_ms
-        return mark
+        if not terms.has_times:
+            return Mark(terms, told.key, told.attempts, told.flags)
+        return TimedMark(
+            terms,
+            told.key,
+            told.attempts,
+            told.flags,
+            told.expires_at_ms,
+            told.attempt_until_ms,
+        )

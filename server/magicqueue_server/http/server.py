@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+import socket
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -66,12 +67,18 @@ class HttpServer:
         self.metrics = Metrics(engine, clock, state, options.metrics_queues)
         self.now_s = self._loop.time
 
-    async def open(self, tls: ServerTls | None) -> Address:
-        """Listen; raises StartError."""
+    async def open(
+        self, tls: ServerTls | None, handed: Sequence[socket.socket] = ()
+    ) -> Address:
+        """Listen, at sockets that were handed over if there are any; raises StartError."""
         options = self._options
         places = HttpPlaces(CONNECTIONS_MAX, lambda: len(self.connections), self._clock)
         self._doors = Doors(lambda: HttpConnection(self), places, tls)
-        if options.place.startswith("unix:"):
+        if handed:
+            address = self._doors.take(handed, only_here=options.only_here)
+            if address.path is not None:
+                self.guards = Guards(self._access, any_host=True)
+        elif options.place.startswith("unix:"):
             path = Path(options.place.removeprefix("unix:"))
             address = self._doors.open_unix(path, options.socket_mode, options.socket_group)
             self.guards = Guards(self._access, any_host=True)

@@ -1,8 +1,9 @@
-"""What a worker tells systemd, where a unit says Type=notify: ready, alive, stopping.
+"""What systemd is told, where a unit says Type=notify: ready, alive, stopping.
 
-A datagram to the socket that NOTIFY_SOCKET names, by the process that systemd started. A
-worker is ready once all its processes work; with WatchdogSec= it says that it is alive as
-often as it touches a health file.
+A datagram to the socket that NOTIFY_SOCKET names, by the process that systemd started:
+a server, or a worker (which is ready once all its processes work, and alive as often as it
+touches a health file). With WatchdogSec= in the unit, who does not say for so long that it
+is alive is started anew.
 """
 
 import os
@@ -33,10 +34,15 @@ def tell(*words: str) -> None:
 
 
 def ready() -> None:
-    """All processes work, and are alive."""
+    """It works, and is alive."""
     tell("READY=1", "WATCHDOG=1", f"MAINPID={os.getpid()}")
 
 
+def alive() -> None:
+    """It still is."""
+    tell("WATCHDOG=1")
+
+
 def stopping() -> None:
-    """No more jobs are taken."""
+    """No more is taken."""
     tell("STOPPING=1")

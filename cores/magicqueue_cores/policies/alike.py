@@ -1,0 +1,62 @@
+"""Jobs of one push that wish alike: what they share is worked out once for all of them.
+
+Most pushes have one such kind of jobs, which differ in their keys alone. So marks, texts
+and times are made a column at a time, and a marked job costs little beside its key.
+"""
+
+from typing import Final
+
+from magicqueue_cores.policies.wishes import (
+    KEY_BYTES,
+    TIMED,
+    Mark,
+    Terms,
+    TimedMark,
+    new_times,
+    texts_of_new,
+)
+
+
+class Alike:
+    """New jobs with the same terms, all of which have a key or none of them.
+
+    places: where each is among the new jobs of its push. keys: theirs, if they have any.
+    """
+
+    __slots__ = ("expires_at_ms", "flags", "keyed", "keys", "places", "terms")
+
+    def __init__(self, terms: Terms, now_ms: int, *, keyed: bool) -> None:
+        """Start with no job."""
+        self.terms: Final = terms
+        self.keyed: Final = keyed
+        self.flags, self.expires_at_ms = new_times(terms, now_ms, keyed=keyed)
+        if self.expires_at_ms:
+            self.flags |= TIMED
+        self.places: list[int] = []
+        self.keys: list[str] = []
+
+    def marks(self) -> list[Mark]:
+        """Make the mark of each."""
+        terms, flags, expires_at_ms = self.terms, self.flags, self.expires_at_ms
+        keys = self.keys if self.keyed else [None] * len(self.places)
+        if terms.has_times:
+            return [TimedMark(terms, key, 0, flags, expires_at_ms) for key in keys]
+        return [Mark(terms, key, 0, flags) for key in keys]
+
+    def texts(self) -> list[bytes]:
+        """Return the text of each mark."""
+        same = self.terms, self.expires_at_ms, self.flags
+        if self.keyed:
+            return texts_of_new(self.keys, *same)
+        return texts_of_new((None,), *same) * len(self.places)
+
+    @property
+    def key_chars(self) -> int:
+        """Of all keys."""
+        return sum(map(len, self.keys))
+
+    @property
+    def weight(self) -> int:
+        """About what all marks take: the sum of `weight_of`."""
+        keys_bytes = len(self.keys) * KEY_BYTES + self.key_chars
+        return len(self.places) * self.terms.mark_bytes + keys_bytes

@@ -1,0 +1,60 @@
+"""Texts of marks: those of new jobs, made for many at once, are those of any mark."""
+
+import msgspec
+from hypothesis import given
+from hypothesis import strategies as st
+
+from magicqueue_cores.policies.alike import Alike
+from magicqueue_cores.policies.wishes import (
+    TermsShared,
+    Wishes,
+    new_mark,
+    text_of,
+    weight_of,
+)
+
+NOW_MS = 1_764_000_000_000
+SPANS = st.none() | st.integers(0, 1 << 53)
+WISHES = st.builds(
+    Wishes,
+    unique_key=st.just("key"),
+    until=st.sampled_from(["done", "start"]),
+    unique_for_ms=SPANS,
+    ttl_ms=SPANS,
+    on_expire=st.sampled_from(["remove", "dead"]),
+    timeout_ms=SPANS,
+    keep_result_ms=SPANS,
+)
+KEYS = st.lists(st.text(min_size=1), min_size=1, unique=True)
+
+
+@given(WISHES, KEYS)
+def test_marks_made_at_once_are_those_made_singly(wishes: Wishes, keys: list[str]) -> None:
+    terms = TermsShared().asked("q", wishes)
+    alike = Alike(terms, NOW_MS, keyed=True)
+    for place, key in enumerate(keys):
+        alike.places.append(place)
+        alike.keys.append(key)
+    singly = [new_mark(terms, key, NOW_MS) for key in keys]
+    assert alike.texts() == list(map(text_of, singly))
+    assert list(map(text_of, alike.marks())) == alike.texts()
+    assert alike.weight == sum(weight_of(terms, key) for key in keys)
+
+
+@given(WISHES)
+def test_marks_without_keys_are_alike(wishes: Wishes) -> None:
+    without = msgspec.structs.replace(wishes, unique_key=None)
+    terms = TermsShared().asked("q", without)
+    alike = Alike(terms, NOW_MS, keyed=False)
+    alike.places += [0, 2]
+    assert alike.texts() == [text_of(new_mark(terms, None, NOW_MS))] * 2
+    assert list(map(text_of, alike.marks())) == alike.texts()
+    assert alike.weight == 2 * terms.mark_bytes
+
+
+@given(WISHES, KEYS)
+def test_a_mark_is_read_as_it_was_told(wishes: Wishes, keys: list[str]) -> None:
+    terms = TermsShared().asked("q", wishes)
+    for key in (*keys, None):
+        mark = new_mark(terms, key, NOW_MS)
+        assert TermsShared().mark_of("q", text_of(mark)) == mark
