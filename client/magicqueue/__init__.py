@@ -48,6 +48,7 @@ if TYPE_CHECKING:
         Unsupported,
     )
     from magicqueue.failures import Discard, Retry, Throttle, TimeLimitExceeded
+    from magicqueue.flow import Flow, FlowJob
     from magicqueue.job import DeadPage, Job, JobDetails, NewJob, Progress
     from magicqueue.job_log import JobLogFilter, current_job
     from magicqueue.job_options import JobOptions
@@ -88,6 +89,7 @@ _HOMES: Final = {
     "tasks.signature": ("BadArguments",),
     "tasks.task": ("AsyncTask", "Handle", "PlainTask", "Task", "TaskCall"),
     "failures": ("Discard", "Retry", "Throttle", "TimeLimitExceeded"),
+    "flow": ("Flow", "FlowJob"),
     "limits": ("GroupLimits", "Rate"),
     "job_log": ("JobLogFilter", "current_job"),
     "job": ("DeadPage", "Job", "JobDetails", "NewJob", "Progress"),
@@ -150,6 +152,8 @@ __all__ = [
     "Discard",
     "Duplicate",
     "Ending",
+    "Flow",
+    "FlowJob",
     "Forbidden",
     "Full",
     "GroupLimits",

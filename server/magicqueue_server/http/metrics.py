@@ -105,6 +105,11 @@ class Metrics:
         """Write all of them."""
         rows = await self._rows()
         stats = await _settled(self._engine.core.stats(self._now_ms()))
+        if self._engine.policies is not None:
+            flows = self._engine.policies.flows
+            flows.tell(stats)
+            for row in rows:
+                flows.tell(row)
         out = Writer()
         await self._write_queues(out, rows, stats)
         self._write_server(out, stats, len(rows))
