@@ -31,7 +31,7 @@ _FIELDS: Final = (
 
 def wishes_of(job: Push) -> Wishes | None:
     """Give the wishes of a PUSH, None if it has none; raises BadRequest."""
-    return _wishes(job, None, "PUSH") if _asks(job) else None
+    return _wished(job, None, "PUSH") if _asks(job) else None
 
 
 def wishes_of_batch(batch: PushBatch) -> list[Wishes | None] | None:
@@ -45,9 +45,9 @@ def wishes_of_batch(batch: PushBatch) -> list[Wishes | None] | None:
     says = _asks(batch)
     of_silent: Wishes | None = None
     if says:
-        of_silent = _wishes(_SAYS_NOTHING, batch, "PUSHB")
+        of_silent = _wished(_SAYS_NOTHING, batch, "PUSHB")
     wishes = [
-        _wishes(job, batch if says else None, f"PUSHB: jobs[{index}]")
+        _wished(job, batch if says else None, f"PUSHB: jobs[{index}]")
         if _asks(job)
         else of_silent
         for index, job in enumerate(batch.jobs)
@@ -80,7 +80,7 @@ def wishes_of_flow(jobs: Sequence[FlowItem]) -> list[Wishes | None]:
             )
         parents = _resolved(job.depends_on or (), indexes, where)
         asks = _asks(job) or bool(parents)
-        wishes.append(_wishes(job, None, where, parents) if asks else None)
+        wishes.append(_wished(job, None, where, parents) if asks else None)
     refuse_many_links("PUSHF", wishes)
     return wishes
 
@@ -146,14 +146,14 @@ def _asks(one: Push | PushBatch | PushItem) -> bool:
     )
 
 
-def _wishes(
+def _wished(
     job: Push | PushItem,
     batch: PushBatch | None,
     where: str,
     parents: tuple[int, ...] | None = None,
 ) -> Wishes | None:
     """Give what a job wishes; parents: of one of a flow, that it depends on."""
-    wishes, rule = _unlinked(job, batch, where), job.on_parent_failure
+    wishes, rule = _wishes(job, batch, where), job.on_parent_failure
     if parents is None:
         parents = _parents(job, batch, where)
     if len(parents) > DEPENDS_ON_MAX:
@@ -172,7 +172,7 @@ def _wishes(
     return replace(wishes or _NOTHING, parents=parents, on_parent_failure=rule or "wait")
 
 
-def _unlinked(job: Push | PushItem, batch: PushBatch | None, where: str) -> Wishes | None:
+def _wishes(job: Push | PushItem, batch: PushBatch | None, where: str) -> Wishes | None:
     """Give what a job wishes but for other jobs."""
     key, ttl_ms = job.unique_key, job.ttl
     until, unique_for_ms = job.unique, job.unique_for
