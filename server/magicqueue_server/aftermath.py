@@ -10,6 +10,7 @@ from typing import Final
 from magicqueue_cores.contract import NEVER_MS, Core
 from magicqueue_cores.policies import Policies, PolicyOptions
 from magicqueue_server.blocked import Blocked
+from magicqueue_server.calendars import Calendars
 from magicqueue_server.executing import OwnLines
 from magicqueue_server.wal.log import Log
 
@@ -18,7 +19,7 @@ def policies_above(core: Core, options: PolicyOptions, log: Log | None) -> Polic
     """Make the policies above a core, which report to its log; None if it lets none."""
     if not Policies.available(core):
         return None
-    return Policies(core, options, None if log is None else log.record)
+    return Policies(core, options, None if log is None else log.record, Calendars())
 
 
 class _Nothing:
@@ -45,11 +46,11 @@ class Aftermath:
         self._became_ready = became_ready
         self._blocked = blocked
         self._own_lines = own_lines
-        self._take = blocked.pulls.take
+        self._take, self._more_of = blocked.pulls.take, blocked.pulls.more_of
         self._lagging = False
         if policies is not None:
             policies.limits.on_ready = became_ready.append
-            policies.limits.on_change = self._choose
+            policies.ruling.on_change = self._choose
             self._choose()
 
     def see_to(self, now_ms: int) -> None:
@@ -78,5 +79,7 @@ class Aftermath:
     def _choose(self) -> None:
         """Have policies take part in pulls, or not: while they lag, or rule any queue."""
         policies = self._policies
-        needed = policies is not None and (self._lagging or policies.limits.any)
-        self._blocked.pulls.take = policies.pull if policies and needed else self._take
+        needed = policies is not None and (self._lagging or policies.ruling.any)
+        pulls = self._blocked.pulls
+        pulls.take = policies.pull if policies and needed else self._take
+        pulls.more_of = policies.more_of if policies and needed else self._more_of

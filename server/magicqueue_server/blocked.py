@@ -28,7 +28,6 @@ class Blocked:
         self.pulls: Final = pulls
         self._policies = policies
         pulls.takes_several = policies is not None
-        pulls.flows = None if policies is None else policies.flows
         waits = None if policies is None else Waits(policies, pulls)
         self.waits: Final = waits
         self._pull_deadlines = pulls.deadlines

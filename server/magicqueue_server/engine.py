@@ -21,7 +21,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
 
-from magicqueue import errors
+from magicqueue.errors import RequestError
 from magicqueue.wire import replies
 from magicqueue.wire.limits import Limits
 from magicqueue_cores.contract import Core
@@ -38,6 +38,7 @@ from magicqueue_server.looks import ServerFacts
 from magicqueue_server.pulls import Host, Pulls
 from magicqueue_server.session import Session
 from magicqueue_server.sessions import Sessions
+from magicqueue_server.ticks import Ticks
 from magicqueue_server.turns import REPLY_BYTES_A_TURN, TURN_BYTES, TURN_NS, Turns
 from magicqueue_server.wal.guard import Guard
 from magicqueue_server.wal.log import Log
@@ -88,6 +89,7 @@ class Engine:
         self._after = Aftermath(self.policies, self._blocked, self._own_lines, became_ready)
         self._notes, self._news = self._after.notes, self._after.news
         self._clock = self._after.clock
+        self._ticks = Ticks(self.policies, log)
         self._answers = Answers(handlers, self._blocked, host)
         self._runnable: deque[Session] = deque()
         self._now_ms = 0
@@ -106,7 +108,7 @@ class Engine:
     @property
     def next_deadline_ms(self) -> int:
         """When `advance` has something to do, at the earliest; NEVER_MS if not. O(1)."""
-        waits_ms = self._blocked.next_deadline_ms
+        waits_ms = min(self._blocked.next_deadline_ms, self._ticks.next_ms)
         return min(self.core.next_deadline_ms, self._clock.due_ms, waits_ms)
 
     def tell_refusals(self, on_refusal: Callable[[Session, Exception], None]) -> None:
@@ -178,8 +180,9 @@ class Engine:
         self._run_others()
 
     def advance(self, now_ms: int) -> None:
-        """Let time pass: jobs mature, blocked pulls time out."""
+        """Let time pass: jobs mature, crons fire, blocked pulls time out."""
         self._tick(now_ms)
+        self._ticks.fire(self._now_ms)
         self._blocked.time_out(self._now_ms)
         self._run_others()
 
@@ -208,6 +211,7 @@ class Engine:
         self._commands.ahead_ms = self._commands.looks.ahead_ms = ahead_ms
         self._blocked.clock_ahead(ahead_ms)
         self._own_lines.clock_ahead(ahead_ms)
+        self._ticks.clock_ahead(ahead_ms)
 
     def close(self, session: Session, now_ms: int) -> None:
         """End a session: its pull is forgotten and its jobs come back."""
@@ -224,16 +228,12 @@ class Engine:
         self._tick(now_ms)
         self.stopping = self._commands.stopping = True
         self._own_lines.end()
+        self._ticks.stop()
         self._blocked.stop(self._now_ms)
         self._run_others()
 
     def refuse(
-        self,
-        session: Session,
-        error: errors.RequestError,
-        now_ms: int,
-        *,
-        at_once: bool = False,
+        self, session: Session, error: RequestError, now_ms: int, *, at_once: bool = False
     ) -> None:
         """After the lines that are here, answer with an error and hang up.
 

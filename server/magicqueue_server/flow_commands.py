@@ -45,5 +45,5 @@ class FlowCommands:
         ids: list[int] = []
         if count:
             with named("PUSHF: jobs[{}]"):
-                ids = self._policies.push_flow(queues, jobs, wishes, now_ms)
+                ids = self._policies.flow_pushes.push(queues, jobs, wishes, now_ms)
         return replies.pushed_batch(ids, request.rid)

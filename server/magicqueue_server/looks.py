@@ -172,7 +172,7 @@ class Looks:
         job = msgspec.structs.asdict(_detail(view, self.ahead_ms))
         if self._policies is not None:
             job |= _wished(self._policies.known_of(view.id), self.ahead_ms)
-            job |= _linked(self._policies.flows, view)
+            job |= _blocked(self._policies.flows, view)
         return job
 
     def dead(self, request: Dead, now_ms: int) -> Reply:
@@ -227,10 +227,12 @@ class Looks:
         """Count what is kept beside jobs."""
         if self._policies is None:
             return {}
-        return msgspec.structs.asdict(self._policies.stats())
+        policies = self._policies
+        counts: list[msgspec.Struct] = [policies.stats(), policies.crons.stats()]
+        return {name: count for of in counts for name, count in _dict(of).items()}
 
 
-def _dict(stats: CoreStats | QueueStats) -> dict[str, Any]:
+def _dict(stats: msgspec.Struct) -> dict[str, Any]:
     return msgspec.structs.asdict(stats)
 
 
@@ -254,6 +256,16 @@ def _detail(view: JobView, ahead_ms: int) -> replies.JobDetail:
     )
 
 
+def pulled_more(known: Known) -> dict[str, Any]:
+    """Give what a pull tells of a job beside what all have."""
+    told: dict[str, Any] = {}
+    if known.cron is not None:
+        told["cron"] = replies.CronTick(*known.cron)
+    if known.parents:
+        told["parents"] = known.parents
+    return told
+
+
 def _wished(known: Known, ahead_ms: int) -> dict[str, Any]:
     """Give what GETJOB tells of what a job asked policies for, and of how far it is."""
     progress = known.progress
@@ -263,21 +275,19 @@ def _wished(known: Known, ahead_ms: int) -> dict[str, Any]:
         "timeout": known.timeout_ms,
         "attempt_until": _wall_ms(known.attempt_until_ms, ahead_ms),
         "keep_result": known.keep_result_ms,
+        "on_parent_failure": known.on_parent_failure,
         "cancelled": known.cancelled or None,
         "progress": None if progress is None else msgspec.structs.asdict(progress),
     }
-    return {name: value for name, value in told.items() if value is not None}
+    told = {name: value for name, value in told.items() if value is not None}
+    return told | pulled_more(known)
 
 
-def _linked(flows: Flows, view: JobView) -> dict[str, Any]:
-    """Give what GETJOB tells of the jobs that one depends on, and that depend on it."""
+def _blocked(flows: Flows, view: JobView) -> dict[str, Any]:
+    """Give what GETJOB tells of the jobs that one waits for, and that wait for it."""
     told: dict[str, Any] = {}
     if view.state is JobState.HELD:
-        told["state"] = "blocked"
-    if (link := flows.link_of(view.id)) is not None:
-        told |= {"parents": link.parents, "on_parent_failure": link.rule}
-        if waits_for := flows.waits_for(view.id):
-            told["waits_for"] = waits_for
+        told = {"state": "blocked", "waits_for": flows.waits_for(view.id)}
     if children := flows.children_of(view.id):
         told["children"] = children[:CHILDREN_MAX]
     return told

@@ -10,7 +10,7 @@ asked when any of them became ready, and tries all of them again. So it never pa
 who has waited for longer, and its own order holds whichever became ready first.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Final, NamedTuple, TypeAlias
 
@@ -21,8 +21,9 @@ from magicqueue.wire.limits import Limits
 from magicqueue.wire.requests import NO_RID, Pull, PullBatch, Request
 from magicqueue_cores.contract import NEVER_MS, Core, Delivery
 from magicqueue_cores.pending import Answer, Pending, map_answer
-from magicqueue_cores.policies import Flows
+from magicqueue_cores.policies import Known
 from magicqueue_server.columns import JobDefaults
+from magicqueue_server.looks import pulled_more
 from magicqueue_server.session import Session
 from magicqueue_server.waiting import Waiter, WaitingRoom
 
@@ -59,6 +60,8 @@ class Pulls:
         self.core = core
         self.take: Callable[..., Answer[Delivery]] = core.pull
         """Takes jobs: the core's verb, or that of policies while these have a say in it."""
+        self.more_of: Callable[[str, Sequence[int]], Sequence[Known | None] | None] = _more
+        """What is told of jobs beside what the core knows, where policies have a say."""
         self.takes_several = True
         """Whether a pull may be of several queues: the core has to answer at once."""
         self.limits = limits
@@ -73,8 +76,6 @@ class Pulls:
         queue became ready meanwhile."""
         self._stopping = False
         self._now_ms = 0
-        self.flows: Flows | None = None
-        """Tells the parents of jobs that are handed out."""
         self.ahead_ms = 0
         """By how much time is ahead of the wall clock, which replies tell."""
 
@@ -91,7 +92,7 @@ class Pulls:
         waiter = self._waiter(session, request)
         if request.queues is not None:
             parts = self._take_several(waiter)
-            return self._told(waiter, parts) if parts else self._wait(waiter)
+            return self._delivered(waiter, parts) if parts else self._wait(waiter)
         if waiter.queues[0] in self._waiting:
             return self._wait(waiter)
         answer = self._take(waiter)
@@ -197,17 +198,12 @@ class Pulls:
 
     def _deliver_or_wait(self, waiter: Waiter, delivery: Delivery) -> bytes:
         if delivery.ids:
-            return self._told(waiter, ((waiter.queues[0], delivery),))
+            return self._delivered(waiter, ((waiter.queues[0], delivery),))
         return self._wait(waiter)
-
-    def _told(self, waiter: Waiter, parts: Parts) -> bytes:
-        flows = self.flows
-        parents = flows.parents_of if flows is not None and flows.any else None
-        return _delivered(waiter, parts, self.ahead_ms, parents)
 
     def _wait(self, waiter: Waiter, *, first: bool = False) -> bytes:
         if waiter.deadline_ms <= self._now_ms or self._stopping:
-            return _delivered(waiter, ())
+            return self._delivered(waiter, ())
         if waiter.session.closed or waiter.session.leaving:
             waiter.session.drop_lines()
             return b""
@@ -243,7 +239,7 @@ class Pulls:
                 return
             self._waiting.remove(waiter.session.id)
             self._unwatch(waiter)
-            self.finish(waiter.session, self._told(waiter, parts))
+            self.finish(waiter.session, self._delivered(waiter, parts))
 
     def _serve_later(self, waiter: Waiter, answer: Pending[Delivery]) -> None:
         """Answer the waiter, who has been taken out, when the core has looked.
@@ -263,8 +259,7 @@ class Pulls:
             if session.closed:
                 self._host.release(session)
             elif delivery.ids:
-                parts = ((queue, delivery),)
-                self.finish(session, self._told(waiter, parts))
+                self.finish(session, self._delivered(waiter, ((queue, delivery),)))
             elif text := self._wait(waiter, first=True):
                 self.finish(session, text)
             else:
@@ -276,7 +271,23 @@ class Pulls:
     def _dismiss(self, waiter: Waiter) -> None:
         """Tell a waiter, who has been taken out, that there was no job."""
         self._unwatch(waiter)
-        self.finish(waiter.session, _delivered(waiter, ()))
+        self.finish(waiter.session, self._delivered(waiter, ()))
+
+    def _delivered(self, waiter: Waiter, parts: Parts) -> bytes:
+        """Write the reply that gives a waiter these jobs."""
+        jobs: list[bytes] = []
+        for queue, delivery in parts:
+            if jobs:
+                jobs.append(b",")
+            jobs += replies.job_objects(
+                queue,
+                delivery.ids,
+                delivery.payloads,
+                _rows(delivery, self.ahead_ms),
+                _fields(self.more_of(queue, delivery.ids)),
+            )
+        write = replies.pulled_batch if waiter.batch else replies.pulled
+        return write(jobs, waiter.rid)
 
     def _unwatch(self, waiter: Waiter) -> None:
         """Wait no more for queues of a waiter, who was taken out, that nobody waits for."""
@@ -288,28 +299,23 @@ class Pulls:
 _NOTHING: Final = Delivery([], [], [], [], [], [])
 
 
-def _delivered(
-    waiter: Waiter,
-    parts: Parts,
-    ahead_ms: int = 0,
-    parents: Callable[[int], Sequence[int]] | None = None,
-) -> bytes:
-    jobs: list[bytes] = []
-    for queue, delivery in parts:
-        if ahead_ms:
-            delivery.created_ats_ms = [
-                at_ms - ahead_ms for at_ms in delivery.created_ats_ms
-            ]
-            delivery.run_ats_ms = [at_ms - ahead_ms for at_ms in delivery.run_ats_ms]
-        rows = zip(
-            delivery.priorities,
-            delivery.created_ats_ms,
-            delivery.run_ats_ms,
-            delivery.attempts,
-            strict=True,
-        )
-        if jobs:
-            jobs.append(b",")
-        jobs += replies.job_objects(queue, delivery.ids, delivery.payloads, rows, parents)
-    write = replies.pulled_batch if waiter.batch else replies.pulled
-    return write(jobs, waiter.rid)
+def _rows(delivery: Delivery, ahead_ms: int) -> Iterable[tuple[int, int, int, int]]:
+    """Give what all jobs have, with times of the wall clock."""
+    created_ats_ms, run_ats_ms = delivery.created_ats_ms, delivery.run_ats_ms
+    if ahead_ms:
+        created_ats_ms = [at_ms - ahead_ms for at_ms in created_ats_ms]
+        run_ats_ms = [at_ms - ahead_ms for at_ms in run_ats_ms]
+    return zip(
+        delivery.priorities, created_ats_ms, run_ats_ms, delivery.attempts, strict=True
+    )
+
+
+def _fields(known: Sequence[Known | None] | None) -> list[bytes] | None:
+    """Write what some jobs have beside, None if none has."""
+    if known is None:
+        return None
+    return [b"" if one is None else replies.more_fields(pulled_more(one)) for one in known]
+
+
+def _more(_queue: str, _ids: Sequence[int]) -> None:
+    """Tell nothing more."""

@@ -361,22 +361,24 @@ def run(core_name: str, options: dict[str, int], examples: int) -> None:
 
 @pytest.mark.timeout(600)  # shrinking a failure takes up to five minutes
 def test_a_core_does_what_the_model_does(core_name: str) -> None:
-    run(core_name, ROOMY, 80)
+    run(core_name, ROOMY, 40)
 
 
 @pytest.mark.timeout(600)
 def test_a_core_at_its_bounds_does_what_the_model_does(core_name: str) -> None:
-    run(core_name, {**TIGHT, "memory_bytes_max": MEMORY_BYTES_MAX[core_name]}, 80)
+    run(core_name, {**TIGHT, "memory_bytes_max": MEMORY_BYTES_MAX[core_name]}, 40)
 
 
 @pytest.mark.timeout(600)
 def test_a_core_that_goes_in_steps_does_what_the_model_does(core_name: str) -> None:
-    run(core_name, STEPWISE, 60)
+    run(core_name, STEPWISE, 30)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("options", [ROOMY, TIGHT], ids=["roomy", "tight"])
+@pytest.mark.parametrize(
+    "options", [ROOMY, TIGHT, STEPWISE], ids=["roomy", "tight", "in steps"]
+)
 def test_a_core_does_what_the_model_does_for_long(
     core_name: str, options: dict[str, int]
 ) -> None:

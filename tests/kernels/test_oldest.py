@@ -10,7 +10,7 @@ from magicqueue_cores.contract import CoreOptions, NewJobs
 from magicqueue_cores.kernels import layout as lo
 from magicqueue_cores.kernels.jit import MODE
 
-_PRIORITIES = 200_000 if MODE != "python" else 500
+_PRIORITIES = 20_000 if MODE != "python" else 500
 
 
 @pytest.fixture

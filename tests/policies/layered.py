@@ -26,6 +26,7 @@ from magicqueue_cores.policies import (
     PushAnswer,
     Wishes,
 )
+from magicqueue_cores.policies.schedules import BadCron
 from magicqueue_cores.policies.wishes import TOLD
 from magicqueue_cores.records import Record
 
@@ -48,7 +49,7 @@ class Layered:
         self.core: Core = make_core(
             name, self.options, record=self.note, on_ready=self.woken.append
         )
-        self.policies = Policies(self.core, self.bounds, self.note)
+        self.policies = Policies(self.core, self.bounds, self.note, minutes_of)
         self.policies.limits.on_ready = self.woken.append
         self.policies.on_end = self.ended.append
         self.policies.on_doomed = self.doomed.append
@@ -69,6 +70,13 @@ class Layered:
             self.policies.advance(self.now)
         while not self.policies.end_leases(self.now, self.now):
             pass
+        self.check()
+
+    def fire(self, span_ms: int = 0, *, refused: bool = False) -> None:
+        """Turn the clock forward, and let crons fire, as long as one does."""
+        self.tick(span_ms)
+        while self.policies.crons.due_ms <= self.now:
+            self.policies.crons.fire(self.now, 2, refused=refused)
         self.check()
 
     def lags(self) -> bool:
@@ -132,7 +140,7 @@ class Layered:
     ) -> Delivery:
         """Pull by the core, as the server does."""
         policies = self.policies
-        ruled = policies.lagging or policies.limits.any
+        ruled = policies.lagging or policies.ruling.any
         pull = policies.pull if ruled else self.core.pull
         delivery = answered(pull(queue, count, BYTES_MAX, lease_ms, session, self.now))
         self.settle()
@@ -235,7 +243,7 @@ class Layered:
         other.core = make_core(
             other.name, self.options, record=other.note, on_ready=other.woken.append
         )
-        other.policies = Policies(other.core, self.bounds, other.note)
+        other.policies = Policies(other.core, self.bounds, other.note, minutes_of)
         other.policies.limits.on_ready = other.woken.append
         other.policies.on_end = other.ended.append
         other.now = self.now
@@ -265,6 +273,34 @@ class Layered:
             },
             "cancelled": ground.marks.doomed.ids(),
         }
+
+
+class Minutes:
+    """The minutes of an hour, as a calendar that needs no rules of time zones."""
+
+    def __init__(self, minutes: list[int]) -> None:
+        self.minutes = minutes
+
+    def after(self, moment_ms: int) -> int:
+        tick_ms = moment_ms // 60_000 * 60_000 + 60_000
+        while tick_ms // 60_000 % 60 not in self.minutes:
+            tick_ms += 60_000
+        return tick_ms
+
+    def latest(self, from_ms: int, before_ms: int, most: int) -> list[int]:
+        ticks = range(-(-from_ms // 60_000) * 60_000, before_ms, 60_000)
+        return [tick for tick in ticks if tick // 60_000 % 60 in self.minutes][-most:]
+
+
+def minutes_of(text: str, tz: str) -> Minutes:
+    """Read "5,20" as those minutes of each hour."""
+    try:
+        minutes = [int(part) for part in text.split(",")]
+    except ValueError:
+        raise BadCron(f"schedule {text!r} is none") from None
+    if tz != "UTC":
+        raise BadCron(f"tz {tz!r} is none")
+    return Minutes(minutes)
 
 
 def copied(record: Record) -> Record:

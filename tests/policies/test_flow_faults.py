@@ -7,10 +7,11 @@ import pytest
 
 from conformance.driver import require_core
 from magicqueue_cores.policies import flows as module
+from magicqueue_cores.policies import links
 from magicqueue_cores.policies.flows import Flows
 from magicqueue_cores.policies.linked_pushes import LinkedPushes
 from magicqueue_cores.policies.links import Edges, Fate, Link
-from magicqueue_cores.policies.ruled import Ruled
+from magicqueue_cores.policies.outcomes import Outcomes
 from policies import test_flows as hand
 from policies.layered import Layered
 
@@ -50,7 +51,7 @@ DETECTORS = (of_blocking, of_failures, of_ends)
 
 
 def one_parent_is_enough(patch: Patch) -> None:
-    real = module.waits
+    real = links.waits
 
     def waits(link: Link, fates: Mapping[int, Fate]) -> int:
         return min(real(link, fates), 1)
@@ -91,7 +92,7 @@ def edges_of_those_that_left_stay(patch: Patch) -> None:
 
 
 def a_replay_forgets_who_waits(patch: Patch) -> None:
-    patch.setattr(Flows, "rebuild", Flows.rule)
+    patch.setattr(Flows, "rebuild", lambda _: None)
 
 
 def a_revived_job_runs_at_once(patch: Patch) -> None:
@@ -127,8 +128,7 @@ def a_job_before_its_time_is_ready(patch: Patch) -> None:
 
 
 def queues_stay_ruled(patch: Patch) -> None:
-    patch.setattr(Ruled, "drop", lambda *_: None)
-    patch.setattr(Flows, "unruled", False)
+    patch.setattr(Outcomes, "rule_telling", lambda *_: None)
 
 
 FAULTS: tuple[Callable[[Patch], None], ...] = (

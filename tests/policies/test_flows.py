@@ -7,6 +7,7 @@ import pytest
 from conformance.driver import require_core
 from magicqueue_cores.contract import Full, NewJobs
 from magicqueue_cores.policies import BadWish, Duplicate, PolicyOptions, Wishes
+from magicqueue_cores.policies.ruling import TELLING
 from policies.layered import Layered
 
 Rows = Sequence[tuple[str, Wishes | None]]
@@ -25,7 +26,9 @@ def flow(
         payloads=[b"1"] * len(rows), run_ats_ms=layer.now, max_attempts=max_attempts
     )
     wishes = [wish for _, wish in rows]
-    ids = layer.policies.push_flow([queue for queue, _ in rows], jobs, wishes, layer.now)
+    ids = layer.policies.flow_pushes.push(
+        [queue for queue, _ in rows], jobs, wishes, layer.now
+    )
     layer.check()
     return ids
 
@@ -48,7 +51,7 @@ def test_a_chain_runs_one_after_the_other(layer: Layered) -> None:
     layer.ack(b)
     assert layer.pull(9, "x") == [c]
     layer.ack(c)
-    assert not layer.policies.flows.any
+    assert not layer.policies._ground.marks.links
 
 
 def test_a_fan_in_waits_for_all(layer: Layered) -> None:
@@ -284,11 +287,11 @@ def test_links_count_as_memory(core_name: str) -> None:
 
 def test_queues_are_ruled_while_they_have_such_jobs(layer: Layered) -> None:
     a, b = flow(layer, ("x", None), ("y", after(-1)))
-    assert layer.policies.flows._ruled == {"y"}
-    assert layer.restarted().policies.flows._ruled == {"y"}
+    for each in (layer, layer.restarted()):
+        each.policies.ruling.check(TELLING, {"y"})
     layer.pull(1, "x")
     layer.ack(a)
     assert layer.pull(1, "y") == [b]
     layer.core.ack([b], None, layer.now)
     layer.settle()
-    assert layer.policies.flows._ruled == set()
+    assert not layer.policies.ruling.any

@@ -84,7 +84,7 @@ class FlowMachine(RuleBasedStateMachine):
         expected = self.model.push(queues, batch, wishes, self.now)
         policies = self.layer.policies
         if queue is None:
-            assert policies.push_flow(queues, batch, wishes, self.now) == expected
+            assert policies.flow_pushes.push(queues, batch, wishes, self.now) == expected
         else:
             answer = policies.push(queue, batch, wishes, None, self.now)
             assert list(answer.ids) == expected

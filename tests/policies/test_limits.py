@@ -219,7 +219,7 @@ def test_nothing_is_handed_out_while_throttled(layer: Layered) -> None:
         each.tick(1)
         assert "q" in each.woken
         assert each.pull() == [1]
-        assert not each.policies.limits.any
+        assert not each.policies.ruling.any
 
 
 def test_the_later_end_of_a_throttle_wins_and_0_ends_it(layer: Layered) -> None:
@@ -246,7 +246,7 @@ def test_a_throttled_queue_keeps_its_rule(layer: Layered) -> None:
     assert layer.pull(9) == [1]
     limit(layer, concurrency=None)
     assert layer.pull(2) == [2, 3]
-    assert not layer.policies.limits.any
+    assert not layer.policies.ruling.any
 
 
 def test_a_rule_makes_the_queue_known_and_keeps_it(layer: Layered) -> None:
@@ -276,7 +276,7 @@ def test_a_queue_too_many_gets_no_rule(core_name: str) -> None:
     fill(layer, 1)
     with pytest.raises(Full, match="queues_max"):
         limit(layer, "other", concurrency=1)
-    assert not layer.policies.limits.any
+    assert not layer.policies.ruling.any
     assert [type(record).__name__ for record in layer.records] == ["Pushed"]
 
 

@@ -153,16 +153,28 @@ class LimitMachine(RuleBasedStateMachine):
         gc.collect()
 
 
-@pytest.mark.parametrize("name", CORES)
-def test_limits_against_the_model(name: str) -> None:
+def run(name: str, examples: int) -> None:
     require_core(name)
     machine = type("Machine", (LimitMachine,), {"name": name})
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=60,
+            max_examples=examples,
             stateful_step_count=30,
             deadline=None,
             suppress_health_check=list(HealthCheck),
         ),
     )
+
+
+@pytest.mark.timeout(600)  # shrinking a failure takes up to five minutes
+@pytest.mark.parametrize("name", CORES)
+def test_limits_against_the_model(name: str) -> None:
+    run(name, 25)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("name", CORES)
+def test_limits_against_the_model_for_long(name: str) -> None:
+    run(name, 1_000)

@@ -237,16 +237,22 @@ def run(names: tuple[str, ...], examples: int, steps: int = 60) -> None:
 
 @pytest.mark.timeout(600)
 def test_restarts_change_nothing(core_name: str) -> None:
-    run((core_name,), 40)
+    run((core_name,), 12)
 
 
 @pytest.mark.timeout(600)
 def test_restarts_with_another_core_change_nothing() -> None:
     names = tuple(require_core(name) for name in CORES)
-    run(names, 40)
+    run(names, 12)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_many_restarts_change_nothing(core_name: str) -> None:
     run((core_name,), 3000)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_many_restarts_with_another_core_change_nothing() -> None:
+    run(tuple(require_core(name) for name in CORES), 1000)

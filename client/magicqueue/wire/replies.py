@@ -5,7 +5,7 @@ making a struct to encode: `pushed`, `pulled` and the rest give a whole line. `r
 raw value to echo, last in the object. Payloads are put in as they are.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, Final, TypeAlias
 
 import msgspec
@@ -22,6 +22,13 @@ OK: Final = b'{"ok":true}\n'
 _SAID_IF_SO: Final = frozenset(("duplicate", "replaced", "repeated", "duplicates"))
 
 
+class CronTick(msgspec.Struct, gc=False):
+    """The cron whose job it is, and the tick for which it came."""
+
+    name: str
+    tick: int
+
+
 class JobOut(msgspec.Struct, gc=False):
     """A job as PULL, PULLB give it."""
 
@@ -32,6 +39,7 @@ class JobOut(msgspec.Struct, gc=False):
     created_at: int
     run_at: int
     attempts: int
+    cron: CronTick | None = None
     parents: list[int] = []
 
 
@@ -95,6 +103,7 @@ class JobInfo(msgspec.Struct, kw_only=True, gc=False):
     children: list[int] = []
     cancelled: bool = False
     progress: Progress | None = None
+    cron: CronTick | None = None
     result: Raw = Raw(b"null")
     finished_at: int | None = None
     data_bytes: int | None = None
@@ -184,6 +193,11 @@ class ServerCounts(Counts, kw_only=True):
     req_keys_dropped: Count = 0
     results_dropped: Count = 0
     progress_dropped: Count = 0
+    crons: Count = 0
+    cron_fired: Count = 0
+    cron_skipped: Count = 0
+    cron_missed: Count = 0
+    cron_refused: Count = 0
 
 
 class ServerInfo(msgspec.Struct, kw_only=True):
@@ -262,12 +276,12 @@ def job_objects(
     ids: Sequence[int],
     payloads: Sequence[bytes],
     rows: Iterable[tuple[int, int, int, int]],
-    parents: Callable[[int], Sequence[int]] | None = None,
+    more: Sequence[bytes] | None = None,
 ) -> list[bytes]:
     """Write jobs as objects between commas, in pieces to be joined.
 
     rows: (priority, created_at_ms, run_at_ms, attempts) of each job; neighbours are often
-    alike, so the last one written is kept. parents: gives those of a job, if some have any.
+    alike, so the last one written is kept. more: further fields of each, see `more_fields`.
     """
     name = _ENCODER.encode(queue)
     middle = b',"queue":%b,"data":' % name
@@ -281,12 +295,17 @@ def job_objects(
             tail = b',"priority":%d,"created_at":%d,"run_at":%d,"attempts":%d}' % row
         head = b'{"id":%d' % job_id if first else b',{"id":%d' % job_id
         first = False
-        if parents is not None and (some := parents(job_id)):
-            end = b',"parents":%b}' % _ENCODER.encode(some)
-            pieces += (head, middle, payload, tail[:-1], end)
-            continue
         pieces += (head, middle, payload, tail)
+    if more is not None:
+        for at, fields in enumerate(more):
+            if fields:
+                pieces[4 * at + 3] = b"%b%b}" % (pieces[4 * at + 3][:-1], fields)
     return pieces
+
+
+def more_fields(fields: dict[str, Any]) -> bytes:
+    """Write fields that a job has beside those which all have."""
+    return b"," + _ENCODER.encode(fields)[1:-1] if fields else b""
 
 
 def acked_batch(acked: int, missing: Sequence[int], rid: Raw = NO_RID) -> bytes:
@@ -475,6 +494,73 @@ class DeadReply(Reply, kw_only=True):
 
     jobs: list[JobDetail] = []
     next: int | None = None
+
+
+class CronTicks(msgspec.Struct, gc=False):
+    """What became of a cron's ticks, since it is there."""
+
+    fired: int
+    skipped: int
+    missed: int
+    refused: int
+
+
+class CronInfo(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """A cron as CRONLIST gives it: what was asked for, and how far it is.
+
+    next_run: None if none is to come. source: `client`, or `file` (a configuration).
+    """
+
+    name: str
+    queue: str
+    data: Raw
+    schedule: str | None = None
+    every: int | None = None
+    offset: int = 0
+    tz: str | None = None
+    start: int | None = None
+    end: int | None = None
+    limit: int | None = None
+    spread: int = 0
+    missed: str
+    catchup: int
+    overlap: str
+    priority: int = 0
+    max_attempts: int
+    backoff: int = 0
+    jitter: bool = False
+    unique_key: str | None = None
+    unique: str | None = None
+    unique_for: int | None = None
+    on_conflict: str | None = None
+    ttl: int | None = None
+    on_expire: str | None = None
+    timeout: int | None = None
+    keep_result: int | None = None
+    paused: bool
+    created_at: int
+    next_run: int | None
+    last_tick: int | None
+    last_job: int | None
+    live: int
+    ticks: CronTicks
+    source: str
+
+
+class CronReply(Reply, kw_only=True):
+    """Of CRON, CRONPAUSE and CRONRESUME."""
+
+    created: bool = False
+    changed: bool = False
+    next_run: int | None = None
+    next_runs: list[int] = []
+
+
+class CronListReply(Reply, kw_only=True):
+    """Of CRONLIST; `next` continues the listing as its `after`."""
+
+    crons: list[CronInfo] = []
+    next: str | None = None
 
 
 class CountReply(Reply, kw_only=True):

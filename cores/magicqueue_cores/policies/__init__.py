@@ -14,18 +14,27 @@ from magicqueue_cores.policies.answers import (
     PushAnswer,
     TooLarge,
 )
+from magicqueue_cores.policies.cron_facts import Cron
+from magicqueue_cores.policies.cron_plans import CronPlan
+from magicqueue_cores.policies.crons import Crons, CronSet
 from magicqueue_cores.policies.flows import Flows
 from magicqueue_cores.policies.layer import Policies
 from magicqueue_cores.policies.options import PolicyOptions
 from magicqueue_cores.policies.rules import Bounds, Rate, Rule
+from magicqueue_cores.policies.schedules import BadCron
 from magicqueue_cores.policies.wishes import Wishes
 
 __all__ = [
+    "BadCron",
     "BadRepeat",
     "BadWish",
     "Beats",
     "Bounds",
     "Cancelled",
+    "Cron",
+    "CronPlan",
+    "CronSet",
+    "Crons",
     "Duplicate",
     "Ending",
     "Failures",

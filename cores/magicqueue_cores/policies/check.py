@@ -1,9 +1,13 @@
 """Every invariant of the layer, each with a name for the day it breaks."""
 
+from collections import Counter
+
 from magicqueue_cores.contract import JobState
 from magicqueue_cores.policies.gates import GATE_BYTES
 from magicqueue_cores.policies.ground import Ground, at_once
+from magicqueue_cores.policies.marks import CRON_BYTES
 from magicqueue_cores.policies.notebook import PROGRESS_BYTES
+from magicqueue_cores.policies.ruling import TELLING
 from magicqueue_cores.policies.shelf import FACT_BYTES
 from magicqueue_cores.policies.wishes import (
     ACTIVE,
@@ -60,14 +64,34 @@ def check_ground(ground: Ground) -> None:
     marks.attempt_ends.check("ends of attempts")
     attempts = sum(mark.attempt_until_ms > 0 for mark in marks.by_id.values())
     assert marks.attempt_ends.count == attempts, "an attempt's end is missing"
+    _check_crons(ground)
     _check_sums(ground)
+
+
+def _check_crons(ground: Ground) -> None:
+    """Verify what is counted of the jobs of crons, and of those that depend on others."""
+    marks = ground.marks
+    of_crons = [
+        (mark.cron, mark.terms.queue)
+        for mark in marks.by_id.values()
+        if mark.cron is not None and not mark.flags & DEAD
+    ]
+    names = Counter(name for name, _ in of_crons)
+    assert marks.cron_jobs == names, "jobs of crons miscounted"
+    linked = [mark for mark in marks.by_id.values() if mark.terms.link is not None]
+    assert marks.links == len(linked), "jobs that depend on others miscounted"
+    queues = Counter(queue for _, queue in of_crons)
+    queues.update(mark.terms.queue for mark in linked if not mark.flags & DEAD)
+    assert marks.telling == queues, "jobs that tell more miscounted"
+    ground.ruling.check(TELLING, set(queues))
 
 
 def _check_sums(ground: Ground) -> None:
     """Verify what is counted along, what is at work, and the facts."""
     marks = ground.marks
-    keys = [mark.key for mark in marks.by_id.values() if mark.key is not None]
-    assert marks.key_chars == sum(map(len, keys)), "bytes of keys miscounted"
+    words = [word for mark in marks.by_id.values() for word in (mark.key, mark.cron)]
+    chars = sum(len(word) for word in words if word is not None)
+    assert marks.key_chars == chars, "bytes of keys miscounted"
     cancelled = {i for i, mark in marks.by_id.items() if mark.flags & CANCELLED}
     marks.doomed.check(cancelled)
     marks.notebook.check(set(marks.by_id))
@@ -75,10 +99,10 @@ def _check_sums(ground: Ground) -> None:
         shelf.check(space)
         assert not shelf.overflow(), f"{space}: more than its bound"
     assert not marks.notes.pending, "something is not settled"
-    size = (
-        sum(weight_of(mark.terms, mark.key) for mark in marks.by_id.values())
-        + marks.notebook.bytes
-    )
+    size = marks.notebook.bytes
+    for mark in marks.by_id.values():
+        size += weight_of(mark.terms, mark.key)
+        size += 0 if mark.cron is None else CRON_BYTES + len(mark.cron)
     size += PROGRESS_BYTES * len(marks.notebook) + ground.fact_bytes
     size += FACT_BYTES * sum(map(len, ground.shelves.values()))
     size += GATE_BYTES * len(ground.gates)

@@ -27,7 +27,6 @@ from magicqueue_cores.policies.endings import Endings
 from magicqueue_cores.policies.ground import Ground, at_once
 from magicqueue_cores.policies.links import Edges, Fate, Link, dooms, waits
 
-_WHY: Final = "flows"
 _HELD: Final = frozenset((JobState.HELD,))
 
 
@@ -51,7 +50,6 @@ class Flows:
         """The blocked, by queue, and how many parents each waits for."""
         self.total = 0
         """The blocked of all queues."""
-        self._ruled: set[str] = set()
         self._befell: list[Event] = []
         self._revived: list[int] = []
         self._doomed: list[tuple[int, int, str]] = []
@@ -66,16 +64,6 @@ class Flows:
             records.Revived: self._were_revived,
         }
 
-    @property
-    def any(self) -> bool:
-        """Whether any job here depends, or depended, on others."""
-        return bool(self._marks.linked)
-
-    @property
-    def unruled(self) -> bool:
-        """Whether the last linked job of a queue is gone, so that `settle` is needed."""
-        return len(self._ruled) != len(self._marks.linked)
-
     def link_of(self, job_id: int) -> Link | None:
         """Return what a job depends on, or depended on."""
         mark = self._marks.by_id.get(job_id)
@@ -89,11 +77,6 @@ class Flows:
     def children_of(self, job_id: int) -> list[int]:
         """Return the blocked jobs that wait for a job, by id."""
         return self._edges.of(job_id)
-
-    def parents_of(self, job_id: int) -> tuple[int, ...]:
-        """Return the jobs that one depends on, or depended on."""
-        link = self.link_of(job_id)
-        return () if link is None else link.parents
 
     def count(self, queue: str) -> int:
         """Count the blocked jobs of a queue. O(1)."""
@@ -129,7 +112,7 @@ class Flows:
     def follow(self, record: records.Record) -> None:
         """Note what befalls jobs, before their marks are gone; must not call the core."""
         way = self._ways.get(type(record))
-        if way is not None and (self._edges or self._marks.linked):
+        if way is not None and (self._edges or self._marks.links):
             way(record)
 
     def settle(self, now_ms: int) -> None:
@@ -138,17 +121,6 @@ class Flows:
             self._go_down(now_ms)
         if self._revived:
             self._block_again(now_ms)
-        self.rule()
-
-    def rule(self) -> None:
-        """Have the core leave pulls of queues of linked jobs to others: of these alone."""
-        linked = self._marks.linked
-        if self._ruled != linked.keys():
-            for queue in linked.keys() - self._ruled:
-                self._ground.ruled.add(queue, _WHY)
-            for queue in self._ruled - linked.keys():
-                self._ground.ruled.drop(queue, _WHY)
-            self._ruled = set(linked)
 
     def drain(self, queue: str, now_ms: int, upto: int | None) -> Step:
         """Do a step of the core's verb, after those that remove the blocked jobs.
@@ -195,7 +167,6 @@ class Flows:
             if waits(link, fates):
                 self._block(job_id, link, fates, parents)
         core.mark(list(parents), marked=True)
-        self.rule()
 
     def check(self) -> None:
         """Verify the structure: AssertionError names what is broken. O(links)."""
@@ -218,7 +189,6 @@ class Flows:
         dead = {parent for parent, fate in fates.items() if fate is Fate.DEAD}
         assert self._dead == dead, "dead parents differ"
         assert all(self._blocked.values()), "a queue is remembered for nothing"
-        assert self._ruled == self._marks.linked.keys(), "queues ruled for flows"
         left = [*self._befell, *self._revived, *self._doomed]
         assert not left, "a flow is unsettled"
 

@@ -8,11 +8,12 @@ from magicqueue_cores.contract import NEVER_MS, Core, RecordSink
 from magicqueue_cores.pending import Answer, Pending
 from magicqueue_cores.policies.alike import Alike
 from magicqueue_cores.policies.course import Course
+from magicqueue_cores.policies.cron_facts import CronShelf
 from magicqueue_cores.policies.gates import Gate
 from magicqueue_cores.policies.marks import Marks
 from magicqueue_cores.policies.moments import Clock, Tally
 from magicqueue_cores.policies.options import PolicyOptions
-from magicqueue_cores.policies.ruled import Ruled
+from magicqueue_cores.policies.ruling import Ruling
 from magicqueue_cores.policies.shelf import Shelf
 from magicqueue_cores.policies.wishes import Mark, TermsShared, text_of
 from magicqueue_cores.records import Gone, Kept, Marked, Record
@@ -22,6 +23,8 @@ T = TypeVar("T")
 WINDOW: Final = "window"
 RESULT: Final = "result"
 REQUEST: Final = "request"
+CRON: Final = "cron"
+CRON_STATE: Final = "cron_state"
 LIMIT: Final = "limit"
 THROTTLE: Final = "throttle"
 
@@ -55,16 +58,20 @@ class Ground:
         self.requests = Shelf(
             clock, tally, options.req_keys_max, options.req_keys_bytes_max
         )
+        self.crons_changed: set[bytes] = set()
+        """Keys of facts of crons that came or went."""
         self.shelves = {
             WINDOW: self.windows,
             RESULT: self.results,
             REQUEST: self.requests,
+            CRON: CronShelf(tally, self.crons_changed),
+            CRON_STATE: CronShelf(tally, self.crons_changed),
             LIMIT: Shelf(clock, tally, 0, 0),  # `Limits` refuses what is too much
             THROTTLE: Shelf(clock, tally, 0, 0),
         }
+        self.ruling = Ruling(core)
         self.gates: dict[str, Gate] = {}
-        """Those of limited and throttled queues, by name."""
-        self.ruled = Ruled(core)
+        """Those of queues with limits, by name."""
         self.course = Course(self.marks, self.shelves, self.terms)
         self.step_jobs = options.step_jobs or NEVER_MS
         self._record = record
@@ -126,6 +133,12 @@ class Ground:
             shelf.dropped += len(excess)
             for key in excess:
                 shelf.remove(key)
+
+    def drop(self, space: str, keys: Sequence[bytes]) -> None:
+        """Forget and record facts that are here."""
+        self.tell(Gone(space, keys))
+        for key in keys:
+            self.shelves[space].remove(key)
 
     def end_facts(self, space: str, until_ms: int, most: int) -> list[bytes]:
         """Forget and record the facts that end by then; return their keys."""

@@ -5,11 +5,11 @@ What is where:
 - `wishes`, `alike`, `marks`, `keys`, `moments`, `doomed`, `notebook`: what jobs have;
 - `shelf`: what outlives them; `course`: what records mean for all that;
 - `pushing`, `verdicts`, `retrying`, `bulk`: decisions; `passage`: what time brings;
+- `crons`, `cron_facts`, `schedules`, `ticking`: jobs that come again;
 - `rules`, `gates`, `limits`: how many jobs of a queue may be handed out;
-- `links`, `flows`, `linked_pushes`: jobs that depend on others;
-- `outcomes`, `endings`: what follows from what befell jobs;
-- `check`: all that has to be true; `telling`: counts, and what is known of jobs;
-- `shown`: marks and facts of a log as plain values.
+- `links`, `flows`, `linked_pushes`, `flow_pushes`: jobs that depend on others;
+- `outcomes`, `endings`: what follows from what befell jobs; `telling`: what is told;
+- `check`: all that has to be true; `shown`: marks and facts of a log as plain values.
 """
 
 from collections.abc import Callable, Sequence
@@ -25,6 +25,7 @@ from magicqueue_cores.contract import (
     Step,
 )
 from magicqueue_cores.pending import Pending
+from magicqueue_cores.policies import telling
 from magicqueue_cores.policies.answers import (
     Beats,
     Cancelled,
@@ -36,7 +37,9 @@ from magicqueue_cores.policies.answers import (
 )
 from magicqueue_cores.policies.bulk import Bulk
 from magicqueue_cores.policies.check import check_ground
+from magicqueue_cores.policies.crons import Crons
 from magicqueue_cores.policies.endings import Endings
+from magicqueue_cores.policies.flow_pushes import FlowPushes
 from magicqueue_cores.policies.flows import Flows
 from magicqueue_cores.policies.ground import Ground, at_once
 from magicqueue_cores.policies.limits import Limits
@@ -46,7 +49,7 @@ from magicqueue_cores.policies.outcomes import Outcomes
 from magicqueue_cores.policies.passage import Passage
 from magicqueue_cores.policies.pushing import Pushing
 from magicqueue_cores.policies.retrying import Retrying
-from magicqueue_cores.policies.telling import known_of, marked_of, stats_of
+from magicqueue_cores.policies.schedules import Calendars, no_calendars
 from magicqueue_cores.policies.verdicts import Verdicts
 from magicqueue_cores.policies.wishes import DEAD, Wishes
 from magicqueue_cores.records import Gone, Kept, Marked, Pushed, Record, Restarted
@@ -59,11 +62,15 @@ class Policies:
     `settle(now_ms)` if `pending`, before the next command and in the same frame of the log.
     Verbs that are here are called here, for all jobs. `advance` is called before any verb
     with a `now_ms` that has reached `next_deadline_ms`, the core's own verbs included.
-    record: the core's own sink.
+    record: the core's own sink. calendars: see `schedules`.
     """
 
     def __init__(
-        self, core: Core, options: PolicyOptions, record: RecordSink | None = None
+        self,
+        core: Core,
+        options: PolicyOptions,
+        record: RecordSink | None = None,
+        calendars: Calendars = no_calendars,
     ) -> None:
         """Observe a core, which must be new. Raises ValueError if not `available`."""
         if not self.available(core):
@@ -86,12 +93,20 @@ class Policies:
         self._outcomes = Outcomes(ground, self._endings, self.flows)
         self.limits: Final = Limits(ground)
         """The rules of queues."""
+        self.ruling: Final = ground.ruling
+        """Which queues are ruled: pulls of these have to go through `pull`."""
         self._passage = Passage(ground, self._outcomes, self.limits)
-        self._linked = LinkedPushes(ground, self.flows)
-        self._pushing = Pushing(ground, self._outcomes, self._linked)
+        linked = LinkedPushes(ground, self.flows)
+        self._pushing = Pushing(ground, self._outcomes, linked)
+        self.flow_pushes: Final = FlowPushes(
+            ground, self._pushing, linked, self._outcomes, self._let_pass
+        )
+        """Pushes of jobs that depend on each other."""
         self._verdicts = Verdicts(ground, self._outcomes)
         self._retrying = Retrying(ground, self._pushing, self._outcomes)
         self.bulk: Final = Bulk(ground, self._verdicts, self._retrying, self._outcomes)
+        self.crons: Final = Crons(ground, self.push, self._outcomes, calendars)
+        """Jobs that come again: they do so by `crons.fire`, and not with `advance`."""
         core.observe(self._observe)
 
     @property
@@ -183,21 +198,6 @@ class Policies:
         """
         self._let_pass(now_ms)
         return self._pushing.push(queue, jobs, wishes, req_key, now_ms)
-
-    def push_flow(
-        self,
-        queues: Sequence[str],
-        jobs: NewJobs,
-        wishes: Sequence[Wishes | None],
-        now_ms: int,
-    ) -> list[int]:
-        """Store a flow, or none of it; return its ids. queues: of each job.
-
-        Jobs of the flow are named in `Wishes.parents` by -1 less their index. Raises as
-        `push`; a key that is held refuses it.
-        """
-        self._let_pass(now_ms)
-        return self._pushing.push_flow(queues, jobs, wishes, now_ms)
 
     def pull(
         self,
@@ -336,7 +336,11 @@ class Policies:
 
     def known_of(self, job_id: int) -> Known:
         """Return what is known of a job that is here."""
-        return known_of(self._marks, job_id)
+        return telling.known_of(self._marks, job_id)
+
+    def more_of(self, queue: str, ids: Sequence[int]) -> list[Known | None] | None:
+        """Return what a pull has to tell of jobs beside what the core knows, if any."""
+        return telling.more_of(self._marks, queue, ids)
 
     def settle(self, now_ms: int) -> None:
         """Do and record what follows from what verbs of the core did: ends, time-outs."""
@@ -358,12 +362,14 @@ class Policies:
             self._core.mark(record.ids, marked=True)
         elif isinstance(record, Restarted):
             self.flows.rebuild()
+        if self._notes.telling:
+            self._outcomes.rule_telling()
         self._ground.weigh()
 
     def export(self, ids: Sequence[int]) -> Sequence[Record]:
         """Tell all of those of `ids` that are here: `Moved`, then `Marked`; or nothing."""
         moved = self._core.export(ids)
-        return [moved, *marked_of(self._marks, moved.ids)] if moved.ids else []
+        return [moved, *telling.marked_of(self._marks, moved.ids)] if moved.ids else []
 
     def export_facts(self, space: str, keys: Sequence[bytes]) -> Kept:
         """Tell those of the facts that still hold, in the order given."""
@@ -372,11 +378,12 @@ class Policies:
 
     def stats(self) -> PolicyStats:
         """Count what is kept. O(1)."""
-        return stats_of(self._ground)
+        return telling.stats_of(self._ground)
 
     def check(self) -> None:
         """Verify every invariant: AssertionError names the first broken. O(n)."""
         check_ground(self._ground)
+        self.crons.check()
         self.limits.check()
         self.flows.check()
 
@@ -389,6 +396,4 @@ class Policies:
         """Apply what the core reports of marked jobs."""
         self.flows.follow(record)
         self._ground.course.apply(record)
-        if self.flows.unruled:
-            self._notes.pending = True
         self._ground.weigh()

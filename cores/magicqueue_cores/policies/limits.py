@@ -6,7 +6,7 @@ work are the core's own count, which cannot leak, and a bucket is empty after a 
 
 Whoever finds a gate shut waits, as for jobs. `on_ready` tells who waits to ask again: when
 a token is due, when a throttle ends, and when a rule is another. That a job at work is no
-more is told by the core, of ruled queues (`Core.rule`).
+more is told by the core, of ruled queues (`ruling`).
 """
 
 from collections.abc import Callable
@@ -19,10 +19,10 @@ from magicqueue_cores.policies.gates import GATE_BYTES, Gate
 from magicqueue_cores.policies.ground import LIMIT, THROTTLE, Ground, at_once
 from magicqueue_cores.policies.moments import Moments
 from magicqueue_cores.policies.rules import NO_RULE, Rule, decode_rule, encode_rule
+from magicqueue_cores.policies.ruling import LIMITED
 from magicqueue_cores.policies.shelf import parts_of
 from magicqueue_cores.records import Gone, Kept, Record
 
-_WHY: Final = "limits"
 _NOTHING_MORE: Final = msgspec.msgpack.encode(None)
 
 
@@ -42,13 +42,6 @@ class Limits:
         """There are buckets from a replay, which are shut until `begin`."""
         self.on_ready: Callable[[str], None] = _nobody
         """Told of each queue whose gate may be open again; must not call back."""
-        self.on_change: Callable[[], None] = _nothing
-        """Called when there are ruled queues, or none any more; must not call back."""
-
-    @property
-    def any(self) -> bool:
-        """Whether there are ruled queues: pulls of these have to go through `pull`."""
-        return bool(self._gates)
 
     def rule_of(self, queue: str) -> Rule:
         """Return the rule of a queue, which says nothing where there is none."""
@@ -178,6 +171,7 @@ class Limits:
         shut = [queue for queue, gate in gates.items() if gate.shut_until_ms]
         assert len(shut) == len(self._throttles), "a throttle without a fact"
         assert gates.keys() == self._rules.keys() | set(shut), "a gate without a reason"
+        self._ground.ruling.check(LIMITED, set(gates))
         for queue, rule in self._rules.items():
             gate = gates[queue]
             assert gate.concurrency == rule.concurrency, f"gate of {queue!r}: concurrency"
@@ -206,9 +200,7 @@ class Limits:
         if gate is None:
             gate = self._gates[queue] = Gate()
             self._ground.tally.size += GATE_BYTES
-            self._ground.ruled.add(queue, _WHY)
-            if len(self._gates) == 1:
-                self.on_change()
+            self._ground.ruling.rule(queue, LIMITED, holds=True)
         return gate
 
     def _settle(self, queue: str, gate: Gate) -> None:
@@ -219,9 +211,7 @@ class Limits:
         if self._asked.pop(queue, None) is not None:
             self._moments.lose()
         self._ground.tally.size -= GATE_BYTES
-        self._ground.ruled.drop(queue, _WHY)
-        if not self._gates:
-            self.on_change()
+        self._ground.ruling.rule(queue, LIMITED, holds=False)
 
     def _ask_later(self, queue: str, gate: Gate, now_ms: int) -> None:
         """Have who waits ask again when a token is due, if it is one that is missing."""
@@ -256,7 +246,3 @@ class Limits:
 
 def _nobody(_: str) -> None:
     """Tell nobody."""
-
-
-def _nothing() -> None:
-    """Do nothing."""

@@ -149,7 +149,6 @@ class LinkedPushes:
         ]
         if held:
             self._flows.enter(held, fates, now_ms)
-        self._flows.rule()
 
 
 def picked(jobs: NewJobs, indexes: Sequence[int]) -> NewJobs:

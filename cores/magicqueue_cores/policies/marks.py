@@ -26,6 +26,8 @@ from magicqueue_cores.policies.wishes import (
     weight_of,
 )
 
+CRON_BYTES: Final = 90
+"""What the name and the tick of a job's cron take beside the characters."""
 TEXT_BYTES: Final = 24
 """About what a text of a mark takes beside its key."""
 DIED: Final = "dead"
@@ -35,12 +37,14 @@ DIED: Final = "dead"
 class Notes:
     """What has to follow from what befell marked jobs, in order."""
 
-    __slots__ = ("back", "ended", "handed", "live", "pending")
+    __slots__ = ("back", "ended", "handed", "live", "pending", "telling")
 
     def __init__(self) -> None:
         """Start empty."""
         self.live = True
         """Nothing follows from what is replayed: that was recorded, too."""
+        self.telling: set[str] = set()
+        """Queues that began or ended to have jobs of which a pull tells more."""
         self._start()
 
     def take(self) -> tuple[list[int], list[int], list[tuple[int, Mark, str]]]:
@@ -85,10 +89,16 @@ class Marks:
         """Jobs that have an entry in `expiries`, by queue."""
         self.dead_keyed: dict[str, int] = {}
         """Dead letters that would take a key again, by queue."""
-        self.linked: dict[str, int] = {}
-        """Jobs that depend, or depended, on others, by queue."""
+        self.links = 0
+        """Jobs that depend, or depended, on others, dead or not."""
         self.key_chars = 0
-        """Of all keys, held or not."""
+        """Of all keys, held or not, and of the names of jobs' crons."""
+        self.cron_jobs: dict[str, int] = {}
+        """Jobs of crons that are not dead, by cron."""
+        self.cron_marks = 0
+        """Jobs of crons, dead or not."""
+        self.telling: dict[str, int] = {}
+        """Jobs that are not dead of which a pull tells more than the core, by queue."""
 
     @property
     def text_bytes(self) -> int:
@@ -108,10 +118,12 @@ class Marks:
                 self.keys.take(mark.terms.queue, mark.key, job_id)
             elif flags & DEAD and mark.takes_key:
                 _count(self.dead_keyed, mark.terms.queue, 1)
+        if mark.cron is not None:
+            self._count_cron(mark.cron, mark, 1)
         if mark.expires_at_ms and not flags & DEAD:
             self.time(job_id, mark)
         if mark.terms.link is not None:
-            _count(self.linked, mark.terms.queue, 1)
+            self._count_link(mark, 1)
         if mark.attempt_until_ms:
             self.attempt_ends.add(mark.attempt_until_ms, job_id)
         if flags & CANCELLED:
@@ -129,7 +141,8 @@ class Marks:
             self.expiries.add_all(alike.expires_at_ms, ids)
             _count(self.timed, queue, len(ids))
         if alike.terms.link is not None:
-            _count(self.linked, queue, len(ids))
+            self.links += len(ids)
+            self._count_telling(queue, len(ids))
 
     def leave(self, ids: Iterable[int], how: str) -> None:
         """Let go of all that these jobs have: every end of every job goes this way.
@@ -240,13 +253,13 @@ class Marks:
                     _count(self.dead_keyed, terms.queue, -1)
             if flags & CANCELLED:
                 self.doomed.discard(job_id)
-            if terms.link is not None:
-                _count(self.linked, terms.queue, -1)
         self._tally.size -= size + chars
         self.key_chars -= chars
         for queue, keys in released.items():
             self.keys.release_all(queue, keys)
         self._untime(found)
+        if self.cron_marks or self.links:
+            self._uncount(found)
 
     def _untime(self, found: Sequence[tuple[int, Mark]]) -> None:
         """Wait for no time of these marks."""
@@ -267,6 +280,35 @@ class Marks:
             self.expiries.lose(sum(expiries.values()))
         if attempt_ends:
             self.attempt_ends.lose(attempt_ends)
+
+    def _uncount(self, found: Sequence[tuple[int, Mark]]) -> None:
+        """Count jobs of crons, and those that depend on others, no more."""
+        for _, mark in found:
+            if mark.cron is not None:
+                self._count_cron(mark.cron, mark, -1)
+            if mark.terms.link is not None:
+                self._count_link(mark, -1)
+
+    def _count_cron(self, cron: str, mark: Mark, by: int) -> None:
+        self.cron_marks += by
+        self.key_chars += by * len(cron)
+        self._tally.size += by * (CRON_BYTES + len(cron))
+        if not mark.flags & DEAD:
+            _count(self.cron_jobs, cron, by)
+            self._count_telling(mark.terms.queue, by)
+
+    def _count_link(self, mark: Mark, by: int) -> None:
+        self.links += by
+        if not mark.flags & DEAD:
+            self._count_telling(mark.terms.queue, by)
+
+    def _count_telling(self, queue: str, by: int) -> None:
+        """Count jobs of which a pull tells more; the first and the last are noted."""
+        before = self.telling.get(queue, 0)
+        _count(self.telling, queue, by)
+        if not before or queue not in self.telling:
+            self.notes.telling.add(queue)
+            self.notes.pending = self.notes.pending or self.notes.live
 
     def _expires_at(self, at_ms: int, job_id: int) -> bool:
         mark = self.by_id.get(job_id)

@@ -28,6 +28,10 @@ class PolicyOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Active jobs of which it is known how far they are."""
     progress_bytes_max: int = 64 * MIB
     """The same, for the bytes of their notes."""
+    crons_max: int = 10_000
+    """Crons: one more is refused with `Full`."""
+    crons_bytes_max: int = 64 * MIB
+    """The same, for the bytes of what they are: queues, schedules, data."""
     limits_max: int = 100_000
     """Queues that have limits, or are throttled: one more is refused with `Full`."""
     step_jobs: int = 0

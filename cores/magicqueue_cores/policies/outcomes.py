@@ -11,6 +11,7 @@ from magicqueue_cores.contract import TIME_MAX_MS, WAITING, JobState
 from magicqueue_cores.policies.endings import Endings
 from magicqueue_cores.policies.flows import Flows
 from magicqueue_cores.policies.ground import Ground
+from magicqueue_cores.policies.ruling import TELLING
 from magicqueue_cores.policies.wishes import ACTIVE, CANCELLED, TIMED
 
 _AT_REST = frozenset((JobState.READY, JobState.DELAYED, JobState.DEAD))
@@ -44,9 +45,18 @@ class Outcomes:
             if back:
                 self._turn_away(back, now_ms)
             self._flows.settle(now_ms)
+            if notes.telling:
+                self.rule_telling()
         self._ground.weigh()
         for job_id in told:
             self.on_end(job_id)
+
+    def rule_telling(self) -> None:
+        """Have queues ruled, or not, whose pulls began or ended to tell more."""
+        marks, telling = self._ground.marks, self._ground.marks.notes.telling
+        for queue in sorted(telling):
+            self._ground.ruling.rule(queue, TELLING, holds=queue in marks.telling)
+        telling.clear()
 
     def expire(self, ids: Sequence[int], now_ms: int) -> None:
         """Let jobs that wait expire: they are removed, or dead."""

@@ -91,39 +91,6 @@ class Pushing:
             self._outcomes.settle(now_ms)
         return answer
 
-    def push_flow(
-        self,
-        queues: Sequence[str],
-        jobs: NewJobs,
-        wishes: Sequence[Wishes | None],
-        now_ms: int,
-    ) -> list[int]:
-        """Store jobs of any queues that depend on each other, or none of them."""
-        self._linked.check(wishes)
-        keys: dict[tuple[str, str], int] = {}
-        weight = 0
-        for index, wish in enumerate(wishes):
-            if wish is None:
-                continue
-            weight += self._linked.weight(queues[index], wish)
-            if wish.ttl_ms is not None:
-                _refuse_late(index, jobs, now_ms, now_ms + wish.ttl_ms)
-            key = wish.unique_key
-            if key is not None:
-                holder = self.holder(queues[index], key, now_ms)
-                earlier = keys.setdefault((queues[index], key), index)
-                if holder is not None or earlier != index:
-                    raise Duplicate(index, holder, key)
-        fates = self._linked.fates(wishes, now_ms)
-        ids = self._linked.store(queues, jobs, wishes, fates, weight, now_ms)
-        base = min(ids)
-        for queue, kinds in self._linked.kinds(queues, ids, wishes, now_ms).items():
-            self._mark_new(queue, base, kinds, now_ms)
-        self._linked.enter(ids, wishes, fates, now_ms)
-        self._ground.weigh()
-        self._outcomes.settle(now_ms)
-        return ids
-
     def answered(self, queue: str, req_key: str, now_ms: int) -> Sequence[int] | None:
         """Return the ids that a push with this request key was answered with."""
         requests = self._ground.requests
@@ -160,7 +127,7 @@ class Pushing:
         if key is not None and key in ground.marks.keys.held(queue):
             return ()
         if ttl_ms is not None:
-            _refuse_late(0, jobs, now_ms, now_ms + ttl_ms)
+            refuse_late(0, jobs, now_ms, now_ms + ttl_ms)
         mark = new_mark(ground.terms.asked(queue, wish), key, now_ms)
         ids = (self._made(queue, jobs, weight_of(mark.terms, key), now_ms),)
         ground.mark(queue, ids, (mark,))
@@ -182,7 +149,7 @@ class Pushing:
                 continue
             ttl_ms, key = wish.ttl_ms, wish.unique_key
             if ttl_ms is not None and latest_ms >= now_ms + ttl_ms:
-                _refuse_late(index, jobs, now_ms, now_ms + ttl_ms)
+                refuse_late(index, jobs, now_ms, now_ms + ttl_ms)
             if wish.parents:
                 self._linked.check_one(index, wish)
                 plan.linked = True
@@ -227,7 +194,7 @@ class Pushing:
             plan.duplicates.append(index)
             return
         if mark is not None and mark.expires_at_ms:
-            _refuse_late(index, jobs, now_ms, mark.expires_at_ms)
+            refuse_late(index, jobs, now_ms, mark.expires_at_ms)
         plan.replaced.append(index)
 
     def _carry_out(
@@ -258,7 +225,7 @@ class Pushing:
                 first_id = self._made(queue, made, weight, now_ms)
                 ids = range(first_id, first_id + len(new))
             if len(new) == count and not plan.linked:
-                self._mark_new(queue, first_id, kinds, now_ms)
+                self.mark_new(queue, first_id, kinds, now_ms)
                 return PushAnswer(ids, [], [])
         else:
             ground.core.refuse_more(growth)
@@ -267,7 +234,7 @@ class Pushing:
             ids_of[index] = holder if holder > 0 else ids_of[-1 - holder]
         for index in plan.replaced:
             self._replace(ids_of[index], index, jobs, now_ms)
-        self._mark_new(queue, first_id, kinds, now_ms)
+        self.mark_new(queue, first_id, kinds, now_ms)
         if plan.linked:
             self._linked.enter(ids, some, fates, now_ms)
         ground.core.count_duplicates(queue, count - len(new))
@@ -305,7 +272,7 @@ class Pushing:
         changed = at_once(core.replace(job_id, payload, priority, run_at_ms, now_ms))
         assert changed, "a job that waits can be replaced"
 
-    def _mark_new(
+    def mark_new(
         self, queue: str, first_id: int, kinds: Sequence[Alike], now_ms: int
     ) -> None:
         """Mark new jobs that wish something, and keep the keys that last by themselves."""
@@ -331,7 +298,7 @@ def _at(column: int | Sequence[int], index: int) -> int:
     return column if isinstance(column, int) else column[index]
 
 
-def _refuse_late(index: int, jobs: NewJobs, now_ms: int, expires_at_ms: int) -> None:
+def refuse_late(index: int, jobs: NewJobs, now_ms: int, expires_at_ms: int) -> None:
     """Raise `BadWish` if a job could not run before it expires."""
     run_at_ms = max(now_ms, _at(jobs.run_ats_ms, index))
     if run_at_ms >= expires_at_ms:

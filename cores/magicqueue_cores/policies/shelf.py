@@ -6,7 +6,7 @@ numbered as they come, so that their order survives a log that is written anew.
 
 import struct
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 from magicqueue_cores.contract import NEVER_MS, TIME_MAX_MS
@@ -111,6 +111,10 @@ class Shelf:
         for key in keys:
             self._forget(key, self._facts.pop(key))
         return keys
+
+    def keys(self) -> Collection[bytes]:
+        """Return the keys of all facts."""
+        return self._facts.keys()
 
     def held(self, keys: Sequence[bytes]) -> dict[bytes, bytes]:
         """Return those of these facts that are here."""

@@ -1,12 +1,14 @@
 """Marks and facts of a log as plain values, for whoever looks at one."""
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
-from magicqueue_cores.policies.ground import WINDOW
+from magicqueue_cores.policies.ground import CRON, WINDOW
 from magicqueue_cores.policies.shelf import parts_of
 from magicqueue_cores.policies.wishes import told_in
+
+_decode: Final = msgspec.msgpack.Decoder().decode
 
 
 def shown_mark(text: bytes) -> dict[str, Any] | None:
@@ -23,12 +25,15 @@ def shown_fact(space: str, value: bytes) -> dict[str, Any] | None:
     """Show the value of a `Kept` record; None if it is no such value."""
     try:
         until_ms, number, body = parts_of(value)
-        told = int.from_bytes(body) if space == WINDOW else msgspec.msgpack.decode(body)
-    except (msgspec.MsgspecError, ValueError):
+        told: Any = int.from_bytes(body) if space == WINDOW else _decode(body)
+        if space == CRON:
+            told["payload"] = _text(told["payload"])
+    except (msgspec.MsgspecError, ValueError, KeyError, TypeError):
         return None
     if isinstance(told, list):
-        told = [
-            one.decode("utf-8", "backslashreplace") if isinstance(one, bytes) else one
-            for one in told
-        ]
+        told = [_text(one) if isinstance(one, bytes) else one for one in told]
     return {"until_ms": until_ms, "number": number, "value": told}
+
+
+def _text(told: bytes) -> str:
+    return told.decode("utf-8", "backslashreplace")

@@ -29,6 +29,13 @@ def stats_of(ground: Ground) -> PolicyStats:
     )
 
 
+def more_of(marks: Marks, queue: str, ids: Sequence[int]) -> list[Known | None] | None:
+    """Return what a pull has to tell of these jobs of a queue; None if it is nothing."""
+    if queue not in marks.telling:
+        return None
+    return [known_of(marks, job_id) if job_id in marks.by_id else None for job_id in ids]
+
+
 def known_of(marks: Marks, job_id: int) -> Known:
     """Return what is known of a job that is here."""
     mark = marks.by_id.get(job_id)
@@ -43,6 +50,9 @@ def known_of(marks: Marks, job_id: int) -> Known:
         attempt_until_ms=mark.attempt_until_ms or None,
         cancelled=bool(mark.flags & CANCELLED),
         progress=marks.notebook.get(job_id),
+        cron=None if mark.cron is None else (mark.cron, mark.tick_ms),
+        parents=() if terms.link is None else terms.link.parents,
+        on_parent_failure=None if terms.link is None else terms.link.rule,
     )
 
 

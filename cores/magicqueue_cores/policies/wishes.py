@@ -96,6 +96,8 @@ class Mark(msgspec.Struct, gc=False):
     flags: int = 0
     expires_at_ms: ClassVar[int] = 0
     attempt_until_ms: ClassVar[int] = 0
+    cron: ClassVar[str | None] = None
+    tick_ms: ClassVar[int] = 0
 
     @property
     def is_bare(self) -> bool:
@@ -103,6 +105,7 @@ class Mark(msgspec.Struct, gc=False):
         return (
             not self.flags & CANCELLED
             and self.key is None
+            and self.cron is None
             and self.terms == Terms(self.terms.queue)
         )
 
@@ -126,6 +129,13 @@ class TimedMark(Mark, gc=False):
     attempt_until_ms: int = 0  # type: ignore[misc]  # the same
 
 
+class CronMark(TimedMark, gc=False):
+    """The mark of a job that a cron pushed."""
+
+    cron: str | None = None  # type: ignore[misc]  # as above
+    tick_ms: int = 0  # type: ignore[misc]
+
+
 def weight_of(terms: Terms, key: str | None) -> int:
     """Return about what a mark takes while its job is here."""
     size = terms.mark_bytes
@@ -146,6 +156,8 @@ class _Text(msgspec.Struct, array_like=True, gc=False):
     expires_dead: bool
     timeout_ms: int
     keep_result_ms: int
+    cron: str | None = None
+    tick_ms: int = 0
     link: tuple[int, tuple[int, ...]] | None = None
     """The place of its rule in RULES, and its parents."""
 
@@ -161,8 +173,39 @@ def told_in(text: bytes) -> dict[str, Any]:
 
 def text_of(mark: Mark) -> bytes:
     """Return a mark as it is told in a `Marked` record."""
+    if mark.cron is not None:
+        return _encode_whole(mark)
     rest = _rest(mark.terms, mark.expires_at_ms, mark.attempt_until_ms, mark.attempts)
     return _head(mark.terms, mark.flags) + _encode(mark.key) + rest
+
+
+def _encode_whole(mark: Mark) -> bytes:
+    """Return the text of a mark with all fields."""
+    terms = mark.terms
+    return _encode(
+        _Text(
+            mark.flags & TOLD,
+            mark.key,
+            mark.expires_at_ms,
+            mark.attempt_until_ms,
+            mark.attempts,
+            terms.until_start,
+            terms.unique_for_ms,
+            terms.ttl_ms,
+            terms.expires_dead,
+            terms.timeout_ms,
+            terms.keep_result_ms,
+            mark.cron,
+            mark.tick_ms,
+            _told_link(terms),
+        )
+    )
+
+
+def cron_mark(mark: Mark, cron: str, tick_ms: int) -> CronMark:
+    """Make the mark of a new job of a cron, from what it would be without."""
+    flags, expires_at_ms = mark.flags & ~TIMED, mark.expires_at_ms
+    return CronMark(mark.terms, mark.key, 0, flags, expires_at_ms, 0, cron, tick_ms)
 
 
 def texts_of_new(
@@ -175,17 +218,21 @@ def texts_of_new(
 
 _HEADS: Final = [_encode((flags, *(None,) * 10))[:2] for flags in range(TOLD + 1)]
 """How texts begin, by flags: with the length of the array, and these. The key is next."""
-_LINKED_HEADS: Final = [_encode((flags, *(None,) * 11))[:2] for flags in range(TOLD + 1)]
-"""So, of those that depend on others."""
+_LINKED_HEADS: Final = [_encode((flags, *(None,) * 13))[:2] for flags in range(TOLD + 1)]
+"""So, of jobs that depend on others."""
 
 
 def _head(terms: Terms, flags: int) -> bytes:
     return (_HEADS if terms.link is None else _LINKED_HEADS)[flags & TOLD]
 
 
+def _told_link(terms: Terms) -> tuple[int, tuple[int, ...]] | None:
+    link = terms.link
+    return None if link is None else (RULES.index(link.rule), link.parents)
+
+
 def _rest(terms: Terms, expires_at_ms: int, attempt_until_ms: int, attempts: int) -> bytes:
     """Return a text from behind the key on."""
-    link = terms.link
     fields: tuple[Any, ...] = (
         expires_at_ms,
         attempt_until_ms,
@@ -197,8 +244,8 @@ def _rest(terms: Terms, expires_at_ms: int, attempt_until_ms: int, attempts: int
         terms.timeout_ms,
         terms.keep_result_ms,
     )
-    if link is not None:
-        fields = (*fields, (RULES.index(link.rule), link.parents))
+    if terms.link is not None:
+        fields = (*fields, None, 0, _told_link(terms))  # of no cron
     return _encode(fields)[1:]  # without the length, of which short ones take one byte
 
 
@@ -244,9 +291,7 @@ class TermsShared:
         )
         terms = self._asked.get(asked)
         if terms is None:
-            _queue, ttl_ms, timeout_ms, keep_result_ms, until, on_expire, held_ms = asked[
-                :7
-            ]
+            _, ttl_ms, timeout_ms, keep_result_ms, until, on_expire, held_ms = asked[:7]
             parents = tuple(dict.fromkeys(wishes.parents))
             terms = self.share(
                 queue,
@@ -285,13 +330,12 @@ class TermsShared:
             told.keep_result_ms,
             None if told.link is None else Link(told.link[1], RULES[told.link[0]]),
         )
-        if not terms.has_times:
+        if told.cron is None and not terms.has_times:
             return Mark(terms, told.key, told.attempts, told.flags)
-        return TimedMark(
-            terms,
-            told.key,
-            told.attempts,
-            told.flags,
-            told.expires_at_ms,
-            told.attempt_until_ms,
+        fields = (
+            *(terms, told.key, told.attempts, told.flags),
+            *(told.expires_at_ms, told.attempt_until_ms),
         )
+        if told.cron is None:
+            return TimedMark(*fields)
+        return CronMark(*fields, told.cron, told.tick_ms)
