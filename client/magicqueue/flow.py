@@ -13,11 +13,12 @@ that others come after is kept for a day, unless told otherwise, so that these c
 """
 
 from collections.abc import Iterable
-from typing import Any, Final, TypeAlias, Unpack
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, Unpack
 
 import msgspec
 import orjson
 from msgspec import Raw
+from orjson import Fragment
 
 from magicqueue.arguments import several_ids
 from magicqueue.durations import Duration, duration_ms
@@ -26,6 +27,9 @@ from magicqueue.job import AnyJob
 from magicqueue.job_options import JobOptions, needs_of, tail_of
 from magicqueue.sources import queue_name
 from magicqueue.wire.limits import DEPENDS_ON_MAX
+
+if TYPE_CHECKING:
+    from magicqueue.tasks.task import TaskCall
 
 FLOWS: Final = "flows"
 """What a server can do that knows flows."""
@@ -122,6 +126,25 @@ class Flow:
         self._rows.append(row)
         self._jobs.append(FlowJob(self, len(self._rows) - 1))
         return self._jobs[-1]
+
+    def call(
+        self,
+        call: "TaskCall[Any]",
+        *,
+        after: Iterable[After] | After = (),
+        **options: Unpack[JobOptions],
+    ) -> FlowJob:
+        """Add a call of a task, as `task.call(…)` makes one, with the task's own options.
+
+        options: instead of the task's. For the rest as `push`. The task reads what came of
+        the calls before it by `current_job().parent_results()`.
+        """
+        own: JobOptions = {**call.task.job_options}
+        if call.key is not None:
+            own["unique_key"] = call.key
+        own.pop("on_conflict", None)  # in a flow a key that is held always refuses it
+        both: JobOptions = {**own, **options}
+        return self.push(call.task.queue, Fragment(call.data), after=after, **both)
 
     @classmethod
     def from_json(cls, text: bytes | str) -> "Flow":

@@ -8,7 +8,7 @@ import pytest
 
 from client.both import CLIENTS, opened
 from client.running import KINDS, running
-from magicqueue import Flow, Job, MagicQueueError, NewJob, Queue
+from magicqueue import Flow, Job, MagicQueueError, NewJob, Queue, Tasks
 from magicqueue.testing import job as made_job
 from patience import PATIENCE_S
 
@@ -64,6 +64,27 @@ def test_what_is_refused_before_anything_is_sent() -> None:
     for text in ("{}", "[1]", "{", '{"jobs":1}', b"\xff"):
         with pytest.raises(ValueError, match="no list of jobs"):
             Flow.from_json(text)
+
+
+def test_calls_of_tasks_are_jobs_with_their_options() -> None:
+    tasks = Tasks("work")
+
+    @tasks.task(max_attempts=3, key=str, on_conflict="return")
+    def double(number: int) -> int:
+        return 2 * number
+
+    flow = Flow(keep_results=None)
+    first = flow.call(double.call(4))
+    flow.call(double.call(5), after=first, max_attempts=7)
+    one, two = rows(flow)
+    assert one["data"] == msgspec.json.decode(double.call(4).data)
+    assert (one["queue"], one["max_attempts"], two["max_attempts"]) == ("work", 3, 7)
+    assert (one["unique_key"], two["unique_key"]) == (
+        double.call(4).key,
+        double.call(5).key,
+    )
+    assert "on_conflict" not in one
+    assert two["depends_on"] == [one["ref"]]
 
 
 @pytest.mark.parametrize("client", CLIENTS)
