@@ -8,7 +8,7 @@ STAMP := $(VENV)/.made-from-pyproject
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo docs test test-all lint fmt unit soak bench bench-quick bench-users bench-peers bench-durable bench-pauses dist dist-tls wheel test-dist bench-dist test-api test-browser clean
+.PHONY: help demo docs types test test-all lint fmt unit soak bench bench-quick bench-users bench-peers bench-durable bench-pauses dist dist-tls wheel test-dist bench-dist test-api test-browser clean
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -18,12 +18,12 @@ $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
 	@$(BIN)/python -m pip uninstall --quiet --yes magicqueue 2>/dev/null  # its name until 0.1
-	$(BIN)/python -m pip install --quiet --editable ".[array]" --group test --group lint --group docs
+	$(BIN)/python -m pip install --quiet --editable ".[array,cli,server]" --group test --group lint --group docs
 	@touch $@
 
 demo: ## Start a server and run real work through it, in under a minute (in .venv-demo)
 	@test -d $(VENV)-demo || $(PYTHON) -m venv $(VENV)-demo
-	@$(VENV)-demo/bin/python -m pip install --quiet --disable-pip-version-check .
+	@$(VENV)-demo/bin/python -m pip install --quiet --disable-pip-version-check ".[cli,server]"
 	@$(VENV)-demo/bin/python -m magicqueue.demo $(ARGS)
 
 test: lint docs unit ## Check style, types, import contracts and the docs, then run all tests
@@ -43,6 +43,9 @@ lint: $(STAMP) ## Check style, types and import contracts
 	$(BIN)/ruff check --quiet
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+types: $(STAMP) ## Have pyright say whether the public API's types are all written down (1 minute)
+	$(BIN)/python -m pytest -q tests/typing/test_public_api.py -m slow
 
 docs: $(STAMP) ## Build the documentation, strictly, into build/site (10 seconds)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
@@ -66,7 +69,7 @@ BENCH_STAMP := $(BENCH)/.made-from-pyproject
 $(BENCH_STAMP): pyproject.toml
 	$(PYTHON) -m venv $(BENCH)
 	$(BENCH)/bin/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(BENCH)/bin/python -m pip install --quiet --editable ".[array]" --group bench
+	$(BENCH)/bin/python -m pip install --quiet --editable ".[array,cli,server]" --group bench
 	@touch $@
 
 bench: $(BENCH_STAMP) ## Compare the cores, then what users see: tables, targets, plots (30 minutes)
@@ -90,7 +93,7 @@ DIST_STAMP := $(DIST)/.made-from-pyproject
 $(DIST_STAMP): pyproject.toml
 	$(PYTHON) -m venv --clear $(DIST)
 	$(DIST)/bin/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(DIST)/bin/python -m pip install --quiet . --group build
+	$(DIST)/bin/python -m pip install --quiet ".[cli,server]" --group build
 	@touch $@
 
 dist: $(DIST_STAMP) ## Build the executables and the platform wheel, into dist/ (5 minutes)

@@ -26,7 +26,7 @@ from magicqueue_server.wal import checksum
 from magicqueue_server.wal.disk import SystemFolder
 from magicqueue_server.wal.encode import encode
 from magicqueue_server.wal.groups import Group
-from magicqueue_server.wal.journal import Journal
+from magicqueue_server.wal.local_journal import LocalJournal
 from magicqueue_server.wal.recovery import recover
 
 MODES = ("memory", "everysec", "never")
@@ -103,7 +103,7 @@ def write_log(folder, told, last_id):
     """Write a log that tells this, a frame each."""
     shutil.rmtree(folder, ignore_errors=True)
     lsns = count(1)
-    journal = Journal(
+    journal = LocalJournal(
         SystemFolder(folder),
         [],
         lsn=0,

@@ -16,7 +16,8 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-SOURCES = [ROOT / "client", ROOT / "cores", ROOT / "server"]
+ROOMS = ("client", "cores", "server")
+SOURCES = [ROOT / room for room in ROOMS]
 
 _SHIM = """
 import ctypes, os, sys
@@ -88,11 +89,17 @@ def listening_port(process):
     raise RuntimeError(f"the server did not start: {' '.join(process.args)}")
 
 
-def start_server(core, *options):
-    """Start a MagicQueue server on a free port; gives (process, port)."""
+def start_server(core, *options, tree=None):
+    """Start a MagicQueue server on a free port; gives (process, port).
+
+    tree: the folder of another version to run; None is the one that is imported here.
+    """
+    environ = environment(PYTHONUNBUFFERED="1")
+    if tree is not None:
+        environ["PYTHONPATH"] = os.pathsep.join(str(tree / room) for room in ROOMS)
     process = start(
         serve_command(core, *options),
-        env=environment(PYTHONUNBUFFERED="1"),
+        env=environ,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
@@ -101,9 +108,9 @@ def start_server(core, *options):
 
 
 @contextlib.contextmanager
-def server(core, *options):
-    """Run a MagicQueue server; gives (pid, port)."""
-    process, port = start_server(core, *options)
+def server(core, *options, tree=None):
+    """Run a MagicQueue server; gives (pid, port). tree: see `start_server`."""
+    process, port = start_server(core, *options, tree=tree)
     try:
         yield process.pid, port
     finally:

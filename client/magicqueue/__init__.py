@@ -47,7 +47,13 @@ if TYPE_CHECKING:
         UnknownCommand,
         Unsupported,
     )
-    from magicqueue.failures import Discard, Retry, Throttle, TimeLimitExceeded
+    from magicqueue.failures import (
+        Discard,
+        Retry,
+        SoftTimeLimitExceeded,
+        Throttle,
+        TimeLimitExceeded,
+    )
     from magicqueue.flow import Flow, FlowJob
     from magicqueue.job import DeadPage, Job, JobDetails, NewJob, Progress
     from magicqueue.job_log import JobLogFilter, current_job
@@ -88,7 +94,13 @@ _HOMES: Final = {
     "tasks.service": ("TaskWorker",),
     "tasks.signature": ("BadArguments",),
     "tasks.task": ("AsyncTask", "Handle", "PlainTask", "Task", "TaskCall"),
-    "failures": ("Discard", "Retry", "Throttle", "TimeLimitExceeded"),
+    "failures": (
+        "Discard",
+        "Retry",
+        "SoftTimeLimitExceeded",
+        "Throttle",
+        "TimeLimitExceeded",
+    ),
     "flow": ("Flow", "FlowJob"),
     "limits": ("GroupLimits", "Rate"),
     "job_log": ("JobLogFilter", "current_job"),
@@ -190,6 +202,7 @@ __all__ = [
     "ServerCounts",
     "ServerInfo",
     "ShuttingDown",
+    "SoftTimeLimitExceeded",
     "Stale",
     "SyncQueue",
     "SyncWorker",

@@ -36,7 +36,7 @@ from magicqueue.wire.replies import ServerInfo
 
 R = TypeVar("R")
 
-logger = logging.getLogger("magicqueue")
+logger: logging.Logger = logging.getLogger("magicqueue")
 
 
 class Channel:

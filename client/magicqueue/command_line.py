@@ -58,7 +58,7 @@ class Command(click.Command):
 class Group(click.Group):
     """A group of such commands."""
 
-    command_class = Command
+    command_class: type[click.Command] | None = Command
 
 
 def _blame_the_environment(ctx: click.Context, error: click.BadParameter) -> None:

@@ -44,7 +44,7 @@ class Connection(asyncio.Protocol):
         self._due_from = 0.0
         self._watch: asyncio.TimerHandle | None = None
         self._error: MagicQueueError | None = None
-        self.closed = self._loop.create_future()
+        self.closed: asyncio.Future[Any] = self._loop.create_future()
         self._descriptor = -1
         after_fork(self)
 

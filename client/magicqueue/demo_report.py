@@ -10,6 +10,7 @@ from typing import Any, Final
 from magicqueue.cli.phrases import count, short
 from magicqueue.cli.screen import (
     console,
+    draws,
     is_terminal,
     number,
     say,
@@ -17,7 +18,6 @@ from magicqueue.cli.screen import (
     write_pairs,
     write_table,
 )
-from magicqueue.command_line import is_styled
 from magicqueue.job import JobDetails
 
 _ROWS: Final = 5
@@ -33,7 +33,7 @@ Show = Callable[[int, str], None]
 @contextlib.contextmanager
 def progress(total: int) -> Iterator[Show]:
     """Show how far it is: a bar on a terminal, else a line a second."""
-    if not is_styled(sys.stdout):
+    if not draws(sys.stdout):
         yield _plain_progress(total)
         return
     from rich.progress import (  # noqa: PLC0415 - slow

@@ -147,8 +147,8 @@ class ConnectionRefused(MagicQueueError, ConnectionRefusedError):
     def __init__(self, address: str, reason: str) -> None:
         super().__init__(address, reason)
         # an OSError takes two arguments for a number and a text
-        self.errno = errno.ECONNREFUSED
-        self.strerror = reason
+        self.errno: int = errno.ECONNREFUSED
+        self.strerror: str = reason
         self.address = address
         self.reason = reason
 

@@ -21,7 +21,7 @@ from magicqueue.job_log import fields_of, span
 from magicqueue.plain_text import plain
 from magicqueue.wire.limits import ERROR_CHARS_MAX
 
-logger = logging.getLogger("magicqueue")
+logger: Final[logging.Logger] = logging.getLogger("magicqueue")
 
 _MESSAGE_CHARS_MAX: Final = ERROR_CHARS_MAX // 4
 """A longer message is cut where there is a traceback to keep, too."""
@@ -38,7 +38,7 @@ class Retry(Exception):
 
     def __init__(self, reason: str = "", *, after: Duration | None = None) -> None:
         super().__init__(reason)
-        self.after_ms = None if after is None else duration_ms(after, "after")
+        self.after_ms: int | None = None if after is None else duration_ms(after, "after")
 
 
 class Discard(Exception):
@@ -58,7 +58,7 @@ class Throttle(Exception):
 
     def __init__(self, span: Duration, reason: str = "") -> None:
         super().__init__(reason)
-        self.span_ms = duration_ms(span, "span", least_ms=1)
+        self.span_ms: int = duration_ms(span, "span", least_ms=1)
 
 
 class TimeLimitExceeded(Exception):
@@ -67,6 +67,24 @@ class TimeLimitExceeded(Exception):
     def __init__(self, limit_s: float) -> None:
         super().__init__(f"timed out after {limit_s:g} s")
         self.limit_s = limit_s
+
+
+class SoftTimeLimitExceeded(TimeLimitExceeded):
+    """Raised in a task in a process after its `soft_time_limit`, to let it wind up.
+
+    An async one is cancelled then, and its job fails with this unless it returns.
+    """
+
+
+class RemoteTraceback(Exception):
+    """The cause of what a task raised in another process: where it was raised there."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.text = text
+
+    def __str__(self) -> str:
+        return f"\n{self.text}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +134,8 @@ def log_failure(job: Job, error: BaseException) -> None:
         )
         return
     calls = users_part(error.__traceback__)
-    show = calls is not None and not isinstance(error, Discard | TimeLimitExceeded)
+    has_calls = calls is not None or isinstance(error.__cause__, RemoteTraceback)
+    show = has_calls and not isinstance(error, Discard | TimeLimitExceeded)
     logger.warning(
         "job %d of %s failed (attempt %d): %s",
         job.id,
@@ -154,6 +173,8 @@ def users_part(trace: TracebackType | None) -> TracebackType | None:
 def _traceback_of(error: BaseException) -> str:
     """Write the traceback without its last line, which is the message."""
     calls = users_part(error.__traceback__)
+    if isinstance(error.__cause__, RemoteTraceback):
+        return error.__cause__.text.rstrip().rpartition("\n")[0]
     if calls is None:
         return _traceback_of(error.__cause__) if error.__cause__ is not None else ""
     try:

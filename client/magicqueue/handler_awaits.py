@@ -25,8 +25,12 @@ else:
         return asyncio.Task(coroutine, loop=loop)
 
 
-async def within(limit_s: float | None, awaitable: Awaitable[Any]) -> Any:
-    """Await something; cancel it after `limit_s`, and raise TimeLimitExceeded."""
+async def within(
+    limit_s: float | None,
+    awaitable: Awaitable[Any],
+    exceeded: type[TimeLimitExceeded] = TimeLimitExceeded,
+) -> Any:
+    """Await something; cancel it after `limit_s`, and raise TimeLimitExceeded, or that."""
     if limit_s is None:
         return await awaitable
     scope = asyncio.timeout(limit_s)
@@ -35,7 +39,7 @@ async def within(limit_s: float | None, awaitable: Awaitable[Any]) -> Any:
             return await awaitable
     except BaseException as raised:
         if scope.expired():
-            raise TimeLimitExceeded(limit_s) from raised.__cause__ or raised
+            raise exceeded(limit_s) from raised.__cause__ or raised
         raise
 
 

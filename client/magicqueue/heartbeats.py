@@ -42,7 +42,7 @@ SOON_S: Final = 0.005
 _RETRIES_PER_BEAT: Final = 8
 _BATCH: Final = 5000
 
-logger = logging.getLogger("magicqueue")
+logger: Final[logging.Logger] = logging.getLogger("magicqueue")
 
 
 class Heartbeats:

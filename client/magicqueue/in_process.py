@@ -65,7 +65,7 @@ class ConnectionHere:
     def __init__(self, server: Server, address: Address, *, greets: bool) -> None:
         self._address = address
         self._protocol = Replies(greets=greets)
-        self.closed = False
+        self.closed: bool = False
         self._line = server.connect(self._receive, self.close)
 
     @property

@@ -27,7 +27,7 @@ class InlineHandlers:
         self._announced = asyncio.Event()
         self._is_cut_off = False
         self._awaits: Job | None = None
-        self.task = asyncio.create_task(self._run())
+        self.task: asyncio.Task[None] = asyncio.create_task(self._run())
 
     def announce(self, _jobs: int) -> None:
         """Jobs may wait for their turn."""

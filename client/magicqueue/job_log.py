@@ -17,7 +17,7 @@ from magicqueue.job import Job
 
 LINES_PER_S: Final = 100
 
-logger = logging.getLogger("magicqueue")
+logger: Final[logging.Logger] = logging.getLogger("magicqueue")
 
 
 class Slot:

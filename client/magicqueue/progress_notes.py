@@ -14,7 +14,7 @@ from magicqueue.trouble import fact_of
 
 EVERY_S = 0.2
 
-logger = logging.getLogger("magicqueue")
+logger: logging.Logger = logging.getLogger("magicqueue")
 
 
 class ProgressNotes:

@@ -174,9 +174,9 @@ class Protocol:
     )
 
     def __init__(self, *, greets: bool = True, token: str = "") -> None:
-        self.ending = False
+        self.ending: bool = False
         """The server hangs up after what it has just answered: send nothing more."""
-        self.answers = 0
+        self.answers: int = 0
         """How many replies have come."""
         self.server: ServerInfo | None = None
         """What HELLO told, once it has."""

@@ -19,7 +19,7 @@ OnBadResult: TypeAlias = Literal["log", "fail"]
 
 ON_BAD_RESULT: Final[OnBadResult] = "log"
 
-logger = logging.getLogger("magicqueue")
+logger: Final[logging.Logger] = logging.getLogger("magicqueue")
 
 
 class BadResult(Exception):

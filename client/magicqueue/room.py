@@ -24,7 +24,7 @@ class Room:
     """
 
     def __init__(self, at_once: int, ahead_max: int, prefetch: int | None) -> None:
-        self.by_measure = prefetch is None
+        self.by_measure: bool = prefetch is None
         self._at_once = at_once
         self._ahead_max = ahead_max
         self._ahead = prefetch or 0

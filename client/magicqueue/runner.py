@@ -50,7 +50,7 @@ EXIT_CAME_BACK: Final = 1
 
 V = TypeVar("V")
 
-logger = logging.getLogger("magicqueue")
+logger: Final[logging.Logger] = logging.getLogger("magicqueue")
 
 
 class Runner(Settling):
@@ -65,19 +65,19 @@ class Runner(Settling):
     ) -> None:
         self.handler = handler
         self.room = room
-        self.log = JobLog()
+        self.log: JobLog = JobLog()
         super().__init__(results or Results(), on_error)
         self.held: set[Job] = set()
         self.unstarted: deque[Job] = deque()
         self.forfeited: set[Job] = set()
         """Jobs that were given up, and whose handlers still run."""
-        self.in_turn = Slot()
+        self.in_turn: Slot = Slot()
         """The job that `run_in_turn` runs."""
-        self.cancels = Cancels()
+        self.cancels: Cancels = Cancels()
         self.on_cancel: Callable[[Job], object] = lambda _: None
         """Called, in any thread, with a cancelled job whose handler runs."""
-        self.released = 0
-        self.cancelled = 0
+        self.released: int = 0
+        self.cancelled: int = 0
         self._done: list[Job] = []
         self._failures: list[Failure] = []
         self._given_back: list[Job] = []
@@ -258,7 +258,7 @@ class Runner(Settling):
         self.results.drop(job)
         self.log.cancelled(job)
         if job.lost:
-            self.lost += 1
+            self.count(lost=1)
             self.held.discard(job)
         else:
             self._cancelled.append(job)
@@ -327,14 +327,14 @@ class Runner(Settling):
             back = _emptied(self._given_back)
             if done:
                 self._send_off(done)
-                self.completed += len(done)
+                self.count(completed=len(done))
                 taken += verdicts_on(done, self.results)
             if cancelled := _emptied(self._cancelled):
                 self._send_off(cancelled)
                 self.cancelled += len(cancelled)
                 taken.append(verdict_on_cancelled(cancelled))
             if failures:
-                self.failed += len(failures)
+                self.count(failed=len(failures))
                 for some in by_needs(failures):
                     failed = [failure.job for failure in some]
                     self._send_off(failed)

@@ -13,7 +13,7 @@ from magicqueue.plain_text import plain
 from magicqueue.results import Results
 from magicqueue.verdicts import Verdict, given_back, verdict_on_throttled, verdicts_on
 
-logger = logging.getLogger("magicqueue")
+logger: logging.Logger = logging.getLogger("magicqueue")
 
 
 class Settling:
@@ -23,10 +23,16 @@ class Settling:
         self.unanswered: set[Job] = set()
         self.results = results
         self.throttled: list[tuple[Job, int]] = []
-        self.completed = 0
-        self.failed = 0
-        self.lost = 0
+        self.completed: int = 0
+        self.failed: int = 0
+        self.lost: int = 0
         self._on_error = on_error
+
+    def count(self, *, completed: int = 0, failed: int = 0, lost: int = 0) -> None:
+        """Add to how many jobs have ended so."""
+        self.completed += completed
+        self.failed += failed
+        self.lost += lost
 
     def settled(self, verdict: Verdict, missing: list[int]) -> Sequence[Verdict]:
         """The server has taken a verdict, but for jobs not ours; gives what comes next."""

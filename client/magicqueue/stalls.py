@@ -24,7 +24,7 @@ from magicqueue.verdict_sender import send_verdict
 
 LOOK_S: Final = 0.25
 
-logger = logging.getLogger("magicqueue")
+logger: Final[logging.Logger] = logging.getLogger("magicqueue")
 
 
 class Stalls:

@@ -61,7 +61,7 @@ class SyncConnection:
         self._poll.register(self._socket, select.POLLIN)
         if wake_fd is not None:
             self._poll.register(wake_fd, select.POLLIN)
-        self.closed = False
+        self.closed: bool = False
         after_fork(self)
 
     def forked(self) -> None:

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack, overload
 
 from magicqueue import commands, job_commands
-from magicqueue.address import AccessOptions, parse_address
+from magicqueue.address import AccessOptions, Address, parse_address
 from magicqueue.answers import Cancelling, Ending, PushedId, result_of
 from magicqueue.arguments import job_list, one_job, several_ids, several_jobs, whole_number
 from magicqueue.durations import Duration, duration_ms
@@ -71,7 +71,7 @@ class SyncQueue(SyncQueueAdmin):
         **access: Unpack[AccessOptions],
     ) -> None:
         self._source = source_of(name, order)
-        self.address = parse_address(url, access)
+        self.address: Address = parse_address(url, access)
         self._timeout_s = duration_ms(timeout, "timeout", least_ms=1) / 1000
         self._channel = self._new_channel()
         self._keys = RequestKeys(wanted=repeat_pushes)

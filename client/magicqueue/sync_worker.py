@@ -47,7 +47,7 @@ from magicqueue.worker_options import (
     worker_options,
 )
 
-logger = logging.getLogger("magicqueue")
+logger: logging.Logger = logging.getLogger("magicqueue")
 
 
 class SyncWorker(WorkerCounts):

@@ -171,7 +171,9 @@ class App:
             from magicqueue_server.http.metrics import ServerState  # noqa: PLC0415 - see above
             from magicqueue_server.http.server import HttpServer  # noqa: PLC0415
         except ImportError as error:
-            raise StartError(f"--http needs httptools: {error}") from None
+            raise StartError(
+                f"--http needs httptools, which the extra `server` installs: {error}"
+            ) from None
         state = ServerState(
             version=version,
             persistence=self._safekeeping.mode,

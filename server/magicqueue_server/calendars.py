@@ -62,9 +62,10 @@ class Calendar:
         self._zone = zone_of(tz)
         self._known = (0, 0)
         """The last answer: the tick, and from where on it is the next one."""
+        wrong = _sim_error()
         try:
             self._ahead = self._walk(_EPOCH)
-        except _sim_error() as error:
+        except wrong as error:
             raise BadCron(
                 f"schedule {text!r}: {str(error).lower()}: give minute, hour, day of month,"
                 ' month and day of week, as in "30 2 * * 1-5", perhaps with seconds before'
@@ -168,8 +169,13 @@ def zone_of(tz: str) -> tzinfo:
 
 @cache
 def _sim_error() -> type[Exception]:
-    from cronsim import CronSimError  # noqa: PLC0415 - see above
-
+    try:
+        from cronsim import CronSimError  # noqa: PLC0415 - see above
+    except ImportError:
+        raise BadCron(
+            "this server knows no schedules: it lacks cronsim, which the extra `server`"
+            " installs"
+        ) from None
     return CronSimError
 
 

@@ -163,10 +163,7 @@ class Engine:
         self._run_others()
 
     def run_feeds(self, feeds: Feeds, now_ms: int) -> bool:
-        """Run what a round received; gives whether its replies may be sent at once.
-
-        If not, each goes through `feed_rounds.answer`.
-        """
+        """Run what a round received; False: replies go through `feed_rounds.answer`."""
         self._tick(now_ms)
         self.feed_rounds.run(feeds, self._now_ms)
         self._run_others()
@@ -346,6 +343,8 @@ class Engine:
                         out, out_bytes = [], 0
                     self._after.see_to(self._now_ms)
         if out and not session.closed:
+            if guard is not None:
+                guard.before_reply(session)
             session.write(b"".join(out))
         if session.lines or session.counted_bytes:
             self._count(session)

@@ -17,6 +17,7 @@ from magicqueue_server.logs import event
 from magicqueue_server.wal.disk import Locked
 from magicqueue_server.wal.log import Log
 from magicqueue_server.wal.persistence import Persistence
+from magicqueue_server.wal.place import LocalPlace
 from magicqueue_server.wal.recovery import Recovered
 from magicqueue_server.wal.verdict import Refused
 
@@ -62,7 +63,7 @@ class Safekeeping:
         """Why the server had to end, if the log was the reason."""
         if config["persist"]:
             try:
-                self._persistence = Persistence(
+                place = LocalPlace(
                     self._path,
                     mode=self.mode,
                     segment_bytes=config["segment_size"],
@@ -74,6 +75,12 @@ class Safekeeping:
                 raise CannotOpen(
                     f"cannot use the data folder {self._path}: {error.strerror}", 1
                 ) from None
+            self._persistence = Persistence(
+                place,
+                mode=self.mode,
+                segment_bytes=config["segment_size"],
+                now_ms=clock.now_ms,
+            )
             self._persistence.log.on_failure = self._failed
 
     @property

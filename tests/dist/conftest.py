@@ -41,7 +41,7 @@ def installed(folder_executable: str, tmp_path_factory: pytest.TempPathFactory) 
     subprocess.run([sys.executable, "-m", "venv", folder], check=True)
     python = folder / "bin" / "python"
     subprocess.run(
-        [python, "-m", "pip", "install", "--quiet", f"{wheel}[persist]"], check=True
+        [python, "-m", "pip", "install", "--quiet", f"{wheel}[cli,server]"], check=True
     )
     return str(folder / "bin" / "magicqueue")
 

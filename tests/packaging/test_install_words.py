@@ -25,7 +25,9 @@ def _installed() -> list[tuple[str, str]]:
     """Each argument of a `pip install` in the project's texts, with its file."""
     found: list[tuple[str, str]] = []
     for path in TEXTS:
-        for rest in re.findall(r"pip install ([^`#\n)]*)", path.read_text()):
+        for rest in re.findall(
+            r"pip install ((?:\$\([^)\n]*\)|[^`#\n)])*)", path.read_text()
+        ):
             arguments = re.findall(r"'[^']+'|\"[^\"]+\"|\S+", rest)
             names = [text.strip("'\"\\") for text in arguments if not text.startswith("-")]
             found += [(str(path.relative_to(ROOT)), name) for name in names if name]
@@ -41,7 +43,7 @@ def test_the_name_is_not_that_of_another_authors_project() -> None:
 
 def test_the_readme_says_how_to_install() -> None:
     told = [name for file, name in _installed() if file == "README.md"]
-    assert told == [f"dist/{WHEEL}-*.whl", ".[array]"]
+    assert told == [f"$(ls dist/{WHEEL}-*.whl)[server,cli]", ".[server,cli,array]"]
 
 
 @pytest.mark.parametrize(("file", "name"), _installed())
@@ -50,10 +52,9 @@ def test_what_is_to_be_installed_exists(file: str, name: str) -> None:
     groups = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
     lines = [line for group in groups.values() for line in group if isinstance(line, str)]
     others = {re.split(r"[><=\[]", line)[0] for line in lines}
-    if match := re.fullmatch(r"\.(?:\[(\w+)\])?", name):
-        assert match[1] is None or match[1] in extras, file
-    elif name.endswith(".whl"):
-        assert re.fullmatch(rf"(?:dist/)?{WHEEL}-\*\.whl", name), file
+    ours = rf"\.|(?:dist/)?{WHEEL}-\*\.whl|\$\(ls \S+/{WHEEL}-\*\.whl\)"
+    if match := re.fullmatch(rf"(?:{ours})(?:\[([\w,]+)\])?", name):
+        assert match[1] is None or set(match[1].split(",")) <= extras, file
     else:
         assert re.split(r"[><=\[]", name)[0] in others | {"pip", *groups}, file
 

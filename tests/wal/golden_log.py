@@ -35,7 +35,7 @@ from magicqueue_server.wal import manifest
 from magicqueue_server.wal.checksum import CRC32C, ZLIB_CRC32
 from magicqueue_server.wal.encode import encode
 from magicqueue_server.wal.groups import Group
-from magicqueue_server.wal.journal import Journal
+from magicqueue_server.wal.local_journal import LocalJournal
 from magicqueue_server.wal.recovery import recover
 from wal.memory_disk import MemoryFolder
 from wal.sample_logs import plain
@@ -164,7 +164,7 @@ def write(
     """
     folder, salts = MemoryFolder(), count(1)
     with _checksum_is(algorithm):
-        journal = Journal(
+        journal = LocalJournal(
             folder,
             [],
             lsn=0,

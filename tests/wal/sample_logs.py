@@ -10,7 +10,7 @@ from magicqueue_server.wal import format as fmt
 from magicqueue_server.wal.decode import decode
 from magicqueue_server.wal.encode import encode
 from magicqueue_server.wal.groups import Group
-from magicqueue_server.wal.journal import Journal
+from magicqueue_server.wal.local_journal import LocalJournal
 from magicqueue_server.wal.scan import Scan
 from wal.memory_disk import MemoryFolder
 
@@ -81,10 +81,10 @@ def group_of(some: Iterable[records.Record], number: int = 1) -> Group:
 
 def journal_in(
     folder: MemoryFolder, *, segment_bytes: int = 2**16, mode: str = "always"
-) -> Journal:
+) -> LocalJournal:
     """Begin a log with made-up salts."""
     salts = count(0x1234)
-    journal = Journal(
+    journal = LocalJournal(
         folder,
         [],
         lsn=0,

@@ -24,7 +24,7 @@ from magicqueue_server.session import Session
 from magicqueue_server.turns import Turns
 from magicqueue_server.wal.journal import Journal
 from magicqueue_server.wal.log import Log
-from magicqueue_server.wal.persistence import begin_journal
+from magicqueue_server.wal.place import Place, begin_journal
 from magicqueue_server.wal.reclaim import Reclaimer
 from magicqueue_server.wal.recovery import Recovered, recover
 from server.desk import StillClock
@@ -123,6 +123,7 @@ class Server:
     """A running server. Making one opens the log in the folder, as a start does.
 
     with_policies: whether something stands above the core that marks jobs and keeps facts.
+    place: where the log is, if not in the folder.
     """
 
     def __init__(
@@ -136,8 +137,10 @@ class Server:
         options: CoreOptions | None = None,
         policy_options: PolicyOptions | None = None,
         with_policies: bool = False,
+        place: Place | None = None,
     ) -> None:
         self.folder = folder
+        self.place = place
         self.now = now
         self.tasks = HeldTasks()
         self.tasks.now = now
@@ -164,19 +167,14 @@ class Server:
             policy_options or PolicyOptions(),
         )
         self.policies.core = core_here = self.engine.core
-        self.found: Recovered = recover(
-            folder,
-            self.policies if with_policies else self.engine.policies or core_here,
+        filled = self.policies if with_policies else self.engine.policies or core_here
+        self.found: Recovered = (
+            recover(folder, filled) if place is None else place.recover(filled)
         )
         self.now = max(now, self.found.last_ms)
         self.engine.sessions.begin_after(self.found.session)
-        journal: Journal = begin_journal(
-            folder,
-            self.found,
-            segment_bytes=segment_bytes,
-            now_ms=lambda: self.now,
-            mode=mode,
-            ids_ahead=IDS_AHEAD,
+        journal = (
+            self._begun(segment_bytes, mode) if place is None else place.begin(self.found)
         )
         self.log.begin(journal, self.found.last_id, self.found.sequence)
         self.reclaimer = Reclaimer(
@@ -190,7 +188,19 @@ class Server:
         )
         self.log.prepare()
         self.reclaimer.start()
+        if place is not None:
+            place.tend(self.tasks, self.log.fail)
         self.pump()
+
+    def _begun(self, segment_bytes: int, mode: str) -> Journal:
+        return begin_journal(
+            self.folder,
+            self.found,
+            segment_bytes=segment_bytes,
+            now_ms=lambda: self.now,
+            mode=mode,
+            ids_ahead=IDS_AHEAD,
+        )
 
     def _resume(self, session: Session | None) -> None:
         if session is None:
@@ -219,6 +229,8 @@ class Server:
         self.log.when_safe(lambda: None)
         self.pump()
         self.log.journal.close(clean=True)
+        if self.place is not None:
+            self.place.close()
 
 
 def after(folder: MemoryFolder, rng: random.Random, how: str) -> MemoryFolder:

@@ -10,7 +10,7 @@ import pytest
 
 from magicqueue_server.wal import format as fmt
 from magicqueue_server.wal import scan
-from magicqueue_server.wal.journal import Journal
+from magicqueue_server.wal.local_journal import LocalJournal
 from magicqueue_server.wal.passes import Passes
 from magicqueue_server.wal.reclaim import Reclaimer
 from magicqueue_server.wal.scan import Scan
@@ -98,23 +98,25 @@ DETECTORS: tuple[Callable[[], None], ...] = (
 
 
 def reserved_ids_are_not_on_the_disk(patch: Patch) -> None:
-    def reserve(journal: Journal, last_id: int, **fields: object) -> None:
+    def reserve(journal: LocalJournal, last_id: int, **fields: object) -> None:
         if fields:
             journal._change(**fields)
         journal.reserved_id = last_id + 1000
 
-    patch.setattr(Journal, "_reserve", reserve)
+    patch.setattr(LocalJournal, "_reserve", reserve)
 
 
 def ids_beyond_the_reserved_are_used(patch: Patch) -> None:
-    patch.setattr(Journal, "wants_ids", lambda _journal, _last_id: False)
+    patch.setattr(LocalJournal, "wants_ids", lambda _journal, _last_id: False)
     patch.setattr(Server, "__init__", _unreserved(Server.__init__))
 
 
 def _unreserved(real: Callable[..., None]) -> Callable[..., None]:
     def init(server: Server, *arguments: object, **named: object) -> None:
         real(server, *arguments, **named)
-        server.log.journal.reserved_id = 2**60
+        journal = server.log.journal
+        assert isinstance(journal, LocalJournal)
+        journal.reserved_id = 2**60
 
     return init
 

@@ -22,7 +22,7 @@ from conformance.naive_jobs import COUNTERS
 from conformance.test_against_model import ROOMY, CoreMachine
 from magicqueue_cores import make_core
 from magicqueue_cores.contract import CoreOptions
-from magicqueue_server.wal.journal import Journal
+from magicqueue_server.wal.local_journal import LocalJournal
 from magicqueue_server.wal.log import Log
 from magicqueue_server.wal.reclaim import Reclaimer
 from magicqueue_server.wal.recovery import recover
@@ -71,7 +71,7 @@ class LoggedDriver(Driver):
             name, self.options, on_ready=self.woken.append, record=self.policies.see
         )
         found = recover(self.folder, self.policies)
-        journal = Journal(
+        journal = LocalJournal(
             self.folder,
             found.segments,
             lsn=found.lsn,

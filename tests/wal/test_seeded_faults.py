@@ -18,7 +18,8 @@ from magicqueue_cores.python_core import PythonCore
 from magicqueue_server.wal import checksum
 from magicqueue_server.wal import format as fmt
 from magicqueue_server.wal.gate import Gate
-from magicqueue_server.wal.journal import DiskFull, Journal
+from magicqueue_server.wal.journal import DiskFull
+from magicqueue_server.wal.local_journal import LocalJournal
 from magicqueue_server.wal.log import Log
 from magicqueue_server.wal.reclaim import Reclaimer
 from magicqueue_server.wal.recovery import Replay
@@ -143,7 +144,7 @@ DETECTORS: tuple[Callable[[], None], ...] = (
 
 
 def ack_before_the_sync(patch: Patch) -> None:
-    patch.setattr(Journal, "sync", lambda _self: None)
+    patch.setattr(LocalJournal, "sync", lambda _self: None)
 
 
 def ack_before_the_write(patch: Patch) -> None:
@@ -216,15 +217,15 @@ def a_failed_sync_is_tried_again(patch: Patch) -> None:
 
 
 def a_full_disk_is_ignored(patch: Patch) -> None:
-    real = Journal._append
+    real = LocalJournal._append
 
-    def append(journal: Journal, *arguments: Any) -> None:
+    def append(journal: LocalJournal, *arguments: Any) -> None:
         try:
             real(journal, *arguments)
         except DiskFull:
             journal.lsn += 1
 
-    patch.setattr(Journal, "_append", append)
+    patch.setattr(LocalJournal, "_append", append)
 
 
 def a_segment_goes_with_its_jobs(patch: Patch) -> None:
@@ -240,12 +241,12 @@ def a_segment_goes_before_its_jobs_are_safe(patch: Patch) -> None:
 
 
 def a_segment_in_the_middle_goes(patch: Patch) -> None:
-    def drop(journal: Journal) -> None:
+    def drop(journal: LocalJournal) -> None:
         if len(journal.segments) > 2:
             journal._folder.remove(fmt.segment_name(journal.segments[1].number))
         journal.segments.popleft()
 
-    patch.setattr(Journal, "drop", drop)
+    patch.setattr(LocalJournal, "drop", drop)
 
 
 def ids_begin_anew(patch: Patch) -> None:

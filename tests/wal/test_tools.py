@@ -15,7 +15,7 @@ from magicqueue_cores.contract import CoreOptions
 from magicqueue_server.wal import format as fmt
 from magicqueue_server.wal.commands import backup, wal
 from magicqueue_server.wal.disk import Lock, Locked, SystemFolder
-from magicqueue_server.wal.journal import Journal
+from magicqueue_server.wal.local_journal import LocalJournal
 from magicqueue_server.wal.recovery import recover
 from magicqueue_server.wal.verdict import Corrupt
 from wal.sample_logs import NOW_MS, group_of, life
@@ -25,7 +25,7 @@ FIRST = fmt.segment_name(1)
 
 def written(
     path: Path, *, clean: bool = False, segment_bytes: int = 4096, mode: str = "always"
-) -> Journal:
+) -> LocalJournal:
     frames = life(3, 60)
     return written_frames(path, frames, clean=clean, segment_bytes=segment_bytes, mode=mode)
 
@@ -37,9 +37,9 @@ def written_frames(
     clean: bool = True,
     segment_bytes: int = 4096,
     mode: str = "always",
-) -> Journal:
+) -> LocalJournal:
     folder = SystemFolder(path)
-    journal = Journal(
+    journal = LocalJournal(
         folder,
         [],
         lsn=0,
@@ -283,7 +283,7 @@ def test_errors_in_json_are_one_document(tmp_path: Path) -> None:
 
 def test_dump_commands_no_terminal(tmp_path: Path) -> None:
     folder = SystemFolder(tmp_path)
-    journal = Journal(
+    journal = LocalJournal(
         folder, [], lsn=0, segment_bytes=4096, salts=lambda: 77, now_ms=lambda: NOW_MS
     )
     journal.begin(0, 0)

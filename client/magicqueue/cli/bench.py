@@ -21,6 +21,7 @@ from magicqueue.cli.phrases import count, span
 from magicqueue.cli.screen import (
     Column,
     console,
+    draws,
     many,
     note,
     number,
@@ -28,7 +29,7 @@ from magicqueue.cli.screen import (
     write_json,
     write_table,
 )
-from magicqueue.command_line import Command, is_styled
+from magicqueue.command_line import Command
 
 _ROUND_TRIPS: Final = 500
 _BUSY: Final = 0.9
@@ -167,7 +168,7 @@ def _cleaned_up(session: Session, queue: str) -> Iterator[None]:
 @contextlib.contextmanager
 def _progress(jobs: int) -> Iterator[Callable[[str, int], None]]:
     """Show how far it is, on a terminal; gives what to call as jobs are moved."""
-    if not is_styled(sys.stderr):
+    if not draws(sys.stderr):
         yield lambda _name, _number: None
         return
     from rich.progress import (  # noqa: PLC0415 - slow

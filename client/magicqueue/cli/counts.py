@@ -18,6 +18,7 @@ from magicqueue.cli.phrases import count, rate, span
 from magicqueue.cli.screen import (
     Column,
     console,
+    draws,
     many,
     number,
     rich_table,
@@ -27,7 +28,7 @@ from magicqueue.cli.screen import (
     write_pairs,
     write_table,
 )
-from magicqueue.command_line import Command, is_styled
+from magicqueue.command_line import Command
 from magicqueue.plain_text import plain
 from magicqueue.sync_queue import SyncQueue
 from magicqueue.wire.replies import Counts, QueueCounts, ServerCounts
@@ -197,7 +198,7 @@ def _watch_stats(
     if session.json:
         for counts, _ in looks:
             write_json(counts)
-    elif is_styled(sys.stdout):
+    elif draws(sys.stdout):
         heading = f"{title} at {session.address}, every {span(pause_s)}"
         _draw(
             heading,
@@ -214,7 +215,7 @@ def _watch_queues(session: Session, client: SyncQueue, pause_s: float) -> None:
     if session.json:
         for found in looks:
             write_json(found)
-    elif is_styled(sys.stdout):
+    elif draws(sys.stdout):
         _draw(
             f"queues at {session.address}, every {span(pause_s)}",
             looks,

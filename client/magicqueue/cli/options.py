@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import wraps
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 import click
 from click.shell_completion import CompletionItem
@@ -21,6 +21,11 @@ from magicqueue.sync_queue import SyncQueue
 from magicqueue.wire.limits import ID_MAX
 
 R = TypeVar("R")
+if TYPE_CHECKING:
+    _ParamType = click.ParamType[Any]
+else:
+    _ParamType = click.ParamType  # before 8.3 it is of nothing
+_Decorator: TypeAlias = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 _WAIT_S_MAX: Final = 366 * 86_400.0
 _YEAR_10000_S: Final = 253_402_300_800
@@ -77,7 +82,7 @@ def _moment(text: str) -> float:
     return seconds
 
 
-class _Whole(click.ParamType):  # type: ignore[type-arg]  # it has none before 8.3
+class _Whole(_ParamType):
     """A whole number within bounds."""
 
     name = "number"
@@ -111,7 +116,7 @@ def whole(least: int, most: int | None = None) -> _Whole:
     return _Whole(least, most)
 
 
-class _Queue(click.ParamType):  # type: ignore[type-arg]  # it has none before 8.3
+class _Queue(_ParamType):
     """A queue's name."""
 
     name = "queue"
@@ -184,19 +189,19 @@ class Session:
         return SyncQueue(name, self.url, timeout=self.timeout_s)
 
 
-url_option = click.option(
+url_option: _Decorator = click.option(
     "--url",
     type=ADDRESS,
     envvar="MAGICQUEUE_URL",
     help="Where the server is. [env: MAGICQUEUE_URL; default: localhost:6789]",
 )
-json_option = click.option(
+json_option: _Decorator = click.option(
     "--json",
     "as_json",
     is_flag=True,
     help="Write JSON, one document a line.",
 )
-timeout_option = click.option(
+timeout_option: _Decorator = click.option(
     "--timeout",
     type=SPAN,
     default=commands.TIMEOUT_S,

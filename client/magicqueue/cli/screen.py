@@ -2,14 +2,17 @@
 
 A terminal gets tables that fit it: ids and counts are never cut, texts are shortened, and
 where that is not enough, the columns that matter least are left out and named. A file or
-pipe gets plain aligned columns, never cut, so that grep and awk work on them. All text is
+pipe gets plain aligned columns, never cut, so that grep and awk work on them, and so does a
+terminal without rich, which the extra `cli` installs. All text is
 made harmless here, whoever it is from. NO_COLOR and TERM=dumb mean not one escape sequence.
 """
 
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from importlib.util import find_spec
+from typing import IO, TYPE_CHECKING, Any, Final
+from unicodedata import combining, east_asian_width
 
 import click
 import msgspec
@@ -27,6 +30,7 @@ __all__ = [
     "Column",
     "console",
     "details",
+    "draws",
     "is_terminal",
     "job_fields",
     "job_json",
@@ -90,8 +94,18 @@ def text(heading: str, leaves: int = 0, least: int = _TEXT_CELLS) -> Column:
 
 
 def is_terminal() -> bool:
-    """Whether a person may be reading the output."""
-    return sys.stdout.isatty()
+    """Whether a person may be reading the output, and tables can be drawn."""
+    return sys.stdout.isatty() and _has_rich()
+
+
+def draws(stream: IO[Any]) -> bool:
+    """Whether a picture may be drawn there, and again in its place."""
+    return is_styled(stream) and _has_rich()
+
+
+def _has_rich() -> bool:
+    """Whether rich is installed: without it, a terminal gets what a file gets."""
+    return find_spec("rich") is not None
 
 
 def console(*, err: bool = False) -> "Console":
@@ -196,9 +210,9 @@ def _cells(line: str) -> int:
     """Give how wide a line is on a terminal."""
     if line.isascii():
         return len(line)
-    from rich.cells import cell_len  # noqa: PLC0415 - slow
-
-    return cell_len(line)
+    return sum(
+        2 if east_asian_width(char) in "WF" else not combining(char) for char in line
+    )
 
 
 def write_pairs(pairs: Iterable[tuple[str, str | list[str]]]) -> None:

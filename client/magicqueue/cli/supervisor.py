@@ -56,7 +56,7 @@ _LOOK_S: Final = 0.5
 _REMIND_S: Final = 0.2
 """SIGTERM is repeated so often, lest it came before a child could take it."""
 
-logger: Final = logging.getLogger("magicqueue")
+logger: Final[logging.Logger] = logging.getLogger("magicqueue")
 
 
 @dataclass(slots=True)

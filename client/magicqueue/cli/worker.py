@@ -104,6 +104,12 @@ def _above_zero(_: click.Context, option: click.Parameter, value: float | None) 
     help="Processes; more than one use more than one CPU.",
 )
 @click.option(
+    "--pool",
+    type=whole(1, _PROCESSES_MAX),
+    help="Processes for tasks that are declared with process=True, of each of -p."
+    " [default: as many as there are CPUs]",
+)
+@click.option(
     "--inline/--threads",
     default=False,
     help="Run plain handlers one after the other, or in threads. [default: threads]",
@@ -190,6 +196,7 @@ def worker(  # noqa: PLR0913 - one for each option
     turns: bool,
     concurrency: int | None,
     processes: int,
+    pool: int | None,
     inline: bool,
     batch_size: int,
     prefetch: int | None,
@@ -228,6 +235,7 @@ def worker(  # noqa: PLR0913 - one for each option
         url=url or os.environ.get("MAGICQUEUE_URL"),
         concurrency=concurrency,
         inline=inline,
+        pool=pool,
         batch_size=batch_size,
         prefetch=prefetch,
         lease_s=lease,

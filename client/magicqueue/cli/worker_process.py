@@ -10,6 +10,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
 from typing import Any, Final, TypeAlias
 
@@ -34,7 +35,7 @@ from magicqueue.worker_options import TASKS, THREADS
 EXIT_HUNG: Final = 70
 """A process ended because a handler inline was over its time limit."""
 
-logger: Final = logging.getLogger("magicqueue")
+logger: Final[logging.Logger] = logging.getLogger("magicqueue")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +50,7 @@ class WorkerPlan:
     url: str | None
     concurrency: int | None
     inline: bool
+    pool: int | None
     batch_size: int
     prefetch: int | None
     lease_s: float
@@ -220,6 +222,8 @@ async def _work_on_tasks(
         url=plan.url,
         batch_size=plan.batch_size,
         concurrency=plan.concurrency,
+        processes=plan.pool,
+        process_set_up=partial(set_up_log, plan),
         prefetch=plan.prefetch,
         lease=plan.lease_s,
         time_limit=plan.time_limit_s,

@@ -23,7 +23,7 @@ from typing import Any
 
 from magicqueue.job import Job
 
-logger = logging.getLogger("magicqueue")
+logger: logging.Logger = logging.getLogger("magicqueue")
 
 
 @dataclass(slots=True)
@@ -80,9 +80,9 @@ class Hooks:
         self._before = [m.before for m in middleware if _overrides(m, "before")]
         self._after = [m.after for m in reversed(middleware) if _overrides(m, "after")]
         self._error = [m.error for m in reversed(middleware) if _overrides(m, "error")]
-        self.around_runs = bool(self._before or self._after or self._error)
+        self.around_runs: bool = bool(self._before or self._after or self._error)
         """Whether there is anything to call where tasks run."""
-        self.around_pushes = bool(self._pushing)
+        self.around_pushes: bool = bool(self._pushing)
 
     def pushing(self, call: Pushing) -> None:
         """Call each hook; what it raises is the push's."""

@@ -57,9 +57,11 @@ class Tasks:
         check: bool = True,
         **options: Unpack[JobOptions],
     ) -> None:
-        self.queue = commands.queue_name(queue)
-        self.hooks = Hooks(middleware)
-        self.producer = Producer(url, access, request_timeout, self.hooks, checks=check)
+        self.queue: str = commands.queue_name(queue)
+        self.hooks: Hooks = Hooks(middleware)
+        self.producer: Producer = Producer(
+            url, access, request_timeout, self.hooks, checks=check
+        )
         self.startup: list[Callable[[], Any]] = []
         """Called when a worker process begins, in order."""
         self.shutdown: list[Callable[[], Any]] = []
@@ -91,6 +93,8 @@ class Tasks:
         queue: str | None = None,
         retries: int | None = None,
         time_limit: Duration | None = None,
+        soft_time_limit: Duration | None = None,
+        process: bool = False,
         discard_on: type[BaseException] | tuple[type[BaseException], ...] = (),
         key: Callable[..., str] | None = None,
         **options: Unpack[JobOptions],
@@ -102,9 +106,9 @@ class Tasks:
         name: what it is called over the wire, its function's name unless told otherwise;
         no two of these tasks may have the same. queue: another than that of these Tasks.
         retries: how often it is tried again after a failure; another way to say
-        max_attempts. time_limit, discard_on: see Task. key: makes a unique key of a call's
-        arguments, for the options `unique`, `unique_for` and `on_conflict`. options: see
-        JobOptions.
+        max_attempts. time_limit, soft_time_limit, process, discard_on: see Task. key: makes
+        a unique key of a call's arguments, for the options `unique`, `unique_for` and
+        `on_conflict`. options: see JobOptions.
 
         Raises TypeError or ValueError that says what is wrong with it.
         """
@@ -203,6 +207,8 @@ class Tasks:
         queue: str | None = None,
         retries: int | None = None,
         time_limit: Duration | None = None,
+        soft_time_limit: Duration | None = None,
+        process: bool = False,
         discard_on: type[BaseException] | tuple[type[BaseException], ...] = (),
         key: Callable[..., str] | None = None,
         **options: Any,
@@ -229,6 +235,8 @@ class Tasks:
             queue=self.queue if queue is None else commands.queue_name(queue),
             options=JobOptions(**{**self._options, **options}),  # type: ignore[typeddict-item]  # `Task` checks them
             time_limit=time_limit,
+            soft_time_limit=soft_time_limit,
+            process=process,
             discard_on=discard_on if isinstance(discard_on, tuple) else (discard_on,),
             key=key,
         )

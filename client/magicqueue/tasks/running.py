@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from orjson import Fragment
 
 from magicqueue import commands
-from magicqueue.failures import Discard
+from magicqueue.failures import Discard, SoftTimeLimitExceeded
 from magicqueue.handler_awaits import within
 from magicqueue.job import Job
 from magicqueue.job_log import label
@@ -21,8 +21,22 @@ from magicqueue.tasks.task import Task
 class RunsPlain(Protocol):
     """What runs plain tasks: threads, or in tests the caller."""
 
-    async def run(self, function: Callable[[], Any], /) -> Any:
-        """Call it, in the context of whoever awaits this; gives or raises its outcome."""
+    async def run(
+        self, function: Callable[[], Any], limit_s: float | None = None, /
+    ) -> Any:
+        """Call it, in the context of whoever awaits this; gives or raises its outcome.
+
+        Raises TimeLimitExceeded when it has run for so long.
+        """
+
+
+class RunsApart(Protocol):
+    """What runs plain tasks in other processes."""
+
+    async def run(
+        self, task: Task[..., Any], job: Job, args: Sequence[Any], kwargs: dict[str, Any], /
+    ) -> Any:
+        """Call it, within its limits; gives or raises its outcome."""
 
 
 class UnknownTask(Exception):
@@ -32,16 +46,22 @@ class UnknownTask(Exception):
 class QueueTasks:
     """The tasks of one queue. `handle` is a worker's handler.
 
-    registries: their tasks of this queue are taken together. Raises ValueError for two
-    tasks of the same name.
+    registries: their tasks of this queue are taken together. processes: without them, tasks
+    that want one run in threads. Raises ValueError for two tasks of the same name.
     """
 
     def __init__(
-        self, queue: str, registries: Sequence[Tasks], opened: Opened, threads: RunsPlain
+        self,
+        queue: str,
+        registries: Sequence[Tasks],
+        opened: Opened,
+        threads: RunsPlain,
+        processes: RunsApart | None = None,
     ) -> None:
         self._queue = queue
         self._opened = opened
         self._threads = threads
+        self._processes = processes
         self._tasks: dict[str, tuple[Task[..., Any], Hooks]] = {}
         for registry in registries:
             for name, task in registry.of_queue(queue).items():
@@ -85,12 +105,16 @@ class QueueTasks:
         return found
 
     async def _with_hooks(self, task: Task[..., Any], hooks: Hooks, run: Run) -> Any:
-        if not task.is_async:
+        apart = self._processes if task.process else None
+        if not task.is_async and apart is None:
             call = partial(_plain_with_hooks, task, hooks, run)
-            return await _limited(task, self._threads.run, [call], {})
+            return await self._threads.run(call, task.time_limit_s)
         try:
             hooks.before(run)
-            result = await _limited(task, task.function, run.args, run.kwargs)
+            if apart is not None:
+                result = await apart.run(task, run.job, run.args, run.kwargs)
+            else:
+                result = await _limited(task, task.function, run.args, run.kwargs)
         except BaseException as error:
             hooks.error(run, error)
             raise
@@ -116,7 +140,10 @@ async def _limited(
     args: Sequence[Any],
     kwargs: dict[str, Any],
 ) -> Any:
-    """Await a call for as long as the task may run."""
+    """Await a call of an async task for as long as it may run."""
+    awaitable = function(*args, **kwargs)
+    if task.soft_time_limit_s is not None:
+        awaitable = within(task.soft_time_limit_s, awaitable, SoftTimeLimitExceeded)
     if task.time_limit_s is None:
-        return await function(*args, **kwargs)
-    return await within(task.time_limit_s, function(*args, **kwargs))
+        return await awaitable
+    return await within(task.time_limit_s, awaitable)

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import inspect
 import logging
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import Any, Final
 
 from magicqueue import commands
@@ -21,6 +21,7 @@ from magicqueue.results import ON_BAD_RESULT, OnBadResult
 from magicqueue.runner import Runner
 from magicqueue.stop_signals import StopSignal
 from magicqueue.tasks.dependencies import Opened
+from magicqueue.tasks.processes import Processes
 from magicqueue.tasks.registry import Tasks
 from magicqueue.tasks.running import QueueTasks
 from magicqueue.tasks.threads import Threads
@@ -28,15 +29,17 @@ from magicqueue.worker import Worker
 from magicqueue.worker_counts import WorkerCounts
 from magicqueue.worker_options import BATCH_SIZE, GRACE_S, LEASE_S, TASKS, THREADS
 
-logger: Final = logging.getLogger("magicqueue")
+logger: Final[logging.Logger] = logging.getLogger("magicqueue")
 
 
 class TaskWorker(InBackground, WorkerCounts):
     """Runs the tasks of all queues of some `Tasks`, or of those `queues` only.
 
     concurrency: tasks of one queue under way at once (50); threads: plain tasks at once, of
-    all queues (8). url: None is that of the first Tasks that has one; so is what lets the
-    worker in. The other options are those of `Worker`, for each queue.
+    all queues (8); processes: the same for tasks that have one of their own (as many as
+    there are processors); process_set_up: called in each of these first. url: None is that
+    of the first Tasks that has one; so is what lets the worker in. The other options are
+    those of `Worker`, for each queue.
 
     What tasks depend on is opened before the first job, and closed after the last.
     """
@@ -48,6 +51,8 @@ class TaskWorker(InBackground, WorkerCounts):
         url: str | None = None,
         concurrency: int | None = None,
         threads: int = THREADS,
+        processes: int | None = None,
+        process_set_up: Callable[[], object] | None = None,
         batch_size: int = BATCH_SIZE,
         prefetch: int | None = None,
         lease: Duration = LEASE_S,
@@ -62,7 +67,7 @@ class TaskWorker(InBackground, WorkerCounts):
                 raise TypeError(f"TaskWorker takes Tasks, not {type(one).__name__}")
             one.load()
         self.tasks = tasks
-        self.queues = _queues_of(tasks, queues)
+        self.queues: list[str] = _queues_of(tasks, queues)
         if url is None:
             url = next((one.producer.url for one in tasks if one.producer.url), None)
         access: AccessOptions = {}
@@ -70,10 +75,13 @@ class TaskWorker(InBackground, WorkerCounts):
             access = access or one.producer.access
         self._opened = Opened()
         self._threads = Threads(threads)
-        self.workers = [
+        self._processes = Processes(processes, process_set_up)
+        self.workers: list[Worker] = [
             Worker(
                 queue,
-                QueueTasks(queue, tasks, self._opened, self._threads).handle,
+                QueueTasks(
+                    queue, tasks, self._opened, self._threads, self._processes
+                ).handle,
                 url=url,
                 concurrency=TASKS if concurrency is None else concurrency,
                 batch_size=batch_size,
@@ -162,7 +170,7 @@ class TaskWorker(InBackground, WorkerCounts):
             for task in registry:
                 task.signature.prepare()
         async with opened_for(self.tasks, self._opened):
-            with self._threads:
+            with self._threads, self._processes:
                 yield
 
 

@@ -70,8 +70,10 @@ class Task(Generic[P, T]):
     """A function and how its calls are pushed; made by `Tasks.task`.
 
     time_limit: a call that runs for longer in a worker is cancelled, or given up if it is
-    a plain one, and fails. discard_on: what it raises of these kinds is not tried again.
-    key: makes a unique key of the arguments.
+    a plain one, and fails. process: it is called in a process of its own, which is killed
+    then. soft_time_limit: after so long it is told to wind up: an async one is cancelled,
+    in one in a process SoftTimeLimitExceeded is raised. discard_on: what it raises of these
+    kinds is not tried again. key: makes a unique key of the arguments.
     """
 
     __name__: str
@@ -85,6 +87,8 @@ class Task(Generic[P, T]):
         queue: str,
         options: JobOptions,
         time_limit: Duration | None,
+        soft_time_limit: Duration | None,
+        process: bool,
         discard_on: tuple[type[BaseException], ...],
         key: Callable[..., str] | None,
     ) -> None:
@@ -92,19 +96,18 @@ class Task(Generic[P, T]):
         self.function = function
         self.name = name
         self.queue = queue
-        self.is_async = inspect.iscoroutinefunction(function)
-        self.time_limit_s = (
-            None
-            if time_limit is None
-            else duration_ms(time_limit, "time_limit", least_ms=1) / 1000
-        )
+        self.is_async: bool = inspect.iscoroutinefunction(function)
+        self.time_limit_s: float | None = _limit_s(time_limit, "time_limit")
+        self.soft_time_limit_s: float | None = _limit_s(soft_time_limit, "soft_time_limit")
+        self.process = process
         self.discard_on = discard_on
-        self.signature = Signature(name, function)
+        self.signature: Signature = Signature(name, function)
         self.producer = producer
         self.job_options = options
         self._head = head_of(name)
         self._key = key
         self._check_options()
+        self._check_ways()
 
     def __repr__(self) -> str:
         return f"<task {self.name} of queue {self.queue}>"
@@ -201,6 +204,32 @@ class Task(Generic[P, T]):
             raise TypeError("give key or unique_key, not both")
         tail_of({**self.job_options, "unique_key": "x"} if self._key else self.job_options)
 
+    def _check_ways(self) -> None:
+        """Refuse what cannot be in the way that it runs. Raises TypeError or ValueError."""
+        soft_s, hard_s = self.soft_time_limit_s, self.time_limit_s
+        if self.process and self.is_async:
+            raise TypeError(f"process=True is for plain tasks: {self.name} is async")
+        if self.process and self.signature.dependencies:
+            raise TypeError(
+                f"{self.name} runs in a process of its own, where what the worker opens is"
+                " not: have it open what it needs, or leave process=True out"
+            )
+        if self.process and "<locals>" in self.function.__qualname__:
+            raise TypeError(
+                f"{self.name} is declared inside of a function, where another process"
+                " cannot find it: declare it at the top of a module"
+            )
+        if soft_s is not None and not (self.process or self.is_async):
+            raise TypeError(
+                f"soft_time_limit of {self.name}: nothing can be raised in a thread; it is"
+                " for async tasks, and for plain ones with process=True"
+            )
+        if soft_s is not None and hard_s is not None and soft_s >= hard_s:
+            raise ValueError(
+                f"soft_time_limit of {self.name} is {soft_s:g} s: it must be less than its"
+                f" time_limit, {hard_s:g} s"
+            )
+
     def _one_call(
         self, call: TaskCall[T] | tuple[Any, ...] | Mapping[str, Any]
     ) -> TaskCall[T]:
@@ -225,6 +254,10 @@ class Task(Generic[P, T]):
             missing = {name: one for name, one in needed.items() if name not in given}
             kwargs = {**kwargs, **self.producer.given(self.name, missing)}
         return self.function(*args, **kwargs)
+
+
+def _limit_s(limit: Duration | None, name: str) -> float | None:
+    return None if limit is None else duration_ms(limit, name, least_ms=1) / 1000
 
 
 class AsyncTask(Task[P, T]):

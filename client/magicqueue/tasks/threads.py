@@ -12,6 +12,8 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any, Self, TypeAlias
 
+from magicqueue.handler_awaits import within
+
 _Work: TypeAlias = Callable[[], None]
 
 
@@ -31,8 +33,12 @@ class Threads:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    async def run(self, function: Callable[[], Any]) -> Any:
-        """Call a function in a thread, in the caller's context; gives its outcome."""
+    async def run(self, function: Callable[[], Any], limit_s: float | None = None) -> Any:
+        """Call a function in a thread, in the caller's context; gives its outcome.
+
+        Raises TimeLimitExceeded when it has run for `limit_s`; waiting for a thread does
+        not count.
+        """
         async with self._places:
             loop = asyncio.get_running_loop()
             outcome: asyncio.Future[Any] = loop.create_future()
@@ -53,7 +59,7 @@ class Threads:
                     loop.call_soon_threadsafe(self._done, turns, outcome, result, error)
 
             turns.put(work)
-            return await outcome
+            return await within(limit_s, outcome)
 
     def close(self) -> None:
         """End the threads: those that are idle now, the others after what they run."""

@@ -24,8 +24,8 @@ class LineBuffer:
     __slots__ = ("_kept", "line_bytes_max", "lines_before_error")
 
     def __init__(self, line_bytes_max: int) -> None:
-        self.line_bytes_max = line_bytes_max
-        self.lines_before_error = b""
+        self.line_bytes_max: int = line_bytes_max
+        self.lines_before_error: bytes = b""
         self._kept = bytearray()
 
     @property

@@ -256,7 +256,10 @@ class Store:
 
     def write_ids(self, ids: Sequence[int]) -> None:
         """Put ids into scratch."""
-        self.memory.write_column(0, 1, len(ids), ids)
+        if len(ids) == 1:
+            self.memory.scratch[0] = ids[0]
+        else:
+            self.memory.write_column(0, 1, len(ids), ids)
 
     def states_of(self, ids: Sequence[int], states: frozenset[JobState]) -> list[int]:
         """The states of jobs, MISSING_STATE of those in others, or named before."""

@@ -16,6 +16,7 @@ _FILES_BESIDE: Final = 128
 """The log's, those kept in reserve, and those that Python has open."""
 _SHARE_MAX: Final = 0.75
 """What jobs may have of the memory: replies, results and the log need some, too."""
+_EXTRA: Final = "install the extra `server`"
 _STRICT: Final = "2"
 _BUILT_MS: Final = 1_767_225_600_000
 """2026-01-01: no clock is right that is before this was written."""
@@ -45,7 +46,9 @@ def code(config: Config) -> Iterator[Finding]:
         yield ok("core", f"magicqueue {version()}, {name}")
     if config["loop"] != "asyncio" and importlib.util.find_spec("uvloop") is None:
         say = warning if config["loop"] == "auto" else failed
-        yield say("core", "uvloop is not installed", "install the extra `server`")
+        yield say("core", "uvloop is not installed", _EXTRA)
+    if config["http"] and importlib.util.find_spec("httptools") is None:
+        yield failed("core", "http is set, and httptools is not installed", _EXTRA)
 
 
 def open_files(config: Config) -> Iterator[Finding]:

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from magicqueue.wire import requests
 from magicqueue_server.session import Session
+from magicqueue_server.wal.alone import Alone
 from magicqueue_server.wal.log import Log
 
 _PUSHES: Final = (
@@ -54,6 +55,7 @@ class Guard:
     ) -> None:
         self.mark = log.mark
         self._log = log
+        self._alone = Alone()
         self._wake = wake
         self._stalled: dict[int, Session] = {}
         for kind in (*_PUSHES, *_CHANGES):
@@ -65,6 +67,11 @@ class Guard:
         """Raise RequestError if jobs cannot be handed out."""
         if (refusal := self._log.refusal(push=False)) is not None:
             raise refusal
+
+    def before_reply(self, session: Session) -> None:
+        """Have written at once what nobody but this session waits for (see `alone`)."""
+        if self._alone.is_alone(session) and self._log.mode != "always":
+            self._log.flush()
 
     def stalls(self, session: Session) -> bool:
         """Whether so much waits to be written that the session has to wait, too."""

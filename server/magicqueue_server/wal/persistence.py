@@ -1,32 +1,24 @@
-"""The log as the server sees it: a folder to open, a core to fill, and an orderly end."""
+"""The log as the server sees it: a place to read, a core to fill, and an orderly end."""
 
 import asyncio
 from collections.abc import Callable
-from pathlib import Path
 
 from magicqueue_cores.contract import Core
-from magicqueue_server.randomness import salt
-from magicqueue_server.wal.disk import Folder, Lock, SystemFolder
-from magicqueue_server.wal.journal import IDS_AHEAD, DiskFull, Journal
+from magicqueue_server.wal.journal import DiskFull
 from magicqueue_server.wal.log import Log
+from magicqueue_server.wal.place import Place
 from magicqueue_server.wal.reclaim import Reclaimer, Source
-from magicqueue_server.wal.recovery import Progress, Recovered, Replays, recover
+from magicqueue_server.wal.recovery import Progress, Recovered, Replays
 from magicqueue_server.wal.tasks import LoopTasks
-from magicqueue_server.wal.verdict import Refused
 
 
 class Persistence:
-    """One server's data folder. Make it inside the event loop that the server runs on.
-
-    Raises Locked if another server has the folder, OSError if it cannot be opened.
-    """
+    """One server's log. Make it inside the event loop that the server runs on."""
 
     def __init__(
-        self, path: Path, *, mode: str, segment_bytes: int, now_ms: Callable[[], int]
+        self, place: Place, *, mode: str, segment_bytes: int, now_ms: Callable[[], int]
     ) -> None:
-        self.path = path
-        self._folder = SystemFolder(path)
-        self._lock = Lock(path)
+        self._place = place
         self._segment_bytes = segment_bytes
         self._now_ms = now_ms
         self._tasks = LoopTasks()
@@ -36,24 +28,14 @@ class Persistence:
 
     def recover(self, core: Replays, progress: Progress | None = None) -> Recovered:
         """Fill a new core that reports to `log.record`; raises Refused or OSError."""
-        return recover(self._folder, core, progress)
+        return self._place.recover(core, progress)
 
     def begin(self, core: Core, found: Recovered, source: Source | None = None) -> None:
         """Begin to write behind what was found; raises Refused or OSError.
 
         source: what knows of more than the jobs of the core, if anything does.
         """
-        self.log.begin(
-            begin_journal(
-                self._folder,
-                found,
-                segment_bytes=self._segment_bytes,
-                now_ms=self._now_ms,
-                mode=self.log.mode,
-            ),
-            found.last_id,
-            found.sequence,
-        )
+        self.log.begin(self._place.begin(found), found.last_id, found.sequence)
         self._begun = True
         self.reclaimer = Reclaimer(
             self.log,
@@ -66,6 +48,7 @@ class Persistence:
         )
         self.log.prepare()
         self.reclaimer.start()
+        self._place.tend(self._tasks, self.log.fail)
 
     async def flushed(self) -> None:
         """Wait until all that was recorded is on the disk, or never will be."""
@@ -92,38 +75,4 @@ class Persistence:
                 await ended
         finally:
             self._tasks.close()
-            self._lock.release()
-            self._folder.close()
-
-
-def begin_journal(
-    folder: Folder,
-    found: Recovered,
-    *,
-    segment_bytes: int,
-    now_ms: Callable[[], int],
-    mode: str,
-    ids_ahead: int = IDS_AHEAD,
-) -> Journal:
-    """Begin a segment behind what was found; raises Refused or OSError."""
-    journal = Journal(
-        folder,
-        found.segments,
-        lsn=found.lsn,
-        segment_bytes=segment_bytes,
-        salts=salt,
-        now_ms=now_ms,
-        warm=mode != "always",
-        manifest=found.manifest,
-        mode=mode,
-        ids_ahead=ids_ahead,
-    )
-    try:
-        journal.begin(found.last_id, found.sequence)
-    except DiskFull as error:
-        raise Refused(
-            f"there is no room for a new segment of {segment_bytes:,} bytes ({error}): make"
-            " room (or let the server have more open files), or choose a smaller"
-            " --segment-size"
-        ) from None
-    return journal
+            self._place.close()

@@ -15,7 +15,7 @@ from magicqueue_server.randomness import salt
 from magicqueue_server.wal import format as fmt
 from magicqueue_server.wal import manifest as man
 from magicqueue_server.wal.disk import Lock, SystemFolder
-from magicqueue_server.wal.journal import IDS_AHEAD_MAX, Journal
+from magicqueue_server.wal.local_journal import IDS_AHEAD_MAX, LocalJournal
 from magicqueue_server.wal.losses import Losses, losses_behind
 from magicqueue_server.wal.recovery import Nothing, recover
 from magicqueue_server.wal.scan import Scan
@@ -199,7 +199,7 @@ def _header(folder: SystemFolder, number: int) -> fmt.Header | None:
 def _skip_ids(folder: SystemFolder, last_id: int) -> None:
     """Begin a segment that says that ids up to `last_id` have been given."""
     found = recover(folder, Nothing())
-    journal = Journal(
+    journal = LocalJournal(
         folder,
         found.segments,
         lsn=found.lsn,

@@ -11,7 +11,7 @@ from typing import Final
 
 from magicqueue.errors import Full
 from magicqueue_server.logs import event
-from magicqueue_server.wal.spares import DiskFull
+from magicqueue_server.wal.journal import DiskFull
 from magicqueue_server.wal.tasks import Call, Tasks
 
 RETRY_MS: Final = 500

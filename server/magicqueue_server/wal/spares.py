@@ -14,18 +14,10 @@ from typing import Final
 import msgspec
 
 from magicqueue_server.wal.disk import LATER, File, Folder
+from magicqueue_server.wal.journal import DiskFull
 
 PREFIX: Final = "spare-"
 _KEPT: Final = 2
-
-
-class DiskFull(Exception):
-    """There is no room, or no file, now; what was not written may be written later.
-
-    no_room: less may fit.
-    """
-
-    no_room = False
 
 
 def as_full(error: OSError) -> Exception:
