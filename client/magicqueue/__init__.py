@@ -70,6 +70,7 @@ if TYPE_CHECKING:
     from magicqueue.tasks.task import AsyncTask, Handle, PlainTask, Task, TaskCall
     from magicqueue.wire.replies import (
         Counts,
+        GroupCounts,
         OneQueueCounts,
         QueueCounts,
         QueueLimits,
@@ -107,6 +108,7 @@ _HOMES: Final = {
     "job": ("DeadPage", "Job", "JobDetails", "NewJob", "Progress"),
     "wire.replies": (
         "Counts",
+        "GroupCounts",
         "OneQueueCounts",
         "QueueCounts",
         "QueueLimits",
@@ -168,6 +170,7 @@ __all__ = [
     "FlowJob",
     "Forbidden",
     "Full",
+    "GroupCounts",
     "GroupLimits",
     "Handle",
     "HandlerNotFound",

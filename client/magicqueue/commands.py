@@ -6,6 +6,7 @@ carry a `rid`, by which a reply that is another one's is found out. The replies 
 ones show by what is in them whose they are: see `readers`.
 """
 
+import contextlib
 import itertools
 from collections.abc import Callable, Sequence
 from functools import lru_cache
@@ -60,8 +61,7 @@ def push(
     queue: str, job_object: bytes, needs: tuple[str, ...] = (), key: bytes = b""
 ) -> Command[list[int]]:
     """Push one job; job_object: see `encoding.object_of`. key: see `request_keys`."""
-    name = orjson.dumps(queue)
-    line = b'{"cmd":"PUSH","queue":%b%b,%b\n' % (name, key, job_object[1:])
+    line = b"%b%b,%b\n" % (_head_of_push(queue), key, job_object[1:])
     if not needs and not key:
         return Command(line, readers.pushed)
     return Command(
@@ -70,6 +70,11 @@ def push(
         needs=needs,
         has_key=bool(key),
     )
+
+
+@lru_cache(maxsize=64)
+def _head_of_push(queue: str) -> bytes:
+    return b'{"cmd":"PUSH","queue":%b' % orjson.dumps(queue)
 
 
 def push_batch(queue: str, batch: Batch, key: bytes = b"") -> Command[list[int]]:
@@ -317,15 +322,16 @@ def with_rid(
 
 def ids_json(jobs: Sequence[AnyJob]) -> bytes:
     """Write a batch's ids, each with the attempt that is meant where that is known."""
-    try:
-        attempts = {job.attempts for job in jobs}  # type: ignore[union-attr]
-    except AttributeError:  # some are ids
-        attempts = set()
-    attempt = attempts.pop() if len(attempts) == 1 else 0
-    if not attempt:
+    first = jobs[0] if jobs else 0
+    attempt = 0 if isinstance(first, int) else first.attempts
+    ids: list[int] = []
+    if attempt:
+        with contextlib.suppress(AttributeError):  # some are ids
+            ids = [job.id for job in jobs if job.attempts == attempt]  # type: ignore[union-attr]
+    if not ids or len(ids) != len(jobs):
         return orjson.dumps(list(map(_verdict, jobs)))
     between = b',"attempt":%d},{"id":' % attempt
-    digits = orjson.dumps([job.id for job in jobs])[1:-1]  # type: ignore[union-attr]
+    digits = orjson.dumps(ids)[1:-1]
     return b'[{"id":%b,"attempt":%d}]' % (digits.replace(b",", between), attempt)
 
 

@@ -7,12 +7,15 @@ take at `LEAST_BYTES_PER_S`; pieces of a reply move it by their size only. So ne
 half-open connection nor a server that drips can hang a caller. One timer a connection
 watches that, not one a request. When the connection ends, for whatever reason, `on_lost`
 gets the calls that were under way.
+
+It has one buffer for all that comes: asyncio gives a plain protocol a new one of 256 KiB
+for each piece, which costs more than a small request does in all.
 """
 
 import asyncio
 import socket
 from collections.abc import Callable
-from typing import Any, TypeAlias, cast
+from typing import Any, Final, TypeAlias, cast
 
 from magicqueue.address import Address, Target
 from magicqueue.errors import MagicQueueError, ProtocolError, Unauthorized
@@ -26,10 +29,13 @@ from magicqueue.trouble import (
 )
 from magicqueue.wire.replies import ServerInfo
 
+_BUFFER_BYTES: Final = 2**18
+"""What is not used of it takes no memory."""
+
 OnLost: TypeAlias = Callable[["Connection", list[Call[Any]], MagicQueueError], None]
 
 
-class Connection(asyncio.Protocol):
+class Connection(asyncio.BufferedProtocol):
     """Sends calls; made by `open_connection`."""
 
     def __init__(
@@ -46,6 +52,7 @@ class Connection(asyncio.Protocol):
         self._error: MagicQueueError | None = None
         self.closed: asyncio.Future[Any] = self._loop.create_future()
         self._descriptor = -1
+        self._buffer = bytearray(_BUFFER_BYTES)
         after_fork(self)
 
     def forked(self) -> None:
@@ -91,7 +98,7 @@ class Connection(asyncio.Protocol):
     def send(self, call: Call[Any]) -> None:
         """Write a call."""
         assert self._transport is not None
-        idle = self._protocol.oldest is None
+        idle = not self._protocol.waiting
         line = self._protocol.send(call)
         if line:
             self._transport.write(line)
@@ -116,19 +123,27 @@ class Connection(asyncio.Protocol):
         if sock is not None and sock.family != socket.AF_UNIX:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, _sizehint: int) -> bytearray:
+        """Say where to put what comes (called by asyncio)."""
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
         """Take what came (called by asyncio)."""
-        answers = self._protocol.answers
+        self.data_received(bytes(memoryview(self._buffer)[:nbytes]))
+
+    def data_received(self, data: bytes) -> None:
+        """Take these bytes."""
+        protocol = self._protocol
+        answers = protocol.answers
         try:
-            self._protocol.receive(data)
+            protocol.receive(data)
         except (ProtocolError, Unauthorized) as error:
             self.abort(error)
             return
-        if self._protocol.answers != answers:
+        if protocol.waiting and protocol.answers != answers:
             self._due_from = self._loop.time()
-        line = self._protocol.take_unwritten()
-        if line and self._transport is not None:
-            self._transport.write(line)
+        if protocol.unwritten and self._transport is not None:
+            self._transport.write(protocol.take_unwritten())
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Hand the calls under way to `on_lost` (called by asyncio)."""

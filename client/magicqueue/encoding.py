@@ -73,7 +73,8 @@ def json_of(data: Any, where: str = "") -> bytes:
                 f"{where or 'data'} ({kind}) has no form in JSON:"
                 f" {plain(str(error.__cause__ or error))}"
             ) from None
-    if b"null" in encoded:
+    # not by `in`, which first takes the word for a number, and fails
+    if encoded.find(b"null") >= 0:
         _refuse_odd_numbers(data, where)
     return encoded
 

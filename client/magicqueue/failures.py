@@ -53,12 +53,14 @@ class Throttle(Exception):
 
     Throttle(30): no jobs of the job's queue are handed out for 30 s (or a timedelta), to
     any worker, and this one comes again first. It has not failed: the attempt counts as
-    nothing. reason: is logged.
+    nothing. reason: is logged. group: True throttles the job's group, if it has one, and
+    not the whole queue.
     """
 
-    def __init__(self, span: Duration, reason: str = "") -> None:
+    def __init__(self, span: Duration, reason: str = "", *, group: bool = False) -> None:
         super().__init__(reason)
         self.span_ms: int = duration_ms(span, "span", least_ms=1)
+        self.group: bool = group
 
 
 class TimeLimitExceeded(Exception):

@@ -43,14 +43,15 @@ class HandlerTasks:
         self._starting = True
         loop = asyncio.get_running_loop()
         take, tasks, now = self._runner.unstarted.popleft, self._tasks, time.monotonic()
-        is_told = self._runner.log.tells_starts
+        side, is_told = self._runner.side, self._runner.log.tells_starts
         room = 0 if self._is_cut_off else self._count
         while len(tasks) < room:
             try:
                 job = take()
             except IndexError:
                 break
-            job._started_at = now  # noqa: SLF001 - a worker's note on it
+            job._worker = side  # noqa: SLF001 - a worker's notes on it
+            job._started_at = now  # noqa: SLF001
             if is_told:
                 self._runner.log.started(job)
             task = start_task(self._run(job), loop)

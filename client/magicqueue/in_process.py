@@ -86,6 +86,11 @@ class ConnectionHere:
         """Have a call answered, if it can be."""
         self._send(self._protocol.send(call))
 
+    def ask(self, call: Call[Any]) -> None:
+        """Have a call answered, or refuse to wait."""
+        self.send(call)
+        self.wait(call)
+
     def wait(self, call: Call[Any]) -> None:
         """Refuse to wait for what nobody can answer."""
         if not call.done:

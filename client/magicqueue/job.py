@@ -114,6 +114,8 @@ class Job(StoredJob, gc=False, eq=False):
     """How often it was handed out, this time included."""
     parents: tuple[Id, ...] = ()
     """The jobs that it depended on, by id."""
+    group: str | None = None
+    """The group that it takes turns with, if it has one."""
     lost: bool = msgspec.field(name="lost to the client", default=False)
     """The lease is known to be over: the job may be running elsewhere by now."""
     cancelled: bool = msgspec.field(name="cancelled at the client", default=False)
@@ -238,6 +240,8 @@ class JobDetails(StoredJob, gc=False, eq=False, kw_only=True):
     """When it died, in milliseconds since 1970, if it is dead."""
     unique_key: str | None = None
     """The key that it holds."""
+    group: str | None = None
+    """The group that it takes turns with."""
     expires_at_ms: Count | None = msgspec.field(name="expires_at", default=None)
     """When its time to live is over, in milliseconds since 1970."""
     timeout_ms: Count | None = msgspec.field(name="timeout", default=None)
@@ -340,3 +344,4 @@ class NewJob:
     keep_result: Duration | None = None
     depends_on: "Iterable[AnyJob] | AnyJob | None" = None
     on_parent_failure: Literal["wait", "fail", "run"] | None = None
+    group: str | None = None

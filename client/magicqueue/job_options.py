@@ -1,9 +1,9 @@
 """The options of a job that is pushed, and their JSON.
 
 A job of a PUSHB is `{"data":…` and a tail with its options. The tail is made once for a set
-of options; a unique key, which mostly is another for each job, is added to it. The options
-of plain jobs come first, those that a server may lack behind them: `needs_of` names what it
-must be able to do.
+of options; a unique key and a group, which mostly are others for each job, are added to
+it. The options of plain jobs come first, those that a server may lack behind them:
+`needs_of` names what it must be able to do.
 """
 
 import re
@@ -47,6 +47,7 @@ _NEEDS: Final = {
     b',"ttl":': "ttl",
     b',"timeout":': "timeout",
     b',"keep_result":': "results",
+    b',"group":': "groups",
     b',"depends_on":': "flows",
 }
 
@@ -85,7 +86,8 @@ class JobOptions(_Options, total=False):
 
     ttl: it is not handed out later than that; then it is removed, or dead (on_expire).
     timeout: an attempt fails that runs for longer. keep_result: how long its end and its
-    result are kept, for `result`, `wait` and `job` (0).
+    result are kept, for `result`, `wait` and `job` (0). group: groups of a queue's jobs, by
+    customer say, take turns, one job each; those without a group are one more.
 
     depends_on: up to 1,000 jobs or ids (or one) that have to be done before it may run.
     on_parent_failure: if one of them is dead it waits until that is revived ("wait"), is
@@ -93,12 +95,14 @@ class JobOptions(_Options, total=False):
     """
 
     unique_key: str | None
+    group: str | None
 
 
 class UniqueOptions(_Options, total=False):
     """JobOptions with a unique key."""
 
     unique_key: Required[str]
+    group: str | None
 
 
 _OPTIONS: Final = tuple(_Options.__annotations__)
@@ -115,18 +119,17 @@ def tail_of(options: JobOptions | UniqueOptions) -> bytes:
     unknown = options.keys() - JobOptions.__annotations__.keys()
     if unknown:
         raise TypeError(f"a job has no option {min(unknown)!r}: see JobOptions")
-    if "unique_key" not in options:
-        return _tail(**_named(options))
-    rest: dict[str, Any] = _named(options)
-    return _with_key(rest.pop("unique_key"), rest)
+    rest = _named(options)
+    key, group = rest.pop("unique_key", None), rest.pop("group", None)
+    return _with_names(key, group, rest)
 
 
 def tail_of_job(job: NewJob) -> bytes:
     """Encode the options of a NewJob."""
-    if job.unique_key is None and job.depends_on is None:
+    if job.unique_key is None and job.group is None and job.depends_on is None:
         return _tail_of(*_values(job))
-    given = dict(zip(_OPTIONS, _values(job), strict=True))
-    return _with_key(job.unique_key, _named(given))
+    options = dict(zip(_OPTIONS, _values(job), strict=True))
+    return _with_names(job.unique_key, job.group, _named(options))
 
 
 def _named(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -165,21 +168,31 @@ def _tail_of(*values: Any) -> bytes:
     return _tail(**dict(zip(_OPTIONS, values, strict=True)))
 
 
-def _with_key(key: str | None, options: dict[str, Any]) -> bytes:
+def _with_names(key: str | None, group: str | None, options: dict[str, Any]) -> bytes:
+    """Encode options with a key or a group, which are mostly others for each job."""
     if key is None:
-        return _tail(**options)
-    if not isinstance(key, str):
-        raise TypeError(f"unique_key must be a string, not {type(key).__name__}")
+        tail = _tail(**options)
+    else:
+        encoded = orjson.dumps(checked_name(key, "unique_key"))
+        tail = b'%b,"unique_key":%b}' % (_tail(**options, has_key=True)[:-1], encoded)
+    if group is None:
+        return tail
+    return b'%b,"group":%b}' % (tail[:-1], orjson.dumps(checked_name(group, "group")))
+
+
+def checked_name(name: str, option: str) -> str:
+    """Give a key or a group back. Raises TypeError or ValueError if it can be none."""
+    if not isinstance(name, str):
+        raise TypeError(f"{option} must be a string, not {type(name).__name__}")
     try:
-        size = len(key.encode())
+        size = len(name.encode())
     except UnicodeEncodeError:
-        raise ValueError("unique_key has a lone surrogate: leave it out") from None
-    if not 0 < size <= KEY_BYTES_MAX or _CONTROL.search(key):
+        raise ValueError(f"{option} has a lone surrogate: leave it out") from None
+    if not 0 < size <= KEY_BYTES_MAX or _CONTROL.search(name):
         raise ValueError(
-            f"unique_key must be 1 to {KEY_BYTES_MAX} bytes without control characters"
+            f"{option} must be 1 to {KEY_BYTES_MAX} bytes without control characters"
         )
-    tail = _tail(**options, has_key=True)
-    return b'%b,"unique_key":%b}' % (tail[:-1], orjson.dumps(key))
+    return name
 
 
 @lru_cache(maxsize=1024, typed=True)

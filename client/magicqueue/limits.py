@@ -8,15 +8,18 @@ from msgspec import UNSET, UnsetType
 
 from magicqueue.commands import with_rid
 from magicqueue.durations import Duration, duration_ms
+from magicqueue.job_options import checked_name
 from magicqueue.protocol import Command
-from magicqueue.readers import limited, throttled
+from magicqueue.readers import groups_page, limited, throttled
 from magicqueue.refusals import Line
 from magicqueue.wire import requests
-from magicqueue.wire.replies import QueueLimits
+from magicqueue.wire.replies import GroupCounts, QueueLimits
 
 R = TypeVar("R")
 
 LIMITS: Final = "limits"
+GROUPS: Final = "groups"
+GROUPS_PAGE: Final = 1_000
 _MOST: Final = 10**9
 
 
@@ -67,25 +70,35 @@ def limit(
     )
 
 
-def throttle(queue: str, for_ms: int) -> Command[int | None]:
+def throttle(queue: str, for_ms: int, group: str | None) -> Command[int | None]:
     """Hand out nothing for a while; gives until when, None where it does."""
-    return _throttle(queue, for_ms, throttled)
+    if group is not None:
+        checked_name(group, "group")
+    return _throttle(queue, for_ms, group, throttled)
 
 
-def throttle_for(queue: str, for_ms: int) -> Command[list[int]]:
-    """Throttle a queue, as a verdict on jobs that does not settle them yet."""
+def throttle_for(queue: str, for_ms: int, group: str | None) -> Command[list[int]]:
+    """Throttle a queue, or a group, as a verdict on jobs that does not settle them yet."""
 
     def read(line: Line) -> list[int]:
         throttled(line)
         return []
 
-    return _throttle(queue, for_ms, read)
+    return _throttle(queue, for_ms, group, read)
 
 
-def _throttle(queue: str, for_ms: int, read: Callable[[Line], R]) -> Command[R]:
-    return with_rid(
-        requests.Throttle(queue=queue, for_ms=for_ms), read, needs=(LIMITS,), repeat=True
-    )
+def groups(queue: str, after: str | None) -> Command[tuple[list[GroupCounts], str | None]]:
+    """List a page of the groups of a queue, and where the next page begins."""
+    request = requests.Groups(queue=queue, count=GROUPS_PAGE, after=after)
+    return with_rid(request, groups_page, needs=(GROUPS,), repeat=True)
+
+
+def _throttle(
+    queue: str, for_ms: int, group: str | None, read: Callable[[Line], R]
+) -> Command[R]:
+    needs = (LIMITS,) if group is None else (LIMITS, GROUPS)
+    request = requests.Throttle(queue=queue, for_ms=for_ms, group=group)
+    return with_rid(request, read, needs=needs, repeat=True)
 
 
 def _rate(rate: Rate | None) -> requests.RateLimit | None:

@@ -119,12 +119,16 @@ class Call(msgspec.Struct, Generic[R], eq=False):
     def succeed(self, value: R) -> None:
         """Give the call its answer."""
         self.value = value
-        self._finish()
+        self.done = True
+        if self.on_done is not None:
+            self.on_done(self)
 
     def fail(self, error: Exception) -> None:
         """End the call with an error."""
         self.error = error
-        self._finish()
+        self.done = True
+        if self.on_done is not None:
+            self.on_done(self)
 
     def result(self) -> R:
         """Give the answer of a done call, or raise its error."""
@@ -132,11 +136,6 @@ class Call(msgspec.Struct, Generic[R], eq=False):
         if self.error is not None:
             raise self.error
         return self.value  # type: ignore[return-value]  # a done call has one
-
-    def _finish(self) -> None:
-        self.done = True
-        if self.on_done is not None:
-            self.on_done(self)
 
 
 _CLIENT: Final = "magicqueue-python"
@@ -166,11 +165,11 @@ class Protocol:
         "_hello",
         "_kept",
         "_plain",
-        "_unwritten",
-        "_waiting",
         "answers",
         "ending",
         "server",
+        "unwritten",
+        "waiting",
     )
 
     def __init__(self, *, greets: bool = True, token: str = "") -> None:
@@ -180,9 +179,11 @@ class Protocol:
         """How many replies have come."""
         self.server: ServerInfo | None = None
         """What HELLO told, once it has."""
-        self._unwritten = b""
+        self.unwritten = b""
+        """What `receive` has let go: see `take_unwritten`."""
         self._kept = bytearray()
-        self._waiting: deque[Call[Any]] = deque()
+        self.waiting: deque[Call[Any]] = deque()
+        """Calls whose replies are to come, in order."""
         self._held: deque[Call[Any]] = deque()
         self._greeting: Call[ServerInfo] | None = None
         self._hello = hello_with(token) if token else HELLO
@@ -191,7 +192,7 @@ class Protocol:
     @property
     def oldest(self) -> Call[Any] | None:
         """The call whose reply comes next."""
-        return self._waiting[0] if self._waiting else None
+        return self.waiting[0] if self.waiting else None
 
     @property
     def misread_greeting(self) -> bool:
@@ -205,7 +206,7 @@ class Protocol:
 
         It grows with what has come of its reply, unless that begins with white space.
         """
-        size = len(self._waiting[0].command.line) if self._waiting else 0
+        size = len(self.waiting[0].command.line) if self.waiting else 0
         if self._kept.startswith(b"{"):
             size += len(self._kept)
         return size / LEAST_BYTES_PER_S
@@ -225,7 +226,7 @@ class Protocol:
             met = not call.command.needs or self.offers(*call.command.needs)
         if self._plain and met:
             call.sent = True
-            self._waiting.append(call)
+            self.waiting.append(call)
             return call.command.line
         line = self.take_unwritten()
         if self._greeting is None:
@@ -256,17 +257,17 @@ class Protocol:
     def take_unwritten(self) -> bytes:
         """Give the lines that `receive` let go, to be written now."""
         self._plain = True
-        line, self._unwritten = self._unwritten, b""
+        line, self.unwritten = self.unwritten, b""
         return line
 
     def abandon(self) -> list[Call[Any]]:
         """Give up all calls under way: the caller fails them, or sends them anew."""
-        calls = [call for call in self._waiting if call is not self._greeting]
+        calls = [call for call in self.waiting if call is not self._greeting]
         calls += self._held
         if self._greeting is not None and not self._greeting.done:
             self._greeting.on_done = None
             self._greeting.fail(ConnectionLost("the connection ended"))
-        self._waiting.clear()
+        self.waiting.clear()
         self._held.clear()
         return calls
 
@@ -293,9 +294,9 @@ class Protocol:
 
     def _room(self) -> int:
         """Give how long the line that is coming may be."""
-        if not self._waiting:
+        if not self.waiting:
             return SMALL_REPLY_BYTES
-        command = self._waiting[0].command
+        command = self.waiting[0].command
         room = SMALL_REPLY_BYTES + command.reply_bytes
         if command.holds_data:
             limits = self.server.limits if self.server is not None else Limits()
@@ -308,9 +309,9 @@ class Protocol:
         ok = line.startswith(_OK)
         if not ok and (not line or line.isspace()):
             return
-        if not self._waiting:
+        if not self.waiting:
             raise _untrue(None, "nobody asked for it", line)
-        call = self._waiting.popleft()
+        call = self.waiting.popleft()
         command = call.command
         try:
             refusal = None if ok and not command.rid else refusal_in(line, command.rid)
@@ -346,8 +347,8 @@ class Protocol:
                 call.fail(call.command.lack or lack)
                 continue
             call.sent = True
-            self._waiting.append(call)
-            self._unwritten += call.command.line
+            self.waiting.append(call)
+            self.unwritten += call.command.line
             self._plain = False
 
 

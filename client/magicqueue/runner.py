@@ -3,10 +3,11 @@
     unstarted ──▶ handler ──▶ done, failures ─┐
         └───────────────────▶ given back ─────┴─▶ verdicts ──▶ unanswered ──▶ settled
 
-A job is `held` until its verdict is taken to be sent, and `unanswered` until the server has
-taken it: both kinds need their leases. Jobs wait in `unstarted` for their turn; both ends
-of it are taken from by single operations that hold the interpreter, so the thread that
-starts jobs and the one that gives them back (see `stalls`) cannot take the same.
+A job is `held` until its verdict is taken to be sent, and the verdict `unanswered` until
+the server has taken it: the jobs of both need their leases. Jobs wait in `unstarted` for
+their turn; both ends of it are taken from by single operations that hold the interpreter,
+so the thread that starts jobs and the one that gives them back (see `stalls`) cannot take
+the same.
 """
 
 import inspect
@@ -15,7 +16,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any, Final, TypeVar
 
 from magicqueue import commands
@@ -69,6 +70,8 @@ class Runner(Settling):
         super().__init__(results or Results(), on_error)
         self.held: set[Job] = set()
         self.unstarted: deque[Job] = deque()
+        self.side: WorkerSide | None = None
+        """The way back that a job's heartbeat() takes."""
         self.forfeited: set[Job] = set()
         """Jobs that were given up, and whose handlers still run."""
         self.in_turn: Slot = Slot()
@@ -115,8 +118,7 @@ class Runner(Settling):
 
     def hold(self, jobs: Sequence[Job], side: WorkerSide) -> None:
         """Jobs have come: they are held, and wait for their turn."""
-        for job in jobs:
-            job._worker = side  # noqa: SLF001 - the way back that its heartbeat() takes
+        self.side = side
         self.held.update(jobs)
         self.unstarted.extend(jobs)
 
@@ -126,7 +128,8 @@ class Runner(Settling):
             job = self.unstarted.popleft()
         except IndexError:
             return None
-        job._started_at = time.monotonic()  # noqa: SLF001 - a worker's note on it
+        job._worker = self.side  # noqa: SLF001 - a worker's notes on it
+        job._started_at = time.monotonic()  # noqa: SLF001
         if self.log.tells_starts:
             self.log.started(job)
         return job
@@ -159,17 +162,18 @@ class Runner(Settling):
         what is to be awaited, it is given to the caller, who ends the job with `judge`.
         """
         handler, clock, is_timed = self.handler, time.monotonic, self.log.wanted
-        take, done, forfeited = self.unstarted.popleft, self._done.append, self.forfeited
-        in_turn = self.in_turn
+        unstarted, done, forfeited = self.unstarted, self._done, self.forfeited
+        in_turn, side = self.in_turn, self.side
         set_current(in_turn)
         now = since = clock()
         pause_at = now + BREATH_S
         while True:
             try:
-                job = take()
+                job = unstarted.popleft()
             except IndexError:
                 break
             in_turn.job = job
+            job._worker = side  # noqa: SLF001 - a worker's note on it
             try:
                 result = handler(job)
             except BaseException as raised:  # noqa: BLE001 - ends only the job
@@ -183,7 +187,7 @@ class Runner(Settling):
                 elif forfeited:
                     self.judge(job, None, clock() - now)
                 else:
-                    done(job)
+                    done.append(job)
             if is_timed:
                 job._took_s = clock() - now  # noqa: SLF001 - a worker's note on it
             now = clock()
@@ -326,30 +330,27 @@ class Runner(Settling):
             done, failures = _emptied(self._done), _emptied(self._failures)
             back = _emptied(self._given_back)
             if done:
-                self._send_off(done)
                 self.count(completed=len(done))
                 taken += verdicts_on(done, self.results)
             if cancelled := _emptied(self._cancelled):
-                self._send_off(cancelled)
                 self.cancelled += len(cancelled)
                 taken.append(verdict_on_cancelled(cancelled))
             if failures:
                 self.count(failed=len(failures))
                 for some in by_needs(failures):
                     failed = [failure.job for failure in some]
-                    self._send_off(failed)
                     command = commands.fail(some, repeat=True)
                     taken.append(Verdict(failed, command, some))
             if self.throttled:
                 waits = self.take_throttled()
-                for verdict in waits:
-                    self._send_off(verdict.jobs)
-                    self.released += len(verdict.jobs)
+                self.released += sum(len(verdict.jobs) for verdict in waits)
                 taken += waits
             if back:
-                self._send_off(back)
                 self.released += len(back)
                 taken.append(given_back(back))
+            self.unanswered.update(taken)
+            for verdict in taken:
+                self.held.difference_update(verdict.jobs)
             if learn:
                 self.room.measured(len(done) + len(failures), self._busy_s)
                 self._busy_s = 0.0
@@ -358,7 +359,8 @@ class Runner(Settling):
 
     def leased(self) -> set[Job]:
         """Copy the jobs whose leases are to be kept up; from any thread."""
-        return self.held | self.unanswered
+        held = self.held.copy()  # first: jobs go from here to there
+        return held.union(*[verdict.jobs for verdict in self.unanswered.copy()])
 
     def clear(self) -> None:
         """Forget the jobs left, when the worker ends."""
@@ -383,10 +385,6 @@ class Runner(Settling):
                 "the connection was lost: %d jobs under way may run elsewhere too",
                 len(held),
             )
-
-    def _send_off(self, jobs: Iterable[Job]) -> None:
-        self.unanswered.update(jobs)
-        self.held.difference_update(jobs)
 
 
 def _emptied(notes: list[V]) -> list[V]:

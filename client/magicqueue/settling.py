@@ -20,9 +20,10 @@ class Settling:
     """Jobs whose verdicts are under way, and how jobs have ended."""
 
     def __init__(self, results: Results, on_error: OnError | None) -> None:
-        self.unanswered: set[Job] = set()
+        self.unanswered: set[Verdict] = set()
+        """Whole verdicts, not their jobs: one step for a batch, into it and out of it."""
         self.results = results
-        self.throttled: list[tuple[Job, int]] = []
+        self.throttled: list[tuple[Job, Throttle]] = []
         self.completed: int = 0
         self.failed: int = 0
         self.lost: int = 0
@@ -37,8 +38,8 @@ class Settling:
     def settled(self, verdict: Verdict, missing: list[int]) -> Sequence[Verdict]:
         """The server has taken a verdict, but for jobs not ours; gives what comes next."""
         if verdict.throttle_ms:
-            return (given_back(verdict.jobs),)
-        self.unanswered.difference_update(verdict.jobs)
+            return self._instead_of(verdict, (given_back(verdict.jobs),))
+        self.unanswered.discard(verdict)
         if not missing or verdict.gives_back:
             return ()
         ids = set(missing)
@@ -59,10 +60,11 @@ class Settling:
     def throttle(self, job: Job, error: Throttle) -> None:
         """Note that a job's queue is to wait before the job comes again."""
         self.results.drop(job)
-        self.throttled.append((job, error.span_ms))
+        self.throttled.append((job, error))
+        group = group_throttled(job, error)
         logger.info(
             "%s waits for %s since job %d was told to slow down: %s",
-            job.queue,
+            job.queue if group is None else f"{plain(group)} of {job.queue}",
             span(error.span_ms / 1000),
             job.id,
             plain(str(error)) or "no reason given",
@@ -70,16 +72,32 @@ class Settling:
         )
 
     def take_throttled(self) -> list[Verdict]:
-        """Give the requests for what was noted so, one a queue: the longest wait holds."""
+        """Give the requests for what was noted so: of each queue or group the longest."""
         taken, self.throttled = self.throttled, []
-        waits: dict[str, tuple[list[Job], int]] = {}
-        for job, span_ms in taken:
-            jobs, longest_ms = waits.get(job.queue, ([], 0))
-            waits[job.queue] = ([*jobs, job], max(longest_ms, span_ms))
-        return [verdict_on_throttled(*wait) for wait in waits.values()]
+        waits: dict[tuple[str, str | None], tuple[list[Job], int]] = {}
+        for job, error in taken:
+            whom = job.queue, group_throttled(job, error)
+            jobs, longest_ms = waits.get(whom, ([], 0))
+            waits[whom] = ([*jobs, job], max(longest_ms, error.span_ms))
+        return [
+            verdict_on_throttled(jobs, span_ms, group)
+            for (_, group), (jobs, span_ms) in waits.items()
+        ]
 
     def unsettled(self, verdict: Verdict, error: Exception) -> Sequence[Verdict]:
-        """The server has not taken a verdict; gives what to send instead, if anything.
+        """The server has not taken a verdict; gives what to send instead, if anything."""
+        return self._instead_of(verdict, self._instead(verdict, error))
+
+    def _instead_of(
+        self, verdict: Verdict, following: Sequence[Verdict]
+    ) -> Sequence[Verdict]:
+        """Give what is sent instead; at no time is a job of it not `unanswered`."""
+        self.unanswered.update(following)
+        self.unanswered.discard(verdict)
+        return following
+
+    def _instead(self, verdict: Verdict, error: Exception) -> Sequence[Verdict]:
+        """Say otherwise what the server has refused to hear.
 
         An older server cannot take jobs back before the connection closes, decides for
         itself when a failed job is tried again, and keeps no results.
@@ -97,7 +115,6 @@ class Settling:
             if len(verdict.jobs) > 1:
                 return verdict.one_by_one()
             return self._without_result(verdict.jobs[0], error)
-        self.unanswered.difference_update(verdict.jobs)
         if not verdict.gives_back:
             logger.error("the verdicts of %d jobs were lost: %s", len(verdict.jobs), error)
         return ()
@@ -120,3 +137,8 @@ class Settling:
                 self._on_error(job, error)
             except Exception:
                 logger.exception("on_error itself failed for job %d", job.id)
+
+
+def group_throttled(job: Job, error: Throttle) -> str | None:
+    """Name the group that is to wait, None where it is the whole queue."""
+    return job.group if error.group else None

@@ -137,8 +137,7 @@ class SyncChannel:
             try:
                 # what may be sent again need not look first: a call to the system less
                 connection = self._connected(look=not command.repeat)
-                connection.send(call)
-                connection.wait(call)
+                connection.ask(call)
                 return call.result()
             except Interrupted:
                 self._interrupted = call

@@ -1,15 +1,17 @@
 """One blocking connection to a server, without an event loop.
 
-The socket never blocks by itself: `wait` writes what is left to write, reads what has
-come, and polls for either, so a caller that sends much and reads late cannot deadlock
-with a server that stops reading until its replies are read. A second descriptor may be
-polled with it (`wake_fd`), by which another thread or a signal ends the wait.
+`wait` writes what is left to write, reads what has come, and polls for either, so a caller
+that sends much and reads late cannot deadlock with a server that stops reading until its
+replies are read. A second descriptor may be polled with it (`wake_fd`), by which another
+thread or a signal ends the wait. Without one, a request that is alone under way is waited
+for where it is read (`ask`): for small ones, a third of all calls to the system.
 
 Each reply has a deadline, as `connection` says.
 """
 
 import select
 import socket
+import struct
 import time
 from typing import Any, Final
 
@@ -27,7 +29,14 @@ from magicqueue.trouble import (
 )
 from magicqueue.wire.replies import ServerInfo
 
-_PIECE_BYTES: Final = 256 * 1024
+_PIECE_BYTES: Final = 2**16
+"""Read at once. A larger buffer is mapped by the C library for each read, and unmapped:
+that costs more than a small request does in all."""
+_LARGE_PIECE_BYTES: Final = 2**18
+"""The same, where the piece before filled its buffer."""
+_AT_ONCE: Final = socket.MSG_DONTWAIT
+_TIMEVAL: Final = struct.Struct("@ll")
+_KNOWS_TIMEVAL: Final = _TIMEVAL.size == 16  # noqa: PLR2004 - elsewhere it has other forms
 _BROKEN: Final = select.POLLERR | select.POLLHUP | select.POLLNVAL
 
 
@@ -57,6 +66,8 @@ class SyncConnection:
         self._due_from = 0.0
         self._wake_fd = wake_fd
         self._socket = _connect(address, timeout_s)
+        self._piece_bytes = _PIECE_BYTES
+        self._blocks = wake_fd is None and _let_reads_end(self._socket, timeout_s)
         self._poll = select.poll()
         self._poll.register(self._socket, select.POLLIN)
         if wake_fd is not None:
@@ -84,9 +95,22 @@ class SyncConnection:
 
     def send(self, call: Call[Any]) -> None:
         """Write a call, as far as it can be written now. Raises ConnectionLost."""
-        if self._protocol.oldest is None:
+        protocol = self._protocol
+        if not protocol.waiting:
             self._due_from = time.monotonic()
-        self._write_or_keep(self._protocol.send(call))
+        self._write_or_keep(protocol.send(call))
+
+    def ask(self, call: Call[Any]) -> None:
+        """Send a call and wait until it is done; raises as `send` and `wait`."""
+        self.send(call)
+        # its time has just begun, so it ends with the socket's own
+        if self._blocks and self._protocol.oldest is call and not self._unwritten:
+            try:
+                self._read(0)
+            except MagicQueueError as error:
+                self.close(error)
+        if not call.done:
+            self.wait(call)
 
     def wait(self, call: Call[Any]) -> None:
         """Wait until a sent call is done. Raises Interrupted; errors are the call's."""
@@ -104,10 +128,10 @@ class SyncConnection:
         try:
             if look and not self.closed and self._poll_now():
                 self._read()
-            if self._protocol.ending:
-                self.close()
         except MagicQueueError as error:
             self.close(error)
+        if self._protocol.ending:
+            self.close()
 
     def close(self, error: Exception | None = None) -> None:
         """Close the socket; calls under way fail with the error."""
@@ -152,33 +176,48 @@ class SyncConnection:
                 self._poll.modify(self._socket, select.POLLIN)
 
     def _poll_now(self) -> bool:
-        events = dict(self._poll.poll(0))
-        return bool(events.get(self._socket.fileno(), 0) & (select.POLLIN | _BROKEN))
+        events = self._poll.poll(0)  # nearly always empty
+        if not events:
+            return False
+        event = dict(events).get(self._socket.fileno(), 0)
+        return bool(event & (select.POLLIN | _BROKEN))
 
     def _write(self, line: bytes | bytearray) -> int:
         try:
-            return self._socket.send(line)
+            return self._socket.send(line, _AT_ONCE)
         except BlockingIOError:
             return 0
         except OSError as error:
             raise lost_connection(self._address, error) from None
 
-    def _read(self) -> None:
+    def _read(self, flags: int = _AT_ONCE) -> None:
         try:
-            piece = self._socket.recv(_PIECE_BYTES)
+            piece = self._socket.recv(self._piece_bytes, flags)
         except BlockingIOError:
             return
         except OSError as error:
             raise lost_connection(self._address, error) from None
         if not piece:
             raise lost_connection(self._address, None)
-        answers = self._protocol.answers
-        self._protocol.receive(piece)
-        if self._protocol.answers != answers:
+        is_full = len(piece) >= self._piece_bytes
+        self._piece_bytes = _LARGE_PIECE_BYTES if is_full else _PIECE_BYTES
+        protocol = self._protocol
+        answers = protocol.answers
+        protocol.receive(piece)
+        if protocol.waiting and protocol.answers != answers:
             self._due_from = time.monotonic()
-        unwritten = self._protocol.take_unwritten()
-        if unwritten:
-            self._write_or_keep(unwritten)
+        if protocol.unwritten:
+            self._write_or_keep(protocol.take_unwritten())
+
+
+def _let_reads_end(sock: socket.socket | TlsSocket, timeout_s: float) -> bool:
+    """Have a read that waits end after so long; tells whether it can."""
+    if isinstance(sock, TlsSocket) or not _KNOWS_TIMEVAL:
+        return False
+    seconds = int(timeout_s)
+    value = _TIMEVAL.pack(seconds, int((timeout_s - seconds) * 1e6))
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, value)
+    return True
 
 
 def _connect(address: Address, timeout_s: float) -> socket.socket | TlsSocket:
@@ -201,7 +240,7 @@ def _connect(address: Address, timeout_s: float) -> socket.socket | TlsSocket:
                 sock.close()
                 raise
             else:
-                sock.setblocking(False)  # noqa: FBT003 - the socket's own signature
+                sock.settimeout(None)  # each read and write says whether it waits
                 return sock
     except OSError as error:
         reasons.append(f"the name cannot be looked up: {error.strerror or error}")

@@ -11,10 +11,11 @@ from magicqueue.arguments import optional_id, whole_number
 from magicqueue.durations import Duration, duration_ms
 from magicqueue.flow import Flow
 from magicqueue.job import DeadPage, Job, JobDetails
-from magicqueue.limits import KEPT, GroupLimits, Kept, Rate, limit, throttle
+from magicqueue.limits import KEPT, GroupLimits, Kept, Rate, groups, limit, throttle
 from magicqueue.protocol import Command
 from magicqueue.sources import Source
 from magicqueue.wire.replies import (
+    GroupCounts,
     OneQueueCounts,
     QueueCounts,
     QueueLimits,
@@ -89,14 +90,26 @@ class SyncQueueAdmin:
         """
         return self._run(limit(self.name, concurrency, rate, group))
 
-    def throttle(self, span: Duration) -> float | None:
-        """Hand out no jobs of this queue for a while; 0 ends that.
+    def throttle(self, span: Duration, group: str | None = None) -> float | None:
+        """Hand out no jobs of this queue, or of one group of it, for a while; 0 ends that.
 
         Of several, the later end wins. Gives until when, in epoch seconds; None: not at
         all. Raises Unsupported (of an older server).
         """
-        until_ms = self._run(throttle(self.name, duration_ms(span, "span")))
+        until_ms = self._run(throttle(self.name, duration_ms(span, "span"), group))
         return None if until_ms is None else until_ms / 1000
+
+    def groups(self) -> Iterator[GroupCounts]:
+        """Iterate over the groups of this queue's jobs, by name.
+
+        Raises Unsupported (of an older server).
+        """
+        after: str | None = None
+        while True:
+            page, after = self._run(groups(self.name, after))
+            yield from page
+            if after is None:
+                return
 
     def pause(self) -> None:
         """Hand out no more jobs of this queue until `resume`."""

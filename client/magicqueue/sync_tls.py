@@ -26,14 +26,14 @@ class TlsSocket:
         """Give its descriptor."""
         return self._sock.fileno()
 
-    def send(self, data: bytes | bytearray) -> int:
+    def send(self, data: bytes | bytearray, _flags: int = 0) -> int:
         """Write what can be written. Raises BlockingIOError if nothing can."""
         try:
             return self._sock.send(data)
         except self._later:
             raise BlockingIOError from None
 
-    def recv(self, size: int) -> bytes:
+    def recv(self, size: int, _flags: int = 0) -> bytes:
         """Read what is there. Raises BlockingIOError if nothing is."""
         try:
             piece = self._sock.recv(size)

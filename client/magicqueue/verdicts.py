@@ -38,9 +38,9 @@ def verdicts_on(done: Sequence[Job], results: Results) -> Sequence[Verdict]:
     return said + [_with_results(jobs, some) for jobs, some in others]
 
 
-def verdict_on_throttled(jobs: Sequence[Job], for_ms: int) -> Verdict:
-    """Say that the queue of jobs is to wait; `given_back` follows when that is done."""
-    return Verdict(jobs, throttle_for(jobs[0].queue, for_ms), throttle_ms=for_ms)
+def verdict_on_throttled(jobs: Sequence[Job], for_ms: int, group: str | None) -> Verdict:
+    """Say that the queue of jobs, or a group, is to wait; `given_back` follows then."""
+    return Verdict(jobs, throttle_for(jobs[0].queue, for_ms, group), throttle_ms=for_ms)
 
 
 def given_back(jobs: Sequence[Job], delay_ms: int = 0) -> Verdict:

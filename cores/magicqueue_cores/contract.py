@@ -52,7 +52,8 @@ Rules that hold for every verb:
   The callback must not call the core back.
 - **Ruled queues.** Of some queues, who pulls has rules that the core does not know: it says
   so (`rule`). The core keeps these known, runs no line by itself that pulls of them, and
-  wakes those who wait for their jobs also when one at work is no more.
+  wakes those who wait for their jobs also when one at work is no more. Held ones are jobs
+  that they may get.
 
 Sizes: a payload is bytes, never looked into. Times are epoch milliseconds, spans are
 milliseconds, both as int below 2**53. Costs are per job; n is the number of jobs.

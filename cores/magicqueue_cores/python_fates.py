@@ -30,11 +30,17 @@ class Fates:
         self._on_death = on_death
 
     def wake(self, queues: Iterable[Queue]) -> None:
-        """Say that watched queues may have jobs now, if they have."""
+        """Say that watched queues may have jobs now, if they have.
+
+        Of ruled ones others may hand out held jobs.
+        """
         if self._on_ready is None or not self._table.watched:
             return
+        watched, roomy = self._table.watched, self._table.roomy
         for queue in dict.fromkeys(queues):
-            if queue.name in self._table.watched and queue.ready.count and not queue.paused:
+            if queue.name not in watched or queue.paused:
+                continue
+            if queue.ready.count or (queue.held and queue.name in roomy):
                 self._on_ready(queue.name)
 
     def freed_by(self, ids: Iterable[int]) -> list[Queue]:

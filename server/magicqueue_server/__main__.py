@@ -4,6 +4,7 @@ import click
 
 from magicqueue_server.about import version
 from magicqueue_server.cli import serve
+from magicqueue_server.cluster_command import cluster
 from magicqueue_server.token_command import token
 from magicqueue_server.wal.commands import backup, wal
 
@@ -14,7 +15,7 @@ def main() -> None:
     """Run the MagicQueue server."""
 
 
-for command in (serve, wal, backup, token):
+for command in (serve, wal, backup, cluster, token):
     main.add_command(command)
 
 if __name__ == "__main__":

@@ -50,6 +50,7 @@ class Aftermath:
         self._lagging = False
         if policies is not None:
             policies.limits.on_ready = became_ready.append
+            policies.groups.on_ready = became_ready.append
             policies.ruling.on_change = self._choose
             self._choose()
 

@@ -35,11 +35,12 @@ from magicqueue_server.incidents import Incidents
 from magicqueue_server.inherited import inherited
 from magicqueue_server.listener import Listener
 from magicqueue_server.listening import Address, Doors, StartError
+from magicqueue_server.log_place import CannotOpen
 from magicqueue_server.logs import event
 from magicqueue_server.looks import ServerFacts
 from magicqueue_server.memory import trim_heap
 from magicqueue_server.randomness import hash_seed
-from magicqueue_server.safekeeping import CannotOpen, Safekeeping
+from magicqueue_server.safekeeping import Safekeeping
 from magicqueue_server.session import Session
 from magicqueue_server.timekeeper import Timekeeper
 from magicqueue_server.tls import BadTls, ServerTls
@@ -57,8 +58,12 @@ _GRACE_POLL_S: Final = 0.01
 _log = logging.getLogger("magicqueue")
 
 
-class DiskFailed(Exception):
-    """The server had to end, since its log could not be written."""
+class LogEnded(Exception):
+    """The server had to end, since its log could not be written, or is another's now."""
+
+    def __init__(self, text: str, exit_code: int) -> None:
+        self.exit_code = exit_code
+        super().__init__(text)
 
 
 class App:
@@ -147,8 +152,8 @@ class App:
             await self._shut_down()
         finally:
             await self._close()
-        if self._safekeeping.ended_by is not None:
-            raise DiskFailed(f"the log could not be written: {self._safekeeping.ended_by}")
+        if (ended := self._safekeeping.end) is not None:
+            raise LogEnded(*ended)
 
     def _find_doorkeeper(self) -> Doorkeeper | None:
         """Have tokens asked for, if there are any to be."""

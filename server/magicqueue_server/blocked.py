@@ -76,6 +76,7 @@ class Blocked:
             self.waits.postpone(by_ms)
         if self._policies is not None:
             self._policies.limits.postpone(by_ms)
+            self._policies.groups.limits.postpone(by_ms)
 
     def clock_ahead(self, ahead_ms: int) -> None:
         """Be told by how much time is ahead of the wall clock, which replies tell."""

@@ -5,10 +5,12 @@ turn (`long_commands`), so that nobody waits for a search. What a step of BULK f
 something to at once, before anything else can happen to these jobs.
 
 A cursor is text that means nothing to a client: `i` and the id up to which all was looked
-at, or `t` and a place in an order. None of them needs anything to be kept here.
+at, `t` and a place in an order, or, where groups take turns and jobs have no places, `n`
+and how many were told. None of them needs anything to be kept here.
 """
 
 import re
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
@@ -28,6 +30,7 @@ from magicqueue.wire.limits import (
 from magicqueue.wire.requests import Bulk, Jobs, Request
 from magicqueue.wire.values import State
 from magicqueue_cores.contract import (
+    TURN_JOBS_MAX,
     Core,
     JobsPage,
     JobState,
@@ -40,8 +43,9 @@ from magicqueue_cores.contract import (
 from magicqueue_cores.pending import Answer, map_answer
 from magicqueue_cores.policies import Policies
 from magicqueue_cores.policies.bulk import STATES
+from magicqueue_cores.policies.ground import at_once
 from magicqueue_server.long_commands import LongCommands
-from magicqueue_server.looks import Handler, Looks
+from magicqueue_server.looks import Handler, Looks, state_of
 
 _STATES: Final[dict[State, JobState]] = {
     "ready": JobState.READY,
@@ -51,11 +55,14 @@ _STATES: Final[dict[State, JobState]] = {
     "dead": JobState.DEAD,
 }
 """What a request calls the states of jobs."""
+_READY: Final = frozenset((JobState.READY, JobState.HELD))
+"""Jobs that wait for their group's turn are held."""
 _STEP_JOBS: Final = 1000
 _STEP_BYTES: Final = 2 * 2**20
 _STEPS_MAX: Final = 20
 """A step may find little where hardly any ids are in use."""
 _BY_ID: Final = re.compile(r"i([0-9]{1,16})\Z")
+_BY_NUMBER: Final = re.compile(r"n([0-9]{1,5})\Z")
 _BY_PLACE: Final = re.compile(r"t(-?[0-9]{1,16})\.([0-9]{1,16})\Z")
 
 
@@ -121,8 +128,9 @@ class Browsing:
 
         def add(page: JobsPage) -> bytes | None:
             scan.passed(page)
-            scan.count -= len(page.jobs)
-            told.extend(self._told(job, request) for job in page.jobs)
+            jobs = self._fitting(page.jobs, request.state)
+            scan.count -= len(jobs)
+            told.extend(self._told(job, request) for job in jobs)
             if not scan.over:
                 return None
             rid, scanned = request.rid, scan.scanned
@@ -146,9 +154,12 @@ class Browsing:
             rid, scanned = request.rid, len(told)
             return replies.counted(rid, jobs=told, next=following, scanned=scanned)
 
+        queue = self._looks.queue(request.queue)
+        if request.state in {None, "ready"} and self._policies.groups.has(queue):
+            return self._by_turns(queue, request, now_ms)
         try:
             answer = self._core.in_turn(
-                self._looks.queue(request.queue),
+                queue,
                 _STATES[request.state or "ready"],
                 _after_place(request.after),
                 _count(request),
@@ -159,12 +170,31 @@ class Browsing:
             raise BadRequest(f"JOBS: {error}") from None
         return map_answer(answer, reply)
 
+    def _by_turns(self, queue: str, request: Jobs, now_ms: int) -> Answer[bytes]:
+        """List ready jobs of a queue with groups: behind so many, as things are now."""
+        skipped, count = _skipped(request.after), _count(request)
+        groups = self._policies.groups
+        most = min(skipped + count + 1, TURN_JOBS_MAX)
+        ids = groups.in_turn(queue, most, now_ms)[skipped:]
+        told: list[dict[str, Any]] = []
+        left = SCANNED_BYTES_MAX
+        for job_id in ids[:count]:
+            view = at_once(self._core.job(job_id, now_ms))
+            assert view is not None, "a job whose turn comes is here"
+            left -= len(view.payload)
+            if told and left < 0:
+                break
+            told.append(self._told(view, request))
+        following = f"n{skipped + len(told)}" if len(told) < len(ids) else None
+        rid, scanned = request.rid, len(told)
+        return replies.counted(rid, jobs=told, next=following, scanned=scanned)
+
     def bulk(self, request: Bulk, now_ms: int) -> Answer[bytes]:
         """BULK."""
         search, deed = self._search("BULK", request), request.do
         fitting = STATES[deed]
         if request.state is not None and not search.states <= fitting:
-            can = " or ".join(word for word, state in _STATES.items() if state in fitting)
+            can = " or ".join(state.name.lower() for state in sorted(fitting))
             raise BadRequest(
                 f"BULK: state is {request.state}, and {deed} is for jobs that are {can}"
             )
@@ -179,7 +209,7 @@ class Browsing:
 
         def do(page: JobsPage, at_ms: int) -> bytes | None:
             nonlocal done
-            ids = [job.id for job in page.jobs]
+            ids = [job.id for job in self._fitting(page.jobs, request.state)]
             scan.passed(page)
             scan.count -= len(ids)
             if request.dry:
@@ -203,8 +233,15 @@ class Browsing:
         queue = None if request.queue is None else self._looks.queue(request.queue)
         states = frozenset(JobState)
         if request.state is not None:
-            states = frozenset((_STATES[request.state],))
+            state = _STATES[request.state]
+            states = _READY if state is JobState.READY else frozenset((state,))
         return Search(queue=queue, states=states, contains=contains)
+
+    def _fitting(self, jobs: Sequence[JobView], state: str | None) -> Sequence[JobView]:
+        """Leave out held jobs that wait for no turn, where it was asked for a state."""
+        if state is None:
+            return jobs
+        return [job for job in jobs if state_of(job, self._policies) == state]
 
     def _told(self, view: JobView, request: Jobs) -> dict[str, Any]:
         """Tell of a job as GETJOB does, but without data that is long."""
@@ -236,6 +273,15 @@ def _after_place(after: str | None) -> Place | None:
     if found is None:
         raise _bad_cursor("JOBS")
     return int(found[1]), int(found[2])
+
+
+def _skipped(after: str | None) -> int:
+    if after is None:
+        return 0
+    found = _BY_NUMBER.match(after)
+    if found is None:
+        raise _bad_cursor("JOBS")
+    return int(found[1])
 
 
 def _bad_cursor(name: str) -> BadRequest:

@@ -19,7 +19,6 @@ from magicqueue_server.starting import Start
 
 EXIT_CANNOT_START = 1
 EXIT_BAD_OPTION = 2
-EXIT_DISK_FAILED = 4
 EXIT_INTERRUPTED = 130
 
 _log = logging.getLogger("magicqueue")
@@ -28,6 +27,7 @@ _EPILOG: Final = """\b
 Examples:
   magicqueue serve
   magicqueue serve --persist --data-dir /var/lib/magicqueue --fsync always
+  magicqueue serve --log postgres://mq@db1,db2,db3/mq
   magicqueue serve --config /etc/magicqueue.toml --print-config
   magicqueue serve --unix-socket /run/magic-queue.sock --core array
 
@@ -46,7 +46,8 @@ Exit codes:
   1  it cannot listen, or cannot use the data folder
   2  wrong usage, or an option that cannot be
   3  the log is damaged, or cannot be read: `magicqueue wal check` says more
-  4  the disk failed (with --on-disk-error exit)
+  4  the disk, or PostgreSQL, failed (with --on-disk-error exit)
+  5  another server has taken over the log in PostgreSQL
   130, 143  ended at once by SIGINT, SIGTERM: at the start, or by a second
             signal
 """
@@ -114,8 +115,8 @@ def serve(config_path: Path | None, *, print_config: bool, **flags: Any) -> None
         _fail(str(error), error.exit_code, form)
     except ImportError as error:
         _fail(str(error), EXIT_CANNOT_START, form)
-    except app.DiskFailed as error:
-        _fail(str(error), EXIT_DISK_FAILED, form)
+    except app.LogEnded as error:
+        _fail(str(error), error.exit_code, form)
     except KeyboardInterrupt:
         sys.exit(EXIT_INTERRUPTED)
 

@@ -48,6 +48,7 @@ from magicqueue_server.columns import (
     retry_delays_ms,
 )
 from magicqueue_server.flow_commands import FlowCommands
+from magicqueue_server.group_commands import GroupCommands
 from magicqueue_server.limit_commands import LimitCommands, told_of
 from magicqueue_server.long_commands import LongCommands
 from magicqueue_server.looks import Handler, Looks, Reply, ServerFacts
@@ -78,6 +79,7 @@ class Commands:
         self.long = LongCommands()
         whole = WholeQueues(core, self._verbs, self.long, self.queue)
         self.looks = Looks(core, policies, limits, facts, whole)
+        whole.counted = self.looks.counted
         self.handlers: dict[type[Request], Handler] = {
             PlainPush: self.push,
             PlainPushBatch: self.push_batch,
@@ -101,6 +103,7 @@ class Commands:
             self.handlers |= PolicyCommands(policies, limits, defaults, self).handlers
             self.handlers |= FlowCommands(policies, limits, defaults, self).handlers
             self.handlers |= LimitCommands(policies, self).handlers
+            self.handlers |= GroupCommands(policies, self).handlers
             self.looks.limits_of = told_of(policies)
             self.handlers |= Browsing(core, policies, self.looks, self.long).handlers
 

@@ -37,7 +37,10 @@ class ConfigError(Exception):
 
 
 class Setting(msgspec.Struct, frozen=True):
-    """A value, as the program uses it and as the user wrote it, and its source."""
+    """A value, as the program uses it and as the user wrote it, and its source.
+
+    The text has no secrets in it, unlike the value.
+    """
 
     value: Any
     text: str
@@ -225,10 +228,11 @@ def load(
             value = option.value_of(text)
         except ValueError as error:
             raise ConfigError(
-                f"{option.name} {error} (not {text!r}, from {source})"
+                f"{option.name} {error} (not {option.shown(text)!r}, from {source})"
             ) from None
-        settings[option.name] = Setting(value, text, source)
+        settings[option.name] = Setting(value, option.shown(text), source)
     _refuse_lone_tls(settings)
+    _refuse_other_modes(settings)
     return Config(settings)
 
 
@@ -237,6 +241,19 @@ def _refuse_lone_tls(settings: Mapping[str, Setting]) -> None:
     for name in ("tls_key", "tls_client_ca"):
         if settings[name].value and not settings["tls_cert"].value:
             raise ConfigError(f"{name} ({settings[name].source}) needs a tls_cert")
+
+
+def _refuse_other_modes(settings: dict[str, Setting]) -> None:
+    """Have a log in PostgreSQL safe before each reply; raises ConfigError if not wanted."""
+    fsync = settings["fsync"]
+    if not settings["log"].value or fsync.value == "always":
+        return
+    if not fsync.source.startswith("default"):
+        raise ConfigError(
+            f"fsync is {fsync.value} ({fsync.source}), and a log in PostgreSQL knows only"
+            " always: a reply means that PostgreSQL has it; leave fsync out"
+        )
+    settings["fsync"] = Setting("always", "always", "default of a log in PostgreSQL")
 
 
 def log_format(flags: Mapping[str, str | None], environ: Mapping[str, str]) -> str:

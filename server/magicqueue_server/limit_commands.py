@@ -6,8 +6,8 @@ from typing import Any, Final, Protocol
 import msgspec
 from msgspec import UNSET
 
-from magicqueue.errors import BadRequest
 from magicqueue.wire import replies
+from magicqueue.wire.fields import check_key
 from magicqueue.wire.requests import GroupLimit, Limit, RateLimit, Request, Throttle
 from magicqueue_cores.policies import Bounds, Policies, Rate, Rule
 from magicqueue_server.columns import clipped_delay_ms
@@ -29,6 +29,7 @@ class LimitCommands:
 
     def __init__(self, policies: Policies, plain: Plain) -> None:
         self._limits = policies.limits
+        self._of_groups = policies.groups.limits
         self._plain = plain
         self.handlers: dict[type[Request], Handler] = {
             Limit: self.limit,
@@ -54,16 +55,24 @@ class LimitCommands:
     def throttle(self, request: Throttle, now_ms: int) -> Reply:
         """THROTTLE."""
         queue = self._plain.queue(request.queue)
-        if request.group is not None:
-            raise BadRequest(
-                "THROTTLE: group: this server knows no groups of jobs (HELLO tells what it"
-                " can): leave it out to throttle the whole queue"
-            )
         for_ms = clipped_delay_ms(request.for_ms, now_ms)
+        if request.group is not None:
+            return self._throttle_group(request, queue, for_ms, now_ms)
         self._limits.throttle(queue, for_ms, now_ms)
         until_ms = self._limits.throttled_until_ms(queue)
         wall_ms = None if until_ms is None else until_ms - self._plain.ahead_ms
         return replies.counted(request.rid, queue=queue, throttled_until=wall_ms)
+
+    def _throttle_group(
+        self, request: Throttle, queue: str, for_ms: int, now_ms: int
+    ) -> Reply:
+        group = check_key(request.group or "", "THROTTLE: group")
+        self._of_groups.throttle(queue, group, for_ms, now_ms)
+        until_ms = self._of_groups.throttled_until_ms(queue, group)
+        wall_ms = None if until_ms is None else until_ms - self._plain.ahead_ms
+        return replies.counted(
+            request.rid, queue=queue, group=group, throttled_until=wall_ms
+        )
 
 
 def told_of(policies: Policies) -> Callable[[str, int], dict[str, Any]]:

@@ -33,6 +33,7 @@ from magicqueue_server.repeats import job_of
 from magicqueue_server.whole_queues import WholeQueues
 
 S = TypeVar("S", bound=CoreStats | QueueStats)
+
 Reply: TypeAlias = Answer[bytes]
 Handler: TypeAlias = Callable[[Any, int], Reply]
 
@@ -65,6 +66,7 @@ _POLICIES: Final = [
     "flows",
     "limits",
     "multi_pull",
+    "groups",
     "browse",
 ]
 """What servers can do whose core answers at once, so that policies can be above it."""
@@ -93,7 +95,6 @@ class Looks:
         self._limits = limits
         self._facts = facts
         self._whole = whole
-        whole.told = self.told
         self.ahead_ms = 0
         """By how much time is ahead of the wall clock, which replies tell."""
         self.server_counts: Callable[[], dict[str, Any]] = dict
@@ -117,13 +118,15 @@ class Looks:
             answer = self._core.queue_stats(queue, now_ms)
             return map_answer(
                 answer,
-                lambda one: replies.counted(request.rid, **_dict(self.told(one)), **more),
+                lambda one: replies.counted(
+                    request.rid, **_dict(self.counted(one, now_ms)), **more
+                ),
             )
         return map_answer(
             self._core.stats(now_ms),
             lambda stats: replies.counted(
                 request.rid,
-                **_dict(self.told(stats)),
+                **_dict(self.counted(stats, now_ms)),
                 **self._kept(),
                 **self.server_counts(),
             ),
@@ -139,7 +142,7 @@ class Looks:
         count = min(request.count, _QUEUES_PAGE_MAX)
 
         def reply(found: list[QueueStats]) -> bytes:
-            page = list(map(self.told, found[:count]))
+            page = [self.counted(one, now_ms) for one in found[:count]]
             following = page[-1].name if len(found) > count else None
             return replies.counted(request.rid, queues=page, next=following)
 
@@ -161,19 +164,18 @@ class Looks:
 
         return map_answer(self._core.job(job_id, now_ms), reply)
 
-    def told(self, stats: S) -> S:
-        """Give the counts of a queue, or of all, with those that only policies know."""
-        if self._policies is not None and self._policies.flows.total:
-            self._policies.flows.tell(stats)
-        return stats
-
     def detail(self, view: JobView) -> dict[str, Any]:
         """Tell all that is known of a job that is here."""
         job = msgspec.structs.asdict(_detail(view, self.ahead_ms))
         if self._policies is not None:
+            job["state"] = state_of(view, self._policies)
             job |= _wished(self._policies.known_of(view.id), self.ahead_ms)
             job |= _blocked(self._policies.flows, view)
         return job
+
+    def counted(self, stats: S, now_ms: int) -> S:
+        """Count jobs that wait for their group's turn as those that are ready."""
+        return counted(stats, self._policies, now_ms)
 
     def dead(self, request: Dead, now_ms: int) -> Reply:
         """DEAD."""
@@ -232,6 +234,32 @@ class Looks:
         return {name: count for of in counts for name, count in _dict(of).items()}
 
 
+def counted(stats: S, policies: Policies | None, now_ms: int) -> S:
+    """Count jobs that wait for their group's turn as those that are ready, and blocked ones."""
+    if policies is not None and policies.flows.total:
+        policies.flows.tell(stats)
+    if policies is None or not policies.groups.any:
+        return stats
+    groups = policies.groups
+    queue = stats.name if isinstance(stats, QueueStats) else None
+    waiting = groups.waiting(queue)
+    if not waiting:
+        return stats
+    oldest_ms = max(stats.oldest_ready_ms, groups.oldest_ms(queue, now_ms))
+    return msgspec.structs.replace(
+        stats, queued=stats.queued + waiting, oldest_ready_ms=oldest_ms
+    )
+
+
+def state_of(view: JobView, policies: Policies) -> str:
+    """Give the word for a job's state: who waits for its group's turn is ready."""
+    if view.state is JobState.HELD and policies.groups.waits(view.id):
+        return JobState.READY.name.lower()
+    if view.state is JobState.HELD:
+        return "blocked"
+    return view.state.name.lower()
+
+
 def _dict(stats: msgspec.Struct) -> dict[str, Any]:
     return msgspec.structs.asdict(stats)
 
@@ -258,12 +286,12 @@ def _detail(view: JobView, ahead_ms: int) -> replies.JobDetail:
 
 def pulled_more(known: Known) -> dict[str, Any]:
     """Give what a pull tells of a job beside what all have."""
-    told: dict[str, Any] = {}
+    more: dict[str, Any] = {} if known.group is None else {"group": known.group}
     if known.cron is not None:
-        told["cron"] = replies.CronTick(*known.cron)
+        more["cron"] = replies.CronTick(*known.cron)
     if known.parents:
-        told["parents"] = known.parents
-    return told
+        more["parents"] = known.parents
+    return more
 
 
 def _wished(known: Known, ahead_ms: int) -> dict[str, Any]:
@@ -271,6 +299,7 @@ def _wished(known: Known, ahead_ms: int) -> dict[str, Any]:
     progress = known.progress
     told = {
         "unique_key": known.unique_key,
+        "group": known.group,
         "expires_at": _wall_ms(known.expires_at_ms, ahead_ms),
         "timeout": known.timeout_ms,
         "attempt_until": _wall_ms(known.attempt_until_ms, ahead_ms),
@@ -286,8 +315,8 @@ def _wished(known: Known, ahead_ms: int) -> dict[str, Any]:
 def _blocked(flows: Flows, view: JobView) -> dict[str, Any]:
     """Give what GETJOB tells of the jobs that one waits for, and that wait for it."""
     told: dict[str, Any] = {}
-    if view.state is JobState.HELD:
-        told = {"state": "blocked", "waits_for": flows.waits_for(view.id)}
+    if waits_for := flows.waits_for(view.id):
+        told["waits_for"] = waits_for
     if children := flows.children_of(view.id):
         told["children"] = children[:CHILDREN_MAX]
     return told

@@ -27,6 +27,8 @@ _TRUE: Final = frozenset({"1", "true", "yes", "on"})
 _FALSE: Final = frozenset({"", "0", "false", "no", "off"})
 _PORT_MAX: Final = 65_535
 ON_DISK_ERROR: Final = ("exit", "read-only")
+_LOGS: Final = ("postgres://", "postgresql://")
+LOG_DURABILITY: Final = ("quorum", "local")
 
 
 def size_bytes(text: str) -> int:
@@ -93,6 +95,22 @@ def flag(text: str) -> bool:
     return word in _TRUE
 
 
+def log_place(text: str) -> str:
+    """Read the address of a log beyond this machine."""
+    text = text.strip()
+    if text and not text.startswith(_LOGS):
+        raise ValueError('must be "postgres://USER@HOST/DATABASE", or nothing')
+    return text
+
+
+def without_secrets(address: str) -> str:
+    """Show an address without its passwords; nothing of one that is written wrongly."""
+    if address.strip() and not address.strip().startswith(_LOGS):
+        return "***"
+    hidden = re.sub(r"(://[^:/@]*):.*@", r"\1:***@", address, flags=re.DOTALL)
+    return re.sub(r"(password=)[^&\s]*", r"\1***", hidden, flags=re.IGNORECASE)
+
+
 class Choice(msgspec.Struct, frozen=True):
     """A reader that takes one of some names."""
 
@@ -112,6 +130,7 @@ _KINDS: Final[dict[Callable[[str], Any], str]] = {
     port_number: "PORT",
     file_mode: "MODE",
     http_place: "PLACE",
+    log_place: "ADDRESS",
     str: "TEXT",
 }
 
@@ -129,6 +148,8 @@ class Option(msgspec.Struct, frozen=True):
     """Smallest value of a number."""
     most: int = ID_MAX
     """Largest value of a number."""
+    shown: Callable[[str], str] = str
+    """Shows a value to people and logs, without what is secret."""
 
     def value_of(self, text: str) -> Any:
         """Read a value; raises ValueError with what it must be."""
@@ -221,6 +242,33 @@ OPTIONS: Final = (
         "When the log cannot be written: end, or answer questions only.",
     ),
     Option("segment_size", size_bytes, "64MiB", "Size of a file of the log."),
+    Option(
+        "log",
+        log_place,
+        "",
+        "Keep the log in PostgreSQL instead: postgres://USER@HOST1,HOST2/DATABASE.",
+        shown=without_secrets,
+    ),
+    Option(
+        "log_durability",
+        Choice(LOG_DURABILITY),
+        "quorum",
+        "What a reply means there: standbys have it, or the one server does.",
+    ),
+    Option(
+        "log_lease",
+        span_ms,
+        "3s",
+        "Another server may take that log over when this one is not heard of for so long.",
+        least=100,
+    ),
+    Option(
+        "log_give_up",
+        span_ms,
+        "30s",
+        "How long PostgreSQL may give no clear answer before the log has failed.",
+        least=100,
+    ),
     Option(
         "lease",
         span_ms,

@@ -16,6 +16,7 @@ from magicqueue.wire.requests import (
     Bulk,
     Cancel,
     Done,
+    Groups,
     Jobs,
     Limit,
     PlainAck,
@@ -227,7 +228,11 @@ def without_policies(plain: dict[type[Request], Handler]) -> dict[type[Request],
         Ack: plain[PlainAck],  # no job keeps a result here
         AckBatch: plain[PlainAckBatch],
         **dict.fromkeys(
-            (PushFlow, Progress, Cancel, Promote, Wait, Limit, Throttle, Jobs, Bulk), refuse
+            (
+                *(PushFlow, Progress, Cancel, Promote, Wait),
+                *(Limit, Throttle, Groups, Jobs, Bulk),
+            ),
+            refuse,
         ),
     }
 

@@ -4,7 +4,6 @@ import logging
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Final
 
 from magicqueue_cores.contract import Core
@@ -13,34 +12,21 @@ from magicqueue_cores.policies import Policies
 from magicqueue_cores.records import Record
 from magicqueue_server.clock import Clock
 from magicqueue_server.config import Config
+from magicqueue_server.log_place import EXIT_CANNOT_START, CannotOpen, find_place
 from magicqueue_server.logs import event
-from magicqueue_server.wal.disk import Locked
+from magicqueue_server.wal.journal import Deposed, StoreFailed
 from magicqueue_server.wal.log import Log
 from magicqueue_server.wal.persistence import Persistence
-from magicqueue_server.wal.place import LocalPlace
 from magicqueue_server.wal.recovery import Recovered
 from magicqueue_server.wal.verdict import Refused
 
 EXIT_CORRUPT: Final = 3
+EXIT_LOG_FAILED: Final = 4
+EXIT_DEPOSED: Final = 5
 _SHOW_AFTER_S: Final = 2.0
 _SHOW_EVERY_S: Final = 0.5
 _LOG_EVERY_S: Final = 5.0
-_PROMISES: Final = {
-    "always": "a reply means that it is on the disk",
-    "everysec": "a power cut costs the last second (two while the disk stalls), a crash"
-    " nothing",
-    "never": "a power cut costs what the system had not written, a crash nothing",
-}
-
 _log = logging.getLogger("magicqueue.wal")
-
-
-class CannotOpen(Exception):
-    """The data folder cannot be used; the text says why and what to do."""
-
-    def __init__(self, text: str, exit_code: int) -> None:
-        self.exit_code = exit_code
-        super().__init__(text)
 
 
 class Safekeeping:
@@ -55,26 +41,13 @@ class Safekeeping:
         self._clock = clock
         self._on_failure = on_failure
         self._ends = config["on_disk_error"] == "exit"
-        self._path = Path(config["data_dir"])
         self._as_json = config["log_format"] == "json"
         self._persistence: Persistence | None = None
-        self.mode: str = config["fsync"] if config["persist"] else "off"
-        self.ended_by: BaseException | None = None
-        """Why the server had to end, if the log was the reason."""
-        if config["persist"]:
-            try:
-                place = LocalPlace(
-                    self._path,
-                    mode=self.mode,
-                    segment_bytes=config["segment_size"],
-                    now_ms=clock.now_ms,
-                )
-            except Locked as error:
-                raise CannotOpen(str(error), 1) from None
-            except OSError as error:
-                raise CannotOpen(
-                    f"cannot use the data folder {self._path}: {error.strerror}", 1
-                ) from None
+        self.mode = "off"
+        self._ended_by: BaseException | None = None
+        self._place = place = find_place(config, clock)
+        if place is not None:
+            self.mode = config["fsync"]
             self._persistence = Persistence(
                 place,
                 mode=self.mode,
@@ -87,6 +60,15 @@ class Safekeeping:
     def log(self) -> Log | None:
         """Where records go, if anywhere."""
         return None if self._persistence is None else self._persistence.log
+
+    @property
+    def end(self) -> tuple[str, int] | None:
+        """Why the server had to end, and its exit code, if the log was the reason."""
+        if self._ended_by is None:
+            return None
+        if isinstance(self._ended_by, Deposed):
+            return str(self._ended_by), EXIT_DEPOSED
+        return f"the log could not be written: {self._ended_by}", EXIT_LOG_FAILED
 
     @property
     def is_broken(self) -> bool:
@@ -108,8 +90,8 @@ class Safekeeping:
 
         Gives the highest session that has leases.
         """
-        persistence = self._persistence
-        if persistence is None:
+        persistence, place = self._persistence, self._place
+        if persistence is None or place is None:
             return 0
         if core.capabilities.durable:
             self.mode = "core"
@@ -120,10 +102,14 @@ class Safekeeping:
             ahead_ms = self._clock.not_before(found.last_ms)
             persistence.begin(core, found, policies)
         except Refused as error:
-            raise CannotOpen(f"{self._path}: {error}", EXIT_CORRUPT) from None
+            raise CannotOpen(f"{place.name}: {error}", EXIT_CORRUPT) from None
+        except Deposed as error:
+            raise CannotOpen(str(error), EXIT_DEPOSED) from None
+        except StoreFailed as error:
+            raise CannotOpen(str(error), EXIT_CANNOT_START) from None
         except OSError as error:
             raise CannotOpen(
-                f"the log in {self._path} cannot be read or written: {error.strerror}",
+                f"the log in {place.name} cannot be read or written: {error.strerror}",
                 EXIT_CORRUPT,
             ) from None
         finally:
@@ -133,12 +119,12 @@ class Safekeeping:
 
     def about_jobs(self) -> list[str]:
         """Say what becomes of jobs, for whoever starts the server."""
-        if self.mode == "off":
+        if self._place is None:
             return ["jobs are kept in memory only: a restart loses them"]
         if self.mode == "core":
             return ["jobs survive a restart: the core keeps them"]
-        where = f"they are kept in {self._path}, with --fsync {self.mode}"
-        return [f"jobs survive a restart: {where}: {_PROMISES[self.mode]}"]
+        where = f"they are kept in {self._place.name}"
+        return [f"jobs survive a restart: {where}, {self._place.promise}"]
 
     async def flushed(self) -> None:
         """Wait until all is on the disk."""
@@ -154,8 +140,8 @@ class Safekeeping:
                 self._failed(error)
 
     def _failed(self, error: BaseException) -> None:
-        if self._ends:
-            self.ended_by = error
+        if self._ends or isinstance(error, Deposed):
+            self._ended_by = error
             self._on_failure()
 
     def _tell(self, found: Recovered, ahead_ms: int, seconds: float) -> None:

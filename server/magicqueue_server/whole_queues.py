@@ -36,8 +36,8 @@ class WholeQueues:
         self._verbs = verbs
         self._long = long
         self._queue = queue
-        self.told: Callable[[QueueStats], QueueStats] = lambda stats: stats
-        """Gives the counts of a queue with those that only policies know."""
+        self.counted: Callable[[QueueStats, int], QueueStats] = lambda one, _: one
+        """Counts jobs in as others know of them."""
 
     def drain(self, request: Drain, now_ms: int) -> Answer[bytes]:
         """DRAIN."""
@@ -83,7 +83,7 @@ class WholeQueues:
 
         def add(page: list[QueueStats]) -> bytes | None:
             nonlocal after
-            pages.append(replies.listed(list(map(self.told, page))))
+            pages.append(replies.listed([self.counted(one, now_ms) for one in page]))
             if len(page) < _QUEUES_STEP:
                 return replies.queues_of(pages, request.rid)
             after = page[-1].name

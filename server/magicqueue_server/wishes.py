@@ -23,6 +23,7 @@ _FIELDS: Final = (
     "on_expire",
     "timeout",
     "keep_result",
+    "group",
     "depends_on",
     "on_parent_failure",
     "req_key",
@@ -141,6 +142,7 @@ def _asks(one: Push | PushBatch | PushItem) -> bool:
         or one.unique_for is not None
         or one.on_conflict is not None
         or one.on_expire is not None
+        or one.group is not None
         or one.depends_on is not None
         or one.on_parent_failure is not None
     )
@@ -178,6 +180,7 @@ def _wishes(job: Push | PushItem, batch: PushBatch | None, where: str) -> Wishes
     until, unique_for_ms = job.unique, job.unique_for
     on_conflict, on_expire = job.on_conflict, job.on_expire
     timeout_ms, keep_result_ms = job.timeout, job.keep_result
+    group = job.group
     if until is not None and unique_for_ms is not None:
         raise BadRequest(f"{where}: give unique or unique_for, not both")
     if batch is not None:
@@ -189,6 +192,7 @@ def _wishes(job: Push | PushItem, batch: PushBatch | None, where: str) -> Wishes
         on_expire = on_expire or batch.on_expire
         timeout_ms = batch.timeout if timeout_ms is None else timeout_ms
         keep_result_ms = batch.keep_result if keep_result_ms is None else keep_result_ms
+        group = batch.group if group is None else group
     if key is None:
         for name in ("unique", "unique_for", "on_conflict"):
             if getattr(job, name) is not None:
@@ -198,7 +202,9 @@ def _wishes(job: Push | PushItem, batch: PushBatch | None, where: str) -> Wishes
         check_key(key, f"{where}: unique_key")
     if ttl_ms is None and job.on_expire is not None:
         raise BadRequest(f"{where}: on_expire is about ttl: give that, too")
-    if key is None and ttl_ms is None and timeout_ms is None and not keep_result_ms:
+    if group is not None:
+        check_key(group, f"{where}: group")
+    elif key is None and ttl_ms is None and timeout_ms is None and not keep_result_ms:
         return None
     return Wishes(
         unique_key=key,
@@ -209,6 +215,7 @@ def _wishes(job: Push | PushItem, batch: PushBatch | None, where: str) -> Wishes
         on_expire=on_expire or "remove",
         timeout_ms=timeout_ms,
         keep_result_ms=keep_result_ms or None,
+        group=group,
     )
 
 

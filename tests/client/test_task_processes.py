@@ -2,7 +2,9 @@
 
 import asyncio
 import importlib
+import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -13,7 +15,7 @@ from types import ModuleType
 
 import pytest
 
-from cli.terminal import eventually
+from cli.terminal import MAGICQUEUE, Running, environment, eventually
 from client.conftest import Run as RunLoop
 from client.test_tasks import until
 from magicqueue import Middleware, Run, SyncQueue, Tasks, TaskWorker
@@ -308,3 +310,34 @@ def test_what_cannot_be_is_refused() -> None:
 
         @tasks.task(soft_time_limit=2, time_limit=1)
         async def too_soft() -> None: ...
+
+
+def test_the_command_line_has_as_many_as_it_is_told(
+    app: ModuleType, name: str, url: str, tmp_path: Path
+) -> None:
+    code = (tmp_path / f"{app.__name__}.py").read_text()
+    code += """
+
+import logging
+
+@tasks.task(process=True, name="told")
+def told() -> None:
+    logging.getLogger(__name__).info("said in %d", os.getpid())
+"""
+    (tmp_path / "whole.py").write_text(code)
+    command = [*MAGICQUEUE, "worker", "whole", "--pool", "1", "--log-format", "json"]
+    worker = Running(command, cwd=tmp_path, env=environment(MAGICQUEUE_URL=url))
+    try:
+        with SyncQueue(name, url) as queue:
+            ids = queue.push_batch([{"task": "told"}, {"task": "told"}])
+            worker.wait_for('"message": "said in', 2)
+        worker.send(signal.SIGTERM)
+        ended = worker.end()
+    finally:
+        worker.kill()
+    assert ended.code == 0
+    lines = [json.loads(line) for line in ended.err.splitlines()]
+    said = [line for line in lines if line["message"].startswith("said in ")]
+    assert {(line["job"], line["task"]) for line in said} == {(one, "told") for one in ids}
+    assert len({line["message"] for line in said}) == 1, "both in one process"
+    assert {line["pid"] for line in said}.isdisjoint({worker.process.pid})

@@ -28,7 +28,7 @@ from magicqueue_cores.policies import (
 )
 from magicqueue_cores.policies.schedules import BadCron
 from magicqueue_cores.policies.wishes import TOLD
-from magicqueue_cores.records import Record
+from magicqueue_cores.records import Origin, Record, sequence_span
 
 
 class Layered:
@@ -51,6 +51,7 @@ class Layered:
         )
         self.policies = Policies(self.core, self.bounds, self.note, minutes_of)
         self.policies.limits.on_ready = self.woken.append
+        self.policies.groups.on_ready = self.woken.append
         self.policies.on_end = self.ended.append
         self.policies.on_doomed = self.doomed.append
 
@@ -68,6 +69,7 @@ class Layered:
         self.policies.advance(self.now)
         while self.policies.next_deadline_ms <= self.now and self.lags():
             self.policies.advance(self.now)
+        self.settle()
         while not self.policies.end_leases(self.now, self.now):
             pass
         self.check()
@@ -245,12 +247,30 @@ class Layered:
         )
         other.policies = Policies(other.core, self.bounds, other.note, minutes_of)
         other.policies.limits.on_ready = other.woken.append
+        other.policies.groups.on_ready = other.woken.append
         other.policies.on_end = other.ended.append
         other.now = self.now
         for record in self.records:
             other.policies.replay(record)
         other.policies.flows.rebuild()  # as at the end of a recovery
         other.records = list(self.records)
+        other.check()
+        return other
+
+    def moved(self, name: str | None = None) -> "Layered":
+        """As `restarted`, with a log from which all old records were left out."""
+        other = Layered(name or self.name, self.bounds)
+        other.now = self.now
+        last_id = self.core.last_id
+        sequence = sum(map(sequence_span, self.records))
+        kept: list[Record] = [Origin(last_id, sequence)]
+        kept += self.policies.export(range(1, last_id + 1))
+        for space, shelf in self.policies._ground.shelves.items():
+            keys = [*shelf._facts, b"not here"]
+            kept.append(self.policies.export_facts(space, keys))
+        for record in kept:
+            other.policies.replay(record)
+        other.records = [copied(record) for record in kept]
         other.check()
         return other
 

@@ -104,9 +104,9 @@ def windows_restart_with_the_server(patch: Patch) -> None:
 def expired_jobs_that_come_back_run_again(patch: Patch) -> None:
     real = Marks.come_back
 
-    def come_back(marks: Marks, job_id: int, mark: Mark) -> None:
+    def come_back(marks: Marks, job_id: int, mark: Mark, *, stays: bool) -> None:
         noted = list(marks.notes.back)
-        real(marks, job_id, mark)
+        real(marks, job_id, mark, stays=stays)
         marks.notes.back[:] = noted
 
     patch.setattr(Marks, "come_back", come_back)
@@ -119,8 +119,8 @@ def nothing_goes_at_a_bound(patch: Patch) -> None:
 def a_retry_takes_a_start_key_again(patch: Patch) -> None:
     real = Marks.come_back
 
-    def come_back(marks: Marks, job_id: int, mark: Mark) -> None:
-        real(marks, job_id, mark)
+    def come_back(marks: Marks, job_id: int, mark: Mark, *, stays: bool) -> None:
+        real(marks, job_id, mark, stays=stays)
         queue, key = mark.terms.queue, mark.key
         if key is not None and marks.keys.holder(queue, key) is None:
             marks.keys.take(queue, key, job_id)

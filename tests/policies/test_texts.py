@@ -5,7 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from magicqueue_cores.policies.alike import Alike
+from magicqueue_cores.policies.group import new_line
 from magicqueue_cores.policies.wishes import (
+    TIMED,
+    GroupedMark,
     TermsShared,
     Wishes,
     new_mark,
@@ -58,3 +61,28 @@ def test_a_mark_is_read_as_it_was_told(wishes: Wishes, keys: list[str]) -> None:
     for key in (*keys, None):
         mark = new_mark(terms, key, NOW_MS)
         assert TermsShared().mark_of("q", text_of(mark)) == mark
+
+
+@given(WISHES, KEYS, st.sampled_from(["key", None]), st.integers(-(2**31), 2**31 - 1))
+def test_marks_with_groups_are_those_of_any_mark(
+    wishes: Wishes, groups: list[str], key: str | None, priority: int
+) -> None:
+    keyed = key is not None
+    asked = msgspec.structs.replace(wishes, group=groups[0], unique_key=key)
+    terms = TermsShared().asked("q", asked)
+    alike = Alike(terms, NOW_MS, keyed=keyed)
+    for place, group in enumerate(groups):
+        alike.add(place, None if key is None else f"{key}{place}", group)
+        alike.seats.append((new_line("q", group, priority), 2 * place))
+    texts = alike.texts()
+    assert list(map(text_of, alike.marks())) == texts
+    keys: list[str | None] = [*alike.keys] if keyed else [None] * len(groups)
+    assert alike.weight == sum(weight_of(terms, each) for each in keys)
+    for group, mark, text in zip(groups, alike.marks(), texts, strict=True):
+        read = TermsShared().mark_of("q", text)
+        assert isinstance(mark, GroupedMark)
+        assert isinstance(read, GroupedMark)
+        assert (read.line.group.name, read.line.priority) == (group, priority)
+        read.line = mark.line
+        read.flags |= mark.flags & TIMED
+        assert read == mark

@@ -38,6 +38,7 @@ LINES = {
     "GETJOB": b'{"cmd":"GETJOB","id":1}',
     "LIMIT": b'{"cmd":"LIMIT","queue":"q","concurrency":1}',
     "THROTTLE": b'{"cmd":"THROTTLE","queue":"q","for":0}',
+    "GROUPS": b'{"cmd":"GROUPS","queue":"q"}',
     "PAUSE": b'{"cmd":"PAUSE","queue":"q"}',
     "RESUME": b'{"cmd":"RESUME","queue":"q"}',
     "DRAIN": b'{"cmd":"DRAIN","queue":"q"}',
@@ -51,7 +52,7 @@ MAY = {
         *("PULL", "PULLB", "ACK", "ACKB", "FAIL", "FAILB"),
         *("HEARTBEAT", "PROGRESS", "RELEASE", "THROTTLE"),
     },
-    "read": {"STATS", "QUEUES", "DEAD", "GETJOB", "JOBS"},
+    "read": {"STATS", "QUEUES", "DEAD", "GETJOB", "JOBS", "GROUPS"},
     "operate": {
         *("PAUSE", "RESUME", "DRAIN", "RETRYDEAD", "PURGEDEAD"),
         *("CANCEL", "PROMOTE", "LIMIT", "BULK"),

@@ -278,7 +278,7 @@ def test_ping(caller: Caller) -> None:
 
 POLICIES: Final = (
     *("unique", "req_key", "ttl", "timeout", "results", "progress", "cancel"),
-    *("flows", "limits", "multi_pull", "browse"),
+    *("flows", "limits", "multi_pull", "groups", "browse"),
 )
 
 

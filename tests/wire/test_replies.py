@@ -193,7 +193,7 @@ ROWS: Final[list[tuple[str, bytes, str]]] = [
             f'{COUNTS_TEXT},"queues":11,"content_bytes":10,"memory_bytes":12,'
             '"connections":13,"waiting":14,"input_bytes":16,"output_bytes":17,'
             '"uptime_ms":15,"marked":18,"unique_keys":0,"windows":0,"req_keys":0,'
-            '"results":0,"result_bytes":0,"cancelling":0,"limited":0,"throttled":0,'
+            '"results":0,"result_bytes":0,"cancelling":0,"groups":0,"limited":0,"throttled":0,'
             '"windows_dropped":0,'
             '"req_keys_dropped":0,"results_dropped":0,"progress_dropped":0,"crons":0,"cron_fired":0,'
             '"cron_skipped":0,"cron_missed":0,"cron_refused":0}'

@@ -42,6 +42,7 @@ _SECTIONS: Final[dict[str, dict[str, tuple[str, str]]]] = {
         "drain": ("admin", "Remove the jobs that wait in a queue."),
         "limit": ("limit", "Limit how many jobs of a queue are handed out."),
         "throttle": ("limit", "Hand out no jobs of a queue for a while."),
+        "groups": ("groups", "List the groups of a queue's jobs."),
     },
     "Work": {
         "worker": ("worker", "Run a handler on the jobs of a queue."),
@@ -55,6 +56,7 @@ _HOMES: Final = {
 _SERVER_HELP: Final = {
     "serve": "Run the server.",
     "doctor": "Say whether a server can work here.",
+    "cluster": "Look after the log of servers in PostgreSQL.",
     "token": "Make tokens: who may do what.",
     "wal": "Look at the log of a server, or mend it.",
     "backup": "Copy the log of a server, which may be running.",

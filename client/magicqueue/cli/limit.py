@@ -10,8 +10,9 @@ from magicqueue.cli.options import QUEUE, SPAN, Session, kind, manual, whole, wi
 from magicqueue.cli.phrases import span, when
 from magicqueue.cli.screen import say, write_json
 from magicqueue.command_line import Command
-from magicqueue.limits import Rate
+from magicqueue.limits import GroupLimits, Rate
 from magicqueue.spans import span_ms
+from magicqueue.sync_queue import SyncQueue
 from magicqueue.wire.replies import QueueLimits
 from magicqueue.wire.requests import RateLimit
 
@@ -69,6 +70,16 @@ def _concurrency(text: str) -> int | str:
     type=whole(1, _MOST),
     help="Of a rate: so many at once, after a pause. [default: all of a time's]",
 )
+@click.option(
+    "--group-concurrency",
+    type=kind("number", _concurrency),
+    help="The same of each single group of QUEUE's jobs.",
+)
+@click.option(
+    "--group-rate",
+    type=kind("rate", _rate),
+    help="The same of each single group; its burst is all of a time's.",
+)
 @with_session
 def limit(session: Session, queue: str, *, burst: int | None, **given: Any) -> None:
     """Limit QUEUE, or tell its limits.
@@ -87,7 +98,7 @@ def limit(session: Session, queue: str, *, burst: int | None, **given: Any) -> N
             raise click.UsageError("--burst is of a rate: give --rate, too")
         changes["rate"] = Rate(rate.jobs, rate.per, burst)
     with session.queue(queue) as client:
-        limits = client.limit(**changes)
+        limits = client.limit(**_with_group(client, changes))
         throttled_until = client.stats().throttled_until
     if session.json:
         told = {"concurrency": limits.concurrency, "rate": limits.rate}
@@ -107,25 +118,52 @@ def limit(session: Session, queue: str, *, burst: int | None, **given: Any) -> N
 
 @click.command(
     cls=Command,
-    epilog=manual("magicqueue throttle api 30s", "magicqueue throttle api 0"),
+    epilog=manual(
+        "magicqueue throttle api 30s",
+        "magicqueue throttle api 0",
+        "magicqueue throttle api --group acme 1h",
+    ),
 )
 @click.argument("queue", type=QUEUE)
 @click.argument("for_", metavar="SPAN", type=SPAN)
+@click.option("--group", metavar="NAME", help="Only jobs of this group.")
 @with_session
-def throttle(session: Session, queue: str, for_: float) -> None:
+def throttle(session: Session, queue: str, for_: float, group: str | None) -> None:
     """Hand out no jobs of QUEUE for a while; 0 ends that.
 
     Jobs under way go on. Of several such times the later end holds.
     """
     with session.queue(queue) as client:
-        until_s = client.throttle(for_)
+        until_s = client.throttle(for_, group)
     until_ms = None if until_s is None else round(until_s * 1000)
+    whom = queue if group is None else f"{group} of {queue}"
     if session.json:
-        write_json({"queue": queue, "throttled_until": until_ms})
+        told = {} if group is None else {"group": group}
+        write_json({"queue": queue, **told, "throttled_until": until_ms})
     elif until_ms is None:
-        say(f"{queue} is not throttled")
+        say(f"{whom} is not throttled")
     else:
-        say(f"throttled {queue}: its next jobs come {when(until_ms)}")
+        say(f"throttled {whom}: its next jobs come {when(until_ms)}")
+
+
+def _with_group(client: SyncQueue, changes: dict[str, Any]) -> dict[str, Any]:
+    """Make one limit of a group's of what was said of groups, and what there is."""
+    of_group = {
+        name.removeprefix("group_"): changes.pop(name)
+        for name in ("group_concurrency", "group_rate")
+        if name in changes
+    }
+    if not of_group:
+        return changes
+    before = client.limit().group
+    if before is not None:
+        of_group.setdefault("concurrency", before.concurrency)
+        rate = before.rate
+        if rate is not None:
+            of_group.setdefault("rate", Rate(rate.jobs, rate.per / 1000, rate.burst))
+    if of_group.get("concurrency") is None and of_group.get("rate") is None:
+        return {**changes, "group": None}
+    return {**changes, "group": GroupLimits(**of_group)}
 
 
 def _phrase(limits: QueueLimits) -> str:

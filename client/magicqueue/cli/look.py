@@ -139,6 +139,8 @@ def _wishes(found: JobInfo) -> list[tuple[str, str | list[str]]]:
         pairs.append(("depends on", f"{_listed(found.parents)}{left}{rule}"))
     if found.children:
         pairs.append(("children", f"{_listed(found.children)} wait for it"))
+    if found.group is not None:
+        pairs.append(("group", found.group))
     if found.expires_at is not None:
         pairs.append(("expires", when(found.expires_at)))
     if found.timeout is not None:

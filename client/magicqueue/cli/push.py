@@ -95,6 +95,7 @@ _INT32_MAX: Final = 2**31 - 1
     help="What becomes of it when its --ttl is over. [default: remove]",
 )
 @click.option("--job-timeout", type=SPAN, help="An attempt fails that runs for longer.")
+@click.option("--group", metavar="NAME", help="Groups of QUEUE's jobs take turns.")
 @click.option("--keep-result", type=SPAN, help="Keep its end for `magicqueue result`.")
 @click.option(
     "--depends-on",

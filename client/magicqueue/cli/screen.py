@@ -55,6 +55,7 @@ _job_info: Final = msgspec.json.Decoder(JobInfo).decode
 _OF_AN_END: Final = ("id", "queue", "state", "attempts", "result", "finished_at")
 _UNTOLD: Final[dict[str, Any]] = {
     "unique_key": None,
+    "group": None,
     "expires_at": None,
     "timeout": None,
     "attempt_until": None,

@@ -52,7 +52,7 @@ def decode_request(line: bytes) -> Request:
     Raises BadJson, BadRequest or UnknownCommand. Queue names and payloads are not looked
     into yet: see `check_queue`, `payload_of` and `payloads_of`.
     """
-    if b"\\" in line or not line.isascii():
+    if line.find(b"\\") >= 0 or not line.isascii():
         check_text(line)
     start = line[: line.find(b'"', _NAME_START) + 1]
     decoder = _FIRST.get(start)

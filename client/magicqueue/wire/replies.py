@@ -93,6 +93,7 @@ class JobInfo(msgspec.Struct, kw_only=True, gc=False):
     reason: str | None = None
     died_at: int | None = None
     unique_key: str | None = None
+    group: str | None = None
     expires_at: int | None = None
     timeout: int | None = None
     attempt_until: int | None = None
@@ -187,6 +188,7 @@ class ServerCounts(Counts, kw_only=True):
     results: Count = 0
     result_bytes: Count = 0
     cancelling: Count = 0
+    groups: Count = 0
     limited: Count = 0
     throttled: Count = 0
     windows_dropped: Count = 0
@@ -444,6 +446,25 @@ class ReleaseReply(Reply, kw_only=True):
 
     released: int = 0
     missing: list[int] = []
+
+
+class GroupCounts(msgspec.Struct, kw_only=True):
+    """A group of a queue, as GROUPS tells of it."""
+
+    name: str
+    queued: int
+    """Jobs that wait for the group's turns."""
+    processing: int
+    """Jobs that workers have."""
+    throttled_until: int | None = None
+    """None of them is handed out before, in epoch milliseconds; None: some may be."""
+
+
+class GroupsReply(Reply, kw_only=True):
+    """Of GROUPS."""
+
+    groups: list[GroupCounts] = []
+    next: str | None = None
 
 
 class LimitReply(Reply, kw_only=True):

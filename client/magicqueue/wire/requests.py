@@ -70,6 +70,7 @@ class PushItem(
     keep_result: Milliseconds | None = None
     depends_on: list[JobId] | None = None
     on_parent_failure: OnParentFailure | None = None
+    group: str | None = None
 
 
 class FlowItem(PushItem, gc=False, kw_only=True, omit_defaults=True):
@@ -146,6 +147,7 @@ class Push(
     keep_result: Milliseconds | None = None
     depends_on: list[JobId] | None = None
     on_parent_failure: OnParentFailure | None = None
+    group: str | None = None
     req_key: str | None = None
 
 
@@ -187,6 +189,7 @@ class PushBatch(_Batch, kw_only=True, omit_defaults=True, tag="PUSHB"):
     keep_result: Milliseconds | None = None
     depends_on: list[JobId] | None = None
     on_parent_failure: OnParentFailure | None = None
+    group: str | None = None
     req_key: str | None = None
     jobs: list[PushItem]
 
@@ -402,11 +405,19 @@ class Limit(Request, kw_only=True, omit_defaults=True, tag="LIMIT"):
 
 
 class Throttle(Request, kw_only=True, omit_defaults=True, tag="THROTTLE"):
-    """Hand out no jobs of a queue `for` so many milliseconds; 0 ends that."""
+    """Hand out no jobs of a queue, or a group, `for` so many milliseconds; 0 ends that."""
 
     queue: str
     group: str | None = None
     for_ms: Milliseconds = msgspec.field(name="for")
+
+
+class Groups(Request, kw_only=True, omit_defaults=True, tag="GROUPS"):
+    """List the groups of a queue by name, behind `after`."""
+
+    queue: str
+    count: Positive | None = None
+    after: str | None = None
 
 
 class Pause(Request, kw_only=True, omit_defaults=True, tag="PAUSE"):
@@ -491,6 +502,7 @@ COMMANDS: Final[dict[str, type[Request]]] = {
         GetJob,
         Limit,
         Throttle,
+        Groups,
         Pause,
         Resume,
         Drain,

@@ -35,14 +35,19 @@ class Fates:
         self._on_death = on_death
 
     def wake(self, queues: Iterable[Queue]) -> None:
-        """Say that watched queues may have jobs now, if they have."""
+        """Say that watched queues may have jobs now, if they have.
+
+        Of ruled ones others may hand out held jobs.
+        """
         words = self._store.memory.words
-        watched = self._store.queues.watched
+        watched, is_roomy = self._store.queues.watched, self._store.queues.is_roomy
         if self._on_ready is None or not watched:
             return
         for queue in queues:
             queued, paused = words[queue.at + lo.Q_QUEUED], queue.at + lo.Q_PAUSED
-            if queue.name in watched and queued and not words[paused]:
+            if queue.name not in watched or words[paused]:
+                continue
+            if queued or (words[queue.at + lo.Q_HELD] and is_roomy(queue)):
                 self._on_ready(queue.name)
 
     def wake_roomy(self, queues: Iterable[Queue]) -> None:

@@ -18,6 +18,7 @@ from magicqueue_cores.policies.cron_facts import Cron
 from magicqueue_cores.policies.cron_plans import CronPlan
 from magicqueue_cores.policies.crons import Crons, CronSet
 from magicqueue_cores.policies.flows import Flows
+from magicqueue_cores.policies.groups import GroupStats
 from magicqueue_cores.policies.layer import Policies
 from magicqueue_cores.policies.options import PolicyOptions
 from magicqueue_cores.policies.rules import Bounds, Rate, Rule
@@ -39,6 +40,7 @@ __all__ = [
     "Ending",
     "Failures",
     "Flows",
+    "GroupStats",
     "Known",
     "Policies",
     "PolicyOptions",

@@ -6,14 +6,18 @@ and times are made a column at a time, and a marked job costs little beside its 
 
 from typing import Final
 
+from magicqueue_cores.policies.group import Line
 from magicqueue_cores.policies.wishes import (
     KEY_BYTES,
     TIMED,
+    GroupedMark,
     Mark,
     Terms,
     TimedMark,
     new_times,
+    text_of,
     texts_of_new,
+    with_seats,
 )
 
 
@@ -23,7 +27,16 @@ class Alike:
     places: where each is among the new jobs of its push. keys: theirs, if they have any.
     """
 
-    __slots__ = ("expires_at_ms", "flags", "keyed", "keys", "places", "terms")
+    __slots__ = (
+        "expires_at_ms",
+        "flags",
+        "groups",
+        "keyed",
+        "keys",
+        "places",
+        "seats",
+        "terms",
+    )
 
     def __init__(self, terms: Terms, now_ms: int, *, keyed: bool) -> None:
         """Start with no job."""
@@ -34,21 +47,42 @@ class Alike:
             self.flags |= TIMED
         self.places: list[int] = []
         self.keys: list[str] = []
+        self.groups: list[str] = []
+        """Theirs, if they have any."""
+        self.seats: list[tuple[Line, int]] = []
+        """The line of each then, and the place in it, once that is known."""
+
+    def add(self, place: int, key: str | None, group: str | None) -> None:
+        """Have one job more."""
+        self.places.append(place)
+        if key is not None:
+            self.keys.append(key)
+        if group is not None:
+            self.groups.append(group)
 
     def marks(self) -> list[Mark]:
         """Make the mark of each."""
         terms, flags, expires_at_ms = self.terms, self.flags, self.expires_at_ms
         keys = self.keys if self.keyed else [None] * len(self.places)
+        if terms.grouped:
+            return [
+                GroupedMark(terms, key, 0, flags, expires_at_ms, line=line, place=place)
+                for key, (line, place) in zip(keys, self.seats, strict=True)
+            ]
         if terms.has_times:
             return [TimedMark(terms, key, 0, flags, expires_at_ms) for key in keys]
         return [Mark(terms, key, 0, flags) for key in keys]
 
     def texts(self) -> list[bytes]:
         """Return the text of each mark."""
+        if self.terms.grouped and self.terms.link is not None:
+            return [text_of(mark) for mark in self.marks()]
         same = self.terms, self.expires_at_ms, self.flags
         if self.keyed:
-            return texts_of_new(self.keys, *same)
-        return texts_of_new((None,), *same) * len(self.places)
+            texts = texts_of_new(self.keys, *same)
+        else:
+            texts = texts_of_new((None,), *same) * len(self.places)
+        return with_seats(texts, self.seats) if self.terms.grouped else texts
 
     @property
     def key_chars(self) -> int:

@@ -75,6 +75,7 @@ class Known(msgspec.Struct):
     """
 
     unique_key: str | None = None
+    group: str | None = None
     expires_at_ms: int | None = None
     timeout_ms: int | None = None
     keep_result_ms: int | None = None
@@ -97,6 +98,7 @@ class PolicyStats(msgspec.Struct):
     results: int
     result_bytes: int
     cancelling: int
+    groups: int
     limited: int
     throttled: int
     windows_dropped: int

@@ -5,8 +5,10 @@ from collections import Counter
 from magicqueue_cores.contract import JobState
 from magicqueue_cores.policies.gates import GATE_BYTES
 from magicqueue_cores.policies.ground import Ground, at_once
+from magicqueue_cores.policies.group import GROUP_BYTES
 from magicqueue_cores.policies.marks import CRON_BYTES
 from magicqueue_cores.policies.notebook import PROGRESS_BYTES
+from magicqueue_cores.policies.rounds import BUCKET_BYTES
 from magicqueue_cores.policies.ruling import TELLING
 from magicqueue_cores.policies.shelf import FACT_BYTES
 from magicqueue_cores.policies.wishes import (
@@ -15,6 +17,7 @@ from magicqueue_cores.policies.wishes import (
     DEAD,
     HOLDS,
     TIMED,
+    GroupedMark,
     weight_of,
 )
 
@@ -37,6 +40,12 @@ def check_ground(ground: Ground) -> None:
         assert bool(flags & DEAD) is dead, f"job {job_id}: dead or not"
         assert mark.attempts == view.attempts, f"job {job_id}: attempts miscounted"
         assert not (flags & CANCELLED) or active, f"job {job_id} is cancelled and idle"
+        if isinstance(mark, GroupedMark):
+            is_held = view.state is JobState.HELD
+            assert not mark.waits or is_held, f"job {job_id} waits for a turn, is not held"
+            assert view.state is not JobState.READY, f"job {job_id} waits for no turn"
+            priority = mark.line.priority
+            assert priority == view.priority, f"job {job_id} is in a line of {priority}"
         assert not mark.attempt_until_ms or active, f"job {job_id}: an attempt of nothing"
         if mark.terms.timeout_ms and active and not marks.notes.pending:
             assert mark.attempt_until_ms, f"job {job_id}: its attempt has no end"
@@ -106,5 +115,8 @@ def _check_sums(ground: Ground) -> None:
     size += PROGRESS_BYTES * len(marks.notebook) + ground.fact_bytes
     size += FACT_BYTES * sum(map(len, ground.shelves.values()))
     size += GATE_BYTES * len(ground.gates)
+    for rounds in marks.seats.rounds.values():
+        size += sum(GROUP_BYTES + len(name) for name in rounds.groups)
+        size += BUCKET_BYTES * len(rounds.buckets)
     assert ground.tally.size == size, "memory miscounted"
     assert ground.core.outside_bytes == size, "the core was not told"

@@ -1,12 +1,12 @@
 """What records mean for marked jobs and facts: the same live and in a replay."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from magicqueue_cores import records
 from magicqueue_cores.policies.marks import DIED, Marks
 from magicqueue_cores.policies.shelf import Shelf
-from magicqueue_cores.policies.wishes import TermsShared
+from magicqueue_cores.policies.wishes import GroupedMark, TermsShared
 
 
 class Course:
@@ -22,9 +22,13 @@ class Course:
             records.Leased: self._leased,
             records.Extended: self._extended,
             records.Acked: self._acked,
-            records.Failed: self._came_back,
+            records.Failed: self._failed,
             records.Lost: self._came_back,
-            records.Released: self._came_back,
+            records.Released: self._released,
+            records.Matured: self._became_ready,
+            records.Promoted: self._became_ready,
+            records.Unheld: self._unheld,
+            records.Replaced: self._replaced,
             records.Died: self._died,
             records.Removed: self._removed,
             records.Revived: self._revived,
@@ -52,9 +56,43 @@ class Course:
     def _acked(self, record: records.Acked) -> None:
         self._marks.leave(record.ids, "done")
 
-    def _came_back(self, record: records.Failed | records.Lost | records.Released) -> None:
+    def _came_back(self, record: records.Lost) -> None:
         for job_id, mark in self._marks.among(record.ids):
-            self._marks.come_back(job_id, mark)
+            self._marks.come_back(job_id, mark, stays=True)
+
+    def _failed(self, record: records.Failed) -> None:
+        for job_id, mark in self._marks.among(record.ids):
+            self._marks.come_back(job_id, mark, stays=False)
+        self._are_ready(record.ids, record.run_ats_ms, record.at_ms)
+
+    def _released(self, record: records.Released) -> None:
+        for job_id, mark in self._marks.among(record.ids):
+            self._marks.come_back(job_id, mark, stays=not record.run_at_ms)
+
+    def _became_ready(self, record: records.Matured | records.Promoted) -> None:
+        self._are_ready(record.ids, (0,) * len(record.ids), 0)
+
+    def _unheld(self, record: records.Unheld) -> None:
+        seats = self._marks.seats
+        for job_id, mark in self._marks.among(record.ids):
+            if isinstance(mark, GroupedMark):
+                seats.go_away(job_id, mark)
+        self._are_ready(record.ids, record.run_ats_ms, record.at_ms)
+
+    def _replaced(self, record: records.Replaced) -> None:
+        self._are_ready(record.ids, record.run_ats_ms, record.at_ms)
+
+    def _are_ready(
+        self, ids: Sequence[int], run_ats_ms: Sequence[int], now_ms: int
+    ) -> None:
+        """Note those of the jobs that have a group and are in the core's order."""
+        seats = self._marks.seats
+        if not seats.rounds or not self._marks.notes.live:
+            return
+        by_id = self._marks.by_id
+        for job_id, run_at_ms in zip(ids, run_ats_ms, strict=True):
+            if run_at_ms <= now_ms and isinstance(by_id.get(job_id), GroupedMark):
+                seats.be_ready(job_id)
 
     def _died(self, record: records.Died) -> None:
         self._marks.leave(record.ids, DIED)
@@ -65,6 +103,8 @@ class Course:
     def _revived(self, record: records.Revived) -> None:
         for job_id, mark in self._marks.among(record.ids):
             self._marks.revive(job_id, mark, record.at_ms)
+            if isinstance(mark, GroupedMark):
+                self._marks.seats.be_ready(job_id)
 
     def _marked(self, record: records.Marked) -> None:
         for job_id, text in zip(record.ids, record.texts, strict=True):

@@ -44,11 +44,14 @@ class FlowPushes:
         self._linked.check(wishes)
         weight = self._refuse_late_or_held(queues, jobs, wishes, now_ms)
         fates = self._linked.fates(wishes, now_ms)
-        ids = self._linked.store(queues, jobs, wishes, fates, weight, now_ms)
-        kinds_of = self._linked.kinds(queues, ids, wishes, now_ms)
+        turns = self._linked.turns(jobs, wishes, fates, now_ms)
+        ids = self._linked.store(queues, jobs, wishes, fates, turns, weight, now_ms)
+        kinds_of = self._linked.kinds(queues, ids, jobs, wishes, turns, now_ms)
         for queue, kinds in kinds_of.items():
             self._pushing.mark_new(queue, min(ids), kinds, now_ms)
         self._linked.enter(ids, wishes, fates, now_ms)
+        for queue in {queues[row] for row, turn in enumerate(turns) if turn}:
+            self._ground.marks.seats.on_ready(queue)
         self._ground.weigh()
         self._outcomes.settle(now_ms)
         return ids

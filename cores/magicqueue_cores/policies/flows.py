@@ -122,8 +122,14 @@ class Flows:
         if self._revived:
             self._block_again(now_ms)
 
-    def drain(self, queue: str, now_ms: int, upto: int | None) -> Step:
-        """Do a step of the core's verb, after those that remove the blocked jobs.
+    def drain(
+        self,
+        queue: str,
+        now_ms: int,
+        upto: int | None,
+        rest: Callable[[str, int, int | None], Step],
+    ) -> Step:
+        """Remove a step of the blocked jobs of a queue, then of the `rest`.
 
         What these removed, and what they reached in the same queue, `take_drained` counts.
         """
@@ -142,7 +148,7 @@ class Flows:
                 return Step(0, last_id)
             del self._draining[queue]
             upto = None
-        return at_once(core.drain(queue, now_ms, upto))
+        return rest(queue, now_ms, upto)
 
     def take_drained(self) -> int:
         """Return how many jobs were drained here since the last call."""

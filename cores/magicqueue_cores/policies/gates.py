@@ -48,6 +48,10 @@ class Bucket:
         first = self._full_at - (rate.burst - 1) * rate.per_ms
         return min(-(-first // rate.jobs), TIME_MAX_MS)
 
+    def full_ms(self) -> int:
+        """Return the first moment at which it is full. O(1)."""
+        return min(-(-self._full_at // self.rate.jobs), TIME_MAX_MS)
+
     def shut(self) -> None:
         """Have no token until `empty`: it is not known yet how late it is."""
         self._full_at = NEVER_MS * self.rate.jobs

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import chain
+from operator import itemgetter
 from typing import Final, TypeVar
 
 from magicqueue_cores.contract import NEVER_MS, Core, RecordSink
@@ -15,7 +16,7 @@ from magicqueue_cores.policies.moments import Clock, Tally
 from magicqueue_cores.policies.options import PolicyOptions
 from magicqueue_cores.policies.ruling import Ruling
 from magicqueue_cores.policies.shelf import Shelf
-from magicqueue_cores.policies.wishes import Mark, TermsShared, text_of
+from magicqueue_cores.policies.wishes import GroupedMark, Mark, TermsShared, text_of
 from magicqueue_cores.records import Gone, Kept, Marked, Record
 
 T = TypeVar("T")
@@ -27,6 +28,7 @@ CRON: Final = "cron"
 CRON_STATE: Final = "cron_state"
 LIMIT: Final = "limit"
 THROTTLE: Final = "throttle"
+GROUP_THROTTLE: Final = "group_throttle"
 
 
 def at_once(answer: Answer[T]) -> T:
@@ -53,6 +55,7 @@ class Ground:
         self.terms = TermsShared()
         self.tally = tally = Tally()
         self.marks = Marks(clock, tally, options)
+        self.terms.line_of = self.marks.seats.line_of
         self.windows = Shelf(clock, tally, options.windows_max, options.windows_bytes_max)
         self.results = Shelf(clock, tally, options.results_max, options.results_bytes_max)
         self.requests = Shelf(
@@ -68,6 +71,7 @@ class Ground:
             CRON_STATE: CronShelf(tally, self.crons_changed),
             LIMIT: Shelf(clock, tally, 0, 0),  # `Limits` refuses what is too much
             THROTTLE: Shelf(clock, tally, 0, 0),
+            GROUP_THROTTLE: Shelf(clock, tally, 0, 0),
         }
         self.ruling = Ruling(core)
         self.gates: dict[str, Gate] = {}
@@ -106,9 +110,17 @@ class Ground:
             texts = [text for alike in kinds for text in alike.texts()]
             queue = kinds[0].terms.queue
             self._record(Marked(queue, list(chain.from_iterable(ids)), texts))
+        grouped: list[tuple[int, GroupedMark]] = []
         for alike, of_alike in zip(kinds, ids, strict=True):
-            self.marks.put_new(alike, of_alike, alike.marks())
+            marks = alike.marks()
+            self.marks.put_new(alike, of_alike, marks)
             self.core.mark(of_alike, marked=True)
+            if alike.terms.grouped:
+                grouped += zip(of_alike, marks, strict=True)  # type: ignore[arg-type]
+        if len(kinds) > 1:
+            grouped.sort(key=itemgetter(0))
+        for job_id, mark in grouped:
+            self.marks.seats.hook(job_id, mark)
 
     def change(self, changed: Sequence[tuple[int, Mark]]) -> None:
         """Know, and record, something else than before of jobs of any queues."""
@@ -151,3 +163,9 @@ class Ground:
 def named(queue: str, key: str) -> bytes:
     """Return the key of a fact that a queue has under a key."""
     return f"{queue}\0{key}".encode(errors="surrogatepass")
+
+
+def names_in(key: bytes) -> tuple[str, str]:
+    """Return a queue and the name, of its own, that a fact's key is made of."""
+    queue, _, name = key.decode(errors="surrogatepass").partition("\0")
+    return queue, name

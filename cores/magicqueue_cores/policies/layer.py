@@ -7,6 +7,7 @@ What is where:
 - `pushing`, `verdicts`, `retrying`, `bulk`: decisions; `passage`: what time brings;
 - `crons`, `cron_facts`, `schedules`, `ticking`: jobs that come again;
 - `rules`, `gates`, `limits`: how many jobs of a queue may be handed out;
+- `group`, `lines`, `rounds`, `seats`, `groups`, `group_limits`: jobs that take turns;
 - `links`, `flows`, `linked_pushes`, `flow_pushes`: jobs that depend on others;
 - `outcomes`, `endings`: what follows from what befell jobs; `telling`: what is told;
 - `check`: all that has to be true; `shown`: marks and facts of a log as plain values.
@@ -42,6 +43,7 @@ from magicqueue_cores.policies.endings import Endings
 from magicqueue_cores.policies.flow_pushes import FlowPushes
 from magicqueue_cores.policies.flows import Flows
 from magicqueue_cores.policies.ground import Ground, at_once
+from magicqueue_cores.policies.groups import Groups
 from magicqueue_cores.policies.limits import Limits
 from magicqueue_cores.policies.linked_pushes import LinkedPushes
 from magicqueue_cores.policies.options import PolicyOptions
@@ -95,9 +97,12 @@ class Policies:
         """The rules of queues."""
         self.ruling: Final = ground.ruling
         """Which queues are ruled: pulls of these have to go through `pull`."""
-        self._passage = Passage(ground, self._outcomes, self.limits)
+        self.groups: Final = Groups(ground, self.limits, self._outcomes.settle)
+        """Groups of jobs, which take turns."""
+        self._outcomes.seat = self.groups.settle
+        self._passage = Passage(ground, self._outcomes, self.limits, self.groups)
         linked = LinkedPushes(ground, self.flows)
-        self._pushing = Pushing(ground, self._outcomes, linked)
+        self._pushing = Pushing(ground, self._outcomes, self.groups, linked)
         self.flow_pushes: Final = FlowPushes(
             ground, self._pushing, linked, self._outcomes, self._let_pass
         )
@@ -197,7 +202,10 @@ class Policies:
         it may run).
         """
         self._let_pass(now_ms)
-        return self._pushing.push(queue, jobs, wishes, req_key, now_ms)
+        answer = self._pushing.push(queue, jobs, wishes, req_key, now_ms)
+        if self._notes.pending:
+            self._outcomes.settle(now_ms)
+        return answer
 
     def pull(
         self,
@@ -267,7 +275,10 @@ class Policies:
     def promote(self, ids: Sequence[int], now_ms: int) -> Settled:
         """As the core's."""
         self._let_pass(now_ms)
-        return at_once(self._core.promote(ids, now_ms))
+        settled = at_once(self._core.promote(ids, now_ms))
+        if self._notes.pending:
+            self._outcomes.settle(now_ms)
+        return settled
 
     def progress(
         self,
@@ -286,9 +297,9 @@ class Policies:
         return self._verdicts.progress(job_id, attempt, percent, note, lease_ms, now_ms)
 
     def drain(self, queue: str, now_ms: int, upto: int | None = None) -> Step:
-        """As the core's, and of those that are blocked."""
+        """As the core's, held jobs with it."""
         self._let_pass(now_ms)
-        step = self.flows.drain(queue, now_ms, upto)
+        step = self.flows.drain(queue, now_ms, upto, self.groups.drain)
         if self._notes.pending:
             self._outcomes.settle(now_ms)
         return Step(step.count + self.flows.take_drained(), step.upto)
@@ -358,6 +369,7 @@ class Policies:
         self._ground.course.apply(record)
         self._notes.live = True
         self.limits.follow(record)
+        self.groups.follow(record)
         if isinstance(record, Marked):
             self._core.mark(record.ids, marked=True)
         elif isinstance(record, Restarted):
@@ -385,6 +397,7 @@ class Policies:
         check_ground(self._ground)
         self.crons.check()
         self.limits.check()
+        self.groups.check()
         self.flows.check()
 
     def _let_pass(self, now_ms: int) -> None:

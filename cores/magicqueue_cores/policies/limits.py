@@ -9,12 +9,13 @@ a token is due, when a throttle ends, and when a rule is another. That a job at 
 more is told by the core, of ruled queues (`ruling`).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 import msgspec
 
 from magicqueue_cores.contract import NEVER_MS, TIME_MAX_MS, Delivery, Full
+from magicqueue_cores.pending import Answer
 from magicqueue_cores.policies.gates import GATE_BYTES, Gate
 from magicqueue_cores.policies.ground import LIMIT, THROTTLE, Ground, at_once
 from magicqueue_cores.policies.moments import Moments
@@ -40,12 +41,20 @@ class Limits:
         self._moments: Moments[str] = Moments(ground.clock, self._asks_at)
         self.unbegun = False
         """There are buckets from a replay, which are shut until `begin`."""
+        self.hand_out: Callable[..., Answer[Delivery]] = ground.core.pull
+        """Gives jobs of a queue, as far as its own limits let it."""
+        self.on_rule: Callable[[str, Rule, int | None], None] = _nobody
+        """Told of each rule that is another, and the time, if that is known."""
         self.on_ready: Callable[[str], None] = _nobody
         """Told of each queue whose gate may be open again; must not call back."""
 
     def rule_of(self, queue: str) -> Rule:
         """Return the rule of a queue, which says nothing where there is none."""
         return self._rules.get(queue, NO_RULE)
+
+    def rules(self) -> Iterable[tuple[str, Rule]]:
+        """Return the rules of all queues that have one."""
+        return self._rules.items()
 
     def throttled_until_ms(self, queue: str) -> int | None:
         """Return until when a queue hands out nothing, None if it does."""
@@ -108,7 +117,7 @@ class Limits:
                     self._ask_later(queue, gate, now_ms)
                     return Delivery([], [], [], [], [], [])
         delivery = at_once(
-            core.pull(queue, count, payload_bytes_max, lease_ms, session, now_ms)
+            self.hand_out(queue, count, payload_bytes_max, lease_ms, session, now_ms)
         )
         if gate is not None and delivery.ids:
             gate.spend(len(delivery.ids), now_ms)
@@ -189,6 +198,7 @@ class Limits:
         else:
             self._rules[queue] = rule
         self._settle(queue, gate)
+        self.on_rule(queue, rule, now_ms)
 
     def _shut(self, queue: str, until_ms: int) -> None:
         gate = self._gate(queue)
@@ -244,5 +254,5 @@ class Limits:
         self._ground.shelves[space].remove(key)
 
 
-def _nobody(_: str) -> None:
+def _nobody(*_: object) -> None:
     """Tell nobody."""

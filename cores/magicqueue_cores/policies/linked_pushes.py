@@ -6,7 +6,6 @@ of the log.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TypeVar
 
 import msgspec
 
@@ -23,9 +22,8 @@ from magicqueue_cores.policies.links import (
     dooms,
     waits,
 )
+from magicqueue_cores.policies.storing import at, picked, take_seats
 from magicqueue_cores.policies.wishes import Terms, Wishes, weight_of
-
-T = TypeVar("T")
 
 
 class LinkedPushes:
@@ -71,18 +69,19 @@ class LinkedPushes:
         }
         return self._flows.fates(parents, now_ms)
 
-    def store(
+    def store(  # noqa: PLR0913, PLR0917 - all that is known of them
         self,
         queues: Sequence[str],
         jobs: NewJobs,
         wishes: Sequence[Wishes | None],
         fates: Mapping[int, Fate],
+        turns: Sequence[bool],
         weight: int,
         now_ms: int,
     ) -> list[int]:
         """Store jobs, each of its queue, or none; return their ids. Raises `Full`.
 
-        weight: what will be kept for them here.
+        turns: which are held until their group's turn. weight: what will be kept here.
         """
         core, payloads = self._core, jobs.payloads
         self._ground.weigh(weight)
@@ -93,7 +92,8 @@ class LinkedPushes:
             raise
         groups: dict[tuple[str, bool], list[int]] = {}
         for row, (queue, wish) in enumerate(zip(queues, wishes, strict=True)):
-            groups.setdefault((queue, _is_held(wish, fates)), []).append(row)
+            held = turns[row] or _is_held(wish, fates)
+            groups.setdefault((queue, held), []).append(row)
         ids = [0] * len(payloads)
         for (queue, held), rows in groups.items():
             batch = msgspec.structs.replace(picked(jobs, rows), held=held, admitted=True)
@@ -101,6 +101,22 @@ class LinkedPushes:
             for job_id, row in enumerate(rows, first_id):
                 ids[row] = job_id
         return ids
+
+    def turns(
+        self,
+        jobs: NewJobs,
+        wishes: Sequence[Wishes | None],
+        fates: Mapping[int, Fate],
+        now_ms: int,
+    ) -> list[bool]:
+        """Return which jobs wait for their group's turn: no blocked one does."""
+        return [
+            wish is not None
+            and wish.group is not None
+            and at(jobs.run_ats_ms, row) <= now_ms
+            and not _is_held(wish, fates)
+            for row, wish in enumerate(wishes)
+        ]
 
     def weight(self, queue: str, wish: Wishes) -> int:
         """Return about what is kept for a job of a flow."""
@@ -112,12 +128,14 @@ class LinkedPushes:
         self,
         queues: Sequence[str],
         ids: Sequence[int],
+        jobs: NewJobs,
         wishes: Sequence[Wishes | None],
+        turns: Sequence[bool],
         now_ms: int,
     ) -> dict[str, list[Alike]]:
         """Return those of a flow's jobs that wish something, by queue."""
-        base, kinds = min(ids), dict[tuple[Terms, bool], Alike]()
-        for queue, job_id, wish in zip(queues, ids, wishes, strict=True):
+        kinds = dict[tuple[Terms, bool], Alike]()
+        for row, (queue, wish) in enumerate(zip(queues, wishes, strict=True)):
             if wish is None:
                 continue
             parents = tuple(one if one > 0 else ids[-1 - one] for one in wish.parents)
@@ -126,9 +144,10 @@ class LinkedPushes:
             alike = kinds.get(kind)
             if alike is None:
                 alike = kinds[kind] = Alike(kind[0], now_ms, keyed=kind[1])
-            alike.places.append(job_id - base)
-            if told.unique_key is not None:
-                alike.keys.append(told.unique_key)
+            alike.add(row, told.unique_key, told.group)
+        for alike in kinds.values():
+            take_seats(self._ground.marks.seats, alike, jobs, turns)
+            alike.places = [ids[row] - min(ids) for row in alike.places]
         by_queue: dict[str, list[Alike]] = {}
         for alike in kinds.values():
             by_queue.setdefault(alike.terms.queue, []).append(alike)
@@ -149,24 +168,6 @@ class LinkedPushes:
         ]
         if held:
             self._flows.enter(held, fates, now_ms)
-
-
-def picked(jobs: NewJobs, indexes: Sequence[int]) -> NewJobs:
-    """Return the jobs of a batch that are at these places."""
-
-    def column(values: T | Sequence[T]) -> T | Sequence[T]:
-        if isinstance(values, int):  # bools, too
-            return values
-        return [values[index] for index in indexes]  # type: ignore[index]  # a sequence
-
-    return NewJobs(
-        payloads=[jobs.payloads[index] for index in indexes],
-        run_ats_ms=column(jobs.run_ats_ms),
-        priorities=column(jobs.priorities),
-        max_attempts=column(jobs.max_attempts),
-        backoffs_ms=column(jobs.backoffs_ms),
-        jitters=column(jobs.jitters),
-    )
 
 
 def _is_held(wish: Wishes | None, fates: Mapping[int, Fate]) -> bool:

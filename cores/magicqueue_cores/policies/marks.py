@@ -13,7 +13,9 @@ from magicqueue_cores.policies.doomed import Doomed
 from magicqueue_cores.policies.keys import Keys
 from magicqueue_cores.policies.moments import Clock, Moments, Tally
 from magicqueue_cores.policies.notebook import Notebook
+from magicqueue_cores.policies.notes import Notes
 from magicqueue_cores.policies.options import PolicyOptions
+from magicqueue_cores.policies.seats import Seats
 from magicqueue_cores.policies.wishes import (
     ACTIVE,
     CANCELLED,
@@ -21,6 +23,7 @@ from magicqueue_cores.policies.wishes import (
     HOLDS,
     KEY_BYTES,
     TIMED,
+    GroupedMark,
     Mark,
     TimedMark,
     weight_of,
@@ -34,44 +37,6 @@ DIED: Final = "dead"
 """How a job ended that is a dead letter now: its mark stays, for when it is revived."""
 
 
-class Notes:
-    """What has to follow from what befell marked jobs, in order."""
-
-    __slots__ = ("back", "ended", "handed", "live", "pending", "telling")
-
-    def __init__(self) -> None:
-        """Start empty."""
-        self.live = True
-        """Nothing follows from what is replayed: that was recorded, too."""
-        self.telling: set[str] = set()
-        """Queues that began or ended to have jobs of which a pull tells more."""
-        self._start()
-
-    def take(self) -> tuple[list[int], list[int], list[tuple[int, Mark, str]]]:
-        """Return what is noted, and start anew: handed out, back again, and ended jobs."""
-        taken = self.handed, self.back, self.ended
-        self._start()
-        return taken
-
-    def note_back(self, job_id: int) -> None:
-        """A job is back that may not run again."""
-        if self.live:
-            self.back.append(job_id)
-            self.pending = True
-
-    def note_end(self, job_id: int, mark: Mark, how: str) -> None:
-        """A job ended whose end may be kept."""
-        if self.live:
-            self.ended.append((job_id, mark, how))
-            self.pending = True
-
-    def _start(self) -> None:
-        self.handed: list[int] = []
-        self.back: list[int] = []
-        self.ended: list[tuple[int, Mark, str]] = []
-        self.pending = False
-
-
 class Marks:
     """Marks by job, and what is found by them: keys, moments, cancelled jobs."""
 
@@ -83,6 +48,7 @@ class Marks:
         self.notebook = Notebook(tally, options)
         self._tally = tally
         self.notes = Notes()
+        self.seats = Seats(self.by_id, self.notes, tally)
         self.expiries: Moments[int] = Moments(clock, self._expires_at)
         self.attempt_ends: Moments[int] = Moments(clock, self._attempt_ends_at)
         self.timed: dict[str, int] = {}
@@ -107,9 +73,12 @@ class Marks:
 
     def put(self, job_id: int, mark: Mark) -> None:
         """Know this of a job, in place of what was known. O(log n)."""
-        if job_id in self.by_id:
-            self._unhook([(job_id, self.by_id[job_id])])
+        old = self.by_id.get(job_id)
+        if old is not None:
+            self._unhook([(job_id, old)])
         self.by_id[job_id] = mark
+        if isinstance(mark, GroupedMark):
+            self.seats.put(job_id, old, mark)
         self._tally.size += weight_of(mark.terms, mark.key)
         flags = mark.flags
         if mark.key is not None:
@@ -151,6 +120,8 @@ class Marks:
         """
         found = self.among(ids)
         self._unhook(found)
+        if self.seats.rounds:
+            self.seats.unhook_all(found)
         by_id, notes, noted = self.by_id, self.notes, len(self.notebook)
         for job_id, mark in found:
             del by_id[job_id]
@@ -167,12 +138,16 @@ class Marks:
 
     def forget(self, job_id: int) -> None:
         """Know nothing of a job any more, which goes on."""
-        mark = self.by_id.pop(job_id, None)
+        mark = self.by_id.get(job_id)
         if mark is not None:
             self._unhook([(job_id, mark)])
+            self.seats.unhook_all([(job_id, mark)])
+            del self.by_id[job_id]
 
     def hand_out(self, job_id: int, mark: Mark) -> None:
         """A job was handed out."""
+        if isinstance(mark, GroupedMark):
+            self.seats.hand_out(job_id, mark)
         mark.flags |= ACTIVE
         mark.attempts += 1
         if mark.terms.until_start and mark.flags & HOLDS:
@@ -183,9 +158,11 @@ class Marks:
             self.notes.handed.append(job_id)
             self.notes.pending = True
 
-    def come_back(self, job_id: int, mark: Mark) -> None:
-        """A job's attempt ended, and it may run again."""
+    def come_back(self, job_id: int, mark: Mark, *, stays: bool) -> None:
+        """A job's attempt ended, and it may run again. stays: at its old place."""
         mark.flags &= ~ACTIVE
+        if isinstance(mark, GroupedMark):
+            self.seats.come_back(job_id, mark, stays=stays)
         if isinstance(mark, TimedMark) and mark.attempt_until_ms:
             mark.attempt_until_ms = 0
             self.attempt_ends.lose()

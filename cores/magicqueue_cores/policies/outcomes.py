@@ -14,7 +14,7 @@ from magicqueue_cores.policies.ground import Ground
 from magicqueue_cores.policies.ruling import TELLING
 from magicqueue_cores.policies.wishes import ACTIVE, CANCELLED, TIMED
 
-_AT_REST = frozenset((JobState.READY, JobState.DELAYED, JobState.DEAD))
+_AT_REST = frozenset((JobState.READY, JobState.DELAYED, JobState.HELD, JobState.DEAD))
 
 
 class Outcomes:
@@ -29,6 +29,8 @@ class Outcomes:
         self.expired: set[int] = set()
         """Jobs that expired instead of coming back, of the last `settle`."""
         self.on_end: Callable[[int], None] = _nobody
+        self.seat: Callable[[int], None] = _nobody
+        """Sees to jobs with a group that are ready, at this time."""
 
     def settle(self, now_ms: int) -> None:
         """Do and record what follows, and tell who waits for it."""
@@ -47,6 +49,7 @@ class Outcomes:
             self._flows.settle(now_ms)
             if notes.telling:
                 self.rule_telling()
+            self.seat(now_ms)
         self._ground.weigh()
         for job_id in told:
             self.on_end(job_id)

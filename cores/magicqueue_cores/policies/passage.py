@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from magicqueue_cores.contract import JobState
 from magicqueue_cores.policies.ground import REQUEST, RESULT, WINDOW, Ground
+from magicqueue_cores.policies.groups import Groups
 from magicqueue_cores.policies.limits import Limits
 from magicqueue_cores.policies.outcomes import Outcomes
 from magicqueue_cores.policies.wishes import ACTIVE, CANCELLED
@@ -14,10 +15,13 @@ _ACTIVE = frozenset((JobState.ACTIVE,))
 class Passage:
     """Lets time pass here and in the core, a step at a time."""
 
-    def __init__(self, ground: Ground, outcomes: Outcomes, limits: Limits) -> None:
+    def __init__(
+        self, ground: Ground, outcomes: Outcomes, limits: Limits, groups: Groups
+    ) -> None:
         self._ground = ground
         self._outcomes = outcomes
         self._limits = limits
+        self._groups = groups
         self._seen_ms = 0
         self.lagging = False
 
@@ -31,6 +35,8 @@ class Passage:
         A moment that was reached before, and is not over yet, goes on now.
         """
         ground, left = self._ground, self._ground.step_jobs
+        if self._groups.unbegun:
+            self._groups.begin(now_ms)
         while ground.clock.due_ms <= now_ms and left > 0:
             moment_ms = self._next_ms()
             ground.clock.due_ms = moment_ms
@@ -56,6 +62,7 @@ class Passage:
             ground.results.next_ms,
             ground.requests.next_ms,
             self._limits.next_ms,
+            self._groups.limits.next_ms,
         )
 
     def _happen(self, moment_ms: int, at_ms: int, most: int) -> int:
@@ -77,6 +84,8 @@ class Passage:
                 done += len(ground.end_facts(space, moment_ms, most - done))
         if done < most:
             done += self._limits.happen(moment_ms, most - done)
+        if done < most:
+            done += self._groups.limits.happen(moment_ms, most - done)
         return done
 
     def _time_out(self, ids: Sequence[int], now_ms: int) -> None:

@@ -9,9 +9,17 @@ from magicqueue_cores.contract import NEVER_MS, Full, NewJobs
 from magicqueue_cores.policies.alike import Alike
 from magicqueue_cores.policies.answers import BadRepeat, BadWish, Duplicate, PushAnswer
 from magicqueue_cores.policies.ground import REQUEST, WINDOW, Ground, at_once, named
-from magicqueue_cores.policies.linked_pushes import LinkedPushes, picked
+from magicqueue_cores.policies.groups import Groups
+from magicqueue_cores.policies.linked_pushes import LinkedPushes
 from magicqueue_cores.policies.links import Fate
 from magicqueue_cores.policies.outcomes import Outcomes
+from magicqueue_cores.policies.storing import (
+    at,
+    picked,
+    store,
+    take_seats,
+    waiting_for_turns,
+)
 from magicqueue_cores.policies.wishes import (
     ACTIVE,
     DEAD,
@@ -55,9 +63,12 @@ class _Plan:
 class Pushing:
     """Decides what becomes of a push, and does it."""
 
-    def __init__(self, ground: Ground, outcomes: Outcomes, linked: LinkedPushes) -> None:
+    def __init__(
+        self, ground: Ground, outcomes: Outcomes, groups: Groups, linked: LinkedPushes
+    ) -> None:
         self._ground = ground
         self._outcomes = outcomes
+        self._groups = groups
         self._linked = linked
 
     def push(
@@ -121,7 +132,7 @@ class Pushing:
         ground = self._ground
         if wish is None or len(ground.windows) or wish.unique_for_ms is not None:
             return ()
-        if wish.parents:
+        if wish.group is not None or wish.parents:
             return ()
         key, ttl_ms = wish.unique_key, wish.ttl_ms
         if key is not None and key in ground.marks.keys.held(queue):
@@ -129,11 +140,11 @@ class Pushing:
         if ttl_ms is not None:
             refuse_late(0, jobs, now_ms, now_ms + ttl_ms)
         mark = new_mark(ground.terms.asked(queue, wish), key, now_ms)
-        ids = (self._made(queue, jobs, weight_of(mark.terms, key), now_ms),)
+        ids = (self._made(queue, jobs, (), weight_of(mark.terms, key), now_ms),)
         ground.mark(queue, ids, (mark,))
         return ids
 
-    def _plan(  # noqa: C901 - hot: calls cost more
+    def _plan(
         self, queue: str, jobs: NewJobs, wishes: Sequence[Wishes | None], now_ms: int
     ) -> _Plan:
         plan, batch = _Plan(), dict[str, int]()
@@ -168,9 +179,7 @@ class Pushing:
             same = asked(queue, wish)
             if alike is None or same is not terms or alike.keyed is (key is None):
                 terms, alike = same, plan.kind(same, now_ms, keyed=key is not None)
-            alike.places.append(len(new))
-            if key is not None:
-                alike.keys.append(key)
+            alike.add(len(new), key, wish.group)
             new.append(index)
         return plan
 
@@ -209,23 +218,15 @@ class Pushing:
         growth = self._growth(jobs, plan, now_ms) if plan.replaced else 0
         kinds = list(plan.kinds.values())
         ids: Sequence[int] = ()
-        first_id, some, fates = 0, list[Wishes | None](), dict[int, Fate]()
         if new:
             made = jobs if len(new) == count else picked(jobs, new)
             weight = growth + sum(alike.weight for alike in kinds)
             if plan.linked:
                 some = [wishes[index] for index in new]
-                fates = self._linked.fates(some, now_ms)
-                queues = [queue] * len(some)
-                ids = self._linked.store(queues, made, some, fates, weight, now_ms)
-                first_id = min(ids)
-                for alike in kinds:
-                    alike.places = [ids[place] - first_id for place in alike.places]
+                ids = self._store_linked(queue, made, some, kinds, weight, now_ms)
             else:
-                first_id = self._made(queue, made, weight, now_ms)
-                ids = range(first_id, first_id + len(new))
-            if len(new) == count and not plan.linked:
-                self.mark_new(queue, first_id, kinds, now_ms)
+                ids = self._store(queue, made, kinds, weight, now_ms)
+            if len(new) == count:
                 return PushAnswer(ids, [], [])
         else:
             ground.core.refuse_more(growth)
@@ -234,19 +235,56 @@ class Pushing:
             ids_of[index] = holder if holder > 0 else ids_of[-1 - holder]
         for index in plan.replaced:
             self._replace(ids_of[index], index, jobs, now_ms)
-        self.mark_new(queue, first_id, kinds, now_ms)
-        if plan.linked:
-            self._linked.enter(ids, some, fates, now_ms)
         ground.core.count_duplicates(queue, count - len(new))
         all_ids = [ids_of[index] for index in range(count)]
         return PushAnswer(all_ids, plan.duplicates, plan.replaced)
 
-    def _made(self, queue: str, jobs: NewJobs, weight: int, now_ms: int) -> int:
+    def _store(
+        self, queue: str, jobs: NewJobs, kinds: Sequence[Alike], weight: int, now_ms: int
+    ) -> range:
+        """Store and mark new jobs; return their ids."""
+        held = waiting_for_turns(kinds, jobs, now_ms)
+        first_id = self._made(queue, jobs, held, weight, now_ms)
+        seats = self._ground.marks.seats
+        for alike in kinds:
+            take_seats(seats, alike, jobs, held)
+        self.mark_new(queue, first_id, kinds, now_ms)
+        if any(held):
+            seats.on_ready(queue)
+        return range(first_id, first_id + len(jobs.payloads))
+
+    def _store_linked(
+        self,
+        queue: str,
+        jobs: NewJobs,
+        wishes: Sequence[Wishes | None],
+        kinds: Sequence[Alike],
+        weight: int,
+        now_ms: int,
+    ) -> list[int]:
+        """Do the same for jobs of which some depend on others."""
+        linked, seats = self._linked, self._ground.marks.seats
+        fates: dict[int, Fate] = linked.fates(wishes, now_ms)
+        turns = linked.turns(jobs, wishes, fates, now_ms)
+        queues = [queue] * len(wishes)
+        ids = linked.store(queues, jobs, wishes, fates, turns, weight, now_ms)
+        for alike in kinds:
+            take_seats(seats, alike, jobs, turns)
+            alike.places = [ids[place] - min(ids) for place in alike.places]
+        self.mark_new(queue, min(ids), kinds, now_ms)
+        linked.enter(ids, wishes, fates, now_ms)
+        if any(turns):
+            seats.on_ready(queue)
+        return ids
+
+    def _made(
+        self, queue: str, jobs: NewJobs, held: Sequence[bool], weight: int, now_ms: int
+    ) -> int:
         """Have the core store jobs for which so much is kept here; give the first id."""
         ground = self._ground
         ground.weigh(weight)
         try:
-            return at_once(ground.core.push(queue, jobs, now_ms))
+            return store(ground.core, queue, jobs, held, now_ms)
         except Full:
             ground.weigh()
             raise
@@ -267,10 +305,11 @@ class Pushing:
     def _replace(self, job_id: int, index: int, jobs: NewJobs, now_ms: int) -> None:
         """Give a job new data, for which there is room: that was asked for all at once."""
         core = self._ground.core
-        payload, priority = jobs.payloads[index], _at(jobs.priorities, index)
-        run_at_ms = max(now_ms, _at(jobs.run_ats_ms, index))
+        payload, priority = jobs.payloads[index], at(jobs.priorities, index)
+        run_at_ms = max(now_ms, at(jobs.run_ats_ms, index))
         changed = at_once(core.replace(job_id, payload, priority, run_at_ms, now_ms))
         assert changed, "a job that waits can be replaced"
+        self._groups.enter_anew(job_id, priority, run_at_ms, now_ms)
 
     def mark_new(
         self, queue: str, first_id: int, kinds: Sequence[Alike], now_ms: int
@@ -294,13 +333,9 @@ class Pushing:
             self._ground.keep(WINDOW, facts)
 
 
-def _at(column: int | Sequence[int], index: int) -> int:
-    return column if isinstance(column, int) else column[index]
-
-
 def refuse_late(index: int, jobs: NewJobs, now_ms: int, expires_at_ms: int) -> None:
     """Raise `BadWish` if a job could not run before it expires."""
-    run_at_ms = max(now_ms, _at(jobs.run_ats_ms, index))
+    run_at_ms = max(now_ms, at(jobs.run_ats_ms, index))
     if run_at_ms >= expires_at_ms:
         raise BadWish(
             index,

@@ -1,8 +1,8 @@
 """Which queues are pulled under rules that the core does not know, and why.
 
-Reasons come and go one by one, and whoever has one says so: limits, and jobs of which a
-pull tells more than the core knows. The core is told of the first one and of the end of the
-last.
+Reasons come and go one by one, and whoever has one says so: limits, jobs of which a pull
+tells more than the core knows, and jobs that take turns by group. The core is told of the
+first one and of the end of the last.
 """
 
 from collections.abc import Callable
@@ -14,6 +14,8 @@ LIMITED: Final = 1
 """The queue has a gate, which may be shut."""
 TELLING: Final = 2
 """It has jobs of which a pull tells more than the core knows."""
+GROUPED: Final = 4
+"""It has jobs with a group, which take turns."""
 
 
 class Ruling:

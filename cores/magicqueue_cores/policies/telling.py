@@ -1,11 +1,11 @@
-"""What is told of the layer as a whole, and of jobs that are here."""
+"""What is told of the layer as a whole, and of one job that is here."""
 
 from collections.abc import Sequence
 
 from magicqueue_cores.policies.answers import Known, PolicyStats
 from magicqueue_cores.policies.ground import LIMIT, THROTTLE, Ground
 from magicqueue_cores.policies.marks import Marks
-from magicqueue_cores.policies.wishes import CANCELLED, DEAD, text_of
+from magicqueue_cores.policies.wishes import CANCELLED, DEAD, GroupedMark, text_of
 from magicqueue_cores.records import Marked
 
 
@@ -20,6 +20,7 @@ def stats_of(ground: Ground) -> PolicyStats:
         results=len(ground.results),
         result_bytes=ground.results.bytes,
         cancelling=len(marks.doomed),
+        groups=marks.seats.count,
         limited=len(ground.shelves[LIMIT]),
         throttled=len(ground.shelves[THROTTLE]),
         windows_dropped=ground.windows.dropped,
@@ -31,7 +32,7 @@ def stats_of(ground: Ground) -> PolicyStats:
 
 def more_of(marks: Marks, queue: str, ids: Sequence[int]) -> list[Known | None] | None:
     """Return what a pull has to tell of these jobs of a queue; None if it is nothing."""
-    if queue not in marks.telling:
+    if queue not in marks.telling and queue not in marks.seats.rounds:
         return None
     return [known_of(marks, job_id) if job_id in marks.by_id else None for job_id in ids]
 
@@ -44,6 +45,7 @@ def known_of(marks: Marks, job_id: int) -> Known:
     terms, alive = mark.terms, not mark.flags & DEAD
     return Known(
         unique_key=mark.key,
+        group=mark.line.group.name if isinstance(mark, GroupedMark) else None,
         expires_at_ms=(mark.expires_at_ms or None) if alive else None,
         timeout_ms=terms.timeout_ms or None,
         keep_result_ms=terms.keep_result_ms or None,

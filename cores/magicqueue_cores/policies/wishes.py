@@ -5,12 +5,13 @@ object; `Mark` is what is the job's own, and is kept small: a million unique key
 million of them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar, Final, Literal
 
 import msgspec
 
 from magicqueue_cores.contract import TIME_MAX_MS
+from magicqueue_cores.policies.group import Line, new_line
 from magicqueue_cores.policies.links import EDGE_BYTES, LINK_BYTES, RULES, Link, Rule
 from magicqueue_cores.policies.moments import ENTRY_BYTES
 
@@ -24,6 +25,7 @@ class Wishes(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     ttl_ms: the job is not handed out that long after the push; on_expire: it is removed
     then, or dead. timeout_ms: an attempt ends that long after its hand-out.
     keep_result_ms: the job's end is known for that long.
+    group: groups of a queue take turns.
     parents: jobs that have to be done before it may run, by id; in a flow, those of the
     same push as -1 less their index. on_parent_failure: what becomes of it if one dies.
     """
@@ -36,6 +38,7 @@ class Wishes(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     on_expire: Literal["remove", "dead"] = "remove"
     timeout_ms: int | None = None
     keep_result_ms: int | None = None
+    group: str | None = None
     parents: tuple[int, ...] = ()
     on_parent_failure: Rule = "wait"
 
@@ -44,6 +47,9 @@ MARK_BYTES: Final = 150
 """What a mark takes: itself, the job's id and their place in the table."""
 KEY_BYTES: Final = 90
 """What a key takes beside its characters: a string and its place in its queue's table."""
+
+SEAT_BYTES: Final = 80
+"""What the mark of a job with a group has more than others."""
 
 
 class Terms(msgspec.Struct, frozen=True, gc=False):
@@ -56,6 +62,8 @@ class Terms(msgspec.Struct, frozen=True, gc=False):
     expires_dead: bool = False
     timeout_ms: int = 0
     keep_result_ms: int = 0
+    grouped: bool = False
+    """Whether the jobs have groups: see `GroupedMark`."""
     link: Link | None = None
     mark_bytes: int = 0
     """About what a mark takes while its job is here, moments and all, but for a key."""
@@ -63,7 +71,7 @@ class Terms(msgspec.Struct, frozen=True, gc=False):
     def __post_init__(self) -> None:
         """Work out what follows from the others."""
         entries = bool(self.ttl_ms) + bool(self.timeout_ms)
-        size = MARK_BYTES + entries * ENTRY_BYTES
+        size = MARK_BYTES + entries * ENTRY_BYTES + self.grouped * SEAT_BYTES
         if self.link is not None:
             size += LINK_BYTES + EDGE_BYTES * len(self.link.parents)
         msgspec.structs.force_setattr(self, "mark_bytes", size)
@@ -84,6 +92,8 @@ CANCELLED: Final = 8
 """It was cancelled while at work."""
 TIMED: Final = 16
 """Its expiry has an entry among the moments. Not told in a text: it follows."""
+BACK: Final = 32
+"""It came back and waits beside the chain of its line (`lines`). Not told either."""
 TOLD: Final = HOLDS | ACTIVE | DEAD | CANCELLED
 
 
@@ -136,6 +146,23 @@ class CronMark(TimedMark, gc=False):
     tick_ms: int = 0  # type: ignore[misc]
 
 
+class GroupedMark(CronMark, gc=False, kw_only=True):
+    """The mark of a job with a group. following, before: its neighbours in the line.
+
+    place: where in its line it waits, or waited before it was handed out; 0 for nowhere.
+    """
+
+    line: Line
+    place: int = 0
+    following: int = 0
+    before: int = 0
+
+    @property
+    def waits(self) -> bool:
+        """Whether the job waits in its line."""
+        return self.place > 0 and not self.flags & (ACTIVE | DEAD)
+
+
 def weight_of(terms: Terms, key: str | None) -> int:
     """Return about what a mark takes while its job is here."""
     size = terms.mark_bytes
@@ -158,6 +185,8 @@ class _Text(msgspec.Struct, array_like=True, gc=False):
     keep_result_ms: int
     cron: str | None = None
     tick_ms: int = 0
+    group: tuple[str, int, int] | None = None
+    """Its name, the job's priority, and its place."""
     link: tuple[int, tuple[int, ...]] | None = None
     """The place of its rule in RULES, and its parents."""
 
@@ -173,7 +202,7 @@ def told_in(text: bytes) -> dict[str, Any]:
 
 def text_of(mark: Mark) -> bytes:
     """Return a mark as it is told in a `Marked` record."""
-    if mark.cron is not None:
+    if mark.cron is not None or isinstance(mark, GroupedMark):
         return _encode_whole(mark)
     rest = _rest(mark.terms, mark.expires_at_ms, mark.attempt_until_ms, mark.attempts)
     return _head(mark.terms, mark.flags) + _encode(mark.key) + rest
@@ -181,7 +210,10 @@ def text_of(mark: Mark) -> bytes:
 
 def _encode_whole(mark: Mark) -> bytes:
     """Return the text of a mark with all fields."""
-    terms = mark.terms
+    terms, group = mark.terms, None
+    if isinstance(mark, GroupedMark):
+        line = mark.line
+        group = line.group.name or "", line.priority, mark.place
     return _encode(
         _Text(
             mark.flags & TOLD,
@@ -197,6 +229,7 @@ def _encode_whole(mark: Mark) -> bytes:
             terms.keep_result_ms,
             mark.cron,
             mark.tick_ms,
+            group,
             _told_link(terms),
         )
     )
@@ -204,6 +237,9 @@ def _encode_whole(mark: Mark) -> bytes:
 
 def cron_mark(mark: Mark, cron: str, tick_ms: int) -> CronMark:
     """Make the mark of a new job of a cron, from what it would be without."""
+    if isinstance(mark, GroupedMark):
+        flags = mark.flags & ~TIMED
+        return msgspec.structs.replace(mark, flags=flags, cron=cron, tick_ms=tick_ms)
     flags, expires_at_ms = mark.flags & ~TIMED, mark.expires_at_ms
     return CronMark(mark.terms, mark.key, 0, flags, expires_at_ms, 0, cron, tick_ms)
 
@@ -216,10 +252,24 @@ def texts_of_new(
     return [head + _encode(key) + rest for key in keys]
 
 
+def with_seats(texts: Iterable[bytes], seats: Iterable[tuple[Line, int]]) -> list[bytes]:
+    """Return the texts of new marks with the line of each, and the place."""
+    return [
+        _WITH_GROUP
+        + text[1:]
+        + _NO_CRON
+        + _encode((seat[0].group.name, seat[0].priority, seat[1]))
+        for text, seat in zip(texts, seats, strict=True)
+    ]
+
+
 _HEADS: Final = [_encode((flags, *(None,) * 10))[:2] for flags in range(TOLD + 1)]
 """How texts begin, by flags: with the length of the array, and these. The key is next."""
-_LINKED_HEADS: Final = [_encode((flags, *(None,) * 13))[:2] for flags in range(TOLD + 1)]
+_LINKED_HEADS: Final = [_encode((flags, *(None,) * 14))[:2] for flags in range(TOLD + 1)]
 """So, of jobs that depend on others."""
+_WITH_GROUP: Final = _encode((None,) * 14)[:1]
+"""How texts with a group begin, and what is before it if the job is of no cron."""
+_NO_CRON: Final = _encode(None) + _encode(0)
 
 
 def _head(terms: Terms, flags: int) -> bytes:
@@ -245,7 +295,7 @@ def _rest(terms: Terms, expires_at_ms: int, attempt_until_ms: int, attempts: int
         terms.keep_result_ms,
     )
     if terms.link is not None:
-        fields = (*fields, None, 0, _told_link(terms))  # of no cron
+        fields = (*fields, None, 0, None, _told_link(terms))  # of no cron, in no group
     return _encode(fields)[1:]  # without the length, of which short ones take one byte
 
 
@@ -273,6 +323,8 @@ class TermsShared:
 
     def __init__(self) -> None:
         """Start empty."""
+        self.line_of: Callable[[str, str, int], Line] = new_line
+        """Gives the line of a queue, a group and a priority."""
         self._known: dict[tuple[Any, ...], Terms] = {}
         self._asked: dict[tuple[Any, ...], Terms] = {}
 
@@ -286,6 +338,7 @@ class TermsShared:
             wishes.until,
             wishes.on_expire,
             None if wishes.unique_key is None else wishes.unique_for_ms,
+            wishes.group is not None,
             wishes.parents,
             wishes.on_parent_failure,
         )
@@ -301,6 +354,7 @@ class TermsShared:
                 on_expire == "dead",
                 timeout_ms or 0,
                 keep_result_ms or 0,
+                wishes.group is not None,
                 Link(parents, wishes.on_parent_failure) if parents else None,
             )
             if len(self._asked) >= _TERMS_MAX:
@@ -328,14 +382,21 @@ class TermsShared:
             told.expires_dead,
             told.timeout_ms,
             told.keep_result_ms,
+            told.group is not None,
             None if told.link is None else Link(told.link[1], RULES[told.link[0]]),
         )
-        if told.cron is None and not terms.has_times:
+        if told.cron is None and told.group is None and not terms.has_times:
             return Mark(terms, told.key, told.attempts, told.flags)
         fields = (
             *(terms, told.key, told.attempts, told.flags),
             *(told.expires_at_ms, told.attempt_until_ms),
         )
+        if told.group is not None:
+            name, priority, place = told.group
+            line_of = new_line if told.flags & DEAD else self.line_of
+            line = line_of(queue, name, priority)
+            cron, tick_ms = told.cron, told.tick_ms
+            return GroupedMark(*fields, cron, tick_ms, line=line, place=place)
         if told.cron is None:
             return TimedMark(*fields)
         return CronMark(*fields, told.cron, told.tick_ms)

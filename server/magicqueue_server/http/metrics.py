@@ -16,8 +16,10 @@ from magicqueue_cores.pending import Answer, Pending
 from magicqueue_server.clock import Clock
 from magicqueue_server.engine import Engine
 from magicqueue_server.http.process import process_facts
+from magicqueue_server.looks import counted
 
 T = TypeVar("T")
+S = TypeVar("S", CoreStats, QueueStats)
 _STEP_QUEUES: Final = 200
 _LOOK_S: Final = 60.0
 _STICKY_S: Final = 3600.0
@@ -104,16 +106,14 @@ class Metrics:
     async def text(self) -> str:
         """Write all of them."""
         rows = await self._rows()
-        stats = await _settled(self._engine.core.stats(self._now_ms()))
-        if self._engine.policies is not None:
-            flows = self._engine.policies.flows
-            flows.tell(stats)
-            for row in rows:
-                flows.tell(row)
+        stats = self._counted(await _settled(self._engine.core.stats(self._now_ms())))
         out = Writer()
         await self._write_queues(out, rows, stats)
         self._write_server(out, stats, len(rows))
         return out.text()
+
+    def _counted(self, stats: S) -> S:
+        return counted(stats, self._engine.policies, self._now_ms())
 
     async def _rows(self) -> list[QueueStats]:
         """Give the counts of the queues that have lines of their own."""
@@ -129,7 +129,8 @@ class Metrics:
         for index, name in enumerate(sorted(self._named)):
             if index and index % _STEP_QUEUES == 0:
                 await asyncio.sleep(0)
-            chosen.append(await _settled(core.queue_stats(name, self._now_ms())))
+            one = await _settled(core.queue_stats(name, self._now_ms()))
+            chosen.append(self._counted(one))
         return chosen
 
     async def _pages(self) -> AsyncIterator[list[QueueStats]]:
@@ -137,7 +138,7 @@ class Metrics:
         while True:
             answer = self._engine.core.queues(self._now_ms(), _STEP_QUEUES, after)
             page = await _settled(answer)
-            yield page
+            yield list(map(self._counted, page))
             if len(page) < _STEP_QUEUES:
                 return
             after = page[-1].name

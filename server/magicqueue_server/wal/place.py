@@ -5,7 +5,7 @@ There is one of a folder here; `store_place` has the one of an engine beyond thi
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 from magicqueue_server.randomness import salt
 from magicqueue_server.wal.disk import Folder, Lock, SystemFolder
@@ -15,9 +15,22 @@ from magicqueue_server.wal.recovery import Progress, Recovered, Replays, recover
 from magicqueue_server.wal.tasks import Tasks
 from magicqueue_server.wal.verdict import Refused
 
+PROMISES: Final = {
+    "always": "a reply means that it is on the disk",
+    "everysec": "a power cut costs the last second (two while the disk stalls), a crash"
+    " nothing",
+    "never": "a power cut costs what the system had not written, a crash nothing",
+}
+
 
 class Place(Protocol):
-    """See above. What it does blocks."""
+    """See above. What it does blocks.
+
+    name: tells people which it is. promise: tells them what a reply means.
+    """
+
+    name: str
+    promise: str
 
     def recover(self, core: Replays, progress: Progress | None = None) -> Recovered:
         """Fill a new core with what is there; raises Refused or OSError."""
@@ -43,6 +56,8 @@ class LocalPlace:
         self, path: Path, *, mode: str, segment_bytes: int, now_ms: Callable[[], int]
     ) -> None:
         """Take the folder. Raises Locked if another server has it, or OSError."""
+        self.name = str(path)
+        self.promise = f"with --fsync {mode}: {PROMISES[mode]}"
         self._folder = SystemFolder(path)
         self._lock = Lock(path)
         self._mode = mode

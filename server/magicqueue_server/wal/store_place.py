@@ -29,7 +29,7 @@ _log = logging.getLogger("magicqueue.wal")
 
 
 class StorePlace:
-    """See above. sleep: waits for some milliseconds."""
+    """See above. sleep: waits for some milliseconds. promise: what a reply means."""
 
     def __init__(
         self,
@@ -39,7 +39,10 @@ class StorePlace:
         segment_bytes: int,
         now_ms: Callable[[], int],
         sleep: Callable[[int], None],
+        promise: str = "",
     ) -> None:
+        self.name = store.name
+        self.promise = promise
         self._store = store
         self._beat_ms = max(1, lease_ms // BEATS_A_LEASE)
         self._segment_bytes = segment_bytes

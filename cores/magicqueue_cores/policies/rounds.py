@@ -1,0 +1,305 @@
+"""Turns: within a priority, the lines of a queue's groups go round, one job a turn.
+
+A line enters the round at its end: when a job enters it that finds it outside, after its
+turn if it has more jobs, and when its group may go on again. Whether a group may is asked
+when its turn comes: if not, the line leaves the round, and hides nobody.
+
+Jobs without a group are one group more. They are no held jobs: they are in the core's own
+order, and what is known of them is the priority of the first. So they take part in the
+round of that priority from when a pull finds them there.
+"""
+
+from bisect import insort
+from collections import deque
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
+
+from magicqueue_cores.contract import COUNT_MAX
+from magicqueue_cores.policies.gates import Bucket
+from magicqueue_cores.policies.group import Group, Line
+from magicqueue_cores.policies.level import Level
+from magicqueue_cores.policies.lines import Lines
+from magicqueue_cores.policies.moments import Tally
+from magicqueue_cores.policies.rules import Bounds, Rate
+from magicqueue_cores.policies.wishes import GroupedMark, Mark
+
+BUCKET_BYTES: Final = 280
+"""About what the bucket of a group takes, with its places in tables."""
+_SPARE_GHOSTS: Final = 64
+
+
+class Turn(NamedTuple):
+    """One job's turn, so that it can be undone."""
+
+    level: Level
+    line: Line
+    job_id: int
+    again: bool
+    """The line went to the end of the round: it has more jobs."""
+
+
+class Rounds:
+    """The groups of a queue, and whose turn it is."""
+
+    def __init__(self, lines: Lines, by_id: dict[int, Mark], tally: Tally) -> None:
+        """Start without any."""
+        self._lines = lines
+        self._tally = tally
+        self._by_id = by_id
+        self.groups: dict[str, Group] = {}
+        self.jobs = 0
+        """Live jobs with a group."""
+        self.waiting = 0
+        self.active = 0
+        self.levels: dict[int, Level] = {}
+        self._order: list[int] = []
+        """Priorities of all levels, negated, highest first."""
+        self.concurrency: int | None = None
+        """Each group's bounds, beside which a group may be shut."""
+        self.rate: Rate | None = None
+        self.empty_ms: int | None = None
+        """Buckets that are new are as if they had been empty then; None: full."""
+        self.buckets: dict[str, Bucket] = {}
+        self._entered: deque[int] = deque()
+        """Jobs that entered lines, the oldest first; of some that is over."""
+        self.shut: dict[str, int] = {}
+        """Until when groups give nothing."""
+
+    @property
+    def bounded(self) -> bool:
+        """Whether a group may have to wait though it has jobs."""
+        return self.concurrency is not None or self.rate is not None or bool(self.shut)
+
+    def in_turn(self, others: Mapping[int, Sequence[int]], count: int) -> list[int]:
+        """List the first jobs whose turns come, if no limit has a say.
+
+        others: jobs without a group, by priority, in order.
+        """
+        ids: list[int] = []
+        stalled = self._stalled() if self.bounded else {}
+        for priority in sorted({*self.levels, *others, *stalled}, reverse=True):
+            level = self.levels.get(priority)
+            lines = [] if level is None else level.in_order(count)
+            names = {line.group.name for line in lines}
+            ways = deque(
+                iter(others.get(priority, ()))
+                if line.group.name is None
+                else self._lines.in_order(line)
+                for line in lines
+            )
+            if priority in others and None not in names and len(ways) < count:
+                ways.append(iter(others[priority]))
+            ways += map(self._lines.in_order, stalled.get(priority, ()))
+            while ways and len(ids) < count:
+                way = ways.popleft()
+                job_id = next(way, None)
+                if job_id is not None:
+                    ids.append(job_id)
+                    ways.append(way)
+        return ids
+
+    def _stalled(self) -> dict[int, list[Line]]:
+        """Return the lines with jobs that take no turns, by priority. O(groups)."""
+        found: dict[int, list[Line]] = {}
+        for group in self.groups.values():
+            for line in group.lines():
+                if not line.in_round and self._lines.head(line):
+                    found.setdefault(line.priority, []).append(line)
+        return found
+
+    def reset(self) -> None:
+        """Have nobody wait in any line."""
+        self.levels.clear()
+        self._order.clear()
+        self._entered.clear()
+        for group in self.groups.values():
+            for line in group.lines():
+                line.first = line.last = line.ghosts = 0
+                line.back, line.in_round = None, False
+
+    def level(self, priority: int) -> Level:
+        """Return the level of a priority. O(1), or O(p) if it is new."""
+        level = self.levels.get(priority)
+        if level is None:
+            level = self.levels[priority] = Level(priority)
+            insort(self._order, -priority)
+        return level
+
+    def enter(self, line: Line) -> None:
+        """Let a line take turns."""
+        if not line.in_round:
+            self.level(line.priority).enter(line)
+
+    def leave(self, line: Line) -> None:
+        """Let a line take turns no more."""
+        if line.in_round:
+            self.levels[line.priority].leave(line)
+
+    def note(self, job_id: int, *, again: bool) -> None:
+        """Be told of a job that waits, at the end or at its old place. O(1) amortised."""
+        entered = self._entered
+        if again:
+            entered.appendleft(job_id)
+        else:
+            entered.append(job_id)
+        if len(entered) > 2 * self.waiting + _SPARE_GHOSTS:
+            here = dict.fromkeys(filter(self._waits, entered))
+            places = sorted((self._mark_of(job_id).place, job_id) for job_id in here)
+            self._entered = deque(job_id for _, job_id in places)
+
+    def oldest(self) -> int | None:
+        """Return the job that waits the longest, or nearly so. O(1) amortised."""
+        entered = self._entered
+        while entered:
+            if self._waits(entered[0]):
+                return entered[0]
+            entered.popleft()
+        return None
+
+    def let_in(self, group: Group) -> bool:
+        """Let the lines of a group take turns again; give whether there are any."""
+        lines = [line for line in group.lines() if self._lines.head(line)]
+        for line in lines:
+            self.enter(line)
+        return bool(lines)
+
+    def bound(self, bounds: Bounds | None, now_ms: int | None) -> None:
+        """Have bounds for each group. now_ms: None in a replay, when nobody waits."""
+        rate = None if bounds is None else bounds.rate
+        self.concurrency = None if bounds is None else bounds.concurrency
+        if rate is None:
+            self._tally.size -= BUCKET_BYTES * len(self.buckets)
+            self.buckets.clear()
+        elif now_ms is not None and rate != self.rate:
+            for bucket in self.buckets.values():
+                bucket.change(rate, now_ms)
+        self.rate = rate
+
+    def bucket(self, name: str) -> Bucket:
+        """Return the bucket of a group; there is a rate. O(1)."""
+        bucket = self.buckets.get(name)
+        if bucket is None:
+            assert self.rate is not None, "buckets are for rates"
+            bucket = self.buckets[name] = Bucket(self.rate)
+            self._tally.size += BUCKET_BYTES
+            if self.empty_ms is not None:
+                bucket.empty(self.empty_ms)
+        return bucket
+
+    def forget_bucket(self, name: str) -> None:
+        """Forget a bucket that is full. O(1)."""
+        del self.buckets[name]
+        self._tally.size -= BUCKET_BYTES
+
+    def room(self, group: Group, now_ms: int) -> int:
+        """Count the jobs of a group that may be handed out now. O(1)."""
+        name = group.name
+        assert name is not None, "jobs without a group have no bounds"
+        if now_ms < self.shut.get(name, 0):
+            return 0
+        room = COUNT_MAX if self.concurrency is None else self.concurrency - group.active
+        if self.rate is not None and room > 0:
+            room = min(room, self.bucket(name).tokens(now_ms))
+        return room
+
+    def top(self) -> Level | None:
+        """Return the highest level in which somebody takes turns. O(1) amortised."""
+        while self._order:
+            level = self.levels[-self._order[0]]
+            if level.turns:
+                return level
+            level.end()
+            del self.levels[level.priority], self._order[0]
+        return None
+
+    def turns(
+        self, count: int, plain: int | None, now_ms: int, stalled: list[str]
+    ) -> tuple[list[Turn], Level | None]:
+        """Take turns, `count` at most, or until it is that of a job without a group.
+
+        plain: the priority of the first of those, None if there is none. Gives the turns,
+        and the level of the job without a group whose turn it is then, out of its round.
+        stalled: is told of groups that have to wait for a token.
+        """
+        turns: list[Turn] = []
+        bounded = self.bounded
+        if plain is not None:
+            level = self.level(plain)
+            level.enter(level.line)
+        while len(turns) < count:
+            top = self.top()
+            if top is None:
+                break
+            line = top.first()
+            name = line.group.name
+            if name is None:
+                top.pass_on()
+                if top.priority == plain:
+                    return turns, top
+                continue
+            if bounded and self.room(line.group, now_ms) < 1:
+                top.pass_on()
+                stalled.append(name)
+                continue
+            turns.append(self._take(top, line, now_ms))
+        return turns, None
+
+    def undo(self, turns: list[Turn]) -> None:
+        """Undo turns, which were the last ones: their jobs were not handed out."""
+        for level, line, job_id, again in reversed(turns):
+            group, mark = line.group, self._mark_of(job_id)
+            group.active -= 1
+            group.waiting += 1
+            self.active -= 1
+            self.waiting += 1
+            if group.name in self.buckets:
+                self.buckets[group.name].spend(-1, 0)
+            self._lines.come_back(line, job_id, mark)
+            if level.priority not in self.levels:
+                self.levels[level.priority] = level
+                insort(self._order, -level.priority)
+            level.put_first(line, again=again)
+
+    def _waits(self, job_id: int) -> bool:
+        mark = self._by_id.get(job_id)
+        return isinstance(mark, GroupedMark) and mark.waits
+
+    def _mark_of(self, job_id: int) -> GroupedMark:
+        mark = self._by_id[job_id]
+        assert isinstance(mark, GroupedMark), f"job {job_id} has no group"
+        return mark
+
+    def check(self) -> None:
+        """Verify the rounds: AssertionError names what is broken."""
+        assert sorted(self._order) == self._order, "levels out of order"
+        assert {-order for order in self._order} == set(self.levels), "a level is lost"
+        for priority, level in self.levels.items():
+            level.check()
+            assert level.priority == priority, "a level of another priority"
+        for group in self.groups.values():
+            for line in group.lines():
+                waits = bool(self._lines.head(line))
+                assert waits or not line.in_round, "a line takes turns and has no jobs"
+                known = line.priority in self.levels
+                assert known or not line.in_round, "a line takes turns in no round"
+                if waits and not self.bounded:
+                    assert line.in_round, f"group {group.name!r} waits for no turn"
+
+    def _take(self, level: Level, line: Line, now_ms: int) -> Turn:
+        """Take the first job of a line, whose turn it is."""
+        lines, group = self._lines, line.group
+        job_id = lines.head(line)
+        mark = self._mark_of(job_id)
+        lines.leave(line, job_id, mark)
+        group.waiting -= 1
+        group.active += 1
+        self.waiting -= 1
+        self.active += 1
+        if self.rate is not None and group.name is not None:
+            self.bucket(group.name).spend(1, now_ms)
+        again = bool(lines.head(line))
+        if again:
+            level.round.rotate(-1)
+        else:
+            level.pass_on()
+        return Turn(level, line, job_id, again)
