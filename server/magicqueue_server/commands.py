@@ -48,6 +48,7 @@ from magicqueue_server.columns import (
     retry_delays_ms,
 )
 from magicqueue_server.cron_commands import CronCommands
+from magicqueue_server.flow_commands import FlowCommands
 from magicqueue_server.group_commands import GroupCommands
 from magicqueue_server.limit_commands import LimitCommands, told_of
 from magicqueue_server.long_commands import LongCommands
@@ -104,6 +105,7 @@ class Commands:
             self.handlers |= PolicyCommands(policies, limits, defaults, self).handlers
             self.handlers |= CronCommands(policies.crons, limits, defaults, self).handlers
             self.handlers |= NamedJobs(policies, self.long).handlers
+            self.handlers |= FlowCommands(policies, limits, defaults, self).handlers
             self.handlers |= LimitCommands(policies, self).handlers
             self.handlers |= GroupCommands(policies, self).handlers
             self.looks.limits_of = told_of(policies)

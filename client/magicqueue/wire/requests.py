@@ -28,6 +28,7 @@ from magicqueue.wire.values import (
     Number,
     OnConflict,
     OnExpire,
+    OnParentFailure,
     Order,
     Overlap,
     Percent,
@@ -71,7 +72,17 @@ class PushItem(
     on_expire: OnExpire | None = None
     timeout: Positive | None = None
     keep_result: Milliseconds | None = None
+    depends_on: list[JobId] | None = None
+    on_parent_failure: OnParentFailure | None = None
     group: str | None = None
+
+
+class FlowItem(PushItem, gc=False, kw_only=True, omit_defaults=True):
+    """One job of a PUSHF: `depends_on` are ids, and the `ref`s of others of its jobs."""
+
+    queue: str
+    ref: str | None = None
+    depends_on: list[Number | str] | None = None
 
 
 class Verdict(msgspec.Struct, gc=False, omit_defaults=True):
@@ -138,6 +149,8 @@ class Push(
     on_expire: OnExpire | None = None
     timeout: Positive | None = None
     keep_result: Milliseconds | None = None
+    depends_on: list[JobId] | None = None
+    on_parent_failure: OnParentFailure | None = None
     group: str | None = None
     req_key: str | None = None
 
@@ -178,9 +191,19 @@ class PushBatch(_Batch, kw_only=True, omit_defaults=True, tag="PUSHB"):
     on_expire: OnExpire | None = None
     timeout: Positive | None = None
     keep_result: Milliseconds | None = None
+    depends_on: list[JobId] | None = None
+    on_parent_failure: OnParentFailure | None = None
     group: str | None = None
     req_key: str | None = None
     jobs: list[PushItem]
+
+
+class PushFlow(Request, kw_only=True, omit_defaults=True, tag="PUSHF"):
+    """Store a flow: jobs of any queues that depend on each other, all or none."""
+
+    BATCH: ClassVar[str | None] = "jobs"
+
+    jobs: list[FlowItem]
 
 
 class Pull(Request, kw_only=True, omit_defaults=True, tag="PULL"):
@@ -550,6 +573,7 @@ COMMANDS: Final[dict[str, type[Request]]] = {
     for kind in (
         Push,
         PushBatch,
+        PushFlow,
         Pull,
         PullBatch,
         Ack,

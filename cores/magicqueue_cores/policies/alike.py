@@ -15,6 +15,7 @@ from magicqueue_cores.policies.wishes import (
     Terms,
     TimedMark,
     new_times,
+    text_of,
     texts_of_new,
     with_seats,
 )
@@ -74,6 +75,8 @@ class Alike:
 
     def texts(self) -> list[bytes]:
         """Return the text of each mark."""
+        if self.terms.grouped and self.terms.link is not None:
+            return [text_of(mark) for mark in self.marks()]
         same = self.terms, self.expires_at_ms, self.flags
         if self.keyed:
             texts = texts_of_new(self.keys, *same)

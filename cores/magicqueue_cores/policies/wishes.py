@@ -12,6 +12,7 @@ import msgspec
 
 from magicqueue_cores.contract import TIME_MAX_MS
 from magicqueue_cores.policies.group import Line, new_line
+from magicqueue_cores.policies.links import EDGE_BYTES, LINK_BYTES, RULES, Link, Rule
 from magicqueue_cores.policies.moments import ENTRY_BYTES
 
 
@@ -23,8 +24,9 @@ class Wishes(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     becomes of the job. on_conflict: what a push gets whose key is held.
     ttl_ms: the job is not handed out that long after the push; on_expire: it is removed
     then, or dead. timeout_ms: an attempt ends that long after its hand-out.
-    keep_result_ms: the job's end is known for that long.
-    group: groups of a queue take turns.
+    keep_result_ms: the job's end is known for that long. group: groups take turns.
+    parents: jobs that have to be done before it may run, by id; in a flow, those of the
+    same push as -1 less their index. on_parent_failure: what becomes of it if one dies.
     """
 
     unique_key: str | None = None
@@ -36,13 +38,14 @@ class Wishes(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     timeout_ms: int | None = None
     keep_result_ms: int | None = None
     group: str | None = None
+    parents: tuple[int, ...] = ()
+    on_parent_failure: Rule = "wait"
 
 
 MARK_BYTES: Final = 150
 """What a mark takes: itself, the job's id and their place in the table."""
 KEY_BYTES: Final = 90
 """What a key takes beside its characters: a string and its place in its queue's table."""
-
 SEAT_BYTES: Final = 80
 """What the mark of a job with a group has more than others."""
 
@@ -59,13 +62,16 @@ class Terms(msgspec.Struct, frozen=True, gc=False):
     keep_result_ms: int = 0
     grouped: bool = False
     """Whether the jobs have groups: see `GroupedMark`."""
+    link: Link | None = None
     mark_bytes: int = 0
     """About what a mark takes while its job is here, moments and all, but for a key."""
 
     def __post_init__(self) -> None:
         """Work out what follows from the others."""
-        entries = bool(self.ttl_ms) + bool(self.timeout_ms)
-        size = MARK_BYTES + entries * ENTRY_BYTES + self.grouped * SEAT_BYTES
+        size = MARK_BYTES + self.grouped * SEAT_BYTES
+        size += (bool(self.ttl_ms) + bool(self.timeout_ms)) * ENTRY_BYTES
+        if self.link is not None:
+            size += LINK_BYTES + EDGE_BYTES * len(self.link.parents)
         msgspec.structs.force_setattr(self, "mark_bytes", size)
 
     @property
@@ -179,6 +185,8 @@ class _Text(msgspec.Struct, array_like=True, gc=False):
     tick_ms: int = 0
     group: tuple[str, int, int] | None = None
     """Its name, the job's priority, and its place."""
+    link: tuple[int, tuple[int, ...]] | None = None
+    """The place of its rule in RULES, and its parents."""
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -195,7 +203,7 @@ def text_of(mark: Mark) -> bytes:
     if mark.cron is not None or isinstance(mark, GroupedMark):
         return _encode_whole(mark)
     rest = _rest(mark.terms, mark.expires_at_ms, mark.attempt_until_ms, mark.attempts)
-    return _HEADS[mark.flags & TOLD] + _encode(mark.key) + rest
+    return _head(mark.terms, mark.flags) + _encode(mark.key) + rest
 
 
 def _encode_whole(mark: Mark) -> bytes:
@@ -220,6 +228,7 @@ def _encode_whole(mark: Mark) -> bytes:
             mark.cron,
             mark.tick_ms,
             group,
+            _told_link(terms),
         )
     )
 
@@ -237,7 +246,7 @@ def texts_of_new(
     keys: Sequence[str | None], terms: Terms, expires_at_ms: int, flags: int
 ) -> list[bytes]:
     """Return the texts of marks that differ in their keys alone, of jobs that are new."""
-    head, rest = _HEADS[flags & TOLD], _rest(terms, expires_at_ms, 0, 0)
+    head, rest = _head(terms, flags), _rest(terms, expires_at_ms, 0, 0)
     return [head + _encode(key) + rest for key in keys]
 
 
@@ -254,14 +263,25 @@ def with_seats(texts: Iterable[bytes], seats: Iterable[tuple[Line, int]]) -> lis
 
 _HEADS: Final = [_encode((flags, *(None,) * 10))[:2] for flags in range(TOLD + 1)]
 """How texts begin, by flags: with the length of the array, and these. The key is next."""
+_LINKED_HEADS: Final = [_encode((flags, *(None,) * 14))[:2] for flags in range(TOLD + 1)]
+"""So, of jobs that depend on others."""
 _WITH_GROUP: Final = _encode((None,) * 14)[:1]
 """How texts with a group begin, and what is before it if the job is of no cron."""
 _NO_CRON: Final = _encode(None) + _encode(0)
 
 
+def _head(terms: Terms, flags: int) -> bytes:
+    return (_HEADS if terms.link is None else _LINKED_HEADS)[flags & TOLD]
+
+
+def _told_link(terms: Terms) -> tuple[int, tuple[int, ...]] | None:
+    link = terms.link
+    return None if link is None else (RULES.index(link.rule), link.parents)
+
+
 def _rest(terms: Terms, expires_at_ms: int, attempt_until_ms: int, attempts: int) -> bytes:
     """Return a text from behind the key on."""
-    fields = (
+    fields: tuple[Any, ...] = (
         expires_at_ms,
         attempt_until_ms,
         attempts,
@@ -272,6 +292,8 @@ def _rest(terms: Terms, expires_at_ms: int, attempt_until_ms: int, attempts: int
         terms.timeout_ms,
         terms.keep_result_ms,
     )
+    if terms.link is not None:
+        fields = (*fields, None, 0, None, _told_link(terms))  # of no cron, in no group
     return _encode(fields)[1:]  # without the length, of which short ones take one byte
 
 
@@ -315,10 +337,13 @@ class TermsShared:
             wishes.on_expire,
             None if wishes.unique_key is None else wishes.unique_for_ms,
             wishes.group is not None,
+            wishes.parents,
+            wishes.on_parent_failure,
         )
         terms = self._asked.get(asked)
         if terms is None:
-            _, ttl_ms, timeout_ms, keep_result_ms, until, on_expire, held_ms, _ = asked
+            _, ttl_ms, timeout_ms, keep_result_ms, until, on_expire, held_ms = asked[:7]
+            parents = tuple(dict.fromkeys(wishes.parents))
             terms = self.share(
                 queue,
                 until == "start",
@@ -328,6 +353,7 @@ class TermsShared:
                 timeout_ms or 0,
                 keep_result_ms or 0,
                 wishes.group is not None,
+                Link(parents, wishes.on_parent_failure) if parents else None,
             )
             if len(self._asked) >= _TERMS_MAX:
                 self._asked.clear()
@@ -355,6 +381,7 @@ class TermsShared:
             told.timeout_ms,
             told.keep_result_ms,
             told.group is not None,
+            None if told.link is None else Link(told.link[1], RULES[told.link[0]]),
         )
         if told.cron is None and told.group is None and not terms.has_times:
             return Mark(terms, told.key, told.attempts, told.flags)
