@@ -23,11 +23,11 @@ from magicqueue.protocol import Command
 from magicqueue.readers import decoder, done
 from magicqueue.refusals import Line
 from magicqueue.wire import requests
+from magicqueue.wire.limits import CRON_RUNS_MAX, LIST_PAGE
 from magicqueue.wire.replies import CronReply, CronTicks
 from magicqueue.wire.values import Missed, Overlap
 
 CRON: Final = "cron"
-PAGE_CRONS: Final = 100
 _FIELDS: Final = msgspec.json.Decoder(dict[str, Any])
 
 
@@ -172,14 +172,14 @@ def cron(
 
 def crons(after: str | None) -> Command[CronsPage]:
     """List a page of crons."""
-    request = requests.CronList(count=PAGE_CRONS, after=after)
+    request = requests.CronList(count=LIST_PAGE, after=after)
     return _listing(request, lambda page: _check_page(page, after))
 
 
 def one_cron(name: str, runs: int) -> Command[CronsPage]:
     """Look one up, with so many of its next runs."""
     request = requests.CronList(
-        name=_word(name, "name"), runs=whole_number(runs, "runs", 1, 20)
+        name=_word(name, "name"), runs=whole_number(runs, "runs", 1, CRON_RUNS_MAX)
     )
     return _listing(request, lambda page: _check_one(page, name))
 

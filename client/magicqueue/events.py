@@ -19,8 +19,9 @@ from magicqueue.protocol import Command
 from magicqueue.readers import decoder
 from magicqueue.refusals import Line
 from magicqueue.wire import requests
-from magicqueue.wire.events import EVERY_MS_MIN, KINDS, STATS
+from magicqueue.wire.events import KINDS, STATS
 from magicqueue.wire.events import RARE as RARE  # noqa: PLC0414 - part of it
+from magicqueue.wire.limits import EVERY_MS_MIN
 from magicqueue.wire.values import EventKind
 
 EVENTS: Final = "events"

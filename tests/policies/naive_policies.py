@@ -46,6 +46,19 @@ class End:
     until_ms: int
 
 
+def picked(jobs: NewJobs, indexes: list[int]) -> NewJobs:
+    """Those of a batch whose columns are lists."""
+    assert isinstance(jobs.run_ats_ms, list)
+    assert isinstance(jobs.priorities, list)
+    assert isinstance(jobs.max_attempts, list)
+    return NewJobs(
+        payloads=[jobs.payloads[i] for i in indexes],
+        run_ats_ms=[jobs.run_ats_ms[i] for i in indexes],
+        priorities=[jobs.priorities[i] for i in indexes],
+        max_attempts=[jobs.max_attempts[i] for i in indexes],
+    )
+
+
 class NaivePolicies:
     """The verbs of `Policies`, by scanning."""
 
@@ -198,16 +211,7 @@ class NaivePolicies:
             )
         ids: dict[int, int] = {}
         if new:
-            assert isinstance(jobs.run_ats_ms, list)
-            assert isinstance(jobs.priorities, list)
-            assert isinstance(jobs.max_attempts, list)
-            picked = NewJobs(
-                payloads=[jobs.payloads[i] for i in new],
-                run_ats_ms=[jobs.run_ats_ms[i] for i in new],
-                priorities=[jobs.priorities[i] for i in new],
-                max_attempts=[jobs.max_attempts[i] for i in new],
-            )
-            first_id = self.core.push(queue, picked, now_ms)
+            first_id = self.core.push(queue, picked(jobs, new), now_ms)
             ids = {index: first_id + n for n, index in enumerate(new)}
         for index, wish in enumerate(wishes):
             if index not in ids:

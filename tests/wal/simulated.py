@@ -177,20 +177,24 @@ class Server:
             self._begun(segment_bytes, mode) if place is None else place.begin(self.found)
         )
         self.log.begin(journal, self.found.last_id, self.found.sequence)
-        self.reclaimer = Reclaimer(
+        source = self.policies if with_policies else self.engine.policies
+        self.reclaimer = self._reclaimer(segment_bytes, source)
+        self.log.prepare()
+        self.reclaimer.start()
+        if place is not None:
+            place.tend(self.tasks, self.log.fail)
+        self.pump()
+
+    def _reclaimer(self, segment_bytes: int, source: Any) -> Reclaimer:
+        return Reclaimer(
             self.log,
             self.engine.core,
             self.tasks,
             self.found,
             segment_bytes=segment_bytes,
             now_ms=lambda: self.now,
-            source=self.policies if with_policies else self.engine.policies,
+            source=source,
         )
-        self.log.prepare()
-        self.reclaimer.start()
-        if place is not None:
-            place.tend(self.tasks, self.log.fail)
-        self.pump()
 
     def _begun(self, segment_bytes: int, mode: str) -> Journal:
         return begin_journal(

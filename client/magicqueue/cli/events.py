@@ -13,7 +13,7 @@ from magicqueue.cli.phrases import jobs, rate, reason_of, short
 from magicqueue.cli.screen import say, write_json
 from magicqueue.command_line import Command
 from magicqueue.events import RARE, Event
-from magicqueue.wire.events import EVERY_MS_MIN
+from magicqueue.wire.limits import EVERY_MS_MIN
 from magicqueue.wire.values import EventKind
 
 _NAME_CHARS: Final = 60

@@ -206,9 +206,7 @@ def _place(_: click.Context, option: click.Parameter, text: str | None) -> str |
 @url_option
 @timeout_option
 @json_option
-@click.pass_context
 def worker(  # noqa: PLR0913 - one for each option
-    ctx: click.Context,
     handler: str,
     *,
     queues: tuple[str, ...],
@@ -243,10 +241,7 @@ def worker(  # noqa: PLR0913 - one for each option
     Ctrl-C or SIGTERM: it takes no more jobs, finishes those that run, gives back what it
     has not begun, and exits with 0; a second one ends it at once. It waits for a server.
     """
-    if getattr(sys, "frozen", False):
-        raise click.UsageError(_NO_PYTHON_OF_YOURS.format(" ".join(sys.argv[2:])))
-    if inline and concurrency is not None:
-        raise click.UsageError("--inline runs one handler at a time: leave out -c")
+    _refuse_what_cannot_be(inline=inline, concurrency=concurrency)
     plan = WorkerPlan(
         handler=handler,
         folder=str(Path.cwd()),
@@ -270,7 +265,14 @@ def worker(  # noqa: PLR0913 - one for each option
         health_file=health_file,
         measures=metrics is not None,
     )
-    ctx.exit(_work(plan, processes, metrics))
+    click.get_current_context().exit(_work(plan, processes, metrics))
+
+
+def _refuse_what_cannot_be(*, inline: bool, concurrency: int | None) -> None:
+    if getattr(sys, "frozen", False):
+        raise click.UsageError(_NO_PYTHON_OF_YOURS.format(" ".join(sys.argv[2:])))
+    if inline and concurrency is not None:
+        raise click.UsageError("--inline runs one handler at a time: leave out -c")
 
 
 def _work(plan: WorkerPlan, processes: int, metrics: str | None) -> int:

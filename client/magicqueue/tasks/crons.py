@@ -8,6 +8,7 @@ the log, and the worker works: it may be one that may not ask for crons.
 import asyncio
 import logging
 from collections.abc import Iterable, Mapping
+from itertools import count
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import msgspec
@@ -58,7 +59,7 @@ class TaskCron(msgspec.Struct, frozen=True, eq=False, kw_only=True):
 async def keep_crons(crons: Iterable[TaskCron]) -> None:
     """Have a server keep these, as soon as it is there; what it refuses is logged."""
     for one in crons:
-        for attempt in range(10**9):
+        for attempt in count():
             try:
                 await one.task.producer.set_cron(one)
             except (ConnectionRefused, ConnectionLost):

@@ -202,13 +202,12 @@ class Task(Generic[P, T]):
 
     def _check_options(self) -> None:
         """Refuse what is wrong with its options. Raises TypeError or ValueError."""
-        if self._key is not None and "unique_key" in self.job_options:
-            raise TypeError("give key or unique_key, not both")
-        if self._key is not None:
-            tail_of({**self.job_options, "unique_key": "x"})
-            self.tail = b""
-        else:
+        if self._key is None:
             self.tail = tail_of(self.job_options)
+            return
+        if "unique_key" in self.job_options:
+            raise TypeError("give key or unique_key, not both")
+        tail_of({**self.job_options, "unique_key": "x"})
 
     def _check_ways(self) -> None:
         """Refuse what cannot be in the way that it runs. Raises TypeError or ValueError."""

@@ -18,7 +18,6 @@ RARE: Final = tuple(kind for kind in KINDS if kind != STATS)
 """All kinds but counts, which come by time."""
 EVERY_MS: Final = 1_000
 """How often counts are told, unless a subscription says otherwise."""
-EVERY_MS_MIN: Final = 100
 IDS_MAX: Final = 1_000
 """So many jobs one event names at most; of more there are several events."""
 

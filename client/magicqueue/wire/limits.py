@@ -51,6 +51,9 @@ LIST_PAGE = 100
 CRON_RUNS_MAX = 20
 """Next runs that are told of one cron."""
 
+EVERY_MS_MIN = 100
+"""Least time between two events of counts."""
+
 PRIORITY_MAX = 2**31 - 1
 """Priorities are from -1 less than that negated to this, and attempts at most this."""
 

@@ -4,7 +4,7 @@ from typing import Annotated, Final, Literal, TypeAlias
 
 from msgspec import Meta
 
-from magicqueue.wire.limits import ID_MAX
+from magicqueue.wire.limits import EVERY_MS_MIN, ID_MAX
 
 Priority: TypeAlias = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]
 Milliseconds: TypeAlias = Annotated[int, Meta(ge=0, le=ID_MAX)]
@@ -50,7 +50,7 @@ EventKind: TypeAlias = Literal[
     "cron",
 ]
 """What a subscriber can be told of."""
-Every: TypeAlias = Annotated[int, Meta(ge=100, le=ID_MAX)]
+Every: TypeAlias = Annotated[int, Meta(ge=EVERY_MS_MIN, le=ID_MAX)]
 """How often counts can be told, in milliseconds."""
 OnExpire: TypeAlias = Literal["remove", "dead"]
 """What becomes of a job whose time to live is over."""
