@@ -14,6 +14,7 @@ LONGEST_S: Final = 5.0
 TRIES_MAX: Final = 3
 """A repeatable call is sent this often before a lost connection is its error."""
 _DOUBLINGS_MAX: Final = 16
+_RANDOM: Final = random.SystemRandom()
 
 
 def wait_s(attempt: int, chance: float) -> float:
@@ -27,4 +28,4 @@ def wait_s(attempt: int, chance: float) -> float:
 
 def next_wait_s(attempt: int) -> float:
     """Give `wait_s` with a fresh random number."""
-    return wait_s(attempt, random.random())  # noqa: S311 - it spreads load, no secret
+    return wait_s(attempt, _RANDOM.random())

@@ -3,6 +3,7 @@
 import logging
 import math
 import os
+import random
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -136,6 +137,18 @@ def test_a_wait_is_between_half_and_all_of_its_doubling(
 
 def test_waits_differ() -> None:
     assert len({next_wait_s(3) for _ in range(20)}) > 1
+
+
+def test_waits_are_not_those_of_the_applications_random() -> None:
+    before = random.getstate()
+    random.seed(7)
+    try:
+        state = random.getstate()
+        first = next_wait_s(3)
+        assert random.getstate() == state, "an application's draws were disturbed"
+        assert next_wait_s(3) != first
+    finally:
+        random.setstate(before)
 
 
 def test_the_default_backoff_is_a_second_with_jitter() -> None:

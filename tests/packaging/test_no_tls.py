@@ -8,7 +8,7 @@ from types import ModuleType
 import pytest
 
 from magicqueue.errors import BadAddress
-from magicqueue.tls import Tls
+from magicqueue.tls import Tls, _context
 from magicqueue_server.tls import BadTls, ServerTls, TlsFiles
 
 STAND_IN = Path(__file__).parents[2] / "packaging" / "no_tls.py"
@@ -19,6 +19,7 @@ def without_tls(monkeypatch: pytest.MonkeyPatch) -> None:
     module = ModuleType("ssl")
     vars(module).update(runpy.run_path(str(STAND_IN)))
     monkeypatch.setitem(sys.modules, "ssl", module)
+    _context.cache_clear()  # which another test may have filled with what `ssl` made
 
 
 def test_the_server_says_what_to_do(tmp_path: Path) -> None:

@@ -274,7 +274,11 @@ class Layered:
         other = Layered(name or self.name, self.bounds)
         other.now = self.now
         last_id = self.core.last_id
-        sequence = sum(map(sequence_span, self.records))
+        sequence = 0
+        for record in self.records:
+            if isinstance(record, Origin):  # this log began with places used up before
+                sequence = record.sequence
+            sequence += sequence_span(record)
         kept: list[Record] = [Origin(last_id, sequence)]
         kept += self.policies.export(range(1, last_id + 1))
         for space, shelf in self.policies._ground.shelves.items():

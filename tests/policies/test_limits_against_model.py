@@ -63,11 +63,14 @@ class LimitMachine(RuleBasedStateMachine):
         for queue in "ab":
             ours = self.layer.core.queue_stats(queue, self.now)
             assert ours == self.core.queue_stats(queue, self.now)
+        told = set(self.layer.woken)
         for queue in sorted(self.waiting):
             if self.model.gives(queue, self.now):
-                assert queue in self.layer.woken, f"nobody was told of {queue}"
+                assert queue in told, f"nobody was told of {queue}"
                 self.waiting.discard(queue)
                 self.layer.core.watch(queue, watching=False)
+            elif queue in told:
+                assert not self.layer.pull(1, queue), "who is told asks again, in vain here"
         self.layer.woken.clear()
 
     @rule(queue=QUEUES, priorities=st.lists(st.integers(0, 1), min_size=1, max_size=4))
@@ -143,8 +146,7 @@ class LimitMachine(RuleBasedStateMachine):
         assert self.layer.records == records
         self.layer.policies.advance(self.now)
         self.model.restart(self.now)
-        for queue in self.waiting:
-            self.layer.core.watch(queue, watching=True)
+        self.waiting.clear()  # nobody is connected yet
         for queue in "ab":
             rule_ = self.layer.policies.limits.rule_of(queue)
             assert rule_ == self.model.of(queue).rule
