@@ -155,7 +155,8 @@ def test_what_cannot_be_restored_leaves_the_log_empty(
     missing = run("restore", tmp_path / "nowhere", "--log", log_at)
     assert "there is no folder" in missing.output
     with serving(tmp_path, "--segment-size=64KiB") as server:
-        push(server, 3000, "z" * 50)
+        for _ in range(4):
+            push(server, 1000, "z" * 50)
         assert server.stop() == 0
     third = tmp_path / "log" / fmt.segment_name(3)
     third.write_bytes(third.read_bytes()[:2000])
