@@ -8,7 +8,7 @@ What is where:
 - `crons`, `cron_facts`, `schedules`, `ticking`: jobs that come again;
 - `events`: who is told of rare turns;
 - `rules`, `gates`, `limits`: how many jobs of a queue may be handed out;
-- `group`, `lines`, `rounds`, `seats`, `groups`, `group_limits`: jobs that take turns;
+- `group`, `lines`, `rounds`, `seats`, `groups`, `handing`, `group_limits`: turns;
 - `outcomes`: what follows from what befell jobs; `check`: all that has to be true;
 - `telling`: counts, and what is known of a job;
 - `shown`: marks and facts of a log as plain values.
