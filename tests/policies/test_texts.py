@@ -6,13 +6,13 @@ from hypothesis import strategies as st
 
 from magicqueue_cores.policies.alike import Alike
 from magicqueue_cores.policies.group import new_line
+from magicqueue_cores.policies.mark_texts import text_of
+from magicqueue_cores.policies.terms_shared import TermsShared
 from magicqueue_cores.policies.wishes import (
     TIMED,
     GroupedMark,
-    TermsShared,
     Wishes,
     new_mark,
-    text_of,
     weight_of,
 )
 

@@ -137,6 +137,7 @@ def _counts(client: SyncQueue, queue: str | None) -> Counts:
 def _is_unknown(client: SyncQueue, queue: str, counts: Counts) -> bool:
     """Whether zeros are those of a queue that is not there."""
     used = counts.queued or counts.processing or counts.delayed or counts.dead
+    used = used or counts.blocked
     if used or counts.pushed or counts.completed or counts.failed or counts.paused:
         return False
     return all(known.name != queue for known in client.queues())
@@ -171,6 +172,8 @@ def _pairs(counts: Counts) -> list[tuple[str, str | list[str]]]:
         ("delayed", count(counts.delayed)),
         ("dead", count(counts.dead)),
     ]
+    if counts.blocked:
+        pairs.insert(3, ("blocked", f"{count(counts.blocked)}, until others are done"))
     if isinstance(counts, ServerCounts):
         pairs += [
             ("queues", f"{count(counts.queues)}, {count(int(counts.paused))} paused"),
@@ -270,7 +273,8 @@ def _with_rates(
 def _watched(counts: Counts, rates: Sequence[float | None]) -> list[tuple[str, str, str]]:
     rows = [
         (name, count(getattr(counts, name)), "")
-        for name in ("queued", "processing", "delayed", "dead")
+        for name in ("queued", "processing", "delayed", "blocked", "dead")
+        if name != "blocked" or counts.blocked
     ]
     for name, value in zip(_RATED, rates, strict=True):
         per_second = "" if value is None else rate(value)

@@ -7,6 +7,7 @@ and times are made a column at a time, and a marked job costs little beside its 
 from typing import Final
 
 from magicqueue_cores.policies.group import Line
+from magicqueue_cores.policies.mark_texts import text_of, texts_of_new, with_seats
 from magicqueue_cores.policies.wishes import (
     KEY_BYTES,
     TIMED,
@@ -15,8 +16,6 @@ from magicqueue_cores.policies.wishes import (
     Terms,
     TimedMark,
     new_times,
-    texts_of_new,
-    with_seats,
 )
 
 
@@ -74,6 +73,8 @@ class Alike:
 
     def texts(self) -> list[bytes]:
         """Return the text of each mark."""
+        if self.terms.grouped and self.terms.link is not None:
+            return [text_of(mark) for mark in self.marks()]
         same = self.terms, self.expires_at_ms, self.flags
         if self.keyed:
             texts = texts_of_new(self.keys, *same)

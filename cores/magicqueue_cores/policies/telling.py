@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from magicqueue_cores.policies.answers import Known, PolicyStats
 from magicqueue_cores.policies.events import Events
 from magicqueue_cores.policies.ground import LIMIT, THROTTLE, Ground
+from magicqueue_cores.policies.mark_texts import text_of
 from magicqueue_cores.policies.marks import Marks
-from magicqueue_cores.policies.wishes import CANCELLED, DEAD, GroupedMark, Mark, text_of
-from magicqueue_cores.records import Marked, Moved
+from magicqueue_cores.policies.wishes import CANCELLED, DEAD, GroupedMark, Mark
+from magicqueue_cores.records import Marked
 
 
 def stats_of(ground: Ground, events: Events) -> PolicyStats:
@@ -46,7 +47,8 @@ def _pulled(mark: Mark | None) -> Known | None:
         return None
     cron = None if mark.cron is None else (mark.cron, mark.tick_ms)
     group = mark.line.group.name if isinstance(mark, GroupedMark) else None
-    return Known(group=group, cron=cron)
+    link = mark.terms.link
+    return Known(group=group, cron=cron, parents=() if link is None else link.parents)
 
 
 def known_of(marks: Marks, job_id: int) -> Known:
@@ -65,15 +67,17 @@ def known_of(marks: Marks, job_id: int) -> Known:
         cancelled=bool(mark.flags & CANCELLED),
         progress=marks.notebook.get(job_id),
         cron=None if mark.cron is None else (mark.cron, mark.tick_ms),
+        parents=() if terms.link is None else terms.link.parents,
+        on_parent_failure=None if terms.link is None else terms.link.rule,
     )
 
 
-def marked_of(marks: Marks, moved: Moved) -> list[Marked]:
-    """Return the marks of jobs that are told, a record for each of their queues."""
+def marked_of(marks: Marks, ids: Sequence[int]) -> list[Marked]:
+    """Return the records that tell the marks of jobs, as far as these say anything."""
     by_queue: dict[str, tuple[list[int], list[bytes]]] = {}
-    for job_id, mark in marks.among(moved.ids):
+    for job_id, mark in marks.among(ids):
         if not mark.is_bare:
-            ids, texts = by_queue.setdefault(mark.terms.queue, ([], []))
-            ids.append(job_id)
+            found, texts = by_queue.setdefault(mark.terms.queue, ([], []))
+            found.append(job_id)
             texts.append(text_of(mark))
     return [Marked(queue, *columns) for queue, columns in by_queue.items()]
