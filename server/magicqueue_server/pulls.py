@@ -323,7 +323,7 @@ def _fields(known: Sequence[Known | None] | None) -> list[bytes] | None:
     for one in known:
         if one is None:
             fields.append(b"")
-        elif one.group is None or one.cron is not None:
+        elif one.group is None or one.cron is not None or one.parents:
             fields.append(replies.more_fields(pulled_more(one)))
         else:
             told = of_groups.get(one.group)

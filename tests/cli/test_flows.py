@@ -24,6 +24,10 @@ def test_a_flow_from_a_file(terminal: Terminal, queue: str, tmp_path: Path) -> N
     assert terminal.ok("jobs", "-q", queue, "--state", "blocked").out.count("blocked") == 2
     assert "2, until others are done" in terminal.ok("stats", queue).out
     assert terminal.ok("stats", queue, "--json").json()["blocked"] == 2
+    assert f"children    {c} waits for it\n" in terminal.ok("job", str(b)).out
+    head, *rows = terminal.ok("queues").out.splitlines()
+    (row,) = [row.split() for row in rows if queue in row]
+    assert row[head.split().index("blocked")] == "2"
     text = FLOW % (queue, queue, queue)
     assert terminal.ok("flow", "-", stdin=text).out.startswith(
         "pushed a flow of 3 jobs (ids "

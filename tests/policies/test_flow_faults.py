@@ -107,8 +107,8 @@ def a_drain_leaves_letters(patch: Patch) -> None:
 
 
 def a_drain_leaves_the_blocked(patch: Patch) -> None:
-    def drain(flows: Flows, queue: str, now_ms: int, upto: int | None) -> Any:
-        return flows._ground.core.drain(queue, now_ms, upto)
+    def drain(_: Flows, queue: str, now_ms: int, upto: int | None, rest: Any) -> Any:
+        return rest(queue, now_ms, upto)
 
     patch.setattr(Flows, "drain", drain)
 

@@ -52,6 +52,28 @@ def test_who_waits_is_woken_by_the_last_parent(wire: Wire) -> None:
     assert heard["job"]["parents"] == [a, b]
 
 
+def test_each_job_of_a_group_tells_its_own_parents(wire: Wire) -> None:
+    peer = wire.peer()
+    a, b, *after = push(
+        wire,
+        item("a", queue="y", group="g"),
+        item("b", queue="y", group="g"),
+        item(None, "a", queue="y", group="g"),
+        item(None, "b", queue="y", group="g"),
+    )
+    first = peer.ask("PULLB", queue="y", count=9, timeout=0)["jobs"]
+    assert [job["id"] for job in first] == [a, b]
+    peer.ask("PUSH", queue="y", data=1, group="g")
+    peer.ask("ACKB", ids=[a, b])
+    jobs = peer.ask("PULLB", queue="y", count=9, timeout=0)["jobs"]
+    assert [(job["group"], job.get("parents")) for job in jobs] == [
+        ("g", None),
+        ("g", [a]),
+        ("g", [b]),
+    ]
+    assert [job["id"] for job in jobs[1:]] == after
+
+
 def test_results_of_parents_are_read_by_getjob(wire: Wire) -> None:
     peer = wire.peer()
     a, _ = push(wire, item("a", keep_result=60_000), item(None, "a", queue="y"))

@@ -53,6 +53,8 @@ _QUEUES_COLUMNS: Final = (
     number("completed", leaves=5),
     number("failed", leaves=4),
 )
+_BLOCKED_AT: Final = 4
+"""Where a column for the blocked comes, if there are any."""
 _PAUSE_S_LEAST: Final = 0.05
 
 _watch_option = click.option(
@@ -113,9 +115,9 @@ def stats(session: Session, queue: str | None, *, watch: bool, interval: float) 
 def queues(session: Session, *, watch: bool, interval: float) -> None:
     """List the queues with their counts.
 
-    Jobs are queued (ready to be pulled), processing (pulled, not settled), delayed or
-    dead; oldest is how long the first of the queued has been waiting; completed and failed
-    are totals since the server's start.
+    Jobs are queued (ready to be pulled), processing (pulled, not settled), delayed,
+    blocked (until others are done) or dead; oldest is how long the first of the queued has
+    been waiting; completed and failed are totals since the server's start.
     """
     with session.queue() as client:
         if watch:
@@ -125,7 +127,7 @@ def queues(session: Session, *, watch: bool, interval: float) -> None:
     if session.json:
         write_json(found)
     elif found:
-        write_table(_QUEUES_COLUMNS, _queue_rows(found))
+        write_table(*_queues_table(found))
     else:
         say("there are no queues yet: the first push makes one")
 
@@ -147,9 +149,20 @@ def _by_name(client: SyncQueue) -> list[QueueCounts]:
     return sorted(client.queues(), key=lambda counts: counts.name)
 
 
-def _queue_rows(found: Sequence[QueueCounts]) -> list[tuple[str, ...]]:
+def _queues_table(
+    found: Sequence[QueueCounts],
+) -> tuple[Sequence[Column], list[tuple[str, ...]]]:
+    columns, rows = list(_QUEUES_COLUMNS), _queue_rows(found)
+    if any(counts.blocked for counts in found):
+        columns.insert(_BLOCKED_AT, number("blocked", leaves=1))
+        for row, counts in zip(rows, found, strict=True):
+            row.insert(_BLOCKED_AT, count(counts.blocked))
+    return columns, [tuple(row) for row in rows]
+
+
+def _queue_rows(found: Sequence[QueueCounts]) -> list[list[str]]:
     return [
-        (
+        [
             counts.name + ("  (paused)" if counts.paused else ""),
             count(counts.queued),
             count(counts.processing),
@@ -158,7 +171,7 @@ def _queue_rows(found: Sequence[QueueCounts]) -> list[tuple[str, ...]]:
             span(counts.oldest_ready_ms / 1000) if counts.queued else "-",
             count(counts.completed),
             count(counts.failed),
-        )
+        ]
         for counts in found
     ]
 
@@ -219,14 +232,14 @@ def _watch_queues(session: Session, client: SyncQueue, pause_s: float) -> None:
         _draw(
             f"queues at {session.address}, every {span(pause_s)}",
             looks,
-            lambda look, out: rich_table(
-                _QUEUES_COLUMNS, _queue_rows(look[: out.height - 4]), out.width
-            )[0],
+            lambda look, out: rich_table(*_queues_table(look[: out.height - 4]), out.width)[
+                0
+            ],
         )
     else:
         for found in looks:
             say(f"{_clock()} {many(len(found), 'queue')}")
-            write_table(_QUEUES_COLUMNS, _queue_rows(found))
+            write_table(*_queues_table(found))
 
 
 def _draw(
@@ -287,6 +300,7 @@ def _line(title: str, counts: Counts, rates: Sequence[float | None]) -> str:
         f"{_clock()} {title}: {count(counts.queued)} queued",
         f"{count(counts.processing)} processing",
         f"{count(counts.delayed)} delayed",
+        *([f"{count(counts.blocked)} blocked"] if counts.blocked else ()),
         f"{count(counts.dead)} dead",
     ]
     words += [

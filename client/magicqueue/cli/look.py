@@ -138,7 +138,9 @@ def _wishes(found: JobInfo) -> list[tuple[str, str | list[str]]]:
         rule = f", and {found.on_parent_failure}s if one fails" if left else ""
         pairs.append(("depends on", f"{_listed(found.parents)}{left}{rule}"))
     if found.children:
-        pairs.append(("children", f"{_listed(found.children)} wait for it"))
+        pairs.append(
+            ("children", f"{_listed(found.children)} {_wait(len(found.children))} for it")
+        )
     if found.group is not None:
         pairs.append(("group", found.group))
     if found.expires_at is not None:
@@ -154,6 +156,10 @@ def _wishes(found: JobInfo) -> list[tuple[str, str | list[str]]]:
         what = ", ".join(filter(None, (percent, told.note)))
         pairs.append(("progress", what))
     return pairs
+
+
+def _wait(jobs: int) -> str:
+    return "waits" if jobs == 1 else "wait"
 
 
 def _listed(ids: Sequence[int]) -> str:

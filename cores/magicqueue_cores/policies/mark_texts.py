@@ -49,30 +49,17 @@ def text_of(mark: Mark) -> bytes:
 
 
 def _encode_whole(mark: Mark) -> bytes:
-    """Return the text of a mark with all fields."""
+    """Return the text of a mark with all fields, but for a link that there is not."""
     terms, group = mark.terms, None
     if isinstance(mark, GroupedMark):
         line = mark.line
         group = line.group.name or "", line.priority, mark.place
-    return _encode(
-        MarkText(
-            mark.flags & TOLD,
-            mark.key,
-            mark.expires_at_ms,
-            mark.attempt_until_ms,
-            mark.attempts,
-            terms.until_start,
-            terms.unique_for_ms,
-            terms.ttl_ms,
-            terms.expires_dead,
-            terms.timeout_ms,
-            terms.keep_result_ms,
-            mark.cron,
-            mark.tick_ms,
-            group,
-            _told_link(terms),
-        )
+    fields = (
+        *(mark.flags & TOLD, mark.key),
+        *_times(terms, mark.expires_at_ms, mark.attempt_until_ms, mark.attempts),
+        *(mark.cron, mark.tick_ms, group),
     )
+    return _encode(fields if terms.link is None else (*fields, _told_link(terms)))
 
 
 def texts_of_new(
@@ -114,7 +101,16 @@ def _told_link(terms: Terms) -> tuple[int, tuple[int, ...]] | None:
 
 def _rest(terms: Terms, expires_at_ms: int, attempt_until_ms: int, attempts: int) -> bytes:
     """Return a text from behind the key on."""
-    fields: tuple[Any, ...] = (
+    fields = _times(terms, expires_at_ms, attempt_until_ms, attempts)
+    if terms.link is not None:
+        fields = (*fields, None, 0, None, _told_link(terms))  # of no cron, in no group
+    return _encode(fields)[1:]  # without the length, of which short ones take one byte
+
+
+def _times(
+    terms: Terms, expires_at_ms: int, attempt_until_ms: int, attempts: int
+) -> tuple[Any, ...]:
+    return (
         expires_at_ms,
         attempt_until_ms,
         attempts,
@@ -125,6 +121,3 @@ def _rest(terms: Terms, expires_at_ms: int, attempt_until_ms: int, attempts: int
         terms.timeout_ms,
         terms.keep_result_ms,
     )
-    if terms.link is not None:
-        fields = (*fields, None, 0, None, _told_link(terms))  # of no cron, in no group
-    return _encode(fields)[1:]  # without the length, of which short ones take one byte
