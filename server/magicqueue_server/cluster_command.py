@@ -1,15 +1,18 @@
-"""`magicqueue cluster init | status`: the log in PostgreSQL, made ready and looked at."""
+"""`magicqueue cluster init | status | restore`: the log in PostgreSQL, looked after."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import click
 
 from magicqueue.command_line import Command, Failed, Group, many, say, write_json
-from magicqueue_server.wal.journal import StoreFailed
-from magicqueue_server.wal.verdict import Refused
+from magicqueue_server.clock import SystemClock
+from magicqueue_server.wal.disk import Locked
+from magicqueue_server.wal.verdict import BadAddress, Refused
 
 if TYPE_CHECKING:
+    from magicqueue_server.wal.postgres_filling import Filled
     from magicqueue_server.wal.postgres_schema import Status
 
 T = TypeVar("T")
@@ -33,6 +36,12 @@ _STATUS: Final = f"""\b
 Examples:
   magicqueue cluster status postgres://mq@db1,db2,db3/mq
   magicqueue cluster status --json postgres://mq@db1/mq
+
+{_EXIT_CODES}"""
+_RESTORE: Final = f"""\b
+Examples:
+  magicqueue cluster restore /backups/2030-01-31 --log postgres://mq@db1/mq
+  magicqueue cluster restore /var/lib/magicqueue     # a server moves there
 
 {_EXIT_CODES}"""
 _EXIT_FAILED: Final = 1
@@ -104,6 +113,40 @@ def status(address: str, durability: str, *, as_json: bool) -> None:
         )
 
 
+@cluster.command("restore", cls=Command, epilog=_RESTORE)
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@click.option(
+    "--log",
+    "address",
+    metavar="ADDRESS",
+    required=True,
+    envvar="MAGICQUEUE_LOG",
+    help="The empty log that is filled. [env: MAGICQUEUE_LOG]",
+)
+@_json
+def restore(folder: Path, address: str, *, as_json: bool) -> None:
+    """Put the log in FOLDER into an empty one in PostgreSQL.
+
+    FOLDER is what `magicqueue backup` made, or the data folder of a server that has ended.
+    It stays as it is. All of it gets there, or nothing.
+    """
+
+    def put() -> "Filled":
+        from magicqueue_server.wal.postgres_filling import fill  # noqa: PLC0415
+
+        return fill(address, folder, now_ms=SystemClock().now_ms)
+
+    done = _asked("cluster restore", put, as_json=as_json)
+    if as_json:
+        write_json(done)
+    else:
+        say(
+            f"{done.place}: {many(done.segments, 'segment')},"
+            f" {many(done.used_bytes, 'byte')}, up to frame {done.last_lsn:,} and job"
+            f" {done.last_id:,}"
+        )
+
+
 def _asked(where: str, ask: Callable[[], T], *, as_json: bool) -> T:
     """Ask PostgreSQL, for which psycopg is imported only now."""
 
@@ -115,9 +158,9 @@ def _asked(where: str, ask: Callable[[], T], *, as_json: bool) -> T:
     except ImportError as error:
         text = f"psycopg is needed ({error}): `pip install psycopg[binary]`"
         raise failed(text, _EXIT_FAILED) from None
-    except Refused as error:
+    except BadAddress as error:
         raise failed(str(error), _EXIT_BAD_ADDRESS) from None
-    except StoreFailed as error:
+    except (Refused, Locked, OSError) as error:
         raise failed(str(error), _EXIT_FAILED) from None
 
 

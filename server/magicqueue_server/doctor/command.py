@@ -14,7 +14,7 @@ from magicqueue_server import config as configuration
 from magicqueue_server.cli import click_option
 from magicqueue_server.clock import SystemClock
 from magicqueue_server.config import Config, ConfigError
-from magicqueue_server.doctor import doors, folder, machine
+from magicqueue_server.doctor import doors, folder, machine, postgres
 from magicqueue_server.doctor.finding import Finding, failed, ok, skipped
 from magicqueue_server.doctor.probe import address_of, probe
 from magicqueue_server.options import OPTIONS
@@ -79,9 +79,9 @@ def doctor(
 ) -> None:
     """Say whether a server can work here, and what to do if not.
 
-    It looks at the configuration, the data folder and its disk, limits, memory, clock and
-    ports, and has a server that runs do one job in a queue of its own. It changes nothing.
-    It takes the options of `serve`, from the same places.
+    It looks at the configuration, the data folder and its disk (or the log in PostgreSQL),
+    limits, memory, clock and ports, and has a server that runs do one job in a queue of its
+    own. It changes nothing. It takes the options of `serve`, from the same places.
     """
     texts = {
         name: str(value).lower() if isinstance(value, bool) else value
@@ -126,7 +126,11 @@ def _findings(
         lambda: machine.memory(config),
         lambda: machine.clock(clock),
         lambda: doors.access(config, clock),
-        lambda: folder.data_folder(config, clock),
+        lambda: (
+            postgres.log_in_postgres(config, clock)
+            if config["log"]
+            else folder.data_folder(config, clock)
+        ),
         lambda: doors.places(config),
     )
     for look in looks:

@@ -6,6 +6,7 @@ from typing import Final, Protocol
 
 from magicqueue_cores.policies import Policies, PolicyStats
 from magicqueue_cores.policies.crons import CronStats
+from magicqueue_server.wal.journal import StoreFacts
 from magicqueue_server.wal.persistence import LogFacts
 from magicqueue_server.wal.sync_times import BOUNDS_S
 
@@ -42,6 +43,38 @@ def write_log(out: Writer, log: LogFacts | None) -> None:
         "How long the disk took to make the log safe.",
     )
     write_histogram(out, (), BOUNDS_S, log.sync_counts, log.sync_s)
+    if log.store is not None:
+        _write_store(out, log.store)
+
+
+def _write_store(out: Writer, store: StoreFacts) -> None:
+    """Tell how a log in an engine beyond this machine is."""
+    out.family("magicqueue_store_info", "gauge", "Where the log is, and its owner; 1.")
+    out.add((("place", store.place), ("owner", store.owner)), 1)
+    for name, kind, text, value in (
+        ("epoch", "gauge", "The owner's; each taking over makes it one more.", store.epoch),
+        ("chunks", "gauge", "Chunks that the log has ever had.", store.chunks),
+        (
+            "quiet_seconds",
+            "gauge",
+            "Since the store last answered that this server is the owner.",
+            store.quiet_ms / 1000,
+        ),
+        (
+            "unclear_answers_total",
+            "counter",
+            "Calls of the store whose outcome had to be found out.",
+            store.unclear,
+        ),
+        (
+            "appended_bytes_total",
+            "counter",
+            "Bytes of log that the store took.",
+            store.appended_bytes,
+        ),
+    ):
+        out.family(f"magicqueue_store_{name}", kind, text)
+        out.add((), value)
 
 
 def write_histogram(

@@ -56,6 +56,14 @@ _data_dir = click.option(
 )
 
 
+_log = click.option(
+    "--log",
+    metavar="ADDRESS",
+    envvar="MAGICQUEUE_LOG",
+    help="The log in PostgreSQL, instead of a folder. [env: MAGICQUEUE_LOG]",
+)
+
+
 _json = click.option("--json", "as_json", is_flag=True, help="Answer with one JSON object.")
 
 
@@ -66,27 +74,31 @@ def wal() -> None:
 
 @wal.command("check", epilog=_manual("magicqueue wal check --data-dir /var/lib/magicqueue"))
 @_data_dir
+@_log
 @_json
-def check(data_dir: Path, *, as_json: bool) -> None:
+def check(data_dir: Path, log: str | None, *, as_json: bool) -> None:
     """Verify every frame and record of a log; it changes nothing.
 
     A torn end is what a crash leaves: the next start cuts it off.
     """
-    report = _or_fail("wal check", lambda: tools.check(data_dir), as_json=as_json)
+    report = _or_fail(
+        "wal check", lambda: tools.check(_where(data_dir, log)), as_json=as_json
+    )
     _show(report, as_json=as_json)
     click.get_current_context().exit(_EXITS[report.state])
 
 
 @wal.command("dump", epilog=_manual("magicqueue wal dump | jq -c .record"))
 @_data_dir
+@_log
 @click.option(
     "--json", "as_json", is_flag=True, help="Also say errors in JSON (records always are)."
 )
-def dump(data_dir: Path, *, as_json: bool) -> None:
+def dump(data_dir: Path, log: str | None, *, as_json: bool) -> None:
     """Print every record of a log as a line of JSON, up to the first damage."""
 
     def lines() -> None:
-        for row in tools.dump(data_dir):
+        for row in tools.dump(_where(data_dir, log)):
             write_json(row)
 
     _or_fail("wal dump", lines, as_json=as_json)
@@ -136,15 +148,19 @@ def repair(data_dir: Path, *, as_json: bool) -> None:
     ),
 )
 @_data_dir
+@_log
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
 @_json
-def backup(data_dir: Path, folder: Path, *, as_json: bool) -> None:
+def backup(data_dir: Path, log: str | None, folder: Path, *, as_json: bool) -> None:
     """Copy the log of a server, which may be running, to a new FOLDER.
 
     The copy is the log as it was at one moment; a server opens it like any other:
-    `magicqueue serve --persist --data-dir FOLDER`.
+    `magicqueue serve --persist --data-dir FOLDER`. `magicqueue cluster restore` puts it
+    into PostgreSQL.
     """
-    report = _or_fail("backup", lambda: tools.backup(data_dir, folder), as_json=as_json)
+    report = _or_fail(
+        "backup", lambda: tools.backup(_where(data_dir, log), folder), as_json=as_json
+    )
     if as_json:
         write_json({"folder": str(folder), **msgspec.structs.asdict(report)})
     else:
@@ -155,6 +171,25 @@ def backup(data_dir: Path, folder: Path, *, as_json: bool) -> None:
         )
     if report.problem is not None:
         _fail("backup", report.problem, _EXITS[report.state], as_json=as_json)
+
+
+def _where(data_dir: Path, log: str | None) -> tools.Where:
+    """Give the log that is meant: a folder that was named goes before the environment."""
+    told = click.get_current_context().get_parameter_source
+    by_hand = click.core.ParameterSource.COMMANDLINE
+    if log is None or (told("data_dir") is by_hand and told("log") is not by_hand):
+        return data_dir
+    if told("data_dir") is by_hand:
+        raise click.UsageError("--data-dir and --log are two places: name one")
+    try:
+        from magicqueue_server.wal.postgres_reading import (  # noqa: PLC0415 - an extra
+            LogInPostgres,
+        )
+    except ImportError as error:
+        raise Refused(
+            f"--log needs psycopg ({error}): `pip install psycopg[binary]`"
+        ) from None
+    return LogInPostgres(log)
 
 
 def _or_fail(command: str, do: Callable[[], T], *, as_json: bool) -> T:

@@ -42,6 +42,22 @@ class Deposed(StoreFailed):
     """Another server has taken the log over: this one can write nothing any more."""
 
 
+class StoreFacts(msgspec.Struct, frozen=True):
+    """What an owner knows of its log in an engine.
+
+    owner: the server that this is. quiet_ms: how long ago the engine last heard of it.
+    unclear: how often it gave no clear answer. appended_bytes: since the start.
+    """
+
+    place: str
+    owner: str
+    epoch: int
+    chunks: int
+    quiet_ms: int
+    unclear: int
+    appended_bytes: int
+
+
 class Segment(msgspec.Struct):
     """A segment that is part of the log.
 

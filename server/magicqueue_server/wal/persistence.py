@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from magicqueue_cores.contract import Core
-from magicqueue_server.wal.journal import DiskFull
+from magicqueue_server.wal.journal import DiskFull, StoreFacts
 from magicqueue_server.wal.log import Log
 from magicqueue_server.wal.place import Place
 from magicqueue_server.wal.reclaim import Reclaimer, Source
@@ -22,6 +22,7 @@ class LogFacts(NamedTuple):
     sync_counts: list[int]
     """Syncs that took up to each bound of `sync_times`, and beyond the last."""
     sync_s: float
+    store: StoreFacts | None = None
 
 
 class Persistence:
@@ -79,6 +80,7 @@ class Persistence:
             self.reclaimer.live_bytes(),
             list(journal.sync_times.counts),
             journal.sync_times.sum_s,
+            self._place.facts(),
         )
 
     async def flushed(self) -> None:

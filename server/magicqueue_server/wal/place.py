@@ -9,7 +9,7 @@ from typing import Final, Protocol
 
 from magicqueue_server.randomness import salt
 from magicqueue_server.wal.disk import Folder, Lock, SystemFolder
-from magicqueue_server.wal.journal import DiskFull, Journal
+from magicqueue_server.wal.journal import DiskFull, Journal, StoreFacts
 from magicqueue_server.wal.local_journal import IDS_AHEAD, LocalJournal
 from magicqueue_server.wal.recovery import Progress, Recovered, Replays, recover
 from magicqueue_server.wal.tasks import Tasks
@@ -42,6 +42,10 @@ class Place(Protocol):
 
     def tend(self, tasks: Tasks, fail: Callable[[BaseException], None]) -> None:
         """Do now and then what keeping the log asks for. fail: is told if that fails."""
+        ...
+
+    def facts(self) -> StoreFacts | None:
+        """Return what is known of an engine beyond this machine, None if there is none."""
         ...
 
     def close(self) -> None:
@@ -80,6 +84,9 @@ class LocalPlace:
 
     def tend(self, tasks: Tasks, fail: Callable[[BaseException], None]) -> None:
         """Do nothing: the lock holds by itself."""
+
+    def facts(self) -> None:
+        """Return that there is no engine."""
 
     def close(self) -> None:
         """Let go of it."""

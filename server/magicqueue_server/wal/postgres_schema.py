@@ -15,7 +15,7 @@ from psycopg.abc import PQGen
 
 from magicqueue_server.wal.journal import DiskFull, StoreFailed
 from magicqueue_server.wal.store import Unsure
-from magicqueue_server.wal.verdict import Refused
+from magicqueue_server.wal.verdict import BadAddress
 
 VERSION: Final = 1
 """Of the tables. Whoever finds a newer one changes nothing."""
@@ -93,13 +93,13 @@ class Durability(msgspec.Struct, frozen=True):
 
 
 def parameters_of(dsn: str) -> dict[str, Any]:
-    """Read a DSN. Raises Refused, which cites nothing of it."""
+    """Read a DSN. Raises BadAddress, which cites nothing of it."""
     try:
         found = conninfo.conninfo_to_dict(dsn)
     except psycopg.Error:
         found = None
     if found is None or _is_torn(found):
-        raise Refused(
+        raise BadAddress(
             "the address of the log cannot be read: it is postgres://USER@HOST/DATABASE,"
             " with several hosts as HOST1,HOST2; write @ : / and % of a password as %40"
             " %3A %2F and %25, or keep the password in ~/.pgpass"

@@ -25,8 +25,8 @@ from typing import Final, Protocol, TypeVar
 
 import msgspec
 
-from magicqueue_server.wal.journal import Deposed, StoreFailed
-from magicqueue_server.wal.verdict import Refused
+from magicqueue_server.wal.journal import Deposed, StoreFacts, StoreFailed
+from magicqueue_server.wal.verdict import ChunksMissing
 
 T = TypeVar("T")
 Row = tuple[int, bytes]
@@ -145,6 +145,8 @@ class LogStore:
         self._firsts: dict[int, int] = {}
         """The first chunk of each segment."""
         self._told_ns = 0
+        self._unclear = 0
+        self._appended_bytes = 0
         self._failure: StoreFailed | None = None
 
     @property
@@ -156,6 +158,21 @@ class LogStore:
     def quiet_ms(self) -> int:
         """How long ago the engine last heard that this owner lives."""
         return (self._monotonic_ns() - self._told_ns) // 1_000_000
+
+    def facts(self) -> StoreFacts | None:
+        """Return what is known of the log, None before it is taken over."""
+        claim = self._claim
+        if claim is None:
+            return None
+        return StoreFacts(
+            place=self.name,
+            owner=self._me,
+            epoch=claim.epoch,
+            chunks=claim.tail,
+            quiet_ms=self.quiet_ms,
+            unclear=self._unclear,
+            appended_bytes=self._appended_bytes,
+        )
 
     def take_over(self) -> list[Held]:
         """Become the owner; gives what the log has. Raises Owned, Refused or StoreFailed.
@@ -201,6 +218,7 @@ class LogStore:
             self._failure = error
             raise
         self._claim, self._told_ns = after, self._monotonic_ns()
+        self._appended_bytes += sum(len(body) for _, body in rows)
         for index, (number, _) in enumerate(rows, claim.tail + 1):
             self._firsts.setdefault(number, index)
 
@@ -284,6 +302,7 @@ class LogStore:
 
     def _wait(self, deadline_ns: int, error: Unsure) -> None:
         """Wait a little, or raise StoreFailed if that has been done long enough."""
+        self._unclear += 1
         if self._monotonic_ns() >= deadline_ns:
             raise StoreFailed(
                 f"{self.name} gave no answer for {self._give_up_ms / 1000:g} s ({error})"
@@ -292,7 +311,7 @@ class LogStore:
 
 
 def check_whole(there: Contents, name: str) -> None:
-    """Look whether chunks are missing. Raises Refused."""
+    """Look whether chunks are missing. Raises ChunksMissing."""
     at = there.segments[0].first if there.segments else there.tail + 1
     for index, held in enumerate(there.segments):
         before = there.segments[index - 1].number if index else held.number - 1
@@ -302,7 +321,7 @@ def check_whole(there: Contents, name: str) -> None:
     else:
         if at == there.tail + 1 and (there.segments or not there.tail):
             return
-    raise Refused(
+    raise ChunksMissing(
         f"chunks of the log in {name} are missing: chunk {at:,} of {there.tail:,} is not"
         " where it should be. Something else than MagicQueue changed its tables: bring"
         " them back from a backup"

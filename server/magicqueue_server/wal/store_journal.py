@@ -7,17 +7,29 @@ ends in the middle of a frame. This is for mode `always` only.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable
-from typing import Final
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final, Protocol
 
 from magicqueue.wire.limits import ID_MAX
 from magicqueue_server.wal import format as fmt
 from magicqueue_server.wal.groups import Group
 from magicqueue_server.wal.journal import DiskFull, Segment
-from magicqueue_server.wal.store import LogStore, Row
+from magicqueue_server.wal.store import Row
 from magicqueue_server.wal.sync_times import SyncTimes
 
 CHUNK_BYTES: Final = 2**20
+
+
+class Keeps(Protocol):
+    """What keeps chunks: the owner's `store.LogStore`."""
+
+    def append(self, rows: Sequence[Row]) -> None:
+        """Keep chunks behind the others, all or none. Raises DiskFull or OSError."""
+        ...
+
+    def trim(self, number: int) -> None:
+        """Let all segments before this one go. Raises OSError."""
+        ...
 
 
 class StoreJournal:
@@ -36,7 +48,7 @@ class StoreJournal:
 
     def __init__(
         self,
-        store: LogStore,
+        store: Keeps,
         segments: Iterable[Segment],
         *,
         lsn: int,
@@ -185,7 +197,11 @@ class _Draft:
         """Return it as chunks."""
         rows: list[Row] = []
         for number, parts in self._parts.items():
-            data = b"".join(parts)
-            ends = range(0, len(data), CHUNK_BYTES)
-            rows += [(number, data[at : at + CHUNK_BYTES]) for at in ends]
+            rows += rows_of(number, b"".join(parts))
         return rows
+
+
+def rows_of(number: int, data: bytes) -> list[Row]:
+    """Cut bytes of a segment into chunks."""
+    starts = range(0, len(data), CHUNK_BYTES)
+    return [(number, data[at : at + CHUNK_BYTES]) for at in starts]

@@ -14,7 +14,7 @@ from typing import Final
 
 from magicqueue_server.logs import event
 from magicqueue_server.randomness import salt
-from magicqueue_server.wal.journal import DiskFull, StoreFailed
+from magicqueue_server.wal.journal import DiskFull, StoreFacts, StoreFailed
 from magicqueue_server.wal.recovery import Progress, Recovered, Replays, recover
 from magicqueue_server.wal.store import Held, LogStore, Owned
 from magicqueue_server.wal.store_folder import StoreFolder
@@ -91,6 +91,10 @@ class StorePlace:
             tasks.run(self._store.append, done)
 
         look()
+
+    def facts(self) -> StoreFacts | None:
+        """Return what is known of the engine."""
+        return self._store.facts()
 
     def close(self) -> None:
         """Let the next server have it."""

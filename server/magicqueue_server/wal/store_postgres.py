@@ -32,7 +32,8 @@ from magicqueue_server.wal.postgres_schema import (
 )
 from magicqueue_server.wal.store import Claim, Contents, Held, Row, Unsure
 
-_READ_S: Final = 120.0
+READ_S: Final = 120.0
+"""How long a segment may take to be read."""
 _BYTES_A_SECOND: Final = 2**20
 """Slower than that is no connection for a log."""
 _CLAIM: Final = """
@@ -91,6 +92,24 @@ select body from mq_log where shard = %s and lsn between %s and %s order by lsn
 T = TypeVar("T")
 
 
+def contents_of(connection: TimedConnection, name: str) -> Contents:
+    """Return what there is. Raises StoreFailed."""
+    rows = connection.execute(_CONTENTS, (LOG,)).fetchall()
+    if not rows:
+        raise StoreFailed(f"{name} has no log: `magicqueue cluster init` makes it")
+    epoch, tail, first, *_ = rows[0]
+    held = [] if first is None else [Held(*row[2:]) for row in rows]
+    return Contents(epoch, tail, held)
+
+
+def bytes_of(connection: TimedConnection, held: Held) -> bytes:
+    """Return the bytes of a segment."""
+    last = held.first + held.chunks - 1
+    with connection.cursor(binary=True) as cursor:
+        cursor.execute(_READ, (LOG, held.first, last))
+        return b"".join(body for (body,) in cursor)
+
+
 class PostgresEngine:
     """See above. Makes no connection before it is asked for something.
 
@@ -143,23 +162,11 @@ class PostgresEngine:
 
     def contents(self) -> Contents:
         """Return what there is."""
-        rows = self._read(lambda c: c.execute(_CONTENTS, (LOG,)).fetchall())
-        if not rows:
-            raise StoreFailed(f"{self.name} has no log: `magicqueue cluster init` makes it")
-        epoch, tail, first, *_ = rows[0]
-        held = [] if first is None else [Held(*row[2:]) for row in rows]
-        return Contents(epoch, tail, held)
+        return self._read(lambda connection: contents_of(connection, self.name))
 
     def read(self, held: Held) -> bytes:
         """Return the bytes of a segment."""
-        last = held.first + held.chunks - 1
-
-        def read(connection: TimedConnection) -> bytes:
-            with connection.cursor(binary=True) as cursor:
-                cursor.execute(_READ, (LOG, held.first, last))
-                return b"".join(body for (body,) in cursor)
-
-        return self._read(read)
+        return self._read(lambda connection: bytes_of(connection, held))
 
     def trim(self, claim: Claim, first: int) -> None:
         """Let all chunks before this one go, if the epoch still is the claim's."""
@@ -226,7 +233,7 @@ class PostgresEngine:
     def _read(self, call: Callable[[TimedConnection], T]) -> T:
         if self._reader is None:
             self._reader = self._opened()
-            self._reader.wait_s = _READ_S
+            self._reader.wait_s = READ_S
         try:
             return call(self._reader)
         except psycopg.Error as error:

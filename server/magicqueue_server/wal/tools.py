@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import msgspec
 
@@ -20,12 +20,24 @@ from magicqueue_server.wal import checksum
 from magicqueue_server.wal import format as fmt
 from magicqueue_server.wal import manifest as man
 from magicqueue_server.wal.decode import BadRecord, decode
-from magicqueue_server.wal.disk import SystemFolder
+from magicqueue_server.wal.disk import Folder, SystemFolder
 from magicqueue_server.wal.journal import Segment
 from magicqueue_server.wal.recovery import Nothing, Replay
 from magicqueue_server.wal.scan import Scan
-from magicqueue_server.wal.verdict import Corrupt, Refused
+from magicqueue_server.wal.verdict import ChunksMissing, Corrupt, Refused
 
+
+class Stored(Protocol):
+    """A log that is in an engine. name: of the engine, with no secret in it."""
+
+    name: str
+
+    def opened(self) -> contextlib.AbstractContextManager[Folder]:
+        """Give it as a folder, as of one moment. Raises Refused or OSError."""
+        ...
+
+
+Where = Path | Stored
 _TRIES: Final = 20
 _TRY_AGAIN_S: Final = 0.01
 
@@ -46,7 +58,7 @@ class Report(msgspec.Struct):
     problem: str | None
 
 
-def check(path: Path) -> Report:
+def check(path: Where) -> Report:
     """Read a whole log and verify every frame and record. Raises OSError.
 
     What is read while a server writes may look damaged; what is damaged does so twice.
@@ -61,21 +73,21 @@ def check(path: Path) -> Report:
     return report
 
 
-def _check(path: Path) -> Report:
+def _check(path: Where) -> Report:
     scan: Scan | None = None
     counts: Counter[str] = Counter()
     frames = 0
     state, problem = "ok", None
     replay = Replay(Nothing(), lambda r: counts.update([type(r).__name__.lower()]))
-    with _opened(path) as folder:
+    with contextlib.ExitStack() as stack:
         try:
-            scan = Scan(folder)
+            scan = Scan(stack.enter_context(opened(path)))
             for segment, frame in scan.frames():
                 frames += frame.kind == fmt.DATA
                 replay.frame(segment, frame)
             if scan.segments:
                 replay.begin(scan.segments[-1])
-        except Corrupt as error:
+        except (Corrupt, ChunksMissing) as error:
             state, problem = "corrupt", str(error)
         except Refused as error:
             state, problem = "refused", str(error)
@@ -97,9 +109,9 @@ def _check(path: Path) -> Report:
     )
 
 
-def dump(path: Path) -> Iterator[dict[str, Any]]:
+def dump(path: Where) -> Iterator[dict[str, Any]]:
     """Give every frame and record as plain values. Raises Refused or OSError."""
-    with _opened(path) as folder:
+    with opened(path) as folder:
         for segment, frame in Scan(folder).frames():
             place = {
                 "segment": segment.number,
@@ -109,19 +121,19 @@ def dump(path: Path) -> Iterator[dict[str, Any]]:
             }
             if frame.kind == fmt.MARK:
                 yield {**place, "record": "mark", "clean": frame.is_clean_mark}
-            for record in _decoded(segment, frame):
+            for record in decoded(segment, frame):
                 yield {**place, "record": type(record).__name__.lower(), **_plain(record)}
 
 
-def backup(path: Path, to: Path) -> Report:
+def backup(path: Where, to: Path) -> Report:
     """Copy a log, of a running server too, to a new folder. Raises Refused or OSError."""
     if to.exists() and any(to.iterdir()):
         raise Refused(f"{to} is not empty: give the backup a folder of its own")
     before = ""
     for _ in range(_TRIES):
-        with _opened(path) as folder, _opened(to, create=True) as target:
+        with opened(path) as folder, _opened(to, create=True) as target:
             try:
-                _copy_segments(folder, target)
+                _copy_segments(folder, target, name_of(path))
             except (Refused, FileNotFoundError) as error:
                 # the server freed or began a segment meanwhile, or it is damaged
                 for name in target.names():
@@ -133,8 +145,18 @@ def backup(path: Path, to: Path) -> Report:
                 continue
         break
     else:
-        raise Refused(f"{path} never stayed as it was: try again")
+        raise Refused(f"{name_of(path)} never stayed as it was: try again")
     return check(to)
+
+
+def name_of(where: Where) -> str:
+    """Say where a log is."""
+    return str(where) if isinstance(where, Path) else where.name
+
+
+def opened(where: Where) -> contextlib.AbstractContextManager[Folder]:
+    """Give a log as a folder to read. Raises Refused or OSError."""
+    return _opened(where) if isinstance(where, Path) else where.opened()
 
 
 @contextlib.contextmanager
@@ -149,13 +171,13 @@ def _opened(path: Path, *, create: bool = False) -> Iterator[SystemFolder]:
         folder.close()
 
 
-def _copy_segments(folder: SystemFolder, target: SystemFolder) -> None:
+def _copy_segments(folder: Folder, target: SystemFolder, source: str) -> None:
     """Copy what is whole now. Raises Refused, also if the log changed meanwhile."""
     scan = Scan(folder)
     if not scan.names:
-        raise Refused(f"there is no log in {folder.path}")
+        raise Refused(f"there is no log in {source}")
     for segment, frame in scan.frames():
-        for _ in _decoded(segment, frame):
+        for _ in decoded(segment, frame):
             pass
     for segment in scan.segments:
         name = fmt.segment_name(segment.number)
@@ -186,7 +208,8 @@ def _copy_segments(folder: SystemFolder, target: SystemFolder) -> None:
     target.sync()
 
 
-def _decoded(segment: Segment, frame: fmt.Frame) -> Iterator[records.Record]:
+def decoded(segment: Segment, frame: fmt.Frame) -> Iterator[records.Record]:
+    """Give the records of a frame. Raises Refused."""
     try:
         yield from decode(frame.body)
     except BadRecord as error:

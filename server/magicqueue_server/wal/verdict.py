@@ -20,6 +20,14 @@ class Refused(Exception):
     """The log cannot be opened as it is; the text says why and what to do."""
 
 
+class BadAddress(Refused):
+    """The address of a log cannot be read."""
+
+
+class ChunksMissing(Refused):
+    """An engine has not all the chunks that its log should have."""
+
+
 class Corrupt(Refused):
     """What the log knows to have been there is not there, or not whole, any more.
 
