@@ -1,6 +1,6 @@
 """Commands that only look: at counts, at jobs, at the server itself."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeAlias, TypeVar
 
 import msgspec
@@ -285,13 +285,11 @@ def _detail(view: JobView, ahead_ms: int) -> replies.JobDetail:
     )
 
 
-def pulled_more(known: Known) -> dict[str, Any]:
-    """Give what a pull tells of a job beside what all have."""
-    more: dict[str, Any] = {} if known.group is None else {"group": known.group}
-    if known.cron is not None:
-        more["cron"] = replies.CronTick(*known.cron)
-    if known.parents:
-        more["parents"] = known.parents
+def pulled_more(cron: tuple[str, int] | None, parents: Sequence[int]) -> dict[str, Any]:
+    """Give what a pull tells of a job beside its group: its cron, its parents."""
+    more: dict[str, Any] = {} if cron is None else {"cron": replies.CronTick(*cron)}
+    if parents:
+        more["parents"] = parents
     return more
 
 
@@ -310,7 +308,7 @@ def _wished(known: Known, ahead_ms: int) -> dict[str, Any]:
         "progress": None if progress is None else msgspec.structs.asdict(progress),
     }
     told = {name: value for name, value in told.items() if value is not None}
-    return told | pulled_more(known)
+    return told | pulled_more(known.cron, known.parents)
 
 
 def _blocked(flows: Flows, view: JobView) -> dict[str, Any]:

@@ -7,10 +7,10 @@ from msgspec import Raw
 from msgspec.structs import replace
 
 from magicqueue.errors import BadRequest, TooLarge
-from magicqueue.wire.fields import check_key
+from magicqueue.wire.fields import check_key, check_keys
 from magicqueue.wire.limits import DEPENDS_ON_MAX, FLOW_LINKS_MAX
 from magicqueue.wire.requests import Cron, FlowItem, Push, PushBatch, PushItem
-from magicqueue_cores.policies import Wishes
+from magicqueue_cores.policies import InGroups, Wishes
 
 _SAYS_NOTHING: Final = PushItem(data=Raw(b"null"))
 _NOTHING: Final = Wishes()
@@ -35,7 +35,7 @@ def wishes_of(job: Push) -> Wishes | None:
     return _wished(job, None, "PUSH") if _asks(job) else None
 
 
-def wishes_of_batch(batch: PushBatch) -> list[Wishes | None] | None:
+def wishes_of_batch(batch: PushBatch) -> list[Wishes | None] | InGroups | None:
     """Give the wishes of each job of a PUSHB, None if no job has any; raises BadRequest.
 
     What a job does not say is as the batch says; the two ways to say how long a key is held
@@ -47,6 +47,10 @@ def wishes_of_batch(batch: PushBatch) -> list[Wishes | None] | None:
     of_silent: Wishes | None = None
     if says:
         of_silent = _wished(_SAYS_NOTHING, batch, "PUSHB")
+    if batch.jobs and (groups := _groups_alone(batch)) is not None:
+        first = _wishes(batch.jobs[0], batch if says else None, "PUSHB: jobs[0]")
+        assert first is not None, "a job with a group wishes that"
+        return InGroups(first, check_keys(groups, "PUSHB: jobs[{}]: group"))
     wishes = [
         _wished(job, batch if says else None, f"PUSHB: jobs[{index}]")
         if _asks(job)
@@ -55,6 +59,31 @@ def wishes_of_batch(batch: PushBatch) -> list[Wishes | None] | None:
     ]
     refuse_many_links("PUSHB", wishes)
     return wishes if any(wishes) else None
+
+
+def _groups_alone(batch: PushBatch) -> list[str] | None:
+    """Give the group of each job, if each says one, wishes nothing else and has no key."""
+    jobs = batch.jobs
+    groups = [job.group for job in jobs if job.group is not None]
+    if len(groups) < len(jobs) or batch.unique_key is not None:
+        return None
+    if batch.depends_on is not None:
+        return None
+    others = [
+        None
+        for job in jobs
+        if job.unique_key is not None
+        or job.ttl is not None
+        or job.timeout is not None
+        or job.keep_result is not None
+        or job.unique is not None
+        or job.unique_for is not None
+        or job.on_conflict is not None
+        or job.on_expire is not None
+        or job.depends_on is not None
+        or job.on_parent_failure is not None
+    ]
+    return None if others else groups
 
 
 def wishes_of_cron(cron: Cron) -> Wishes | None:

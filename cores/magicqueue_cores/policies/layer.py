@@ -55,8 +55,9 @@ from magicqueue_cores.policies.pushing import Pushing
 from magicqueue_cores.policies.retelling import Retelling
 from magicqueue_cores.policies.retrying import Retrying
 from magicqueue_cores.policies.schedules import Calendars, no_calendars
+from magicqueue_cores.policies.telling import Pulled
 from magicqueue_cores.policies.verdicts import Verdicts
-from magicqueue_cores.policies.wishes import DEAD, Wishes
+from magicqueue_cores.policies.wishes import DEAD, InGroups, Wishes
 from magicqueue_cores.records import Kept, Record
 
 
@@ -201,7 +202,7 @@ class Policies:
         self,
         queue: str,
         jobs: NewJobs,
-        wishes: Sequence[Wishes | None] | None,
+        wishes: Sequence[Wishes | None] | InGroups | None,
         req_key: str | None,
         now_ms: int,
     ) -> PushAnswer:
@@ -352,7 +353,7 @@ class Policies:
         """Return what is known of a job that is here."""
         return telling.known_of(self._marks, job_id)
 
-    def more_of(self, queue: str, ids: Sequence[int]) -> list[Known | None] | None:
+    def more_of(self, queue: str, ids: Sequence[int]) -> Pulled | None:
         """Return what a pull has to tell of jobs beside what the core knows, if any."""
         return telling.more_of(self._marks, queue, ids)
 

@@ -70,14 +70,13 @@ def texts_of_new(
     return [head + _encode(key) + rest for key in keys]
 
 
-def with_seats(texts: Iterable[bytes], seats: Iterable[tuple[Line, int]]) -> list[bytes]:
+def with_seats(
+    texts: Iterable[bytes], lines: Iterable[Line], places: Iterable[int]
+) -> list[bytes]:
     """Return the texts of new marks with the line of each, and the place."""
     return [
-        _WITH_GROUP
-        + text[1:]
-        + _NO_CRON
-        + _encode((seat[0].group.name, seat[0].priority, seat[1]))
-        for text, seat in zip(texts, seats, strict=True)
+        _WITH_GROUP + text[1:] + _NO_CRON + _encode((line.group.name, line.priority, place))
+        for text, line, place in zip(texts, lines, places, strict=True)
     ]
 
 

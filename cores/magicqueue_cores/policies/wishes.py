@@ -41,6 +41,16 @@ class Wishes(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     on_parent_failure: Rule = "wait"
 
 
+class InGroups(msgspec.Struct, frozen=True, gc=False):
+    """What a push asks whose jobs wish the same, have no keys, and a group each.
+
+    wishes: those of any of them. groups: the group of each job.
+    """
+
+    wishes: Wishes
+    groups: list[str]
+
+
 MARK_BYTES: Final = 150
 """What a mark takes: itself, the job's id and their place in the table."""
 KEY_BYTES: Final = 90
