@@ -39,6 +39,7 @@ class JobOut(msgspec.Struct, gc=False, omit_defaults=True):
     created_at: int
     run_at: int
     attempts: int
+    group: str | None = None
     cron: CronTick | None = None
     parents: list[int] = []
 
