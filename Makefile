@@ -8,7 +8,7 @@ STAMP := $(VENV)/.made-from-pyproject
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo docs types test test-all lint fmt unit soak bench bench-quick bench-users bench-peers bench-durable bench-frameworks bench-pauses dist dist-tls wheel test-dist bench-dist test-api test-browser clean
+.PHONY: help demo docs types test test-all lint fmt unit soak bench bench-quick bench-users bench-peers bench-durable bench-frameworks bench-pauses bench-cluster dist dist-tls wheel test-dist bench-dist test-api test-browser clean
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -86,6 +86,9 @@ bench-peers: $(BENCH_STAMP) ## Compare with beanstalkd and Redis, in turn (5 min
 
 bench-pauses: $(BENCH_STAMP) ## How long a PING takes beside floods and commands on a million jobs (5 minutes)
 	$(BENCH)/bin/python -m benchmarks.pauses $(ARGS)
+
+bench-cluster: $(BENCH_STAMP) ## Compare a log in PostgreSQL with a local one and with rows, in turn (10 minutes)
+	$(BENCH)/bin/python -m benchmarks.cluster $(ARGS)
 
 FRAMEWORKS := .venv-frameworks
 FRAMEWORKS_STAMP := $(FRAMEWORKS)/.made-from-pyproject
