@@ -29,6 +29,7 @@ from magicqueue.errors import (
     RequestTimeout,
     Unauthorized,
 )
+from magicqueue.finding import find
 from magicqueue.forks import after_fork, keep
 from magicqueue.hosts import Hosts
 from magicqueue.protocol import HELLO, REQUEST_KEYS, Call, Command
@@ -229,7 +230,7 @@ class Channel:
         if server is not None:
             arguments = self.address, self._timeout_s, self._lost
             return open_here(server, *arguments, greets=greets)
-        return await self._hosts.open(self._timeout_s, self._lost, greets=greets)
+        return await find(self._hosts, self._timeout_s, self._lost, greets=greets)
 
     def _lost(
         self, connection: Connection, calls: list[Call[Any]], error: MagicQueueError

@@ -30,6 +30,7 @@ from magicqueue.hosts import Hosts
 from magicqueue.protocol import HELLO, REQUEST_KEYS, Call, Command
 from magicqueue.refusals import Line
 from magicqueue.sync_connection import Interrupted, SyncConnection
+from magicqueue.sync_finding import find
 from magicqueue.trouble import lost_connection
 from magicqueue.wire.replies import ServerInfo
 
@@ -269,7 +270,7 @@ class SyncChannel:
         if server is not None:
             here = in_process.ConnectionHere(server, self.address, greets=self._greets)
             return cast("SyncConnection", here)  # it has the same face
-        return self._hosts.connect(self._timeout_s, self._wake_fd, greets=self._greets)
+        return find(self._hosts, self._timeout_s, self._wake_fd, greets=self._greets)
 
     def _connected(self, *, look: bool = True) -> SyncConnection:
         if self._closed:
