@@ -15,6 +15,7 @@ from magicqueue_cores.contract import (
 )
 from magicqueue_cores.python_clearing import Clearing
 from magicqueue_cores.python_fates import Fates
+from magicqueue_cores.python_job import WAITING as IN_TIME
 from magicqueue_cores.python_job import Job
 from magicqueue_cores.python_marks import Marks
 from magicqueue_cores.python_ruling import Ruling
@@ -141,12 +142,16 @@ class ById(Ruling):
         now_ms: int,
     ) -> Delivery:
         """Lease those of the jobs of a queue that are held, in the order given."""
+        if now_ms >= self._due_ms:
+            self.advance(now_ms)
         table, taken = self._table, list[int]()
-        _, found = self._named(ids, _HELD, now_ms)
-        source = table.queues.get(queue)
-        for job_id in found if source is not None and not source.paused else ():
-            job = table.jobs[job_id]
-            if job.queue is source:
+        source, find = table.queues.get(queue), table.jobs.get
+        given = dict.fromkeys(ids) if source is not None and not source.paused else ()
+        for job_id in given:
+            job = find(job_id)
+            if job is None or job.queue is not source:
+                continue
+            if job.lease is None and job.place < IN_TIME:  # it is held
                 payload_bytes_max -= len(job.payload)
                 if payload_bytes_max < 0 and taken:
                     break

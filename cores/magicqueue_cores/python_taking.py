@@ -155,6 +155,8 @@ def lend_held(table: JobTable, ids: Sequence[int], session: int, until_ms: int) 
     """Held jobs of one queue are handed out."""
     jobs = [table.jobs[job_id] for job_id in ids]
     for job in jobs:
-        table.let_go(job)
         job.place = HELD
-    table.lend(jobs[0].queue, jobs, ids, session, until_ms)
+    queue = jobs[0].queue
+    queue.held -= len(jobs)
+    table.held_count -= len(jobs)
+    table.lend(queue, jobs, ids, session, until_ms)

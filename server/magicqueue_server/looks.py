@@ -279,12 +279,9 @@ def _detail(view: JobView, ahead_ms: int) -> replies.JobDetail:
     )
 
 
-def pulled_more(known: Known) -> dict[str, Any]:
-    """Give what a pull tells of a job beside what all have."""
-    more: dict[str, Any] = {} if known.group is None else {"group": known.group}
-    if known.cron is not None:
-        more["cron"] = replies.CronTick(*known.cron)
-    return more
+def of_cron(cron: tuple[str, int] | None) -> dict[str, Any]:
+    """Give what is told of the cron that pushed a job, and the tick, if one did."""
+    return {} if cron is None else {"cron": replies.CronTick(*cron)}
 
 
 def _wished(known: Known, ahead_ms: int) -> dict[str, Any]:
@@ -301,7 +298,7 @@ def _wished(known: Known, ahead_ms: int) -> dict[str, Any]:
         "progress": None if progress is None else msgspec.structs.asdict(progress),
     }
     told = {name: value for name, value in told.items() if value is not None}
-    return told | pulled_more(known)
+    return told | of_cron(known.cron)
 
 
 def _end(ending: Ending, ahead_ms: int) -> dict[str, Any]:

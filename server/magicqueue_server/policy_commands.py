@@ -35,7 +35,7 @@ from magicqueue.wire.requests import (
 )
 from magicqueue_cores import policies as layer
 from magicqueue_cores.contract import CoreError, NewJobs
-from magicqueue_cores.policies import Policies, PushAnswer, Wishes
+from magicqueue_cores.policies import InGroups, Policies, PushAnswer, Wishes
 from magicqueue_server.columns import JobDefaults, new_job, new_jobs
 from magicqueue_server.looks import Handler, Reply
 from magicqueue_server.settling import raise_if_missing
@@ -131,7 +131,7 @@ class PolicyCommands:
         where: str,
         queue: str,
         jobs: NewJobs,
-        wishes: Sequence[Wishes | None] | None,
+        wishes: Sequence[Wishes | None] | InGroups | None,
         req_key: str | None,
         now_ms: int,
     ) -> PushAnswer:

@@ -21,9 +21,9 @@ from magicqueue.wire.limits import Limits
 from magicqueue.wire.requests import NO_RID, Pull, PullBatch, Request
 from magicqueue_cores.contract import NEVER_MS, Core, Delivery
 from magicqueue_cores.pending import Answer, Pending, map_answer
-from magicqueue_cores.policies import Known
+from magicqueue_cores.policies import Pulled
 from magicqueue_server.columns import JobDefaults
-from magicqueue_server.looks import pulled_more
+from magicqueue_server.looks import of_cron
 from magicqueue_server.session import Session
 from magicqueue_server.waiting import Waiter, WaitingRoom
 
@@ -64,7 +64,7 @@ class Pulls:
         self.core = core
         self.take: Callable[..., Answer[Delivery]] = core.pull
         """Takes jobs: the core's verb, or that of policies while these have a say in it."""
-        self.more_of: Callable[[str, Sequence[int]], Sequence[Known | None] | None] = _more
+        self.more_of: Callable[[str, Sequence[int]], Pulled | None] = _more
         """What is told of jobs beside what the core knows, where policies have a say."""
         self.takes_several = True
         """Whether a pull may be of several queues: the core has to answer at once."""
@@ -314,23 +314,17 @@ def _rows(delivery: Delivery, ahead_ms: int) -> Iterable[tuple[int, int, int, in
     )
 
 
-def _fields(known: Sequence[Known | None] | None) -> list[bytes] | None:
+def _fields(told: Pulled | None) -> list[bytes] | None:
     """Write what some jobs have beside, None if none has."""
-    if known is None:
+    if told is None:
         return None
-    of_groups = dict[str, bytes]()
-    fields: list[bytes] = []
-    for one in known:
-        if one is None:
-            fields.append(b"")
-        elif one.group is None or one.cron is not None:
-            fields.append(replies.more_fields(pulled_more(one)))
-        else:
-            told = of_groups.get(one.group)
-            if told is None:
-                told = of_groups[one.group] = replies.more_fields(pulled_more(one))
-            fields.append(told)
-    return fields
+    fields = replies.group_fields(told.groups)
+    if told.crons is None:
+        return fields
+    return [
+        of_group + replies.more_fields(of_cron(cron))
+        for of_group, cron in zip(fields, told.crons, strict=True)
+    ]
 
 
 def _more(_queue: str, _ids: Sequence[int]) -> None:

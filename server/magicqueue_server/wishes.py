@@ -5,9 +5,9 @@ from typing import Final
 from msgspec import Raw
 
 from magicqueue.errors import BadRequest
-from magicqueue.wire.fields import check_key
+from magicqueue.wire.fields import check_key, check_keys
 from magicqueue.wire.requests import Cron, Push, PushBatch, PushItem
-from magicqueue_cores.policies import Wishes
+from magicqueue_cores.policies import InGroups, Wishes
 
 _SAYS_NOTHING: Final = PushItem(data=Raw(b"null"))
 _FIELDS: Final = (
@@ -29,7 +29,7 @@ def wishes_of(job: Push) -> Wishes | None:
     return _wishes(job, None, "PUSH") if _asks(job) else None
 
 
-def wishes_of_batch(batch: PushBatch) -> list[Wishes | None] | None:
+def wishes_of_batch(batch: PushBatch) -> list[Wishes | None] | InGroups | None:
     """Give the wishes of each job of a PUSHB, None if no job has any; raises BadRequest.
 
     What a job does not say is as the batch says; the two ways to say how long a key is held
@@ -41,6 +41,10 @@ def wishes_of_batch(batch: PushBatch) -> list[Wishes | None] | None:
     of_silent: Wishes | None = None
     if says:
         of_silent = _wishes(_SAYS_NOTHING, batch, "PUSHB")
+    if batch.jobs and (groups := _groups_alone(batch)) is not None:
+        first = _wishes(batch.jobs[0], batch if says else None, "PUSHB: jobs[0]")
+        assert first is not None, "a job with a group wishes that"
+        return InGroups(first, check_keys(groups, "PUSHB: jobs[{}]: group"))
     wishes = [
         _wishes(job, batch if says else None, f"PUSHB: jobs[{index}]")
         if _asks(job)
@@ -48,6 +52,27 @@ def wishes_of_batch(batch: PushBatch) -> list[Wishes | None] | None:
         for index, job in enumerate(batch.jobs)
     ]
     return wishes if any(wishes) else None
+
+
+def _groups_alone(batch: PushBatch) -> list[str] | None:
+    """Give the group of each job, if each says one, wishes nothing else and has no key."""
+    jobs = batch.jobs
+    groups = [job.group for job in jobs if job.group is not None]
+    if len(groups) < len(jobs) or batch.unique_key is not None:
+        return None
+    others = [
+        None
+        for job in jobs
+        if job.unique_key is not None
+        or job.ttl is not None
+        or job.timeout is not None
+        or job.keep_result is not None
+        or job.unique is not None
+        or job.unique_for is not None
+        or job.on_conflict is not None
+        or job.on_expire is not None
+    ]
+    return None if others else groups
 
 
 def wishes_of_cron(cron: Cron) -> Wishes | None:

@@ -45,9 +45,9 @@ def test_a_tick_is_one_job_and_one_group_of_records(layer: Layered) -> None:
     assert [type(record) for record in layer.records] == [Pushed, Marked, Kept]
     delivery = layer.deliver(9)
     assert delivery.run_ats_ms == [run_ms]
-    [known] = layer.policies.more_of("q", delivery.ids) or []
-    assert known is not None
-    assert known.cron == ("c", run_ms)
+    told = layer.policies.more_of("q", delivery.ids)
+    assert told is not None
+    assert told.crons == [("c", run_ms)]
 
 
 def test_a_queue_is_ruled_as_long_as_it_has_such_jobs(layer: Layered) -> None:

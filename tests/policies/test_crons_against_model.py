@@ -86,12 +86,11 @@ class CronMachine(RuleBasedStateMachine):
     def work(self, queue: str) -> None:
         """Do all that is there: each tick has one job, which tells of it."""
         delivery = self.layer.deliver(5_000, queue)
-        known = self.layer.policies.more_of(queue, delivery.ids)
-        assert known is not None or not delivery.ids
-        for one in known or []:
-            assert one is not None
-            assert one.cron is not None
-            name, tick_ms = one.cron
+        told = self.layer.policies.more_of(queue, delivery.ids)
+        assert told is not None or not delivery.ids
+        for cron in () if told is None else told.crons or ():
+            assert cron is not None
+            name, tick_ms = cron
             self.model.crons[name].jobs.remove(tick_ms)
         self.layer.ack(*delivery.ids)
         self.compare()

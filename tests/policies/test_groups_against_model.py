@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_a
 
 from conformance.driver import CORES, require_core
 from magicqueue_cores.contract import NewJobs
-from magicqueue_cores.policies import Bounds, PolicyOptions, Rate, Rule, Wishes
+from magicqueue_cores.policies import Bounds, InGroups, PolicyOptions, Rate, Rule, Wishes
 from policies.layered import Layered
 from policies.naive_groups import ACTIVE, DEAD, DELAYED, READY, NaiveGroups
 
@@ -73,15 +73,23 @@ class GroupMachine(RuleBasedStateMachine):
                 self.layer.core.watch(queue, watching=False)
         self.layer.woken.clear()
 
-    @rule(queue=QUEUES, items=st.lists(ITEMS, min_size=1, max_size=4))
-    def push(self, queue: str, items: Sequence[tuple[str | None, int, int]]) -> None:
+    @rule(queue=QUEUES, items=st.lists(ITEMS, min_size=1, max_size=4), singly=st.booleans())
+    def push(
+        self, queue: str, items: Sequence[tuple[str | None, int, int]], *, singly: bool
+    ) -> None:
+        """Push jobs, each with its own wishes, or all alike but for their groups."""
         batch = NewJobs(
             payloads=[b"1"] * len(items),
             run_ats_ms=[self.now + delay for _, _, delay in items],
             priorities=[priority for _, priority, _ in items],
             max_attempts=2,
         )
-        wishes = [None if group is None else Wishes(group=group) for group, _, _ in items]
+        names = [group for group, _, _ in items if group is not None]
+        wishes: list[Wishes | None] | InGroups
+        if singly or len(names) < len(items):
+            wishes = [None if name is None else Wishes(group=name) for name, _, _ in items]
+        else:
+            wishes = InGroups(Wishes(group=names[0]), names)
         self.layer.policies.push(queue, batch, wishes, None, self.now)
         self.model.push(queue, items, self.now)
         self.compare()

@@ -73,7 +73,8 @@ def test_marks_with_groups_are_those_of_any_mark(
     alike = Alike(terms, NOW_MS, keyed=keyed)
     for place, group in enumerate(groups):
         alike.add(place, None if key is None else f"{key}{place}", group)
-        alike.seats.append((new_line("q", group, priority), 2 * place))
+        alike.lines.append(new_line("q", group, priority))
+    alike.seats = [2 * place for place in range(len(groups))]
     texts = alike.texts()
     assert list(map(text_of, alike.marks())) == texts
     keys: list[str | None] = [*alike.keys] if keyed else [None] * len(groups)

@@ -316,6 +316,20 @@ def test_jobs_in_a_row_share_only_what_is_alike() -> None:
     assert reply.count(b"\n") == 1
 
 
+@pytest.mark.parametrize("name", ["g", 'say "g"', "back\\slash", "gr\u00fcn", "a,b"])
+def test_a_job_tells_its_group_if_it_has_one(name: str) -> None:
+    fields = replies.group_fields([name, None, name, "other"])
+    reply = replies.pulled_batch(
+        replies.job_objects("q", [1, 2, 3, 4], [b"1"] * 4, [ROW] * 4, fields)
+    )
+    jobs = json.loads(reply)["jobs"]
+    assert [job.get("group") for job in jobs] == [name, None, name, "other"]
+    assert jobs[0] == jobs[1] | {"id": 1, "group": name}
+    assert [job["id"] for job in jobs] == [1, 2, 3, 4]
+    assert replies.group_fields([]) == []
+    assert replies.group_fields([None, None]) == [b"", b""]
+
+
 def test_columns_of_unequal_length_are_a_bug_not_a_reply() -> None:
     with pytest.raises(ValueError, match="zip"):
         replies.job_objects("q", [1, 2], [b"1"], [ROW, ROW])

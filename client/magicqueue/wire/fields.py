@@ -77,6 +77,16 @@ def check_key(key: str, where: str) -> str:
     return key
 
 
+def check_keys(keys: list[str], where: str) -> list[str]:
+    """Give keys back as `check_key`; where: with `{}` for the index of the first bad."""
+    text = "".join(keys)
+    usual = text.isascii() and text.isprintable() and "" not in keys
+    if not usual or max(map(len, keys), default=0) > KEY_BYTES_MAX:
+        for index, key in enumerate(keys):
+            check_key(key, where.format(index))
+    return keys
+
+
 def check_note(note: str) -> str:
     """Give a PROGRESS's note back; raises TooLarge."""
     size = len(note.encode("utf-8", "surrogatepass"))

@@ -287,6 +287,8 @@ def job_objects(
     pieces: list[bytes] = []
     last_row: tuple[int, int, int, int] | None = None
     tail = b""
+    if more is not None:
+        return _job_objects(middle, zip(ids, payloads, rows, more, strict=True))
     for job_id, payload, row in zip(ids, payloads, rows, strict=True):
         if row != last_row:
             last_row = row
@@ -294,11 +296,44 @@ def job_objects(
         head = b'{"id":%d' % job_id if first else b',{"id":%d' % job_id
         first = False
         pieces += (head, middle, payload, tail)
-    if more is not None:
-        for at, fields in enumerate(more):
-            if fields:
-                pieces[4 * at + 3] = b"%b%b}" % (pieces[4 * at + 3][:-1], fields)
     return pieces
+
+
+def _job_objects(
+    middle: bytes, jobs: Iterable[tuple[int, bytes, tuple[int, int, int, int], bytes]]
+) -> list[bytes]:
+    """Write jobs of which each may have further fields: see `job_objects`."""
+    pieces: list[bytes] = []
+    last_row: tuple[int, int, int, int] | None = None
+    tail = end = b""
+    for job_id, payload, row, fields in jobs:
+        if row != last_row:
+            last_row = row
+            tail = b',"priority":%d,"created_at":%d,"run_at":%d,"attempts":%d' % row
+        pieces += (b'%b{"id":%d' % (end, job_id), middle, payload, tail, fields)
+        end = b"},"
+    if pieces:
+        pieces.append(b"}")
+    return pieces
+
+
+def group_fields(groups: Sequence[str | None]) -> list[bytes]:
+    """Write the field of each job's group, as further fields; nothing if it has none."""
+    names = [name for name in groups if name is not None]
+    if not names:
+        return [b""] * len(groups)
+    text = "\n".join(names)
+    if text.isascii() and '"' not in text and "\\" not in text:
+        # No name has a control character in it, so this is how they are encoded.
+        begin = b',"group":"'
+        lines = text.encode().replace(b"\n", b'"\n' + begin)
+        fields = (begin + lines + b'"').split(b"\n")
+    else:
+        fields = [more_fields({"group": name}) for name in names]
+    if len(names) == len(groups):
+        return fields
+    given = iter(fields)
+    return [b"" if name is None else next(given) for name in groups]
 
 
 def more_fields(fields: dict[str, Any]) -> bytes:

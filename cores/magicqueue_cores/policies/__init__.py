@@ -22,7 +22,8 @@ from magicqueue_cores.policies.layer import Policies
 from magicqueue_cores.policies.options import PolicyOptions
 from magicqueue_cores.policies.rules import Bounds, Rate, Rule
 from magicqueue_cores.policies.schedules import BadCron
-from magicqueue_cores.policies.wishes import Wishes
+from magicqueue_cores.policies.telling import Pulled
+from magicqueue_cores.policies.wishes import InGroups, Wishes
 
 __all__ = [
     "BadCron",
@@ -40,11 +41,13 @@ __all__ = [
     "Ending",
     "Failures",
     "GroupStats",
+    "InGroups",
     "Known",
     "Policies",
     "PolicyOptions",
     "PolicyStats",
     "Progress",
+    "Pulled",
     "PushAnswer",
     "Rate",
     "Rule",

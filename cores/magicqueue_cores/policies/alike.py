@@ -4,6 +4,7 @@ Most pushes have one such kind of jobs, which differ in their keys alone. So mar
 and times are made a column at a time, and a marked job costs little beside its key.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 from magicqueue_cores.policies.group import Line
@@ -32,6 +33,7 @@ class Alike:
         "groups",
         "keyed",
         "keys",
+        "lines",
         "places",
         "seats",
         "terms",
@@ -48,8 +50,10 @@ class Alike:
         self.keys: list[str] = []
         self.groups: list[str] = []
         """Theirs, if they have any."""
-        self.seats: list[tuple[Line, int]] = []
-        """The line of each then, and the place in it, once that is known."""
+        self.lines: list[Line] = []
+        """The line of each then, once that is known."""
+        self.seats: Sequence[int] = ()
+        """The place of each in it, 0 for nowhere."""
 
     def add(self, place: int, key: str | None, group: str | None) -> None:
         """Have one job more."""
@@ -59,6 +63,10 @@ class Alike:
         if group is not None:
             self.groups.append(group)
 
+    def add_all(self, groups: list[str]) -> None:
+        """Have all jobs of a push, which have no keys: the group of each."""
+        self.places, self.groups = list(range(len(groups))), groups
+
     def marks(self) -> list[Mark]:
         """Make the mark of each."""
         terms, flags, expires_at_ms = self.terms, self.flags, self.expires_at_ms
@@ -66,7 +74,7 @@ class Alike:
         if terms.grouped:
             return [
                 GroupedMark(terms, key, 0, flags, expires_at_ms, line=line, place=place)
-                for key, (line, place) in zip(keys, self.seats, strict=True)
+                for key, line, place in zip(keys, self.lines, self.seats, strict=True)
             ]
         if terms.has_times:
             return [TimedMark(terms, key, 0, flags, expires_at_ms) for key in keys]
@@ -79,7 +87,7 @@ class Alike:
             texts = texts_of_new(self.keys, *same)
         else:
             texts = texts_of_new((None,), *same) * len(self.places)
-        return with_seats(texts, self.seats) if self.terms.grouped else texts
+        return with_seats(texts, self.lines, self.seats) if self.terms.grouped else texts
 
     @property
     def key_chars(self) -> int:

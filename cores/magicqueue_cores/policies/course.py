@@ -44,8 +44,7 @@ class Course:
             way(record)
 
     def _leased(self, record: records.Leased) -> None:
-        for job_id, mark in self._marks.among(record.ids):
-            self._marks.hand_out(job_id, mark)
+        self._marks.hand_out(self._marks.among(record.ids))
 
     def _extended(self, record: records.Extended) -> None:
         doomed = self._marks.doomed

@@ -167,16 +167,20 @@ class Groups:
             _add(got, taken)
             if level is None or len(taken.ids) < len(turns):
                 break
-            one = Delivery([], [], [], [], [], [])
+            others = Delivery([], [], [], [], [], [])
+            # Where no group takes a turn, these have all that are left.
+            turns_left = count if rounds.top() is None else 1
             if payload_bytes_max > 0:
                 bounds = payload_bytes_max, lease_ms, session, now_ms
-                one = at_once(core.pull(queue, 1, *bounds))
-            if not one.ids:
+                others = at_once(core.pull(queue, turns_left, *bounds))
+            if not others.ids:
                 level.put_first(level.line, again=False)
                 break
-            _add(got, one)
-            count -= 1
-            payload_bytes_max -= len(one.payloads[0])
+            _add(got, others)
+            if len(others.ids) < turns_left:
+                break
+            count -= turns_left
+            payload_bytes_max -= sum(map(len, others.payloads))
         if stalled:
             self.limits.ask(queue, rounds, stalled)
         if rounds.rate is not None:

@@ -49,9 +49,9 @@ from magicqueue_cores.policies.passage import Passage
 from magicqueue_cores.policies.pushing import Pushing
 from magicqueue_cores.policies.retrying import Retrying
 from magicqueue_cores.policies.schedules import Calendars, no_calendars
-from magicqueue_cores.policies.telling import known_of, marked_of, more_of, stats_of
+from magicqueue_cores.policies.telling import Pulled, known_of, marked_of, more_of, stats_of
 from magicqueue_cores.policies.verdicts import Verdicts
-from magicqueue_cores.policies.wishes import DEAD, Wishes
+from magicqueue_cores.policies.wishes import DEAD, InGroups, Wishes
 from magicqueue_cores.records import Gone, Kept, Marked, Pushed, Record
 
 
@@ -185,7 +185,7 @@ class Policies:
         self,
         queue: str,
         jobs: NewJobs,
-        wishes: Sequence[Wishes | None] | None,
+        wishes: Sequence[Wishes | None] | InGroups | None,
         req_key: str | None,
         now_ms: int,
     ) -> PushAnswer:
@@ -342,7 +342,7 @@ class Policies:
         """Return what is known of a job that is here."""
         return known_of(self._marks, job_id)
 
-    def more_of(self, queue: str, ids: Sequence[int]) -> list[Known | None] | None:
+    def more_of(self, queue: str, ids: Sequence[int]) -> Pulled | None:
         """Return what a pull has to tell of jobs beside what the core knows, if any."""
         return more_of(self._marks, queue, ids)
 

@@ -116,15 +116,16 @@ class Marks:
         if self.seats.rounds:
             self.seats.unhook_all(found)
         by_id, notes, noted = self.by_id, self.notes, len(self.notebook)
+        died = how == DIED
         for job_id, mark in found:
             del by_id[job_id]
             if noted:
                 self.notebook.drop(job_id)
             flags = mark.flags
-            if how == DIED and not mark.is_bare:
+            if died and not mark.is_bare:
                 mark.flags = DEAD | (flags & CANCELLED)
                 self.put(job_id, mark)
-            if how == DIED and flags & CANCELLED:
+            if died and flags & CANCELLED:
                 notes.note_back(job_id)
             elif mark.terms.keep_result_ms and flags & (DEAD | CANCELLED) != DEAD:
                 notes.note_end(job_id, mark, how)
@@ -137,19 +138,22 @@ class Marks:
             self.seats.unhook_all([(job_id, mark)])
             del self.by_id[job_id]
 
-    def hand_out(self, job_id: int, mark: Mark) -> None:
-        """A job was handed out."""
-        if not self.seats.taking and isinstance(mark, GroupedMark):
-            self.seats.hand_out(job_id, mark)
-        mark.flags |= ACTIVE
-        mark.attempts += 1
-        if mark.terms.until_start and mark.flags & HOLDS:
-            assert mark.key is not None, "what is held is a key"
-            self.keys.release(mark.terms.queue, mark.key)
-            mark.flags &= ~HOLDS
-        if mark.terms.timeout_ms and self.notes.live:
-            self.notes.handed.append(job_id)
-            self.notes.pending = True
+    def hand_out(self, found: Iterable[tuple[int, Mark]]) -> None:
+        """Jobs were handed out."""
+        took_turns, live = self.seats.taking, self.notes.live
+        for job_id, mark in found:
+            if not took_turns and isinstance(mark, GroupedMark):
+                self.seats.hand_out(job_id, mark)
+            mark.flags |= ACTIVE
+            mark.attempts += 1
+            terms = mark.terms
+            if terms.until_start and mark.flags & HOLDS:
+                assert mark.key is not None, "what is held is a key"
+                self.keys.release(terms.queue, mark.key)
+                mark.flags &= ~HOLDS
+            if terms.timeout_ms and live:
+                self.notes.handed.append(job_id)
+                self.notes.pending = True
 
     def come_back(self, job_id: int, mark: Mark, *, stays: bool) -> None:
         """A job's attempt ended, and it may run again. stays: at its old place."""
@@ -203,9 +207,10 @@ class Marks:
         by_id = self.by_id
         if not by_id:
             return []
-        found = [(job_id, by_id.get(job_id)) for job_id in ids]
-        # A column may hold numbers of another kind than int.
-        return [(int(job_id), mark) for job_id, mark in found if mark is not None]
+        if not isinstance(ids, list):
+            ids = list(map(int, ids))  # a column may hold numbers of another kind
+        found = zip(ids, map(by_id.get, ids), strict=True)
+        return [(job_id, mark) for job_id, mark in found if mark is not None]
 
     def _unhook(self, found: Sequence[tuple[int, Mark]]) -> None:
         """Let nothing lead to these marks but their ids, nor to a time of theirs."""
@@ -232,8 +237,9 @@ class Marks:
 
     def _untime(self, found: Sequence[tuple[int, Mark]]) -> None:
         """Wait for no time of these marks."""
+        timed = [mark for _, mark in found if mark.flags & TIMED or mark.attempt_until_ms]
         expiries = attempt_ends = 0
-        for _, mark in found:
+        for mark in timed:
             if mark.flags & TIMED:
                 mark.flags &= ~TIMED
                 expiries += 1

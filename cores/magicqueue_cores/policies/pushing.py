@@ -21,6 +21,7 @@ from magicqueue_cores.policies.storing import (
 from magicqueue_cores.policies.wishes import (
     ACTIVE,
     DEAD,
+    InGroups,
     Terms,
     Wishes,
     new_mark,
@@ -68,7 +69,7 @@ class Pushing:
         self,
         queue: str,
         jobs: NewJobs,
-        wishes: Sequence[Wishes | None] | None,
+        wishes: Sequence[Wishes | None] | InGroups | None,
         req_key: str | None,
         now_ms: int,
     ) -> PushAnswer:
@@ -81,6 +82,9 @@ class Pushing:
             first_id = at_once(self._ground.core.push(queue, jobs, now_ms))
             ids = range(first_id, first_id + len(jobs.payloads))
             answer = PushAnswer(ids, [], [])
+        elif isinstance(wishes, InGroups):
+            plan = self._plan_in_groups(queue, jobs, wishes, now_ms)
+            answer = self._carry_out(queue, jobs, plan, now_ms)
         elif len(wishes) == 1 and (alone := self._alone(queue, jobs, wishes[0], now_ms)):
             answer = PushAnswer(alone, [], [])
         else:
@@ -169,6 +173,19 @@ class Pushing:
                 terms, alike = same, plan.kind(same, now_ms, keyed=key is not None)
             alike.add(len(new), key, wish.group)
             new.append(index)
+        return plan
+
+    def _plan_in_groups(
+        self, queue: str, jobs: NewJobs, asked: InGroups, now_ms: int
+    ) -> _Plan:
+        """As `_plan`, of jobs that differ in their groups alone."""
+        plan, wish = _Plan(), asked.wishes
+        plan.new += range(len(asked.groups))
+        if wish.ttl_ms is not None:
+            for index in plan.new:
+                _refuse_late(index, jobs, now_ms, now_ms + wish.ttl_ms)
+        terms = self._ground.terms.asked(queue, wish)
+        plan.kind(terms, now_ms, keyed=False).add_all(asked.groups)
         return plan
 
     def _plan_conflict(

@@ -21,7 +21,7 @@ from magicqueue_cores.policies.level import Level
 from magicqueue_cores.policies.lines import Lines
 from magicqueue_cores.policies.moments import Tally
 from magicqueue_cores.policies.rules import Bounds, Rate
-from magicqueue_cores.policies.wishes import GroupedMark
+from magicqueue_cores.policies.wishes import ACTIVE, DEAD, GroupedMark
 
 BUCKET_BYTES: Final = 280
 """About what the bucket of a group takes, with its places in tables."""
@@ -146,8 +146,10 @@ class Rounds:
     def oldest(self) -> int | None:
         """Return the job that waits the longest, or nearly so. O(1) amortised."""
         entered = self._entered
+        find, gone = self._by_id.get, ACTIVE | DEAD
         while entered:
-            if self._waits(entered[0]):
+            mark = find(entered[0])
+            if isinstance(mark, GroupedMark) and mark.place and not mark.flags & gone:
                 return entered[0]
             entered.popleft()
         return None
@@ -241,7 +243,9 @@ class Rounds:
                 top.pass_on()
                 stalled.append(name)
             else:
-                turns.append(self._take(top, line, name, now_ms))
+                turns.append(self._take(top, line))
+                if bounded and self.rate is not None:
+                    self.bucket(name).spend(1, now_ms)
         self.waiting -= len(turns)
         self.active += len(turns)
         return turns, plain_level
@@ -287,7 +291,7 @@ class Rounds:
                 if waits and not self.bounded:
                     assert line.in_round, f"group {group.name!r} waits for no turn"
 
-    def _take(self, level: Level, line: Line, name: str, now_ms: int) -> Turn:
+    def _take(self, level: Level, line: Line) -> Turn:
         """Take the first job of a line, whose turn it is."""
         group = line.group
         if line.back is None:
@@ -302,8 +306,6 @@ class Rounds:
             again = lines.head(line)
         group.waiting -= 1
         group.active += 1
-        if self.rate is not None:
-            self.bucket(name).spend(1, now_ms)
         if again:
             level.round.rotate(-1)
             return level, line, job_id, True

@@ -133,12 +133,12 @@ class Seats:
         if not rounds.jobs:
             self._note(queue)
         rounds.jobs += len(found)
+        self.last_place = max(self.last_place, *(mark.place for _, mark in found))
         for job_id, mark in found:
             line = mark.line
             line.jobs += 1
             if not mark.place:
                 continue
-            self.last_place = mark.place
             last = line.last
             if last:
                 by_id[last].following = job_id

@@ -4,8 +4,8 @@ A job with a group that may run now is held: it waits for its group's turn. One 
 delayed is not: it is held when its time has come.
 """
 
-from collections.abc import Sequence
-from itertools import groupby
+from collections.abc import Iterable, Sequence
+from itertools import groupby, repeat
 from typing import TypeVar
 
 import msgspec
@@ -61,13 +61,22 @@ def take_seats(seats: Seats, alike: Alike, jobs: NewJobs, held: Sequence[bool]) 
         return
     queue, priorities = alike.terms.queue, jobs.priorities
     groups, first = seats.rounds_of(queue).groups, seats.last_place + 1
-    for name, place in zip(alike.groups, alike.places, strict=True):
-        priority = priorities if isinstance(priorities, int) else priorities[place]
-        group = groups.get(name)
+    if isinstance(priorities, int):
+        wanted: Iterable[int] = repeat(priorities)
+    else:
+        wanted = [priorities[place] for place in alike.places]
+    add = alike.lines.append
+    for group, name, priority in zip(
+        map(groups.get, alike.groups), alike.groups, wanted, strict=False
+    ):
         line = None if group is None else group.line
         if line is None or line.priority != priority:
             line = seats.line_of(queue, name, priority)
-        alike.seats.append((line, first + place if held[place] else 0))
+        add(line)
+    if all(held) and len(alike.places) == len(held):
+        alike.seats = range(first, first + len(held))
+    else:
+        alike.seats = [first + place if held[place] else 0 for place in alike.places]
 
 
 def picked(jobs: NewJobs, indexes: Sequence[int]) -> NewJobs:

@@ -2,12 +2,25 @@
 
 from collections.abc import Sequence
 
+import msgspec
+
 from magicqueue_cores.policies.answers import Known, PolicyStats
 from magicqueue_cores.policies.events import Events
 from magicqueue_cores.policies.ground import LIMIT, THROTTLE, Ground
 from magicqueue_cores.policies.marks import Marks
 from magicqueue_cores.policies.wishes import CANCELLED, DEAD, GroupedMark, Mark, text_of
 from magicqueue_cores.records import Marked, Moved
+
+
+class Pulled(msgspec.Struct, frozen=True):
+    """What a pull tells of its jobs beside what all jobs have.
+
+    groups: the group of each. crons: the cron that pushed it, and the tick; None: no job
+    is of one.
+    """
+
+    groups: list[str | None]
+    crons: list[tuple[str, int] | None] | None = None
 
 
 def stats_of(ground: Ground, events: Events) -> PolicyStats:
@@ -33,20 +46,21 @@ def stats_of(ground: Ground, events: Events) -> PolicyStats:
     )
 
 
-def more_of(marks: Marks, queue: str, ids: Sequence[int]) -> list[Known | None] | None:
+def more_of(marks: Marks, queue: str, ids: Sequence[int]) -> Pulled | None:
     """Return what a pull has to tell of these jobs of a queue; None if it is nothing."""
-    if queue not in marks.telling and queue not in marks.seats.rounds:
+    telling = queue in marks.telling
+    if not telling and queue not in marks.seats.rounds:
         return None
-    return [_pulled(marks.by_id.get(job_id)) for job_id in ids]
+    found = list(map(marks.by_id.get, ids))
+    groups = [
+        mark.line.group.name if isinstance(mark, GroupedMark) else None for mark in found
+    ]
+    return Pulled(groups, list(map(_cron_of, found)) if telling else None)
 
 
-def _pulled(mark: Mark | None) -> Known | None:
-    """Return what is told of a job that was just handed out."""
-    if mark is None:
-        return None
-    cron = None if mark.cron is None else (mark.cron, mark.tick_ms)
-    group = mark.line.group.name if isinstance(mark, GroupedMark) else None
-    return Known(group=group, cron=cron)
+def _cron_of(mark: Mark | None) -> tuple[str, int] | None:
+    """Return the cron that pushed a job, and the tick."""
+    return None if mark is None or mark.cron is None else (mark.cron, mark.tick_ms)
 
 
 def known_of(marks: Marks, job_id: int) -> Known:
@@ -64,7 +78,7 @@ def known_of(marks: Marks, job_id: int) -> Known:
         attempt_until_ms=mark.attempt_until_ms or None,
         cancelled=bool(mark.flags & CANCELLED),
         progress=marks.notebook.get(job_id),
-        cron=None if mark.cron is None else (mark.cron, mark.tick_ms),
+        cron=_cron_of(mark),
     )
 
 

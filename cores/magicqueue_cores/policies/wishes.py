@@ -38,6 +38,16 @@ class Wishes(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     group: str | None = None
 
 
+class InGroups(msgspec.Struct, frozen=True, gc=False):
+    """What a push asks whose jobs wish the same, have no keys, and a group each.
+
+    wishes: those of any of them. groups: the group of each job.
+    """
+
+    wishes: Wishes
+    groups: list[str]
+
+
 MARK_BYTES: Final = 150
 """What a mark takes: itself, the job's id and their place in the table."""
 KEY_BYTES: Final = 90
@@ -241,14 +251,13 @@ def texts_of_new(
     return [head + _encode(key) + rest for key in keys]
 
 
-def with_seats(texts: Iterable[bytes], seats: Iterable[tuple[Line, int]]) -> list[bytes]:
+def with_seats(
+    texts: Iterable[bytes], lines: Iterable[Line], places: Iterable[int]
+) -> list[bytes]:
     """Return the texts of new marks with the line of each, and the place."""
     return [
-        _WITH_GROUP
-        + text[1:]
-        + _NO_CRON
-        + _encode((seat[0].group.name, seat[0].priority, seat[1]))
-        for text, seat in zip(texts, seats, strict=True)
+        _WITH_GROUP + text[1:] + _NO_CRON + _encode((line.group.name, line.priority, place))
+        for text, line, place in zip(texts, lines, places, strict=True)
     ]
 
 
