@@ -1,6 +1,8 @@
-"""A fault, for the controls: PostgreSQL is not asked who may write."""
+"""Faults, for the controls: put into a server's process before it starts."""
 
-from magicqueue_server.wal import store_postgres
+from collections.abc import Sequence
+
+from magicqueue_server.wal import store, store_postgres
 
 
 def forget_the_epoch() -> None:
@@ -17,3 +19,20 @@ def forget_the_epoch() -> None:
     }.items():
         assert text != getattr(store_postgres, name)
         setattr(store_postgres, name, text)
+
+
+def answer_early() -> None:
+    """Say that an append is done when the one before it is."""
+    real = store.LogStore.append
+    waiting: list[tuple[int, bytes]] = []
+
+    def append(self: store.LogStore, rows: Sequence[store.Row] = ()) -> None:
+        if not rows:
+            real(self)
+            return
+        before = waiting.copy()
+        waiting[:] = rows
+        if before:
+            real(self, before)
+
+    store.LogStore.append = append  # type: ignore[method-assign]  # that is the fault
