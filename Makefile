@@ -8,7 +8,7 @@ STAMP := $(VENV)/.made-from-pyproject
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo docs types test test-all lint fmt unit soak bench bench-quick bench-users bench-peers bench-durable bench-frameworks bench-pauses bench-cluster dist dist-tls wheel test-dist bench-dist test-api test-browser clean
+.PHONY: help demo docs types test test-all lint fmt unit soak soak-cluster bench bench-quick bench-users bench-peers bench-durable bench-frameworks bench-pauses bench-cluster dist dist-tls wheel test-dist bench-dist test-api test-browser clean
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ unit: $(STAMP) ## Run the tests alone (ARGS="-k name" picks some)
 
 soak: $(STAMP) ## Run the long tests: a thousand kills and power cuts, many seeds (an hour)
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m slow $(ARGS)
+
+soak-cluster: $(STAMP) ## Run the long tests of a log in PostgreSQL: kills, pauses, partitions, wrong clocks (an hour)
+	$(BIN)/python -m pytest -m slow tests/cluster tests/wal/test_store.py $(ARGS)
 
 bench-durable: $(STAMP) ## Push with a sync before each reply, beside Redis and beanstalkd; what the log costs
 	$(BIN)/python -m benchmarks.durable $(ARGS)

@@ -22,9 +22,9 @@ def postgres() -> Iterator[Postgres]:
         yield servers
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def three() -> Iterator[Postgres]:
-    """A primary and two standbys, of which one has each commit."""
+    """A primary and two standbys, of which one has each commit; nobody breaks them."""
     if reason := why_not():
         pytest.skip(reason)
     with running(standbys=2) as servers:
