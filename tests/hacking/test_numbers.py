@@ -2,7 +2,7 @@
 
 import pytest
 
-from hacking.numbers import homes, numbers
+from hacking.one_home import homes, numbers
 
 LIMITS = "client/magicqueue/wire/limits.py"
 LINES = "cores/magicqueue_cores/line_contract.py"

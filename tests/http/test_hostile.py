@@ -208,7 +208,12 @@ def test_an_expectation_is_met_when_the_head_may_ask(run: Run) -> None:
         ),
     ],
 )
-def test_what_does_not_end(run: Run, data: bytes, status: int) -> None:
+def test_what_does_not_end(
+    run: Run, data: bytes, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "LINGER_S", 0.05)
+    monkeypatch.setattr("magicqueue_server.http.server._SWEEP_S", 0.05)
+
     async def scenario(app: App, http: Http) -> None:
         answer = await http.send(data).answer()
         assert answer.status == status

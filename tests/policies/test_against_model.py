@@ -313,7 +313,7 @@ def run(core_name: str, examples: int, steps: int = 50) -> None:
 
 @pytest.mark.timeout(600)  # shrinking a failure takes up to five minutes
 def test_the_layer_does_what_the_model_does(core_name: str) -> None:
-    run(core_name, 40)
+    run(core_name, 20)
 
 
 @pytest.mark.slow

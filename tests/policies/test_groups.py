@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from conformance.driver import CORES, require_core
 from magicqueue_cores.policies import Bounds, Rate, Rule
+from magicqueue_cores.records import Marked
 from policies.layered import Layered
 
 MOVES = st.lists(
@@ -117,6 +118,20 @@ def test_a_drained_queue_has_no_groups(layer: Layered) -> None:
     assert layer.drain() == 5
     assert not layer.policies.groups.any
     assert layer.policies.stats().groups == 0
+
+
+@pytest.mark.parametrize("also", ["", "a"], ids=["alone", "with a live one"])
+def test_the_mark_of_a_dead_job_may_be_told_again(layer: Layered, also: str) -> None:
+    """As a log does whose server was killed while it told old jobs anew."""
+    dead = layer.dead_one(group="a")
+    push(layer, also)
+    again = layer.moved()
+    for record in layer.policies.export([dead]):
+        if isinstance(record, Marked):
+            again.policies.replay(record)
+    again.check()
+    again.retry(dead)
+    assert sorted(again.pull(9)) == list(range(1, 2 + len(also)))
 
 
 @pytest.mark.parametrize("name", CORES)

@@ -172,7 +172,7 @@ def run(name: str, examples: int) -> None:
 @pytest.mark.timeout(600)  # shrinking a failure takes up to five minutes
 @pytest.mark.parametrize("name", CORES)
 def test_limits_against_the_model(name: str) -> None:
-    run(name, 25)
+    run(name, 15)
 
 
 @pytest.mark.slow

@@ -106,6 +106,9 @@ class Worker:
         reply = connection.ask(
             cmd="PULLB", queue=queue, count=12, timeout=0, lease=lease_ms
         )
+        if not reply["ok"]:
+            assert reply["code"] == "READ_ONLY", reply
+            raise ConnectionError("it has lost its log, and is about to end")
         jobs = [Delivered(job["id"], job["data"], job["attempts"]) for job in reply["jobs"]]
         history.end(pull, jobs=jobs)
         for job in jobs:
@@ -132,6 +135,9 @@ class Worker:
             reply = connection.ask(cmd="RELEASE", ids=items)
         else:
             reply = connection.ask(cmd="FAILB", jobs=items)
+        if not reply["ok"]:
+            assert reply["code"] == "READ_ONLY", reply
+            raise ConnectionError("it has lost its log, and is about to end")
         history.end(settle, missing=frozenset(reply["missing"]))
         self.crowd.unsettled -= len(some) if done else 0
 

@@ -88,7 +88,7 @@ ADVICE: Final = {
         "Use another token, or ask whoever runs the server for the scope.",
     ),
     "READ_ONLY": (
-        "The log could not be written, and nothing is accepted that could be lost.",
+        "The log could not be written, or is another server's now; no change is accepted.",
         "Mend the disk, and restart the server. Questions are still answered.",
     ),
     "SHUTTING_DOWN": (

@@ -24,7 +24,7 @@ class Clock:
 
 
 class Tally:
-    """About how many bytes all that is known takes, counted along as it comes and goes."""
+    """A count of all that there is, such as bytes, kept up as it comes and goes."""
 
     __slots__ = ("size",)
 

@@ -36,11 +36,14 @@ whether the line went to the end of the round, since it has more jobs."""
 class Rounds:
     """The groups of a queue, and whose turn it is."""
 
-    def __init__(self, lines: Lines, by_id: dict[int, Any], tally: Tally) -> None:
-        """Start without any."""
+    def __init__(
+        self, lines: Lines, by_id: dict[int, Any], tally: Tally, all_waiting: Tally
+    ) -> None:
+        """Start without any. all_waiting: counts those who wait, of all queues."""
         self._lines = lines
         self._tally = tally
         self._by_id = by_id
+        self._all_waiting = all_waiting
         self.groups: dict[str, Group] = {}
         self.jobs = 0
         """Live jobs with a group."""
@@ -119,6 +122,11 @@ class Rounds:
             level = self.levels[priority] = Level(priority)
             insort(self._order, -priority)
         return level
+
+    def wait(self, more: int) -> None:
+        """Count jobs that wait, or with a minus wait no more."""
+        self.waiting += more
+        self._all_waiting.size += more
 
     def enter(self, line: Line) -> None:
         """Let a line take turns."""
@@ -246,7 +254,7 @@ class Rounds:
                 turns.append(self._take(top, line))
                 if bounded and self.rate is not None:
                     self.bucket(name).spend(1, now_ms)
-        self.waiting -= len(turns)
+        self.wait(-len(turns))
         self.active += len(turns)
         return turns, plain_level
 
@@ -257,7 +265,7 @@ class Rounds:
             group.active -= 1
             group.waiting += 1
             self.active -= 1
-            self.waiting += 1
+            self.wait(1)
             if group.name in self.buckets:
                 self.buckets[group.name].spend(-1, 0)
             self._lines.come_back(line, job_id, mark)

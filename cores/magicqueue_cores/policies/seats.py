@@ -33,6 +33,7 @@ class Seats:
         """By queue."""
         self.count = 0
         """Groups of all queues."""
+        self._all_waiting = Tally()
         self.begun = True
         """There are lines and rounds; not after a replay, until `rebuild`."""
         self.last_place = 0
@@ -67,7 +68,9 @@ class Seats:
         """Return the rounds of a queue, which may be new."""
         rounds = self.rounds.get(queue)
         if rounds is None:
-            rounds = self.rounds[queue] = Rounds(self.lines, self._by_id, self._tally)
+            rounds = self.rounds[queue] = Rounds(
+                self.lines, self._by_id, self._tally, self._all_waiting
+            )
             self.on_new(queue, rounds)
         return rounds
 
@@ -150,7 +153,7 @@ class Seats:
             if not line.in_round:
                 rounds.enter(line)
             entered.append(job_id)
-        rounds.waiting += len(entered)
+        rounds.wait(len(entered))
         rounds.note(entered, again=False)
 
     def unhook_all(self, found: Iterable[tuple[int, Mark]]) -> None:
@@ -176,8 +179,11 @@ class Seats:
 
     def change(self, job_id: int, old: GroupedMark, new: GroupedMark) -> None:
         """Know something else of a job."""
+        if old.flags & DEAD:  # it was nowhere, and its line may be forgotten
+            self.hook(job_id, new)
+            return
         line = old.line
-        if line is new.line and old.flags & new.flags & ACTIVE and not old.flags & DEAD:
+        if line is new.line and old.flags & new.flags & ACTIVE:
             return
         line.jobs += 1  # it is not to be forgotten meanwhile
         rounds = self.rounds_of(old.terms.queue)
@@ -227,8 +233,8 @@ class Seats:
 
     @property
     def waiting(self) -> int:
-        """Jobs in all lines. O(queues with groups)."""
-        return sum(rounds.waiting for rounds in self.rounds.values())
+        """Jobs in all lines. O(1)."""
+        return self._all_waiting.size
 
     def forget_rounds(self, queue: str) -> None:
         """Forget the rounds of a queue that has no groups and no buckets any more."""
@@ -296,6 +302,8 @@ class Seats:
             if self.begun:
                 rounds.check()
         assert self.count == groups, "groups miscounted"
+        in_lines = sum(rounds.waiting for rounds in self.rounds.values())
+        assert self.waiting == in_lines, "those that wait of all queues miscounted"
 
     def _note(self, queue: str) -> None:
         """Note that the queue has its first job with a group, or none any more."""
@@ -320,7 +328,7 @@ class Seats:
     def _wait(self, rounds: Rounds, job_id: int, mark: GroupedMark, *, again: bool) -> None:
         line = mark.line
         line.group.waiting += 1
-        rounds.waiting += 1
+        rounds.wait(1)
         if self.begun:
             enter = self.lines.come_back if again else self.lines.enter
             enter(line, job_id, mark)
@@ -330,7 +338,7 @@ class Seats:
     def _wait_no_more(self, rounds: Rounds, job_id: int, mark: GroupedMark) -> None:
         line = mark.line
         line.group.waiting -= 1
-        rounds.waiting -= 1
+        rounds.wait(-1)
         if self.begun:
             self.lines.leave(line, job_id, mark)
             if not self.lines.head(line):

@@ -5,10 +5,17 @@ import { get, may } from "../api.js";
 import { WORDS } from "../bulk.js";
 import { count, moment, size, span } from "../format.js";
 import { Live } from "../live.js";
-import { banner, confirmed, queueLink, state, time, trouble } from "../parts.js";
+import { banner, confirmed, jobLink, queueLink, state, time, trouble } from "../parts.js";
 import { ACTIONS, deal, progress } from "./job_table.js";
 
 const EVERY_MS = 2000;
+const JOBS_SHOWN = 20;
+
+/** Links to jobs that one depends on, or that wait for it. */
+const jobs = (ids, note) =>
+  ids?.length
+    ? html`${ids.slice(0, JOBS_SHOWN).map((id) => html`${jobLink(id)} `)}${ids.length > JOBS_SHOWN ? "… " : nothing}<span class="muted">${note}</span>`
+    : undefined;
 
 export class JobView {
   constructor({ changed, name }) {
@@ -101,6 +108,8 @@ export class JobView {
       ["Failures", job.failures === undefined ? undefined : html`${count(job.failures)} of at most ${job.max_attempts === 0 ? "any number" : count(job.max_attempts)}`],
       ["Lost", job.lost],
       ["Progress", job.progress || job.cancelled ? progress(job) : undefined],
+      ["Depends on", jobs(job.parents, job.waits_for ? `waits for ${count(job.waits_for)}` : "all settled")],
+      ["Wait for it", jobs(job.children, "")],
       ["Unique key", job.unique_key && html`<code>${job.unique_key}</code>`],
       ["Time limit", job.timeout && span(job.timeout)],
       ["Result kept for", job.keep_result && span(job.keep_result)],

@@ -3,7 +3,7 @@
 A *home* is a module in whose constants, fields or defaults of arguments a number has a
 name. The same name with the same number in two modules is one fact in two homes: who
 changes it in one of them changes half of it. `python
-tests/hacking/numbers.py` lists those there are.
+tests/hacking/one_home.py` lists those there are.
 """
 
 import ast
