@@ -8,7 +8,7 @@ STAMP := $(VENV)/.made-from-pyproject
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo docs types test test-all lint fmt unit soak soak-cluster bench bench-quick bench-users bench-peers bench-durable bench-frameworks bench-pauses bench-cluster dist dist-tls wheel test-dist bench-dist test-api test-browser clean
+.PHONY: help demo demo-cluster docs types test test-all lint fmt unit soak soak-cluster bench bench-quick bench-users bench-peers bench-durable bench-frameworks bench-pauses bench-cluster dist dist-tls wheel test-dist bench-dist test-api test-browser clean
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ demo: ## Start a server and run real work through it, in under a minute (in .ven
 	@test -d $(VENV)-demo || $(PYTHON) -m venv $(VENV)-demo
 	@$(VENV)-demo/bin/python -m pip install --quiet --disable-pip-version-check ".[cli,server]"
 	@$(VENV)-demo/bin/python -m magicqueue.demo $(ARGS)
+
+demo-cluster: $(STAMP) ## Kill an owner and a primary of three servers with one log in PostgreSQL (1 minute)
+	@PYTHONPATH=tests $(BIN)/python -m cluster.demo $(ARGS)
 
 test: lint docs unit ## Check style, types, import contracts and the docs, then run all tests
 
