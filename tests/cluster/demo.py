@@ -1,4 +1,4 @@
-"""`make demo-cluster`: three servers, one log in PostgreSQL, and what is lost when both die.
+"""`make demo-cluster`: three servers, one log in PostgreSQL, and what kills do to them.
 
 A primary and two standbys of PostgreSQL run in a temporary folder, and three servers that
 share a log there. Jobs are pushed and done; the server that has the log is killed, then
@@ -174,9 +174,8 @@ def run(postgres: Postgres, folder: Path, jobs: int) -> bool:
             work.some(jobs)
             say(f"kill -9 of the server at port {owner} (its lease is {LEASE_S} s)")
             silence_s = work.silence(lambda: nodes.kill(owner), jobs)
-            say(
-                f"    that at port {nodes.owner()} took over; a push waited {silence_s:.1f} s"
-            )
+            owner = nodes.owner()
+            say(f"    that at port {owner} took over; a push waited {silence_s:.1f} s")
             say("kill of PostgreSQL's primary; a standby is promoted")
             silence_s = work.silence(postgres.fail_over, jobs)
             say(f"    the server went on there; a push waited {silence_s:.1f} s")
