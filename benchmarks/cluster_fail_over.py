@@ -55,6 +55,7 @@ def recovery_s(core, options, jobs):
     fill(port, jobs)
     process.kill()
     process.wait()
+    process.stdout.close()
     time.sleep(0.2)
     began = time.perf_counter()
     process, port = started(core, [*options, *lease])

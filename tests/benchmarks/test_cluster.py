@@ -12,6 +12,8 @@ from cluster.postgres import why_not
 Load = Callable[[str], Any]
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.skipif(bool(why_not()), reason=why_not())
 def test_all_of_it_runs(
     load: Load,
