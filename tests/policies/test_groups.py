@@ -1,5 +1,6 @@
 """Groups above a core: turns, old places, limits of single groups, restarts."""
 
+import itertools
 from collections import Counter
 from typing import Any
 
@@ -97,6 +98,39 @@ def test_turns_of_jobs_that_are_not_handed_out_are_undone(
     assert got == expected
     layer.check()
     assert layer.pull(99) == []
+
+
+@pytest.mark.parametrize("name", CORES)
+@given(
+    jobs=st.lists(
+        st.tuples(st.sampled_from("ab.."), st.sampled_from([1, 4, 9]), st.integers(0, 1)),
+        min_size=1,
+        max_size=12,
+    ),
+    bounds=st.lists(
+        st.tuples(st.sampled_from([1, 3, 9]), st.sampled_from([1, 5, 12, 40])), min_size=1
+    ),
+)
+@settings(max_examples=60, deadline=None)
+def test_whatever_bounds_a_pull_has_it_gives_the_first_ones(
+    name: str, jobs: list[tuple[str, int, int]], bounds: list[tuple[int, int]]
+) -> None:
+    """So pulls one after the other give all in the order that one pull would."""
+    both = layered(name), layered(name)
+    for each in both:
+        for group, size, priority in jobs:
+            wish: dict[str, Any] = {} if group == "." else {"group": group}
+            each.push(b"1" * size, priority=priority, **wish)
+    layer, control = both
+    expected, got = control.pull(99), list[int]()
+    for count, bytes_max in itertools.cycle(bounds):
+        part = layer.pull(count, payload_bytes_max=bytes_max)
+        assert len(part) <= count
+        if not part:
+            break
+        got += part
+        layer.check()
+    assert got == expected
 
 
 def test_a_rate_of_groups_is_each_ones_own(layer: Layered) -> None:
