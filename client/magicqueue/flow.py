@@ -156,7 +156,10 @@ class Flow:
         text = text.encode() if isinstance(text, str) else text
         try:
             if text.lstrip()[:1] == b"{":
-                text = bytes(_FILE.decode(text).get("jobs", Raw(b"null")))
+                jobs = _FILE.decode(text).get("jobs")
+                if jobs is None:
+                    raise ValueError("it is no list of jobs, nor an object with `jobs`")
+                text = bytes(jobs)
             flow._raw = _ROWS.decode(text)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise ValueError(

@@ -194,7 +194,7 @@ class Browsing:
         search, deed = self._search("BULK", request), request.do
         fitting = STATES[deed]
         if request.state is not None and not search.states <= fitting:
-            can = " or ".join(state.name.lower() for state in sorted(fitting))
+            can = " or ".join(name for name, state in _STATES.items() if state in fitting)
             raise BadRequest(
                 f"BULK: state is {request.state}, and {deed} is for jobs that are {can}"
             )

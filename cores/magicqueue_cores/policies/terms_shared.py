@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any, Final
 
+import msgspec
+
 from magicqueue_cores.policies.group import Line, new_line
 from magicqueue_cores.policies.links import RULES, Link
 from magicqueue_cores.policies.mark_texts import told_in
@@ -29,6 +31,9 @@ class TermsShared:
         """Gives the line of a queue, a group and a priority."""
         self._known: dict[tuple[Any, ...], Terms] = {}
         self._asked: dict[tuple[Any, ...], Terms] = {}
+        self._linked = Terms("")
+        """The last ones with a link: it is large, and few jobs but those of one push share
+        it, so no others are remembered."""
 
     def asked(self, queue: str, wishes: Wishes) -> Terms:
         """Return the terms of a push."""
@@ -41,13 +46,10 @@ class TermsShared:
             wishes.on_expire,
             None if wishes.unique_key is None else wishes.unique_for_ms,
             wishes.group is not None,
-            wishes.parents,
-            wishes.on_parent_failure,
         )
         terms = self._asked.get(asked)
         if terms is None:
-            _, ttl_ms, timeout_ms, keep_result_ms, until, on_expire, held_ms = asked[:7]
-            parents = tuple(dict.fromkeys(wishes.parents))
+            _, ttl_ms, timeout_ms, keep_result_ms, until, on_expire, held_ms, _ = asked
             terms = self.share(
                 queue,
                 until == "start",
@@ -57,12 +59,14 @@ class TermsShared:
                 timeout_ms or 0,
                 keep_result_ms or 0,
                 wishes.group is not None,
-                Link(parents, wishes.on_parent_failure) if parents else None,
             )
             if len(self._asked) >= _TERMS_MAX:
                 self._asked.clear()
             self._asked[asked] = terms
-        return terms
+        if not wishes.parents:
+            return terms
+        parents = tuple(dict.fromkeys(wishes.parents))
+        return self._with_link(terms, Link(parents, wishes.on_parent_failure))
 
     def share(self, *fields: Any) -> Terms:
         """Return the object that is used for terms of these fields."""
@@ -72,6 +76,12 @@ class TermsShared:
                 self._known.clear()  # jobs keep theirs; it is only less shared for a while
             terms = self._known[fields] = Terms(*fields)
         return terms
+
+    def _with_link(self, terms: Terms, link: Link) -> Terms:
+        last, linked = self._linked, msgspec.structs.replace(terms, link=link)
+        if linked != last:
+            self._linked = last = linked
+        return last
 
     def mark_of(self, queue: str, text: bytes) -> Mark:
         """Read a mark from the text of a `Marked` record."""
@@ -85,8 +95,10 @@ class TermsShared:
             told.timeout_ms,
             told.keep_result_ms,
             told.group is not None,
-            None if told.link is None else Link(told.link[1], RULES[told.link[0]]),
         )
+        if told.link is not None:
+            rule, parents = told.link
+            terms = self._with_link(terms, Link(parents, RULES[rule]))
         if told.cron is None and told.group is None and not terms.has_times:
             return Mark(terms, told.key, told.attempts, told.flags)
         fields = (
