@@ -44,15 +44,16 @@ def tree_of(commit):
         yield Path(folder)
 
 
-def paired(pairs, workload, rounds):
+def paired(pairs, workload, rounds, *, cold):
     """Run a workload on two servers in turn; gives [(CPU ns here, CPU ns there)]."""
     found = []
     for number in range(rounds):
         order = pairs if number % 2 == 0 else pairs[::-1]
-        cpu = {
-            pid: run_load(workload, "magicqueue", pid, port)["server_cpu_ns"]
-            for pid, port in order
-        }
+        cpu = {}
+        for pid, port in order:
+            if not cold:
+                run_load(workload, "magicqueue", pid, port)
+            cpu[pid] = run_load(workload, "magicqueue", pid, port)["server_cpu_ns"]
         found.append(tuple(cpu[pid] for pid, _ in pairs))
     return found
 
@@ -75,6 +76,7 @@ def main(arguments):
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--cores", default="array,python")
     parser.add_argument("--workloads", default=",".join(WORKLOADS))
+    parser.add_argument("--cold", action="store_true")
     asked = parser.parse_args(arguments)
     print(f"server CPU ns a job: here, at {asked.commit}, ratio [quartiles]")
     over = 0
@@ -82,7 +84,9 @@ def main(arguments):
         for core in asked.cores.split(","):
             with server(core, tree=ROOT) as here_at, server(core, tree=there) as there_at:
                 for workload in asked.workloads.split(","):
-                    found = paired([here_at, there_at], workload, asked.rounds)
+                    found = paired(
+                        [here_at, there_at], workload, asked.rounds, cold=asked.cold
+                    )
                     within, line = told(f"{core} {workload}", found)
                     over += not within
                     print(line, flush=True)

@@ -2,7 +2,8 @@
 
 Jobs of a queue whose groups take turns: pushed, pulled and acknowledged by lines of 100,
 through the engine without a socket, with as many groups waiting as the parameter says; the
-same of a plain queue and of one with limits beside it; and what a group takes in memory.
+same of a plain queue, of one with limits beside it, and of one where every other line has
+jobs without a group; and what a group takes in memory.
 CPU time of the thread. `python -m benchmarks.bench_groups` prints all of it.
 """
 
@@ -21,7 +22,7 @@ JOBS = sized(40_000, 20_000, 1_000)
 ROUNDS = sized(5, 3, 1)
 GROUPS = sized([1, 100, 10_000, 100_000], [1, 100, 100_000], [1, 10])
 MANY = sized(100_000, 100_000, 1_000)
-KINDS = ["plain", "limited", "groups", "group_limited"]
+KINDS = ["plain", "limited", "groups", "group_limited", "groups_and_others"]
 LIMITS = {
     "limited": b'"concurrency":1000000,"rate":{"jobs":1000000000,"per":1}',
     "group_limited": b'"group":{"concurrency":1000,"rate":{"jobs":1000000000,"per":1}}',
@@ -49,12 +50,17 @@ class Cycle:
 
     def __init__(self, core, kind, groups):
         self._groups = groups if kind.startswith("group") else 0
+        self._every_other = kind == "groups_and_others"
         self._desk = Desk(core)
         if kind in LIMITS:
             self._ask(b'{"cmd":"LIMIT","queue":"bench",%b}\n' % LIMITS[kind])
         for first in range(0, max(groups, BATCH), BATCH):
             self._ask(push_line(first, self._groups))
         self._next = 0
+
+    def _push_line(self, first):
+        alone = self._every_other and first // BATCH % 2
+        return push_line(first, 0 if alone else self._groups)
 
     def _ask(self, line):
         self._desk.out.clear()
@@ -71,7 +77,7 @@ class Cycle:
     def _round(self, pull):
         starts = range(self._next, self._next + JOBS, BATCH)
         self._next += JOBS
-        pushes = [push_line(first, self._groups) for first in starts]
+        pushes = [self._push_line(first) for first in starts]
         gc.collect()
         spent = 0
         for push in pushes:
@@ -134,7 +140,7 @@ def main():
         for kind in KINDS:
             for groups in GROUPS if kind.startswith("group") else GROUPS[-1:]:
                 ns = Cycle(core, kind, groups).ns_a_job()
-                print(f"{core:7} {kind:14} {groups:7,} groups {ns:8,.0f} ns/job", end="")
+                print(f"{core:7} {kind:17} {groups:7,} groups {ns:8,.0f} ns/job", end="")
                 print(f" {1e9 / ns:10,.0f} jobs/s")
         print(f"{core:7} memory {Memory().track_bytes_per_group(core):.0f} bytes/group")
 

@@ -56,6 +56,7 @@ if TYPE_CHECKING:
         Throttle,
         TimeLimitExceeded,
     )
+    from magicqueue.flow import Flow, FlowJob
     from magicqueue.job import DeadPage, Job, JobDetails, NewJob, Progress
     from magicqueue.job_log import JobLogFilter, current_job
     from magicqueue.job_options import JobOptions
@@ -104,6 +105,7 @@ _HOMES: Final = {
         "Throttle",
         "TimeLimitExceeded",
     ),
+    "flow": ("Flow", "FlowJob"),
     "limits": ("GroupLimits", "Rate"),
     "crons": ("CronDetails", "CronOptions", "CronSet"),
     "job_log": ("JobLogFilter", "current_job"),
@@ -175,6 +177,8 @@ __all__ = [
     "Duplicate",
     "Ending",
     "Event",
+    "Flow",
+    "FlowJob",
     "Forbidden",
     "Full",
     "GroupCounts",

@@ -18,12 +18,13 @@ import logging
 import threading
 import time
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 from magicqueue import commands
 from magicqueue.address import Address
 from magicqueue.cancel_watch import CancelWatch
 from magicqueue.errors import MagicQueueError
+from magicqueue.flow_commands import parent_results
 from magicqueue.job import Job
 from magicqueue.progress_notes import ProgressNotes
 from magicqueue.runner import Runner
@@ -60,6 +61,7 @@ class Heartbeats:
         stalls: Stalls,
     ) -> None:
         self._runner = runner
+        self._address, self._timeout_s = address, timeout_s
         self._stalls = stalls
         self._lease_ms = lease_ms
         self._interval_s = lease_ms / 1000 / BEATS_PER_LEASE
@@ -96,6 +98,16 @@ class Heartbeats:
     def progress(self, job: Job, percent: int | None, note: str | None) -> None:
         """Tell the server how far a job is, soon; from any thread, without waiting."""
         self._progress.note(job, percent, note)
+
+    def parent_results(self, job: Job) -> dict[int, Any]:
+        """Ask the server what came of a job's parents, over a connection for that."""
+        channel = SyncChannel(
+            self._address, timeout_s=self._timeout_s, reconnect_s=self._timeout_s
+        )
+        try:
+            return parent_results(job, channel.request)
+        finally:
+            channel.close()
 
     def stop(self) -> None:
         """End; it does not wait for a beat under way."""

@@ -10,6 +10,7 @@ worker's side.
 """
 
 import json
+from collections.abc import Iterable
 from dataclasses import KW_ONLY, dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Protocol, TypeAlias
@@ -102,12 +103,18 @@ class WorkerSide(Protocol):
     def progress(self, job: "Job", percent: int | None, note: str | None) -> None:
         """Tell the server how far a job is, soon."""
 
+    def parent_results(self, job: "Job") -> dict[int, Any]:
+        """Ask the server what came of the jobs that a job depended on."""
+        ...
+
 
 class Job(StoredJob, gc=False, eq=False):
     """A job that was handed out: yours until its lease ends."""
 
     attempts: Id
     """How often it was handed out, this time included."""
+    parents: tuple[Id, ...] = ()
+    """The jobs that it depended on, by id."""
     group: str | None = None
     """The group that it takes turns with, if it has one."""
     lost: bool = msgspec.field(name="lost to the client", default=False)
@@ -146,6 +153,18 @@ class Job(StoredJob, gc=False, eq=False):
         """
         percent, note = checked_progress(percent, note)
         self._side("progress(job, …)").progress(self, percent, note)
+
+    def parent_results(self) -> dict[int, Any]:
+        """Give what came of the jobs that this one depended on, by their ids.
+
+        Of those that are done and whose results are kept still: see Flow. It asks the
+        server, and blocks until that answers; in an async handler use
+        `await queue.parent_results(job)`. Raises MagicQueueError for a job that no worker
+        runs, and what a Queue's calls do.
+        """
+        if not self.parents:
+            return {}
+        return self._side("parent_results(job)").parent_results(self)
 
     def check(self) -> None:
         """Raise Cancelled if the job was cancelled, or its lease is over.
@@ -206,7 +225,8 @@ class JobDetails(StoredJob, gc=False, eq=False, kw_only=True):
     """
 
     state: Word
-    """`ready`, `delayed`, `active` or `dead`; `done`, `cancelled`, `expired` if kept."""
+    """`ready`, `delayed`, `active`, `blocked` or `dead`; of kept ends `done`, `cancelled`,
+    `expired`."""
     failures: Count
     """Attempts that failed."""
     lost: Count
@@ -218,7 +238,7 @@ class JobDetails(StoredJob, gc=False, eq=False, kw_only=True):
     lease_until_ms: Count | None = msgspec.field(name="lease_until")
     """When its lease ends, in milliseconds since 1970, if it is active."""
     reason: Word | None = None
-    """Why it is dead: `failed`, `worker_lost`, `expired` or `timeout`."""
+    """Why it is dead: `failed`, `worker_lost`, `expired`, `timeout`, `parent_failed`."""
     died_at_ms: Count | None = msgspec.field(name="died_at", default=None)
     """When it died, in milliseconds since 1970, if it is dead."""
     unique_key: str | None = None
@@ -233,6 +253,14 @@ class JobDetails(StoredJob, gc=False, eq=False, kw_only=True):
     """When its attempt times out, in milliseconds since 1970, if it is active."""
     keep_result_ms: Count = msgspec.field(name="keep_result", default=0)
     """How long its end will be kept, in milliseconds."""
+    parents: tuple[Id, ...] = ()
+    """The jobs that it depends on, or depended on, by id."""
+    on_parent_failure: Word | None = None
+    """What becomes of it if one of these dies: `wait`, `fail` or `run`."""
+    waits_for: Count = 0
+    """So many of them it waits for still."""
+    children: tuple[Id, ...] = ()
+    """The first 100 jobs that wait for it, by id."""
     cancelled: bool = False
     """It is active, and was cancelled: it will not run again."""
     progress: Progress | None = None
@@ -319,4 +347,6 @@ class NewJob:
     on_expire: Literal["remove", "dead"] | None = None
     timeout: Duration | None = None
     keep_result: Duration | None = None
+    depends_on: "Iterable[AnyJob] | AnyJob | None" = None
+    on_parent_failure: Literal["wait", "fail", "run"] | None = None
     group: str | None = None

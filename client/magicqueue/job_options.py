@@ -7,7 +7,7 @@ it. The options of plain jobs come first, those that a server may lack behind th
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from operator import attrgetter
 from typing import Any, Final, Literal, Required, TypedDict
@@ -16,10 +16,10 @@ import msgspec
 import orjson
 from msgspec import Raw
 
-from magicqueue.arguments import whole_number
+from magicqueue.arguments import several_ids, whole_number
 from magicqueue.durations import Duration, Moment, duration_ms, moment_ms
-from magicqueue.job import NewJob
-from magicqueue.wire.limits import KEY_BYTES_MAX, PRIORITY_MAX
+from magicqueue.job import AnyJob, NewJob
+from magicqueue.wire.limits import DEPENDS_ON_MAX, KEY_BYTES_MAX, PRIORITY_MAX
 
 BACKOFF_S: Final = 1.0
 """Failed jobs wait this long before their first retry, unless told otherwise."""
@@ -37,6 +37,7 @@ SHAREABLE: Final = (
 """How options begin that a batch may say once for all its jobs."""
 
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f]")
+_NOBODY: Final[tuple[Any, ...]] = (None, [], ())
 _MEMBERS: Final = msgspec.json.Decoder(dict[str, Raw])
 _NEEDS: Final = {
     b',"unique_key":': "unique",
@@ -44,6 +45,7 @@ _NEEDS: Final = {
     b',"timeout":': "timeout",
     b',"keep_result":': "results",
     b',"group":': "groups",
+    b',"depends_on":': "flows",
 }
 
 
@@ -61,6 +63,8 @@ class _Options(TypedDict, total=False):
     on_expire: Literal["remove", "dead"]
     timeout: Duration | None
     keep_result: Duration | None
+    depends_on: Iterable[AnyJob] | AnyJob
+    on_parent_failure: Literal["wait", "fail", "run"]
 
 
 class JobOptions(_Options, total=False):
@@ -81,6 +85,10 @@ class JobOptions(_Options, total=False):
     timeout: an attempt fails that runs for longer. keep_result: how long its end and its
     result are kept, for `result`, `wait` and `job` (0). group: groups of a queue's jobs, by
     customer say, take turns, one job each; those without a group are one more.
+
+    depends_on: up to 1,000 jobs or ids (or one) that have to be done before it may run.
+    on_parent_failure: if one of them is dead it waits until that is revived ("wait"), is
+    dead, too ("fail"), or runs all the same ("run"). See Flow for jobs pushed together.
     """
 
     unique_key: str | None
@@ -108,17 +116,28 @@ def tail_of(options: JobOptions | UniqueOptions) -> bytes:
     unknown = options.keys() - JobOptions.__annotations__.keys()
     if unknown:
         raise TypeError(f"a job has no option {min(unknown)!r}: see JobOptions")
-    rest: dict[str, Any] = dict(options)
+    rest = _named(options)
     key, group = rest.pop("unique_key", None), rest.pop("group", None)
     return _with_names(key, group, rest)
 
 
 def tail_of_job(job: NewJob) -> bytes:
     """Encode the options of a NewJob."""
-    if job.unique_key is None and job.group is None:
+    if job.unique_key is None and job.group is None and job.depends_on is None:
         return _tail_of(*_values(job))
     options = dict(zip(_OPTIONS, _values(job), strict=True))
-    return _with_names(job.unique_key, job.group, options)
+    return _with_names(job.unique_key, job.group, _named(options))
+
+
+def _named(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Give options with the ids of the jobs that one depends on, if it does."""
+    given = dict(options)
+    others = given.get("depends_on")
+    if others in _NOBODY:
+        given.pop("depends_on", None)
+    else:
+        given["depends_on"] = tuple(several_ids(others, "depends_on", DEPENDS_ON_MAX))
+    return given
 
 
 def needs_of(tail: bytes) -> tuple[str, ...]:
@@ -185,7 +204,7 @@ def _tail(  # noqa: PLR0913 - one for each option
     has_key: bool = False,
     **policies: Any,
 ) -> bytes:
-    fields: dict[str, int | bool | str] = {}
+    fields: dict[str, Any] = {}
     if whole_number(priority, "priority", -PRIORITY_MAX - 1, PRIORITY_MAX):
         fields["priority"] = priority
     if delay is not None and run_at is not None:
@@ -204,7 +223,7 @@ def _tail(  # noqa: PLR0913 - one for each option
     return b"," + orjson.dumps(fields)[1:] if fields else NO_OPTIONS
 
 
-def _policies(  # noqa: PLR0913 - one for each option
+def _policies(  # noqa: C901, PLR0913 - one for each option
     *,
     has_key: bool,
     unique: str | None = None,
@@ -214,15 +233,18 @@ def _policies(  # noqa: PLR0913 - one for each option
     on_expire: str | None = None,
     timeout: Duration | None = None,
     keep_result: Duration | None = None,
-) -> dict[str, int | bool | str]:
+    depends_on: tuple[int, ...] = (),
+    on_parent_failure: str | None = None,
+) -> dict[str, Any]:
     """Check and name the options of jobs that are more than plain."""
-    fields: dict[str, int | bool | str] = {}
+    fields: dict[str, Any] = {}
     if unique is not None and unique_for is not None:
         raise ValueError("give unique or unique_for, not both")
     for name, word, words in (
         ("unique", unique, ("done", "start")),
         ("on_conflict", on_conflict, ("return", "reject", "replace")),
         ("on_expire", on_expire, ("remove", "dead")),
+        ("on_parent_failure", on_parent_failure, ("wait", "fail", "run")),
     ):
         if word is not None:
             fields[name] = _one_of(word, name, words)
@@ -236,6 +258,10 @@ def _policies(  # noqa: PLR0913 - one for each option
             raise ValueError(f"{name} is about a unique_key: give one, too")
     if on_expire is not None and ttl is None:
         raise ValueError("on_expire is about a ttl: give one, too")
+    if depends_on:
+        fields["depends_on"] = depends_on
+    elif on_parent_failure is not None:
+        raise ValueError("on_parent_failure is about depends_on: give that, too")
     return fields
 
 

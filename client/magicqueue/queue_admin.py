@@ -1,17 +1,19 @@
-"""Looking after a queue: counts, dead letters, pause and drain.
+"""Looking after a queue: counts, flows, dead letters, pause and drain.
 
 `sync_queue_admin` has the same for code without asyncio.
 """
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from contextlib import aclosing
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from magicqueue import browse_commands, commands
+from magicqueue import browse_commands, commands, flow_commands
 from magicqueue.arguments import optional_id, whole_number
 from magicqueue.durations import Duration, duration_ms
 from magicqueue.events import RARE, Event, subscribe
-from magicqueue.job import DeadPage, JobDetails
+from magicqueue.flow import Flow
+from magicqueue.job import DeadPage, Job, JobDetails
 from magicqueue.limits import KEPT, GroupLimits, Kept, Rate, groups, limit, throttle
 from magicqueue.protocol import Command
 from magicqueue.queue_crons import QueueCrons
@@ -57,6 +59,27 @@ class QueueAdmin(QueueCrons):
     async def job(self, job_id: int) -> JobDetails:
         """Look a job up. Raises NotFound for one that is done or was never there."""
         return await self._run(commands.job(whole_number(job_id, "job_id")))
+
+    async def push_flow(self, flow: Flow) -> list[int]:
+        """Store the jobs of a flow, all or none, and give their ids in order: see Flow.
+
+        They are of the queues that the flow says, whatever this one is called. Raises
+        Duplicate where a unique key is held, BadRequest for a job that was never pushed,
+        Unsupported of an older server, and ConnectionLost when it may or may not have been
+        stored.
+        """
+        return flow.pushed(await self._run(flow_commands.push_flow(flow)))
+
+    async def parent_results(self, job: Job) -> dict[int, Any]:
+        """Give what came of the jobs that a job depended on, by their ids.
+
+        Of those that are done and whose results are kept still: see Flow.
+        """
+        told = await asyncio.gather(
+            *(self._run(commands.job(parent)) for parent in job.parents),
+            return_exceptions=True,
+        )
+        return flow_commands.results_among(job.parents, told)
 
     async def limit(
         self,

@@ -1,16 +1,17 @@
-"""Looking after a queue, for code without asyncio: counts, dead letters, pause and drain.
+"""Looking after a queue, for code without asyncio: counts, flows, dead letters and more.
 
 The same as `queue_admin`, but each call blocks until it has its answer.
 """
 
 from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from magicqueue import browse_commands, commands
+from magicqueue import browse_commands, commands, flow_commands
 from magicqueue.arguments import optional_id, whole_number
 from magicqueue.durations import Duration, duration_ms
 from magicqueue.events import RARE, Event, subscribe
-from magicqueue.job import DeadPage, JobDetails
+from magicqueue.flow import Flow
+from magicqueue.job import DeadPage, Job, JobDetails
 from magicqueue.limits import KEPT, GroupLimits, Kept, Rate, groups, limit, throttle
 from magicqueue.protocol import Command
 from magicqueue.sources import Source
@@ -56,6 +57,23 @@ class SyncQueueAdmin(SyncQueueCrons):
     def job(self, job_id: int) -> JobDetails:
         """Look a job up. Raises NotFound for one that is done or was never there."""
         return self._run(commands.job(whole_number(job_id, "job_id")))
+
+    def push_flow(self, flow: Flow) -> list[int]:
+        """Store the jobs of a flow, all or none, and give their ids in order: see Flow.
+
+        They are of the queues that the flow says, whatever this one is called. Raises
+        Duplicate where a unique key is held, BadRequest for a job that was never pushed,
+        Unsupported of an older server, and ConnectionLost when it may or may not have been
+        stored.
+        """
+        return flow.pushed(self._run(flow_commands.push_flow(flow)))
+
+    def parent_results(self, job: Job) -> dict[int, Any]:
+        """Give what came of the jobs that a job depended on, by their ids.
+
+        Of those that are done and whose results are kept still: see Flow.
+        """
+        return flow_commands.parent_results(job, self._run)
 
     def limit(
         self,

@@ -82,6 +82,10 @@ class _NoWorker:
     def progress(self, job: Job, percent: int | None, note: str | None) -> None:
         """Tell nobody."""
 
+    def parent_results(self, _job: Job) -> dict[int, Any]:
+        """Know of none."""
+        return {}
+
 
 NO_WORKER: Final = _NoWorker()
 

@@ -4,7 +4,10 @@ import msgspec
 
 
 class QueueStats(msgspec.Struct):
-    """Counts of one queue now, and totals since the core's start."""
+    """Counts of one queue now, and totals since the core's start.
+
+    blocked: held jobs that wait for others; policies know which these are, and say so.
+    """
 
     name: str
     queued: int = 0
@@ -22,6 +25,7 @@ class QueueStats(msgspec.Struct):
     duplicates: int = 0
     dropped: int = 0
     oldest_ready_ms: int = 0
+    blocked: int = 0
 
 
 class CoreStats(msgspec.Struct):
@@ -50,3 +54,4 @@ class CoreStats(msgspec.Struct):
     queues: int
     content_bytes: int
     memory_bytes: int
+    blocked: int = 0

@@ -20,6 +20,7 @@ from magicqueue.wire.requests import (
     CRON_REQUESTS,
     PLAIN,
     Auth,
+    FlowItem,
     Hello,
     Ping,
     Queues,
@@ -260,6 +261,11 @@ def _objects_of(request: Any) -> tuple[list[str], list[int]]:
             queues.append(queue)
         if job_id is not None:
             ids.append(int(job_id))
+        for one in getattr(item, "depends_on", None) or ():
+            if not isinstance(item, FlowItem):
+                ids.append(int(one))
+            elif isinstance(one, int):  # others are refs
+                ids.append(one)
     queues += getattr(request, "queues", None) or ()
     return queues, ids
 

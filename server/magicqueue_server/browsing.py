@@ -28,6 +28,7 @@ from magicqueue.wire.limits import (
     SCANNED_JOBS_MAX,
 )
 from magicqueue.wire.requests import Bulk, Jobs, Request
+from magicqueue.wire.values import State
 from magicqueue_cores.contract import (
     TURN_JOBS_MAX,
     Core,
@@ -47,6 +48,14 @@ from magicqueue_server.long_commands import LongCommands
 from magicqueue_server.looks import Handler, Looks, state_of
 from magicqueue_server.turns import STEP_JOBS
 
+_STATES: Final[dict[State, JobState]] = {
+    "ready": JobState.READY,
+    "delayed": JobState.DELAYED,
+    "active": JobState.ACTIVE,
+    "blocked": JobState.HELD,
+    "dead": JobState.DEAD,
+}
+"""What a request calls the states of jobs."""
 _READY: Final = frozenset((JobState.READY, JobState.HELD))
 """Jobs that wait for their group's turn are held."""
 _STEP_BYTES: Final = 2 * 2**20
@@ -151,7 +160,7 @@ class Browsing:
         try:
             answer = self._core.in_turn(
                 queue,
-                JobState[(request.state or "ready").upper()],
+                _STATES[request.state or "ready"],
                 _after_place(request.after),
                 _count(request),
                 SCANNED_BYTES_MAX,
@@ -185,7 +194,7 @@ class Browsing:
         search, deed = self._search("BULK", request), request.do
         fitting = STATES[deed]
         if request.state is not None and not search.states <= fitting:
-            can = " or ".join(state.name.lower() for state in sorted(fitting))
+            can = " or ".join(name for name, state in _STATES.items() if state in fitting)
             raise BadRequest(
                 f"BULK: state is {request.state}, and {deed} is for jobs that are {can}"
             )
@@ -224,7 +233,7 @@ class Browsing:
         queue = None if request.queue is None else self._looks.queue(request.queue)
         states = frozenset(JobState)
         if request.state is not None:
-            state = JobState[request.state.upper()]
+            state = _STATES[request.state]
             states = _READY if state is JobState.READY else frozenset((state,))
         return Search(queue=queue, states=states, contains=contains)
 

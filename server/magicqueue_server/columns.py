@@ -18,6 +18,7 @@ from magicqueue.wire.requests import (
     PlainItem,
     PlainPush,
     PlainPushBatch,
+    Push,
     PushBatch,
 )
 from magicqueue_cores.contract import FAILURES_MAX, LEASE_MS, NEVER_MS, NewJobs
@@ -34,7 +35,11 @@ class JobDefaults(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def new_job(
-    job: PlainPush, limits: Limits, defaults: JobDefaults, now_ms: int, ahead_ms: int
+    job: PlainPush | Push,
+    limits: Limits,
+    defaults: JobDefaults,
+    now_ms: int,
+    ahead_ms: int,
 ) -> NewJobs:
     """Make a batch of one; raises RequestError.
 
@@ -61,12 +66,14 @@ def new_jobs(
     defaults: JobDefaults,
     now_ms: int,
     ahead_ms: int,
+    name: str = "PUSHB",
 ) -> NewJobs:
     """Make the batch of a PUSHB as `new_job`; an error names the index.
 
     What a job does not say is as the batch says; the two ways to say when are one option.
+    name: of the command, for errors.
     """
-    run_at_ms = _run_at_ms(batch, "PUSHB", now_ms, ahead_ms)
+    run_at_ms = _run_at_ms(batch, name, now_ms, ahead_ms)
     priority = batch.priority or 0
     attempts = defaults.max_attempts if batch.max_attempts is None else batch.max_attempts
     backoff_ms = defaults.backoff_ms if batch.backoff is None else batch.backoff
@@ -94,7 +101,7 @@ def new_jobs(
         )
     return NewJobs(
         payloads=payloads,
-        run_ats_ms=_run_ats_ms(jobs, run_at_ms, now_ms, ahead_ms),
+        run_ats_ms=_run_ats_ms(jobs, run_at_ms, now_ms, ahead_ms, name),
         priorities=_column([j.priority for j in jobs], priority),
         max_attempts=_column([j.max_attempts for j in jobs], attempts),
         backoffs_ms=_column([j.backoff for j in jobs], backoff_ms),
@@ -114,20 +121,20 @@ def _column(said: list[V | None], default: V) -> V | list[V]:
 
 
 def _run_ats_ms(
-    jobs: Sequence[PlainItem], default_ms: int, now_ms: int, ahead_ms: int
+    jobs: Sequence[PlainItem], default_ms: int, now_ms: int, ahead_ms: int, name: str
 ) -> int | list[int]:
     if {j.delay for j in jobs} == {None} == {j.run_at for j in jobs}:
         return default_ms
     return [
         default_ms
         if j.delay is None and j.run_at is None
-        else _run_at_ms(j, f"PUSHB: jobs[{i}]", now_ms, ahead_ms)
+        else _run_at_ms(j, f"{name}: jobs[{i}]", now_ms, ahead_ms)
         for i, j in enumerate(jobs)
     ]
 
 
 def _run_at_ms(
-    job: PlainPush | PlainItem | PlainPushBatch | PushBatch,
+    job: PlainPush | Push | PlainItem | PlainPushBatch | PushBatch,
     where: str,
     now_ms: int,
     ahead_ms: int,

@@ -29,6 +29,7 @@ from magicqueue.wire.requests import (
     PlainPush,
     PlainPushBatch,
     PurgeDead,
+    Push,
     PushBatch,
     Release,
     Request,
@@ -48,6 +49,7 @@ from magicqueue_server.columns import (
     retry_delays_ms,
 )
 from magicqueue_server.cron_commands import CronCommands
+from magicqueue_server.flow_commands import FlowCommands
 from magicqueue_server.group_commands import GroupCommands
 from magicqueue_server.limit_commands import LimitCommands, told_of
 from magicqueue_server.long_commands import LongCommands
@@ -104,6 +106,7 @@ class Commands:
             self.handlers |= PolicyCommands(policies, limits, defaults, self).handlers
             self.handlers |= CronCommands(policies.crons, limits, defaults, self).handlers
             self.handlers |= NamedJobs(policies, self.long).handlers
+            self.handlers |= FlowCommands(policies, limits, defaults, self).handlers
             self.handlers |= LimitCommands(policies, self).handlers
             self.handlers |= GroupCommands(policies, self).handlers
             self.looks.limits_of = told_of(policies)
@@ -113,7 +116,7 @@ class Commands:
         """Give a queue's name back; raises BadRequest if it cannot be one."""
         return check_queue(name, self._limits.queue_name_bytes_max)
 
-    def push(self, request: PlainPush, now_ms: int) -> Reply:
+    def push(self, request: PlainPush | Push, now_ms: int) -> Reply:
         """PUSH."""
         self.refuse_if_stopping()
         queue = self.queue(request.queue)

@@ -32,6 +32,8 @@ from magicqueue_server.policy_commands import Plain, named
 from magicqueue_server.wishes import wishes_of_cron
 
 EVERY_LEAST_MS: Final = 1000
+OF_ONE_PUSH: Final = ("delay", "run_at", "req_key", "depends_on", "on_parent_failure")
+"""Options of a push that a cron's jobs cannot have."""
 _PAGE_MAX: Final = 200
 _RUNS_TOLD: Final = 3
 
@@ -138,7 +140,7 @@ def plan_of(
 ) -> CronPlan:
     """Give what a CRON asks for, as the crons take it; raises RequestError."""
     check_key(request.name, "CRON: name")
-    for field in ("delay", "run_at", "req_key"):
+    for field in OF_ONE_PUSH:
         if getattr(request, field) is not None:
             raise BadRequest(
                 f"CRON: {field} is for one push, and a cron's jobs come at its ticks: leave"

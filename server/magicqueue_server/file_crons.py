@@ -16,10 +16,10 @@ from magicqueue.wire.requests import Cron
 from magicqueue_cores.contract import CoreError
 from magicqueue_cores.policies import Crons
 from magicqueue_server.columns import JobDefaults
-from magicqueue_server.cron_commands import plan_of
+from magicqueue_server.cron_commands import OF_ONE_PUSH, plan_of
 
 _FIELDS: Final = frozenset(field.encode_name for field in msgspec.structs.fields(Cron))
-_NOT_IN_A_FILE: Final = frozenset({"rid", "name", "delay", "run_at", "req_key"})
+_NOT_IN_A_FILE: Final = frozenset({"rid", "name", *OF_ONE_PUSH})
 
 Tables = Mapping[str, Mapping[str, Any]]
 

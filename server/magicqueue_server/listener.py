@@ -4,17 +4,15 @@ All connections read into one shared buffer, since asyncio gives it to one at a 
 the lines are copied out before the next read; so an idle connection costs no buffer.
 
 A connection that the server ends gets its last reply, then the end of the stream; what it
-still sends is read and thrown away for a while, because closing with unread input makes
-the kernel reset the connection, and the client would lose that reply. TLS has no end of
-one direction alone: there the connection is closed whole, a little later; and a client
-that ends its direction has ended both.
+still sends is read and thrown away for a while: closing with unread input makes the kernel
+reset the connection, and that reply would be lost. TLS has no end of one direction alone:
+there it is closed whole, a little later; a client that ends its direction has ended both.
 
 Back-pressure has two sides. Replies that are not read fill the transport's buffer, which
 calls `pause_writing`: the engine then runs no more lines of this session. Lines that may
 not run yet collect in the session; over `BACKLOG_BYTES_MAX`, and while the session waits
 for its turn, the listener does not read the socket, and the kernel makes the client wait.
-A read that filled the buffer also ends in a wait for the next round, whether or not it
-brought whole lines: so reading is in turns, too.
+A read that filled the buffer also ends in a wait for the next round, whole lines or not.
 
 What is kept of what clients sent, unfinished lines here and whole ones in the sessions, is
 one count, and bounded: who asks for more is refused.
@@ -22,6 +20,7 @@ one count, and bounded: who asks for more is refused.
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import Final, cast
 
 import msgspec
@@ -42,6 +41,11 @@ READ_BYTES: Final = 256 * 1024
 BACKLOG_BYTES_MAX: Final = 512 * 1024
 """So much more is read of a client that sends on without reading its replies, and that
 would wait for ever if neither side read; pieces of the exchange's reads are small."""
+LONG_LINE_BYTES: Final = 32 * 1024
+"""With so much of an unfinished line a connection is read by the loop and not by the
+exchange, whose reads are small,"""
+SHORT_READ_BYTES: Final = 4 * 1024
+"""until a read of no more than this is all whole lines."""
 
 _log = logging.getLogger("magicqueue.listener")
 
@@ -71,7 +75,7 @@ class Listener:
         self.peers = PeerWatch(asyncio.get_running_loop())
         self.unread = Unread(engine.sessions, bounds.output_bytes_max)
         self._nobody = asyncio.Event()
-        self.on_deadline_change = _nothing
+        self.on_deadline_change: Callable[[], None] = lambda: None
         """Called after the engine has run, so that the timer can follow."""
 
     def __call__(self) -> "Connection":
@@ -93,10 +97,6 @@ class Listener:
             await self._nobody.wait()
 
 
-def _nothing() -> None:
-    pass
-
-
 class Connection(asyncio.BufferedProtocol):
     """One connection."""
 
@@ -105,6 +105,7 @@ class Connection(asyncio.BufferedProtocol):
         "_deaf",
         "_descriptor",
         "_exchange",
+        "_has_left",
         "_kept",
         "_lines",
         "_linger",
@@ -123,6 +124,7 @@ class Connection(asyncio.BufferedProtocol):
         self._descriptor = -1
         """Where the exchange receives from, if it does."""
         self._exchange: Exchange
+        self._has_left = False
         self._linger: asyncio.TimerHandle | None = None
         self._transport: asyncio.Transport
         self._session: Session
@@ -151,21 +153,34 @@ class Connection(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """Run the lines that became whole with this read."""
-        if not self._deaf:
-            self._run(self._listener.buffer[:nbytes], more=nbytes == READ_BYTES)
+        if self._deaf:
+            return
+        comes_back = self._has_left and nbytes <= SHORT_READ_BYTES and not self._kept
+        self._run(self._listener.buffer[:nbytes], more=nbytes == READ_BYTES)
+        if comes_back and not self._kept:
+            self._has_left = False
+            self._join(self._exchange)
 
     def take(self, feed: Feed) -> None:
         """See to what the exchange received and could not bring to an end itself."""
         if feed.unsent:
             self._transport.write(feed.unsent)
-        session = self._session
         if len(feed.rest) < feed.received:
-            session.greeted = True
+            self._session.greeted = True
         if feed.rest and not self._deaf:
             self._run(memoryview(feed.rest), more=feed.more)
-        if feed.more and self._descriptor >= 0:
+        if self._kept >= LONG_LINE_BYTES and feed.received > 0:
+            self._leave_to_loop()
+        elif feed.more and self._descriptor >= 0:
             self._look_further(feed.received)
         self._follow_freedom()
+
+    def _leave_to_loop(self) -> None:
+        """Have the loop receive for now, which takes more at once and copies less of it."""
+        self._has_left = True
+        self._leave_exchange()
+        if not self._session.held:
+            self._transport.resume_reading()
 
     def _look_further(self, received: int) -> None:
         """There is more to read, or the end, or an error."""
@@ -270,9 +285,8 @@ class Connection(asyncio.BufferedProtocol):
         self._stop_listening()
         if self._linger is not None:
             self._linger.cancel()
-        if _log.isEnabledFor(logging.DEBUG):
-            why = exc or "closed"
-            event(_log, logging.DEBUG, "connection over", session=self._session.id, why=why)
+        why = exc or "closed"
+        event(_log, logging.DEBUG, "connection over", session=self._session.id, why=why)
         listener.engine.close(self._session, listener.clock.now_ms())
         listener.on_deadline_change()
 
@@ -367,8 +381,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def _stop_listening(self) -> None:
         """Throw away what is kept and what still comes."""
-        self._deaf = True
-        self._lines = LineBuffer(0)
+        self._deaf, self._lines = True, LineBuffer(0)
         self._count_kept()
 
     def _wait_for_peer(self) -> None:

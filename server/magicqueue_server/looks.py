@@ -1,6 +1,6 @@
 """Commands that only look: at counts, at jobs, at the server itself."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeAlias, TypeVar
 
 import msgspec
@@ -9,7 +9,7 @@ from msgspec import Raw
 from magicqueue.errors import BadRequest, NotFound
 from magicqueue.wire import replies
 from magicqueue.wire.fields import check_queue
-from magicqueue.wire.limits import DEAD_PAGE, Limits
+from magicqueue.wire.limits import CHILDREN_MAX, DEAD_PAGE, Limits
 from magicqueue.wire.requests import (
     Dead,
     GetJob,
@@ -28,7 +28,7 @@ from magicqueue_cores.contract import (
     QueueStats,
 )
 from magicqueue_cores.pending import Answer, map_answer
-from magicqueue_cores.policies import Ending, Known, Policies
+from magicqueue_cores.policies import Ending, Flows, Known, Policies
 from magicqueue_server.repeats import job_of
 from magicqueue_server.whole_queues import WholeQueues
 
@@ -62,6 +62,7 @@ _POLICIES: Final = [
     "results",
     "progress",
     "cancel",
+    "flows",
     "limits",
     "multi_pull",
     "groups",
@@ -170,6 +171,7 @@ class Looks:
         if self._policies is not None:
             job["state"] = state_of(view, self._policies)
             job |= _wished(self._policies.known_of(view.id), self.ahead_ms)
+            job |= _blocked(self._policies.flows, view)
         return job
 
     def counted(self, stats: S, now_ms: int) -> S:
@@ -240,7 +242,9 @@ class Looks:
 
 
 def counted(stats: S, policies: Policies | None, now_ms: int) -> S:
-    """Count jobs that wait for their group's turn as those that are ready."""
+    """Count jobs that wait for their turn as those that are ready, and blocked ones."""
+    if policies is not None and policies.flows.total:
+        policies.flows.tell(stats)
     if policies is None or not policies.groups.any:
         return stats
     groups = policies.groups
@@ -258,6 +262,8 @@ def state_of(view: JobView, policies: Policies) -> str:
     """Give the word for a job's state: who waits for its group's turn is ready."""
     if view.state is JobState.HELD and policies.groups.waits(view.id):
         return JobState.READY.name.lower()
+    if view.state is JobState.HELD:
+        return "blocked"
     return view.state.name.lower()
 
 
@@ -285,9 +291,12 @@ def _detail(view: JobView, ahead_ms: int) -> replies.JobDetail:
     )
 
 
-def of_cron(cron: tuple[str, int] | None) -> dict[str, Any]:
-    """Give what is told of the cron that pushed a job, and the tick, if one did."""
-    return {} if cron is None else {"cron": replies.CronTick(*cron)}
+def pulled_more(cron: tuple[str, int] | None, parents: Sequence[int]) -> dict[str, Any]:
+    """Give what a pull tells of a job beside its group: its cron, its parents."""
+    more: dict[str, Any] = {} if cron is None else {"cron": replies.CronTick(*cron)}
+    if parents:
+        more["parents"] = parents
+    return more
 
 
 def _wished(known: Known, ahead_ms: int) -> dict[str, Any]:
@@ -300,11 +309,22 @@ def _wished(known: Known, ahead_ms: int) -> dict[str, Any]:
         "timeout": known.timeout_ms,
         "attempt_until": _wall_ms(known.attempt_until_ms, ahead_ms),
         "keep_result": known.keep_result_ms,
+        "on_parent_failure": known.on_parent_failure,
         "cancelled": known.cancelled or None,
         "progress": None if progress is None else msgspec.structs.asdict(progress),
     }
     told = {name: value for name, value in told.items() if value is not None}
-    return told | of_cron(known.cron)
+    return told | pulled_more(known.cron, known.parents)
+
+
+def _blocked(flows: Flows, view: JobView) -> dict[str, Any]:
+    """Give what GETJOB tells of the jobs that one waits for, and that wait for it."""
+    told: dict[str, Any] = {}
+    if waits_for := flows.waits_for(view.id):
+        told["waits_for"] = waits_for
+    if children := flows.children_of(view.id):
+        told["children"] = children[:CHILDREN_MAX]
+    return told
 
 
 def _end(ending: Ending, ahead_ms: int) -> dict[str, Any]:

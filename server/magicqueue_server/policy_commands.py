@@ -28,6 +28,7 @@ from magicqueue.wire.requests import (
     Promote,
     Push,
     PushBatch,
+    PushFlow,
     Request,
     Subscribe,
     Throttle,
@@ -60,7 +61,7 @@ class Plain(Protocol):
         """Raise ShuttingDown when no more jobs are taken in."""
         ...
 
-    def push(self, request: PlainPush, now_ms: int) -> Reply:
+    def push(self, request: PlainPush | Push, now_ms: int) -> Reply:
         """Do a PUSH without wishes."""
         ...
 
@@ -204,7 +205,7 @@ def without_policies(plain: dict[type[Request], Handler]) -> dict[type[Request],
         AckBatch: plain[PlainAckBatch],
         **dict.fromkeys(
             (
-                *(Progress, Cancel, Promote, Wait, Limit, Throttle, Groups),
+                *(PushFlow, Progress, Cancel, Promote, Wait, Limit, Throttle, Groups),
                 *(Jobs, Bulk, Subscribe),
                 *CRON_REQUESTS,
             ),

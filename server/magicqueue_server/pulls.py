@@ -23,7 +23,7 @@ from magicqueue_cores.contract import NEVER_MS, Core, Delivery
 from magicqueue_cores.pending import Answer, Pending, map_answer
 from magicqueue_cores.policies import Pulled
 from magicqueue_server.columns import JobDefaults
-from magicqueue_server.looks import of_cron
+from magicqueue_server.looks import pulled_more
 from magicqueue_server.session import Session
 from magicqueue_server.waiting import Waiter, WaitingRoom
 
@@ -322,8 +322,8 @@ def _fields(told: Pulled | None) -> list[bytes] | None:
     if told.crons is None:
         return fields
     return [
-        of_group + replies.more_fields(of_cron(cron))
-        for of_group, cron in zip(fields, told.crons, strict=True)
+        of_group + replies.more_fields(pulled_more(cron, parents))
+        for of_group, cron, parents in zip(fields, told.crons, told.parents, strict=True)
     ]
 
 

@@ -43,24 +43,28 @@ class Story(NamedTuple):
 
 
 def story(core: str, options: Fields) -> Story:
-    """Let two jobs with options live: one comes by PUSH, one by PUSHB."""
+    """Let two jobs with options live: one comes by PUSH, one by PUSHB.
+
+    Before them comes a job that they may depend on.
+    """
     wire = LogWire(core, PolicyOptions())
     peer = wire.peer()
     told = [
         peer.ask(cmd, **fields)
         for cmd, fields in (
+            ("PUSH", {"queue": "p", "data": 1}),
             ("PUSH", {"queue": "q", "data": 1, **options}),
             ("PUSHB", {"queue": "r", "jobs": [{"data": 1, **options}]}),
-            ("GETJOB", {"id": 1}),
+            ("GETJOB", {"id": 2}),
             ("PULL", {"queue": "q", "timeout": 0}),
-            ("FAIL", {"id": 1, "error": "no"}),
+            ("FAIL", {"id": 2, "error": "no"}),
         )
     ]
-    asked = [peer.ask("GETJOB", id=job_id) for job_id in (1, 2)]
+    asked = [peer.ask("GETJOB", id=job_id) for job_id in (2, 3)]
     assert wire.restart is not None
     wire.restart()
     peer = wire.peer()
-    return Story(told + asked, asked + [peer.ask("GETJOB", id=number) for number in (1, 2)])
+    return Story(told + asked, asked + [peer.ask("GETJOB", id=number) for number in (2, 3)])
 
 
 def options_with(field: str) -> Iterator[Fields]:
@@ -82,7 +86,7 @@ def telling(field: str) -> Fields | None:
         heard = story("python", options).before
         rest = {name: value for name, value in options.items() if name != field}
         seen = field in UNTOLD or heard != story("python", rest).before
-        if heard[0]["ok"] and seen:
+        if heard[1]["ok"] and seen:
             return options
     return None
 

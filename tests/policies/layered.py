@@ -265,6 +265,7 @@ class Layered:
         other.now = self.now
         for record in self.records:
             other.policies.replay(record)
+        other.policies.flows.rebuild()  # as at the end of a recovery
         other.records = list(self.records)
         other.check()
         return other

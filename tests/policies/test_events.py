@@ -48,6 +48,35 @@ def test_each_exit_is_told_once(
         assert (last.kind, list(last.ids)) == (state, [job_id])
 
 
+@pytest.mark.parametrize(("rule", "kinds"), [("wait", []), ("run", []), ("fail", ["dead"])])
+def test_of_a_flow_its_failures_are_told(
+    core_name: str, rule: Any, kinds: list[str]
+) -> None:
+    layer = Layered(core_name)
+    parent = layer.push_id(max_attempts=1)
+    child = layer.push_id(queue="c", parents=(parent,), on_parent_failure=rule)
+    last = layer.push_id(queue="c", parents=(child,), on_parent_failure="fail")
+    told: list[Turn] = []
+    layer.policies.events.listen(told.append)
+    layer.pull()
+    layer.fail(parent)
+    mine = [turn for turn in told if turn.queue == "c"]
+    assert [turn.kind for turn in mine] == kinds
+    for turn in mine:
+        assert (list(turn.ids), turn.reason) == ([child, last], "parent_failed")
+
+
+def test_that_a_job_of_a_flow_is_free_is_told_to_nobody(core_name: str) -> None:
+    layer = Layered(core_name)
+    parent = layer.push_id()
+    child = layer.push_id(parents=(parent,))
+    told: list[Turn] = []
+    layer.policies.events.listen(told.append)
+    layer.ack(*layer.pull())
+    assert layer.pull() == [child]
+    assert told == []
+
+
 def wire_of(core: str, *, log: bool, **options: Any) -> Wire:
     require_core(core)
     kind = LogWire if log else DeskWire

@@ -15,12 +15,31 @@ EVERYTHING: dict[str, Any] = {
 }
 
 
+def everything(layer: Layered) -> dict[str, Any]:
+    """All fields: it has come after a job that is done."""
+    parent = layer.push_id()
+    assert layer.pull() == [parent]
+    layer.ack(parent)
+    return {**EVERYTHING, "parents": (parent,), "group": "g"}
+
+
 def ready(layer: Layered) -> int:
-    return layer.push_id(max_attempts=2, **EVERYTHING)
+    return layer.push_id(max_attempts=2, **everything(layer))
 
 
 def delayed(layer: Layered) -> int:
-    return layer.push_id(delay_ms=90, max_attempts=2, **EVERYTHING)
+    return layer.push_id(delay_ms=90, max_attempts=2, **everything(layer))
+
+
+def blocked(layer: Layered) -> int:
+    parent = layer.push_id(queue="p")
+    return layer.push_id(parents=(parent,), group="g", **EVERYTHING)
+
+
+def free(layer: Layered) -> int:
+    job_id = blocked(layer)
+    layer.ack(*layer.pull(queue="p"))
+    return job_id
 
 
 def active(layer: Layered) -> int:
@@ -57,7 +76,7 @@ def dead(layer: Layered) -> int:
 
 
 def expired_dead(layer: Layered) -> int:
-    job_id = layer.push_id(on_expire="dead", **EVERYTHING)
+    job_id = layer.push_id(on_expire="dead", **everything(layer))
     layer.tick(100)
     return job_id
 
@@ -118,10 +137,11 @@ def closed(layer: Layered, _: int) -> None:
 
 Make = Callable[[Layered], int]
 Leave = Callable[[Layered, int], None]
+WAITING = (ready, delayed, blocked, free, retried, returned)
 WAYS: list[tuple[Make, Leave, str]] = [
-    *((make, cancelled, "cancelled") for make in (ready, delayed, retried, returned)),
-    *((make, expired, "expired") for make in (ready, delayed, retried, returned)),
-    *((make, drained, "gone") for make in (ready, delayed, retried, returned)),
+    *((make, cancelled, "cancelled") for make in WAITING),
+    *((make, expired, "expired") for make in WAITING),
+    *((make, drained, "gone") for make in WAITING),
     *((make, done, "done") for make in (active, returned, flagged)),
     (active, last_failure, "dead"),
     *(
@@ -161,8 +181,31 @@ def test_nothing_of_a_job_stays(
         assert not marks.notebook
         assert not marks.doomed
         assert not marks.timed
+        assert marks.links == (state == "dead")
+        assert not each.policies.flows.total
+        assert not each.policies.groups.has("q")
         each.tick(2000)
         assert each.policies.stats().results == 0
+
+
+@pytest.mark.parametrize(
+    ("make", "leave", "state"), WAYS, ids=lambda way: getattr(way, "__name__", way)
+)
+@pytest.mark.parametrize("restarts", [False, True], ids=["", "restarted"])
+def test_whoever_comes_after_a_job_hears_of_its_end(
+    core_name: str, make: Make, leave: Leave, state: str, *, restarts: bool
+) -> None:
+    layer = Layered(core_name, dead_jobs_max=1, lost_max=3)
+    job_id = make(layer)
+    child = layer.push_id(queue="c", parents=(job_id,))
+    runs = layer.push_id(queue="c", parents=(job_id,), on_parent_failure="run")
+    if restarts:
+        layer = layer.restarted()
+    leave(layer, job_id)
+    expected = {"done": "ready", "dead": "held"}.get(state, "dead")
+    for each in (layer, layer.restarted()):
+        assert each.state(child) == expected
+        assert each.state(runs) == "ready"
 
 
 def test_a_revived_job_is_as_new(core_name: str) -> None:
@@ -176,6 +219,6 @@ def test_a_revived_job_is_as_new(core_name: str) -> None:
         assert each.push(unique_key="k").duplicates == [0]
         each.pull()
         each.tick(40)
-        assert each.state(job_id) == "ready"
+        assert each.policies.groups.waits(job_id), "it is ready, and waits for its turn"
         each.tick(60)
         assert each.state(job_id) == "expired"

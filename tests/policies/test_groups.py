@@ -1,5 +1,6 @@
 """Groups above a core: turns, old places, limits of single groups, restarts."""
 
+import itertools
 from collections import Counter
 from typing import Any
 
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from conformance.driver import CORES, require_core
 from magicqueue_cores.policies import Bounds, Rate, Rule
+from magicqueue_cores.records import Marked
 from policies.layered import Layered
 
 MOVES = st.lists(
@@ -98,6 +100,39 @@ def test_turns_of_jobs_that_are_not_handed_out_are_undone(
     assert layer.pull(99) == []
 
 
+@pytest.mark.parametrize("name", CORES)
+@given(
+    jobs=st.lists(
+        st.tuples(st.sampled_from("ab.."), st.sampled_from([1, 4, 9]), st.integers(0, 1)),
+        min_size=1,
+        max_size=12,
+    ),
+    bounds=st.lists(
+        st.tuples(st.sampled_from([1, 3, 9]), st.sampled_from([1, 5, 12, 40])), min_size=1
+    ),
+)
+@settings(max_examples=60, deadline=None)
+def test_whatever_bounds_a_pull_has_it_gives_the_first_ones(
+    name: str, jobs: list[tuple[str, int, int]], bounds: list[tuple[int, int]]
+) -> None:
+    """So pulls one after the other give all in the order that one pull would."""
+    both = layered(name), layered(name)
+    for each in both:
+        for group, size, priority in jobs:
+            wish: dict[str, Any] = {} if group == "." else {"group": group}
+            each.push(b"1" * size, priority=priority, **wish)
+    layer, control = both
+    expected, got = control.pull(99), list[int]()
+    for count, bytes_max in itertools.cycle(bounds):
+        part = layer.pull(count, payload_bytes_max=bytes_max)
+        assert len(part) <= count
+        if not part:
+            break
+        got += part
+        layer.check()
+    assert got == expected
+
+
 def test_a_rate_of_groups_is_each_ones_own(layer: Layered) -> None:
     rate = Rate(1, 10, 1)
     layer.policies.limits.limit("q", Rule(group=Bounds(None, rate)), layer.now)
@@ -117,6 +152,20 @@ def test_a_drained_queue_has_no_groups(layer: Layered) -> None:
     assert layer.drain() == 5
     assert not layer.policies.groups.any
     assert layer.policies.stats().groups == 0
+
+
+@pytest.mark.parametrize("also", ["", "a"], ids=["alone", "with a live one"])
+def test_the_mark_of_a_dead_job_may_be_told_again(layer: Layered, also: str) -> None:
+    """As a log does whose server was killed while it told old jobs anew."""
+    dead = layer.dead_one(group="a")
+    push(layer, also)
+    again = layer.moved()
+    for record in layer.policies.export([dead]):
+        if isinstance(record, Marked):
+            again.policies.replay(record)
+    again.check()
+    again.retry(dead)
+    assert sorted(again.pull(9)) == list(range(1, 2 + len(also)))
 
 
 @pytest.mark.parametrize("name", CORES)

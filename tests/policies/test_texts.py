@@ -6,18 +6,19 @@ from hypothesis import strategies as st
 
 from magicqueue_cores.policies.alike import Alike
 from magicqueue_cores.policies.group import new_line
+from magicqueue_cores.policies.mark_texts import text_of
+from magicqueue_cores.policies.terms_shared import TermsShared
 from magicqueue_cores.policies.wishes import (
     TIMED,
     GroupedMark,
-    TermsShared,
     Wishes,
     new_mark,
-    text_of,
     weight_of,
 )
 
 NOW_MS = 1_764_000_000_000
 SPANS = st.none() | st.integers(0, 1 << 53)
+PARENTS = st.lists(st.integers(1, (1 << 53) - 1), max_size=20, unique=True).map(tuple)
 WISHES = st.builds(
     Wishes,
     unique_key=st.just("key"),
@@ -27,6 +28,8 @@ WISHES = st.builds(
     on_expire=st.sampled_from(["remove", "dead"]),
     timeout_ms=SPANS,
     keep_result_ms=SPANS,
+    parents=PARENTS,
+    on_parent_failure=st.sampled_from(["wait", "fail", "run"]),
 )
 KEYS = st.lists(st.text(min_size=1), min_size=1, unique=True)
 
@@ -60,7 +63,10 @@ def test_a_mark_is_read_as_it_was_told(wishes: Wishes, keys: list[str]) -> None:
     terms = TermsShared().asked("q", wishes)
     for key in (*keys, None):
         mark = new_mark(terms, key, NOW_MS)
-        assert TermsShared().mark_of("q", text_of(mark)) == mark
+        read = TermsShared().mark_of("q", text_of(mark))
+        assert read == mark
+        link = read.terms.link
+        assert (() if link is None else link.parents) == wishes.parents
 
 
 @given(WISHES, KEYS, st.sampled_from(["key", None]), st.integers(-(2**31), 2**31 - 1))

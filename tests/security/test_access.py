@@ -18,6 +18,7 @@ OK = {"ok": True}
 LINES = {
     "PUSH": b'{"cmd":"PUSH","queue":"q","data":1}',
     "PUSHB": b'{"cmd":"PUSHB","queue":"q","jobs":[{"data":1}]}',
+    "PUSHF": b'{"cmd":"PUSHF","jobs":[{"queue":"q","data":1}]}',
     "PULL": b'{"cmd":"PULL","queue":"q","timeout":0}',
     "PULLB": b'{"cmd":"PULLB","queue":"q","count":2,"timeout":0}',
     "ACK": b'{"cmd":"ACK","id":1}',
@@ -53,7 +54,7 @@ LINES = {
     "PURGEDEAD": b'{"cmd":"PURGEDEAD","queue":"q"}',
 }
 MAY = {
-    "produce": {"PUSH", "PUSHB", "GETJOB", "WAIT"},
+    "produce": {"PUSH", "PUSHB", "PUSHF", "GETJOB", "WAIT"},
     "consume": {
         *("PULL", "PULLB", "ACK", "ACKB", "FAIL", "FAILB"),
         *("HEARTBEAT", "PROGRESS", "RELEASE", "THROTTLE"),

@@ -121,7 +121,7 @@ def test_stats_of_a_queue_and_of_all(desk: Desk, caller: Caller) -> None:
     assert reply_of_queue == (
         b'{"ok":true,"name":"q","queued":1,"processing":1,"delayed":0,"dead":0,'
         b'"paused":false,"pushed":2,"completed":0,"failed":0,"lost":0,"released":0,"expired":0,'
-        b'"cancelled":0,"duplicates":0,"dropped":0,"oldest_ready_ms":7}'
+        b'"cancelled":0,"duplicates":0,"dropped":0,"oldest_ready_ms":7,"blocked":0}'
     )
     reply = msgspec.json.decode(caller.ask(b'{"cmd":"STATS"}')[0])
     assert reply.pop("memory_bytes") > 0
@@ -150,6 +150,7 @@ def test_stats_of_a_queue_and_of_all(desk: Desk, caller: Caller) -> None:
         "cancelled",
         "duplicates",
         "dropped",
+        "blocked",
     }
     assert zeros | {"waiting"} <= set(reply)
 
@@ -277,7 +278,7 @@ def test_ping(caller: Caller) -> None:
 
 POLICIES: Final = (
     *("unique", "req_key", "ttl", "timeout", "results", "progress", "cancel"),
-    *("limits", "multi_pull", "groups", "browse", "events", "cron"),
+    *("flows", "limits", "multi_pull", "groups", "browse", "events", "cron"),
 )
 
 

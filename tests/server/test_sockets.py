@@ -22,6 +22,12 @@ PULL = b'{"cmd":"PULL","queue":"q"}'
 PULL_0 = b'{"cmd":"PULL","queue":"q","timeout":0}'
 
 
+def inside(app: App) -> int:
+    """How many connections the exchange receives from."""
+    exchange = app._listener.exchange
+    return 0 if exchange is None else len(exchange._connections)
+
+
 def test_pipelined_lines_over_tcp(run: Run) -> None:
     async def scenario(app: App) -> None:
         peer = await Peer.connect(app)
@@ -43,6 +49,36 @@ def test_byte_by_byte(run: Run) -> None:
             await asyncio.sleep(0)
         assert (await peer.reply())["id"] == 1
         assert (await peer.reply())["job"]["data"] == 1
+        await peer.close()
+
+    run(scenario)
+
+
+def test_who_sends_long_lines_is_read_by_the_loop_until_short_ones_come(run: Run) -> None:
+    """Where a core receives by itself, that is; all else is alike everywhere."""
+
+    async def scenario(app: App) -> None:
+        peer = await Peer.connect(app)
+        long = b'{"cmd":"PUSH","queue":"q","data":"%b"}' % (b"x" * 300_000)
+        assert (await peer.ask(PUSH))["id"] == 1
+        received = inside(app)
+        for number in range(2, 6):
+            peer.writer.write(long[:200_000])
+            await until(lambda: app.engine.sessions.input_bytes == 200_000)
+            assert inside(app) == 0
+            peer.writer.write(long[200_000:] + b"\n" + PING + b"\n")
+            assert (await peer.reply())["id"] == number
+            assert await peer.line() == PONG
+            assert inside(app) == 0
+            assert await peer.send(PING).line() == PONG
+            await until(lambda: inside(app) == received)
+            assert await peer.send(PING).line() == PONG
+        peer.writer.write(long[:200_000])
+        await until(lambda: app.engine.sessions.input_bytes == 200_000)
+        peer.writer.write(long[200_000:] + b"\n" + PUSH + b"\n")
+        peer.writer.write_eof()
+        assert [(await peer.reply())["id"] for _ in range(2)] == [6, 7]
+        assert await peer.line() == b""
         await peer.close()
 
     run(scenario)

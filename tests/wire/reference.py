@@ -27,12 +27,15 @@ from magicqueue.wire.requests import (
     NO_RID,
     Cron,
     Failure,
+    FlowItem,
     GroupLimit,
     PlainAck,
     PlainItem,
     PlainPush,
     PlainPushBatch,
+    Push,
     PushBatch,
+    PushFlow,
     PushItem,
     RateLimit,
     Throttle,
@@ -65,7 +68,15 @@ _POLICIES: Final[dict[str, Kind]] = {
     "keep_result": TIME,
     "group": "string",
 }
-_JOB: Final[dict[str, Kind]] = {"data!": "data", **_OPTIONS, **_POLICIES}
+_RULE: Final[dict[str, Kind]] = {"on_parent_failure": frozenset(("wait", "fail", "run"))}
+_LINK: Final[dict[str, Kind]] = {"depends_on": "bare ids", **_RULE}
+_JOB: Final[dict[str, Kind]] = {"data!": "data", **_OPTIONS, **_POLICIES, **_LINK}
+_FLOW_JOB: Final[dict[str, Kind]] = {
+    "queue!": "string",
+    "ref": "string",
+    **_JOB,
+    "depends_on": "refs",
+}
 _REPEAT: Final[dict[str, Kind]] = {"req_key": "key"}
 _VERDICT: Final[dict[str, Kind]] = {"id!": "id", "attempt": POSITIVE}
 _DONE: Final[dict[str, Kind]] = {**_VERDICT, "result": "raw"}
@@ -90,7 +101,7 @@ _ONE_OR_ALL: Final[dict[str, Kind]] = {"queue": "string", "id": "id"}
 _ONE_OR_MANY: Final[dict[str, Kind]] = {"ids": "bare ids", "id": "id"}
 
 _BY: Final = frozenset(("name",))
-_STATE: Final = frozenset(("ready", "delayed", "active", "dead"))
+_STATE: Final = frozenset(("ready", "delayed", "active", "blocked", "dead"))
 _ORDER: Final = frozenset(("id", "turn"))
 _MISSED: Final = frozenset(("one", "skip", "all"))
 _OVERLAP: Final = frozenset(("skip", "allow"))
@@ -113,7 +124,15 @@ _DEED: Final = frozenset(("cancel", "promote", "retry", "purge"))
 
 TABLE: Final[dict[str, dict[str, Kind]]] = {
     "PUSH": {"queue!": "string", **_JOB, **_REPEAT},
-    "PUSHB": {"queue!": "string", **_OPTIONS, **_POLICIES, **_REPEAT, "jobs!": "jobs"},
+    "PUSHB": {
+        "queue!": "string",
+        **_OPTIONS,
+        **_POLICIES,
+        **_LINK,
+        **_REPEAT,
+        "jobs!": "jobs",
+    },
+    "PUSHF": {"jobs!": "flow jobs"},
     "PULL": _PULL,
     "PULLB": {**_PULL, "count!": POSITIVE},
     "ACK": _DONE,
@@ -192,6 +211,7 @@ TABLE: Final[dict[str, dict[str, Kind]]] = {
         "overlap": _OVERLAP,
         **_OPTIONS,
         **_POLICIES,
+        **_LINK,
         **_REPEAT,
     },
     "CRONLIST": {"count": POSITIVE, "after": "string", "name": "string", "runs": POSITIVE},
@@ -241,12 +261,12 @@ def _request(  # noqa: C901, PLR0912 - rule after rule
     if name == "CRON":
         data = fields["data"]
         fields["data"] = b"null" if data is None else _payload(line, data, limits)
-    if name == "PUSHB":
+    if name in {"PUSHB", "PUSHF"}:
         if len(fields["jobs"]) > limits.push_jobs_max:
             raise RefusedError("TOO_LARGE")
         for job in fields["jobs"]:
             job["data"] = _payload(line, job["data"], limits)
-    for one in (fields, *(fields["jobs"] if name == "PUSHB" else ())):
+    for one in (fields, *(fields["jobs"] if name in {"PUSHB", "PUSHF"} else ())):
         for key in (one.get("unique_key"), one.get("req_key")):
             if key is not None:
                 _check_name(key, Limits())
@@ -275,7 +295,7 @@ def _fields(line: bytes, members: dict[str, Value], kinds: dict[str, Kind]) -> F
     return fields
 
 
-def _field(  # noqa: C901, PLR0911 - kind after kind
+def _field(  # noqa: C901, PLR0911, PLR0912 - kind after kind
     line: bytes, value: Value, kind: Kind
 ) -> Any:
     if isinstance(kind, tuple):
@@ -300,13 +320,19 @@ def _field(  # noqa: C901, PLR0911 - kind after kind
         return [_field(line, item, _EVENT) for item in value.items]
     if kind == "bare ids":
         return [_job_id(item) for item in value.items]
+    if kind == "refs":
+        return [
+            item.text if item.kind == "string" else _integer(item, -EXACT, EXACT)
+            for item in value.items
+        ]
     if kind in {"ids", "done ids"}:
         kinds, rest = (_VERDICT, (None,)) if kind == "ids" else (_DONE, (None, b""))
         return [
             _item(line, item, kinds) if item.kind == "object" else (_job_id(item), *rest)
             for item in value.items
         ]
-    return [_item(line, item, _JOB if kind == "jobs" else _FAILURE) for item in value.items]
+    kinds = {"jobs": _JOB, "flow jobs": _FLOW_JOB, "failures": _FAILURE}[kind]
+    return [_item(line, item, kinds) for item in value.items]
 
 
 def _item(line: bytes, item: Value, kinds: dict[str, Kind]) -> Any:
@@ -356,7 +382,7 @@ def _result(result: Value | None, limits: Limits) -> None:
         raise RefusedError("BAD_JSON")
 
 
-def codec_reads(  # noqa: C901 - as a server goes about it
+def codec_reads(  # noqa: C901, PLR0912 - as a server goes about it
     line: bytes, limits: Limits
 ) -> Fields | str:
     """Say the same of a line by the codec: decode it, then look into names and data."""
@@ -367,9 +393,9 @@ def codec_reads(  # noqa: C901 - as a server goes about it
             check_queue(queue, limits.queue_name_bytes_max)
         cmd = str(request.__struct_config__.tag)
         fields = _all_fields(request, COMMANDS[cmd].__struct_fields__)
-        if isinstance(request, PlainPush | Cron):
+        if isinstance(request, PlainPush | Push | Cron):
             fields["data"] = payload_of(request.data, limits)
-        if isinstance(request, PlainPushBatch | PushBatch):
+        if isinstance(request, PlainPushBatch | PushBatch | PushFlow):
             payloads = payloads_of(request.jobs, limits)
             assert payloads == [job["data"] for job in fields["jobs"]]
         for one in (fields, *(fields.get("jobs") or ())):
@@ -384,6 +410,9 @@ def codec_reads(  # noqa: C901 - as a server goes about it
         for name in ("id",) if cmd in by_name else ("id", "after"):
             if fields.get(name) is not None:
                 fields[name] = int(fields[name])
+        for one in (fields, *(fields["jobs"] if cmd == "PUSHB" else ())):
+            if one.get("depends_on") is not None:
+                one["depends_on"] = [int(job_id) for job_id in one["depends_on"]]
         if isinstance(ids := fields.get("ids"), list):
             fields["ids"] = [_item_of_ids(cmd, item) for item in ids]
     except RequestError as error:
@@ -418,6 +447,8 @@ def _plain(value: Any) -> Any:  # noqa: PLR0911 - kind after kind
         said = _all_fields(value, value.__struct_fields__)
         return (int(value.id), *list(said.values())[1:])
     if isinstance(value, RateLimit | GroupLimit):
+        return _all_fields(value, value.__struct_fields__)
+    if isinstance(value, FlowItem):
         return _all_fields(value, value.__struct_fields__)
     if isinstance(value, PlainItem):
         return _all_fields(value, PushItem.__struct_fields__)

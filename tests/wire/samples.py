@@ -36,6 +36,15 @@ LINES: Final = tuple(
             '{"cmd":"PUSHB","queue":"q","ttl":9,"req_key":"r","on_conflict":"replace","jobs":['
             '{"data":1,"unique_key":"a","unique_for":7},{"data":2,"timeout":5}]}'
         ),
+        '{"cmd":"PUSH","queue":"q","data":1,"depends_on":[1],"on_parent_failure":"run"}',
+        (
+            '{"cmd":"PUSHB","queue":"q","depends_on":[1,"1"],"jobs":[{"data":1},'
+            '{"data":2,"depends_on":[],"on_parent_failure":null}]}'
+        ),
+        (
+            '{"cmd":"PUSHF","jobs":[{"ref":"a","queue":"é","data":1,"priority":3},{"queue":"q",'
+            '"data":[2],"depends_on":["a"],"on_parent_failure":"fail","keep_result":5}]}'
+        ),
         '{"cmd":"PULL","queue":"q"}',
         '{"cmd":"PULL","queues":["a","é"],"order":"turns","timeout":0}',
         '{"cmd":"PULLB","queues":["q"],"count":3,"order":null,"queue":null}',

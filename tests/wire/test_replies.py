@@ -46,6 +46,7 @@ COUNTS: Final[dict[str, int]] = {
     "queued": 1,
     "processing": 2,
     "delayed": 3,
+    "blocked": 19,
     "dead": 4,
     "pushed": 5,
     "completed": 6,
@@ -159,7 +160,7 @@ ROWS: Final[list[tuple[str, bytes, str]]] = [
         "QUEUES",
         replies.counted(queues=[QueueCounts(name="q", paused=True, **COUNTS)]),
         (
-            '{"ok":true,"queues":[{"queued":1,"processing":2,"delayed":3,"dead":4,"paused":true,'
+            '{"ok":true,"queues":[{"queued":1,"processing":2,"delayed":3,"blocked":19,"dead":4,"paused":true,'
             f'{COUNTS_TEXT},"name":"q"}}]}}'
         ),
     ),
@@ -167,7 +168,7 @@ ROWS: Final[list[tuple[str, bytes, str]]] = [
         "STATS of a queue",
         replies.described(QueueCounts(name="q", paused=False, **COUNTS)),
         (
-            '{"ok":true,"queued":1,"processing":2,"delayed":3,"dead":4,"paused":false,'
+            '{"ok":true,"queued":1,"processing":2,"delayed":3,"blocked":19,"dead":4,"paused":false,'
             f'{COUNTS_TEXT},"name":"q"}}'
         ),
     ),
@@ -189,7 +190,7 @@ ROWS: Final[list[tuple[str, bytes, str]]] = [
             )
         ),
         (
-            '{"ok":true,"queued":1,"processing":2,"delayed":3,"dead":4,"paused":1,'
+            '{"ok":true,"queued":1,"processing":2,"delayed":3,"blocked":19,"dead":4,"paused":1,'
             f'{COUNTS_TEXT},"queues":11,"content_bytes":10,"memory_bytes":12,'
             '"connections":13,"waiting":14,"input_bytes":16,"output_bytes":17,'
             '"uptime_ms":15,"marked":18,"unique_keys":0,"windows":0,"req_keys":0,'

@@ -31,6 +31,7 @@ from magicqueue.wire.requests import (
     Fail,
     FailBatch,
     Failure,
+    FlowItem,
     GetJob,
     GroupLimit,
     Groups,
@@ -53,6 +54,7 @@ from magicqueue.wire.requests import (
     PurgeDead,
     Push,
     PushBatch,
+    PushFlow,
     PushItem,
     Queues,
     RateLimit,
@@ -157,6 +159,48 @@ ROWS: Final[list[tuple[str, Request]]] = [
             ],
         ),
     ),
+    (
+        (
+            '{"cmd":"PUSH","queue":"q","data":1,"depends_on":[1,"2"],'
+            '"on_parent_failure":"fail"}'
+        ),
+        Push(queue="q", data=Raw(b"1"), depends_on=[1, "2"], on_parent_failure="fail"),
+    ),
+    (
+        (
+            '{"cmd":"PUSHB","queue":"q","depends_on":[1],"on_parent_failure":"wait","jobs":['
+            '{"data":1,"depends_on":[],"on_parent_failure":"run"},{"data":2}]}'
+        ),
+        PushBatch(
+            queue="q",
+            depends_on=[1],
+            on_parent_failure="wait",
+            jobs=[
+                PushItem(data=Raw(b"1"), depends_on=[], on_parent_failure="run"),
+                PushItem(data=Raw(b"2")),
+            ],
+        ),
+    ),
+    (
+        (
+            '{"cmd":"PUSHF","jobs":[{"queue":"x","ref":"é","data":1,"unique_key":"k"},'
+            '{"queue":"y","data":2,"priority":3,"depends_on":["é",7],'
+            '"on_parent_failure":"run"}]}'
+        ),
+        PushFlow(
+            jobs=[
+                FlowItem(queue="x", ref="é", data=Raw(b"1"), unique_key="k"),
+                FlowItem(
+                    queue="y",
+                    data=Raw(b"2"),
+                    priority=3,
+                    depends_on=["é", 7],
+                    on_parent_failure="run",
+                ),
+            ]
+        ),
+    ),
+    ('{"cmd":"PUSHF","jobs":[]}', PushFlow(jobs=[])),
     ('{"cmd":"PULL","queue":"é"}', Pull(queue="é")),
     (
         '{"cmd":"PULL","queue":"q","timeout":0,"lease":1}',
@@ -382,7 +426,7 @@ def test_white_space_anywhere(line: str, request_: Request) -> None:
     space = " \t\r\n"
     spaced = re.sub(r'("[^"]*"|[{}\[\],:])', rf"{space}\1{space}", line)
     request = decode_request(spaced.encode())
-    if isinstance(request, PlainPush):
+    if isinstance(request, PlainPush | Push):
         request.data = Raw(re.sub(rb"\s", b"", bytes(request.data)))
     assert _same(request, request_)
 
@@ -522,7 +566,7 @@ def test_data_keeps_its_exact_bytes(data: str) -> None:
         f'{{"data": \t{data}\r ,"queue":"q","cmd":"push","x":1}}',
     ):
         request = decode_request(line.encode())
-        assert isinstance(request, PlainPush)
+        assert isinstance(request, PlainPush | Push)
         assert bytes(request.data) == data.encode()
     for line in (
         f'{{"cmd":"PUSHB","queue":"q","jobs":[{{"data":{data}}},{{"data": {data} }}]}}',

@@ -25,7 +25,7 @@ def pause(session: Session, queue: str) -> None:
             write_json({"queue": queue, "paused": True})
         else:
             counts = client.stats()
-            waiting = counts.queued + counts.delayed
+            waiting = counts.queued + counts.delayed + counts.blocked
             wait = "waits" if waiting == 1 else "wait"
             say(f"paused {queue}: {jobs(waiting)} {wait} until `magicqueue resume {queue}`")
 
@@ -50,14 +50,14 @@ def resume(session: Session, queue: str) -> None:
 @click.option("-y", "--yes", is_flag=True, help="Don't ask.")
 @with_session
 def drain(session: Session, queue: str, *, yes: bool) -> None:
-    """Remove the jobs that wait in QUEUE, ready or delayed.
+    """Remove the jobs that wait in QUEUE, ready, delayed or blocked.
 
     Jobs under way and dead letters stay. It asks first; --yes answers.
     """
     with session.queue(queue) as client:
         if not yes:
             counts = client.stats()
-            waiting = jobs(counts.queued + counts.delayed)
+            waiting = jobs(counts.queued + counts.delayed + counts.blocked)
             if not sys.stdin.isatty():
                 raise click.UsageError(
                     f"drain would remove {waiting} of {queue}: say --yes to do it"

@@ -53,6 +53,8 @@ _QUEUES_COLUMNS: Final = (
     number("completed", leaves=5),
     number("failed", leaves=4),
 )
+_BLOCKED_AT: Final = 4
+"""Where a column for the blocked comes, if there are any."""
 _PAUSE_S_LEAST: Final = 0.05
 
 _watch_option = click.option(
@@ -113,9 +115,9 @@ def stats(session: Session, queue: str | None, *, watch: bool, interval: float) 
 def queues(session: Session, *, watch: bool, interval: float) -> None:
     """List the queues with their counts.
 
-    Jobs are queued (ready to be pulled), processing (pulled, not settled), delayed or
-    dead; oldest is how long the first of the queued has been waiting; completed and failed
-    are totals since the server's start.
+    Jobs are queued (ready to be pulled), processing (pulled, not settled), delayed,
+    blocked (until others are done) or dead; oldest is how long the first of the queued has
+    been waiting; completed and failed are totals since the server's start.
     """
     with session.queue() as client:
         if watch:
@@ -125,7 +127,7 @@ def queues(session: Session, *, watch: bool, interval: float) -> None:
     if session.json:
         write_json(found)
     elif found:
-        write_table(_QUEUES_COLUMNS, _queue_rows(found))
+        write_table(*_queues_table(found))
     else:
         say("there are no queues yet: the first push makes one")
 
@@ -137,6 +139,7 @@ def _counts(client: SyncQueue, queue: str | None) -> Counts:
 def _is_unknown(client: SyncQueue, queue: str, counts: Counts) -> bool:
     """Whether zeros are those of a queue that is not there."""
     used = counts.queued or counts.processing or counts.delayed or counts.dead
+    used = used or counts.blocked
     if used or counts.pushed or counts.completed or counts.failed or counts.paused:
         return False
     return all(known.name != queue for known in client.queues())
@@ -146,9 +149,20 @@ def _by_name(client: SyncQueue) -> list[QueueCounts]:
     return sorted(client.queues(), key=lambda counts: counts.name)
 
 
-def _queue_rows(found: Sequence[QueueCounts]) -> list[tuple[str, ...]]:
+def _queues_table(
+    found: Sequence[QueueCounts],
+) -> tuple[Sequence[Column], list[tuple[str, ...]]]:
+    columns, rows = list(_QUEUES_COLUMNS), _queue_rows(found)
+    if any(counts.blocked for counts in found):
+        columns.insert(_BLOCKED_AT, number("blocked", leaves=1))
+        for row, counts in zip(rows, found, strict=True):
+            row.insert(_BLOCKED_AT, count(counts.blocked))
+    return columns, [tuple(row) for row in rows]
+
+
+def _queue_rows(found: Sequence[QueueCounts]) -> list[list[str]]:
     return [
-        (
+        [
             counts.name + ("  (paused)" if counts.paused else ""),
             count(counts.queued),
             count(counts.processing),
@@ -157,7 +171,7 @@ def _queue_rows(found: Sequence[QueueCounts]) -> list[tuple[str, ...]]:
             span(counts.oldest_ready_ms / 1000) if counts.queued else "-",
             count(counts.completed),
             count(counts.failed),
-        )
+        ]
         for counts in found
     ]
 
@@ -171,6 +185,8 @@ def _pairs(counts: Counts) -> list[tuple[str, str | list[str]]]:
         ("delayed", count(counts.delayed)),
         ("dead", count(counts.dead)),
     ]
+    if counts.blocked:
+        pairs.insert(3, ("blocked", f"{count(counts.blocked)}, until others are done"))
     if isinstance(counts, ServerCounts):
         pairs += [
             ("queues", f"{count(counts.queues)}, {count(int(counts.paused))} paused"),
@@ -216,14 +232,14 @@ def _watch_queues(session: Session, client: SyncQueue, pause_s: float) -> None:
         _draw(
             f"queues at {session.address}, every {span(pause_s)}",
             looks,
-            lambda look, out: rich_table(
-                _QUEUES_COLUMNS, _queue_rows(look[: out.height - 4]), out.width
-            )[0],
+            lambda look, out: rich_table(*_queues_table(look[: out.height - 4]), out.width)[
+                0
+            ],
         )
     else:
         for found in looks:
             say(f"{_clock()} {many(len(found), 'queue')}")
-            write_table(_QUEUES_COLUMNS, _queue_rows(found))
+            write_table(*_queues_table(found))
 
 
 def _draw(
@@ -270,7 +286,8 @@ def _with_rates(
 def _watched(counts: Counts, rates: Sequence[float | None]) -> list[tuple[str, str, str]]:
     rows = [
         (name, count(getattr(counts, name)), "")
-        for name in ("queued", "processing", "delayed", "dead")
+        for name in ("queued", "processing", "delayed", "blocked", "dead")
+        if name != "blocked" or counts.blocked
     ]
     for name, value in zip(_RATED, rates, strict=True):
         per_second = "" if value is None else rate(value)
@@ -283,6 +300,7 @@ def _line(title: str, counts: Counts, rates: Sequence[float | None]) -> str:
         f"{_clock()} {title}: {count(counts.queued)} queued",
         f"{count(counts.processing)} processing",
         f"{count(counts.delayed)} delayed",
+        *([f"{count(counts.blocked)} blocked"] if counts.blocked else ()),
         f"{count(counts.dead)} dead",
     ]
     words += [

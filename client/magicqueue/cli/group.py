@@ -21,6 +21,7 @@ ABOUT: Final = "magicqueue.about"
 _SECTIONS: Final[dict[str, dict[str, tuple[str, str]]]] = {
     "Jobs": {
         "push": ("push", "Store jobs, from arguments, a file or standard input."),
+        "flow": ("flow", "Store jobs that depend on each other, from a JSON file."),
         "pull": ("pull", "Take jobs and print them."),
         "ack": ("settle", "Settle jobs as done."),
         "fail": ("settle", "Settle jobs as failed."),

@@ -1,6 +1,7 @@
 """`magicqueue ping` and `job`: look without touching."""
 
 import time
+from collections.abc import Sequence
 from typing import Final
 
 import click
@@ -23,6 +24,7 @@ from magicqueue.sync_queue import SyncQueue
 from magicqueue.wire.replies import JobInfo, ServerInfo
 
 _DATA_CHARS: Final = 10_000
+_IDS_SHOWN: Final = 20
 
 
 @click.command(
@@ -131,6 +133,14 @@ def _wishes(found: JobInfo) -> list[tuple[str, str | list[str]]]:
     pairs: list[tuple[str, str | list[str]]] = []
     if found.unique_key is not None:
         pairs.append(("unique key", found.unique_key))
+    if found.parents:
+        left = f", waits for {count(found.waits_for)}" if found.waits_for else ""
+        rule = f", and {found.on_parent_failure}s if one fails" if left else ""
+        pairs.append(("depends on", f"{_listed(found.parents)}{left}{rule}"))
+    if found.children:
+        pairs.append(
+            ("children", f"{_listed(found.children)} {_wait(len(found.children))} for it")
+        )
     if found.group is not None:
         pairs.append(("group", found.group))
     if found.expires_at is not None:
@@ -146,6 +156,15 @@ def _wishes(found: JobInfo) -> list[tuple[str, str | list[str]]]:
         what = ", ".join(filter(None, (percent, told.note)))
         pairs.append(("progress", what))
     return pairs
+
+
+def _wait(jobs: int) -> str:
+    return "waits" if jobs == 1 else "wait"
+
+
+def _listed(ids: Sequence[int]) -> str:
+    more = f" and {count(len(ids) - _IDS_SHOWN)} more" if len(ids) > _IDS_SHOWN else ""
+    return ", ".join(map(str, ids[:_IDS_SHOWN])) + more
 
 
 def _ping_s(client: SyncQueue) -> float:

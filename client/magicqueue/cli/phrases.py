@@ -79,7 +79,13 @@ def state_of(job: JobInfo) -> str:
         return f"dead, died {when(job.died_at)}: {reason_of(job.reason)}"
     if job.finished_at is not None:
         return f"{job.state} {when(job.finished_at)}"
-    return job.state
+    return f"blocked, until {_others(job)}" if job.state == "blocked" else job.state
+
+
+def _others(job: JobInfo) -> str:
+    if job.waits_for == 1:
+        return "a job that it depends on is done"
+    return f"{count(job.waits_for)} jobs that it depends on are done"
 
 
 def reason_of(reason: str | None) -> str:
@@ -89,6 +95,7 @@ def reason_of(reason: str | None) -> str:
         "worker_lost": "its workers were lost",
         "expired": "its time to live was over",
         "timeout": "it timed out too often",
+        "parent_failed": "a job that it depends on failed",
     }
     return why.get(reason or "", reason or "")
 

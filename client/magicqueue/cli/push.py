@@ -16,6 +16,7 @@ import orjson
 
 from magicqueue.answers import PushedId
 from magicqueue.cli.options import (
+    JOB_ID,
     MOMENT,
     QUEUE,
     SPAN,
@@ -96,6 +97,18 @@ _SHOWN_CHARS_MAX: Final = 60
 @click.option("--job-timeout", type=SPAN, help="An attempt fails that runs for longer.")
 @click.option("--group", metavar="NAME", help="Groups of QUEUE's jobs take turns.")
 @click.option("--keep-result", type=SPAN, help="Keep its end for `magicqueue result`.")
+@click.option(
+    "--depends-on",
+    type=JOB_ID,
+    multiple=True,
+    help="Not before this job is done; may be given again. See `magicqueue flow`, too.",
+)
+@click.option(
+    "--on-parent-failure",
+    type=click.Choice(["wait", "fail", "run"]),
+    help="Where a job that it depends on is dead: wait for its retry, be dead, too, or"
+    " run. [default: wait]",
+)
 @with_session
 def push(
     session: Session,
@@ -142,6 +155,9 @@ def _job_options(*, job_timeout: float | None, **options: Any) -> JobOptions:
             raise click.UsageError(f"--{name.replace('_', '-')} needs a --unique-key")
     if options["on_expire"] is not None and options["ttl"] is None:
         raise click.UsageError("--on-expire needs a --ttl")
+    options["depends_on"] = list(options["depends_on"]) or None
+    if options["on_parent_failure"] is not None and options["depends_on"] is None:
+        raise click.UsageError("--on-parent-failure needs a --depends-on")
     options["timeout"] = job_timeout
     given = {name: value for name, value in options.items() if value is not None}
     job_options = cast("JobOptions", given)

@@ -53,7 +53,7 @@ _TEXT_CELLS: Final = 12
 _job_out: Final = msgspec.json.Decoder(JobOut).decode
 _job_info: Final = msgspec.json.Decoder(JobInfo).decode
 _OF_AN_END: Final = ("id", "queue", "state", "attempts", "result", "finished_at")
-_UNTOLD: Final = {
+_UNTOLD: Final[dict[str, Any]] = {
     "unique_key": None,
     "group": None,
     "expires_at": None,
@@ -62,6 +62,10 @@ _UNTOLD: Final = {
     "keep_result": 0,
     "cancelled": False,
     "progress": None,
+    "parents": [],
+    "on_parent_failure": None,
+    "waits_for": 0,
+    "children": [],
     "finished_at": None,
 }
 

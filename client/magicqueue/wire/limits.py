@@ -60,6 +60,17 @@ PRIORITY_MAX = 2**31 - 1
 WAIT_JOBS_MAX = 1000
 """Most jobs that one WAIT waits for."""
 
+DEPENDS_ON_MAX = 1000
+"""Most jobs that one may depend on."""
+
+CHILDREN_MAX = 100
+"""So many of the jobs that wait for one are told of it, the first by id."""
+
+FLOW_JOBS_MAX = 10_000
+"""Jobs in a PUSHF."""
+
+FLOW_LINKS_MAX = 100_000
+"""What the jobs of a PUSHF, or of a PUSHB, depend on, all together."""
 
 PULL_QUEUES_MAX = 64
 """Most queues that one pull may name."""

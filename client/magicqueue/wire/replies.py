@@ -39,7 +39,9 @@ class JobOut(msgspec.Struct, gc=False, omit_defaults=True):
     created_at: int
     run_at: int
     attempts: int
+    group: str | None = None
     cron: CronTick | None = None
+    parents: list[int] = []
 
 
 class JobDetail(msgspec.Struct, gc=False):
@@ -97,6 +99,10 @@ class JobInfo(msgspec.Struct, kw_only=True, gc=False):
     timeout: int | None = None
     attempt_until: int | None = None
     keep_result: int = 0
+    parents: list[int] = []
+    on_parent_failure: str | None = None
+    waits_for: int = 0
+    children: list[int] = []
     cancelled: bool = False
     progress: Progress | None = None
     cron: CronTick | None = None
@@ -128,6 +134,7 @@ class Counts(msgspec.Struct, kw_only=True):
     queued: Count
     processing: Count
     delayed: Count
+    blocked: Count = 0  # 0 of a server that does not know flows
     dead: Count
     paused: Count | bool
     pushed: Count

@@ -28,6 +28,7 @@ from magicqueue.wire.values import (
     Number,
     OnConflict,
     OnExpire,
+    OnParentFailure,
     Order,
     Overlap,
     Percent,
@@ -71,7 +72,17 @@ class PushItem(
     on_expire: OnExpire | None = None
     timeout: Positive | None = None
     keep_result: Milliseconds | None = None
+    depends_on: list[JobId] | None = None
+    on_parent_failure: OnParentFailure | None = None
     group: str | None = None
+
+
+class FlowItem(PushItem, gc=False, kw_only=True, omit_defaults=True):
+    """One job of a PUSHF: `depends_on` are ids, and the `ref`s of others of its jobs."""
+
+    queue: str
+    ref: str | None = None
+    depends_on: list[Number | str] | None = None
 
 
 class Verdict(msgspec.Struct, gc=False, omit_defaults=True):
@@ -110,77 +121,79 @@ class Request(msgspec.Struct, kw_only=True, omit_defaults=True, tag_field="cmd")
     rid: Raw = NO_RID
 
 
+class _PlainOptions(Request, kw_only=True, omit_defaults=True):
+    """What plain pushes ask for their jobs, or for those that do not say their own.
+
+    `delay` and `run_at` are one option, when a job may run, said in two ways.
+    """
+
+    priority: Priority | None = None
+    delay: Milliseconds | None = None
+    run_at: Milliseconds | None = None
+    max_attempts: Attempts | None = None
+    backoff: Milliseconds | None = None
+    jitter: bool | None = None
+
+
+class _Options(_PlainOptions, kw_only=True, omit_defaults=True):
+    """What can be asked for jobs; `unique` and `unique_for` are one option, too."""
+
+    unique_key: str | None = None
+    unique: Until | None = None
+    unique_for: Positive | None = None
+    on_conflict: OnConflict | None = None
+    ttl: Positive | None = None
+    on_expire: OnExpire | None = None
+    timeout: Positive | None = None
+    keep_result: Milliseconds | None = None
+    depends_on: list[JobId] | None = None
+    on_parent_failure: OnParentFailure | None = None
+    group: str | None = None
+    req_key: str | None = None
+
+
 class PlainPush(
-    Request, kw_only=True, omit_defaults=True, tag="PUSH", forbid_unknown_fields=True
+    _PlainOptions, kw_only=True, omit_defaults=True, tag="PUSH", forbid_unknown_fields=True
 ):
     """Store one job that no policy is asked for."""
 
     queue: str
     data: Raw
-    priority: Priority | None = None
-    delay: Milliseconds | None = None
-    run_at: Milliseconds | None = None
-    max_attempts: Attempts | None = None
-    backoff: Milliseconds | None = None
-    jitter: bool | None = None
 
 
-class Push(
-    PlainPush, kw_only=True, omit_defaults=True, tag="PUSH", forbid_unknown_fields=False
+class Push(_Options, kw_only=True, omit_defaults=True, tag="PUSH"):
+    """Store one job."""
+
+    queue: str
+    data: Raw
+
+
+class PlainPushBatch(
+    _PlainOptions, kw_only=True, omit_defaults=True, tag="PUSHB", forbid_unknown_fields=True
 ):
-    """Store one job; `unique` and `unique_for` are one option, said in two ways."""
-
-    unique_key: str | None = None
-    unique: Until | None = None
-    unique_for: Positive | None = None
-    on_conflict: OnConflict | None = None
-    ttl: Positive | None = None
-    on_expire: OnExpire | None = None
-    timeout: Positive | None = None
-    keep_result: Milliseconds | None = None
-    group: str | None = None
-    req_key: str | None = None
-
-
-class _Batch(Request, kw_only=True, omit_defaults=True, tag="PUSHB"):
-    """What a PUSHB says beside its jobs.
-
-    `delay` and `run_at` are one option, when the job may run, said in two ways.
-    """
+    """Store many jobs that no policy is asked for."""
 
     BATCH: ClassVar[str | None] = "jobs"
 
     queue: str
-    priority: Priority | None = None
-    delay: Milliseconds | None = None
-    run_at: Milliseconds | None = None
-    max_attempts: Attempts | None = None
-    backoff: Milliseconds | None = None
-    jitter: bool | None = None
-
-
-class PlainPushBatch(
-    _Batch, kw_only=True, omit_defaults=True, tag="PUSHB", forbid_unknown_fields=True
-):
-    """Store many jobs that no policy is asked for."""
-
     jobs: list[PlainItem]
 
 
-class PushBatch(_Batch, kw_only=True, omit_defaults=True, tag="PUSHB"):
+class PushBatch(_Options, kw_only=True, omit_defaults=True, tag="PUSHB"):
     """Store many jobs, all or none; options hold for each job that does not say its own."""
 
-    unique_key: str | None = None
-    unique: Until | None = None
-    unique_for: Positive | None = None
-    on_conflict: OnConflict | None = None
-    ttl: Positive | None = None
-    on_expire: OnExpire | None = None
-    timeout: Positive | None = None
-    keep_result: Milliseconds | None = None
-    group: str | None = None
-    req_key: str | None = None
+    BATCH: ClassVar[str | None] = "jobs"
+
+    queue: str
     jobs: list[PushItem]
+
+
+class PushFlow(Request, kw_only=True, omit_defaults=True, tag="PUSHF"):
+    """Store a flow: jobs of any queues that depend on each other, all or none."""
+
+    BATCH: ClassVar[str | None] = "jobs"
+
+    jobs: list[FlowItem]
 
 
 class Pull(Request, kw_only=True, omit_defaults=True, tag="PULL"):
@@ -466,10 +479,11 @@ class Auth(Request, kw_only=True, omit_defaults=True, tag="AUTH"):
     token: str
 
 
-class Cron(Request, kw_only=True, omit_defaults=True, tag="CRON"):
+class Cron(_Options, kw_only=True, omit_defaults=True, tag="CRON"):
     """Have a job come again and again, by a `schedule` in `tz`, or `every` so often.
 
-    What a job may be asked for is as in PUSH; `delay`, `run_at` and `req_key` are refused.
+    What a job may be asked for is as in PUSH; `delay`, `run_at`, `req_key` and
+    `depends_on` are refused: each tick is a push of its own.
     """
 
     name: str
@@ -486,22 +500,6 @@ class Cron(Request, kw_only=True, omit_defaults=True, tag="CRON"):
     missed: Missed | None = None
     catchup: Milliseconds | None = None
     overlap: Overlap | None = None
-    priority: Priority | None = None
-    delay: Milliseconds | None = None
-    run_at: Milliseconds | None = None
-    max_attempts: Attempts | None = None
-    backoff: Milliseconds | None = None
-    jitter: bool | None = None
-    unique_key: str | None = None
-    unique: Until | None = None
-    unique_for: Positive | None = None
-    on_conflict: OnConflict | None = None
-    ttl: Positive | None = None
-    on_expire: OnExpire | None = None
-    timeout: Positive | None = None
-    keep_result: Milliseconds | None = None
-    group: str | None = None
-    req_key: str | None = None
 
 
 class CronList(Request, kw_only=True, omit_defaults=True, tag="CRONLIST"):
@@ -550,6 +548,7 @@ COMMANDS: Final[dict[str, type[Request]]] = {
     for kind in (
         Push,
         PushBatch,
+        PushFlow,
         Pull,
         PullBatch,
         Ack,

@@ -27,7 +27,7 @@ Until: TypeAlias = Literal["done", "start"]
 """How long a job holds its key."""
 OnConflict: TypeAlias = Literal["return", "reject", "replace"]
 """What becomes of a push whose key is held."""
-State: TypeAlias = Literal["ready", "delayed", "active", "dead"]
+State: TypeAlias = Literal["ready", "delayed", "active", "dead", "blocked"]
 """Where a job is."""
 JobOrder: TypeAlias = Literal["id", "turn"]
 """How JOBS lists: all by id, or the first in the order in which they will come."""
@@ -54,5 +54,7 @@ Every: TypeAlias = Annotated[int, Meta(ge=EVERY_MS_MIN, le=ID_MAX)]
 """How often counts can be told, in milliseconds."""
 OnExpire: TypeAlias = Literal["remove", "dead"]
 """What becomes of a job whose time to live is over."""
+OnParentFailure: TypeAlias = Literal["wait", "fail", "run"]
+"""What becomes of a job when one that it depends on is dead."""
 Order: TypeAlias = Literal["strict", "turns"]
 """Which of several queues a pull tries first."""

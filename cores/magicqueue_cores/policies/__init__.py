@@ -17,6 +17,7 @@ from magicqueue_cores.policies.answers import (
 from magicqueue_cores.policies.cron_facts import Cron
 from magicqueue_cores.policies.cron_plans import CronPlan
 from magicqueue_cores.policies.crons import Crons, CronSet, CronStats
+from magicqueue_cores.policies.flows import Flows
 from magicqueue_cores.policies.groups import GroupStats
 from magicqueue_cores.policies.layer import Policies
 from magicqueue_cores.policies.options import PolicyOptions
@@ -40,6 +41,7 @@ __all__ = [
     "Duplicate",
     "Ending",
     "Failures",
+    "Flows",
     "GroupStats",
     "InGroups",
     "Known",

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from magicqueue_cores.policies.group import Line
+from magicqueue_cores.policies.mark_texts import text_of, texts_of_new, with_seats
 from magicqueue_cores.policies.wishes import (
     KEY_BYTES,
     TIMED,
@@ -16,8 +17,6 @@ from magicqueue_cores.policies.wishes import (
     Terms,
     TimedMark,
     new_times,
-    texts_of_new,
-    with_seats,
 )
 
 
@@ -82,6 +81,8 @@ class Alike:
 
     def texts(self) -> list[bytes]:
         """Return the text of each mark."""
+        if self.terms.grouped and self.terms.link is not None:
+            return [text_of(mark) for mark in self.marks()]
         same = self.terms, self.expires_at_ms, self.flags
         if self.keyed:
             texts = texts_of_new(self.keys, *same)

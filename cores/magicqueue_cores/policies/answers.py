@@ -6,6 +6,7 @@ from typing import Final, Literal, TypeAlias
 import msgspec
 
 from magicqueue_cores.contract import CoreError, Failed, Settled
+from magicqueue_cores.policies.links import Rule
 
 EndState: TypeAlias = Literal["done", "cancelled", "expired", "dead"]
 END_STATES: Final[tuple[EndState, ...]] = ("done", "cancelled", "expired", "dead")
@@ -81,6 +82,8 @@ class Known(msgspec.Struct):
     attempt_until_ms: int | None = None
     cancelled: bool = False
     progress: Progress | None = None
+    parents: tuple[int, ...] = ()
+    on_parent_failure: Rule | None = None
     cron: tuple[str, int] | None = None
     """The cron that pushed it, and the tick."""
 

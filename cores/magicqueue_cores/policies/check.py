@@ -78,7 +78,7 @@ def check_ground(ground: Ground) -> None:
 
 
 def _check_crons(ground: Ground) -> None:
-    """Verify what is counted of the jobs of crons."""
+    """Verify what is counted of the jobs of crons, and of those that depend on others."""
     marks = ground.marks
     of_crons = [
         (mark.cron, mark.terms.queue)
@@ -87,7 +87,10 @@ def _check_crons(ground: Ground) -> None:
     ]
     names = Counter(name for name, _ in of_crons)
     assert marks.cron_jobs == names, "jobs of crons miscounted"
+    linked = [mark for mark in marks.by_id.values() if mark.terms.link is not None]
+    assert marks.links == len(linked), "jobs that depend on others miscounted"
     queues = Counter(queue for _, queue in of_crons)
+    queues.update(mark.terms.queue for mark in linked if not mark.flags & DEAD)
     assert marks.telling == queues, "jobs that tell more miscounted"
     ground.ruling.check(TELLING, set(queues))
 

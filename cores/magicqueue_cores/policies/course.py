@@ -6,7 +6,8 @@ from typing import Any
 from magicqueue_cores import records
 from magicqueue_cores.policies.marks import DIED, Marks
 from magicqueue_cores.policies.shelf import Shelf
-from magicqueue_cores.policies.wishes import GroupedMark, TermsShared
+from magicqueue_cores.policies.terms_shared import TermsShared
+from magicqueue_cores.policies.wishes import GroupedMark
 
 
 class Course:

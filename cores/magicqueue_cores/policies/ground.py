@@ -11,12 +11,14 @@ from magicqueue_cores.policies.alike import Alike
 from magicqueue_cores.policies.course import Course
 from magicqueue_cores.policies.cron_facts import CronShelf
 from magicqueue_cores.policies.gates import Gate
+from magicqueue_cores.policies.mark_texts import text_of
 from magicqueue_cores.policies.marks import Marks
 from magicqueue_cores.policies.moments import Clock, Tally
 from magicqueue_cores.policies.options import PolicyOptions
 from magicqueue_cores.policies.ruling import Ruling
 from magicqueue_cores.policies.shelf import Shelf
-from magicqueue_cores.policies.wishes import GroupedMark, Mark, TermsShared, text_of
+from magicqueue_cores.policies.terms_shared import TermsShared
+from magicqueue_cores.policies.wishes import GroupedMark, Mark
 from magicqueue_cores.records import Gone, Kept, Marked, Record
 
 T = TypeVar("T")

@@ -9,7 +9,7 @@ out by turns. A queue is ruled while it has live jobs with a group.
 from collections.abc import Callable, Iterator
 from heapq import nsmallest
 from itertools import islice
-from typing import Final, TypeAlias
+from typing import Final
 
 import msgspec
 
@@ -17,16 +17,13 @@ from magicqueue_cores.contract import Core, Delivery, JobState, Step
 from magicqueue_cores.policies.ground import PAGE_BYTES_MAX, Ground, at_once
 from magicqueue_cores.policies.group import Group
 from magicqueue_cores.policies.group_limits import GroupLimits
-from magicqueue_cores.policies.level import Level
+from magicqueue_cores.policies.handing import Handing
 from magicqueue_cores.policies.limits import Limits
-from magicqueue_cores.policies.rounds import Rounds, Turn
 from magicqueue_cores.policies.ruling import GROUPED
 from magicqueue_cores.policies.wishes import ACTIVE, DEAD, GroupedMark, Mark
 from magicqueue_cores.records import Record
 
 _HELD: Final = frozenset((JobState.HELD,))
-Bounds: TypeAlias = tuple[int, int, int, int]
-"""Bytes of payloads, span and session of the lease, and the time."""
 UPTO_GROUPS: Final = -1
 """Stands for the `upto` of a drain that has come to the jobs with a group."""
 
@@ -54,6 +51,7 @@ class Groups:
         self._notes = ground.marks.notes
         self._marks = ground.marks
         self.limits: Final = GroupLimits(ground, limits)
+        self._handing = Handing(ground, self.limits)
         self._ruled: set[str] = set()
         self._draining: dict[str, tuple[int, list[Group]]] = {}
         """The last place of what is drained, and the groups to go through, by queue."""
@@ -155,37 +153,8 @@ class Groups:
         core.advance(now_ms)
         if self._notes.pending:
             self._settle_all(now_ms)
-        got = Delivery([], [], [], [], [], [])
-        stalled: list[str] = []
-        while count > 0 and payload_bytes_max > 0:
-            plain = self._plain(queue, rounds, now_ms)
-            turns, level = rounds.turns(count, plain, now_ms, stalled)
-            bounds = payload_bytes_max, lease_ms, session, now_ms
-            taken = self._take(queue, rounds, turns, level, bounds)
-            count -= len(taken.ids)
-            payload_bytes_max -= sum(map(len, taken.payloads))
-            _add(got, taken)
-            if level is None or len(taken.ids) < len(turns):
-                break
-            others = Delivery([], [], [], [], [], [])
-            # Where no group takes a turn, these have all that are left.
-            turns_left = count if rounds.top() is None else 1
-            if payload_bytes_max > 0:
-                bounds = payload_bytes_max, lease_ms, session, now_ms
-                others = at_once(core.pull(queue, turns_left, *bounds))
-            if not others.ids:
-                level.put_first(level.line, again=False)
-                break
-            _add(got, others)
-            if len(others.ids) < turns_left:
-                break
-            count -= turns_left
-            payload_bytes_max -= sum(map(len, others.payloads))
-        if stalled:
-            self.limits.ask(queue, rounds, stalled)
-        if rounds.rate is not None:
-            self._ground.weigh()  # buckets may be new
-        return got
+        bounds = payload_bytes_max, lease_ms, session, now_ms
+        return self._handing.pull(queue, rounds, count, bounds)
 
     def settle(self, now_ms: int) -> None:
         """Have jobs held that became ready; rule queues that have groups, and no others."""
@@ -277,43 +246,6 @@ class Groups:
             self._ground.ruling.check(GROUPED, with_jobs)
         assert not self._seats.ready, "a job is ready and not held"
 
-    def _plain(self, queue: str, rounds: Rounds, now_ms: int) -> int | None:
-        """Return the priority of the first ready job without a group.
-
-        While jobs with one may be due that did not mature yet, nobody can tell.
-        """
-        core = self._core
-        others = rounds.jobs - rounds.waiting - rounds.active
-        if others and core.next_deadline_ms <= now_ms:
-            self.limits.ask_again(queue, now_ms)
-            return None
-        page = at_once(core.in_turn(queue, JobState.READY, None, 1, 1, now_ms))
-        return page.jobs[0].priority if page.jobs else None
-
-    def _take(
-        self,
-        queue: str,
-        rounds: Rounds,
-        turns: list[Turn],
-        level: Level | None,
-        bounds: Bounds,
-    ) -> Delivery:
-        """Hand out the jobs whose turns these are, and undo those that are too many.
-
-        level: where a job without a group had the turn behind these, which is undone first.
-        """
-        if not turns:
-            return Delivery([], [], [], [], [], [])
-        ids = [job_id for _, _, job_id, _ in turns]
-        self._seats.taking = True
-        taken = at_once(self._core.take(queue, ids, *bounds))
-        self._seats.taking = False
-        if len(taken.ids) < len(ids):
-            if level is not None:
-                level.put_first(level.line, again=False)
-            rounds.undo(turns[len(taken.ids) :])
-        return taken
-
     def _hold(self, now_ms: int) -> None:
         seats, by_id = self._seats, self._marks.by_id
         ids = [
@@ -354,12 +286,3 @@ class Groups:
 def group_of(mark: Mark | None) -> str | None:
     """Return the group that a job's mark is of, if it is of one."""
     return mark.line.group.name if isinstance(mark, GroupedMark) else None
-
-
-def _add(delivery: Delivery, more: Delivery) -> None:
-    delivery.ids += more.ids
-    delivery.payloads += more.payloads
-    delivery.priorities += more.priorities
-    delivery.created_ats_ms += more.created_ats_ms
-    delivery.run_ats_ms += more.run_ats_ms
-    delivery.attempts += more.attempts

@@ -2,16 +2,17 @@
 
 What is where:
 
-- `wishes`, `alike`, `marks`, `keys`, `moments`, `doomed`, `notebook`: what jobs have;
-- `shelf`: what outlives them; `course`: what records mean for all that;
+- `wishes`, `terms_shared`, `alike`, `marks`, `keys`, `moments`, `doomed`, `notebook`: what
+  jobs have, and `mark_texts` how the log tells it;
+- `shelf`: what outlives them; `course`, `retelling`: what records mean for all that;
 - `pushing`, `verdicts`, `retrying`, `bulk`: decisions; `passage`: what time brings;
 - `crons`, `cron_facts`, `schedules`, `ticking`: jobs that come again;
 - `events`: who is told of rare turns;
 - `rules`, `gates`, `limits`: how many jobs of a queue may be handed out;
-- `group`, `lines`, `rounds`, `seats`, `groups`, `group_limits`: jobs that take turns;
-- `outcomes`: what follows from what befell jobs; `check`: all that has to be true;
-- `telling`: counts, and what is known of a job;
-- `shown`: marks and facts of a log as plain values.
+- `group`, `lines`, `rounds`, `seats`, `groups`, `handing`, `group_limits`: turns;
+- `links`, `flows`, `linked_pushes`, `flow_pushes`: jobs that depend on others;
+- `outcomes`, `endings`: what follows from what befell jobs; `telling`: what is told;
+- `check`: all that has to be true; `shown`: marks and facts of a log as plain values.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,13 +21,13 @@ from typing import Final
 from magicqueue_cores.contract import (
     Core,
     Delivery,
-    JobState,
     NewJobs,
     RecordSink,
     Settled,
     Step,
 )
 from magicqueue_cores.pending import Pending
+from magicqueue_cores.policies import telling
 from magicqueue_cores.policies.answers import (
     Beats,
     Cancelled,
@@ -39,20 +40,25 @@ from magicqueue_cores.policies.answers import (
 from magicqueue_cores.policies.bulk import Bulk
 from magicqueue_cores.policies.check import check_ground
 from magicqueue_cores.policies.crons import Crons
+from magicqueue_cores.policies.endings import Endings
 from magicqueue_cores.policies.events import Events
+from magicqueue_cores.policies.flow_pushes import FlowPushes
+from magicqueue_cores.policies.flows import Flows
 from magicqueue_cores.policies.ground import Ground, at_once
 from magicqueue_cores.policies.groups import Groups
 from magicqueue_cores.policies.limits import Limits
+from magicqueue_cores.policies.linked_pushes import LinkedPushes
 from magicqueue_cores.policies.options import PolicyOptions
 from magicqueue_cores.policies.outcomes import Outcomes
 from magicqueue_cores.policies.passage import Passage
 from magicqueue_cores.policies.pushing import Pushing
+from magicqueue_cores.policies.retelling import Retelling
 from magicqueue_cores.policies.retrying import Retrying
 from magicqueue_cores.policies.schedules import Calendars, no_calendars
-from magicqueue_cores.policies.telling import Pulled, known_of, marked_of, more_of, stats_of
+from magicqueue_cores.policies.telling import Pulled
 from magicqueue_cores.policies.verdicts import Verdicts
 from magicqueue_cores.policies.wishes import DEAD, InGroups, Wishes
-from magicqueue_cores.records import Gone, Kept, Marked, Pushed, Record
+from magicqueue_cores.records import Kept, Record
 
 
 class Policies:
@@ -87,7 +93,10 @@ class Policies:
         self.clock: Final = ground.clock
         """Nothing ends here before `clock.due_ms`: the cheapest test of that."""
         self._clock = ground.clock
-        self._outcomes = Outcomes(ground)
+        self._endings = Endings(ground)
+        self.flows: Final = Flows(ground, self._endings)
+        """Jobs that depend on others."""
+        self._outcomes = Outcomes(ground, self._endings, self.flows)
         self.limits: Final = Limits(ground)
         """The rules of queues."""
         self.ruling: Final = ground.ruling
@@ -98,12 +107,20 @@ class Policies:
         """Groups of jobs, which take turns."""
         self._outcomes.seat = self.groups.settle
         self._passage = Passage(ground, self._outcomes, self.limits, self.groups)
-        self._pushing = Pushing(ground, self._outcomes, self.groups)
+        linked = LinkedPushes(ground, self.flows)
+        self._pushing = Pushing(ground, self._outcomes, self.groups, linked)
+        self.flow_pushes: Final = FlowPushes(
+            ground, self._pushing, linked, self._outcomes, self._let_pass
+        )
+        """Pushes of jobs that depend on each other."""
         self._verdicts = Verdicts(ground, self._outcomes)
         self._retrying = Retrying(ground, self._pushing, self._outcomes)
         self.bulk: Final = Bulk(ground, self._verdicts, self._retrying, self._outcomes)
         self.crons: Final = Crons(ground, self.push, self._outcomes, calendars)
         """Jobs that come again: they do so by `crons.fire`, and not with `advance`."""
+        self._retelling = Retelling(
+            ground, self._passage, self._outcomes, self.limits, self.groups, self.flows
+        )
         self.crons.on_tick = self.events.ticked
         core.observe(self._observe)
 
@@ -292,10 +309,10 @@ class Policies:
     def drain(self, queue: str, now_ms: int, upto: int | None = None) -> Step:
         """As the core's, held jobs with it."""
         self._let_pass(now_ms)
-        step = self.groups.drain(queue, now_ms, upto)
+        step = self.flows.drain(queue, now_ms, upto, self.groups.drain)
         if self._notes.pending:
             self._outcomes.settle(now_ms)
-        return step
+        return Step(step.count + self.flows.take_drained(), step.upto)
 
     def retry_dead(
         self, queue: str | None, job_id: int | None, now_ms: int, upto: int | None = None
@@ -320,13 +337,7 @@ class Policies:
     def ending(self, job_id: int, now_ms: int) -> Ending | None:
         """Return how a job ended, if that is kept or the job is dead (of any job)."""
         self._let_pass(now_ms)
-        ending = self._outcomes.ending(job_id, now_ms)
-        if ending is not None:
-            return ending
-        view = at_once(self._core.job(job_id, now_ms))
-        if view is None or view.state is not JobState.DEAD:
-            return None
-        return Ending(job_id, "dead", None, view.died_at_ms or 0, view.attempts, view.queue)
+        return self._endings.get(job_id, now_ms) or self._endings.of_dead(job_id, now_ms)
 
     def waits_for(self, job_id: int) -> bool:
         """Return whether a job has not ended yet and its end will be kept: see `on_end`."""
@@ -340,11 +351,11 @@ class Policies:
 
     def known_of(self, job_id: int) -> Known:
         """Return what is known of a job that is here."""
-        return known_of(self._marks, job_id)
+        return telling.known_of(self._marks, job_id)
 
     def more_of(self, queue: str, ids: Sequence[int]) -> Pulled | None:
         """Return what a pull has to tell of jobs beside what the core knows, if any."""
-        return more_of(self._marks, queue, ids)
+        return telling.more_of(self._marks, queue, ids)
 
     def settle(self, now_ms: int) -> None:
         """Do and record what follows from what verbs of the core did: ends, time-outs."""
@@ -352,34 +363,19 @@ class Policies:
 
     def replay(self, record: Record) -> None:
         """Apply what happened once before, to the core and here."""
-        at_ms = record.created_at_ms if isinstance(record, Pushed) else None
-        self._passage.saw(getattr(record, "at_ms", 0) if at_ms is None else at_ms)
-        if not isinstance(record, Marked | Kept | Gone):
-            self._core.replay(record)
-        self._notes.live = False
-        self._ground.course.apply(record)
-        self._notes.live = True
-        self.limits.follow(record)
-        self.groups.follow(record)
-        if isinstance(record, Marked):
-            self._core.mark(record.ids, marked=True)
-        if self._notes.telling:
-            self._outcomes.rule_telling()
-        self._ground.weigh()
+        self._retelling.replay(record)
 
     def export(self, ids: Sequence[int]) -> Sequence[Record]:
         """Tell all of those of `ids` that are here: `Moved`, then `Marked`; or nothing."""
-        moved = self._core.export(ids)
-        return [moved, *marked_of(self._marks, moved)] if moved.ids else []
+        return self._retelling.export(ids)
 
     def export_facts(self, space: str, keys: Sequence[bytes]) -> Kept:
         """Tell those of the facts that still hold, in the order given."""
-        held = self._ground.shelves[space].held(keys)
-        return Kept(space, list(held), list(held.values()))
+        return self._retelling.export_facts(space, keys)
 
     def stats(self) -> PolicyStats:
         """Count what is kept. O(1)."""
-        return stats_of(self._ground, self.events)
+        return telling.stats_of(self._ground, self.events)
 
     def check(self) -> None:
         """Verify every invariant: AssertionError names the first broken. O(n)."""
@@ -387,6 +383,7 @@ class Policies:
         self.crons.check()
         self.limits.check()
         self.groups.check()
+        self.flows.check()
 
     def _let_pass(self, now_ms: int) -> None:
         """Let what is due by now happen before anything else does."""
@@ -395,5 +392,6 @@ class Policies:
 
     def _observe(self, record: Record) -> None:
         """Apply what the core reports of marked jobs."""
+        self.flows.follow(record)
         self._ground.course.apply(record)
         self._ground.weigh()

@@ -55,6 +55,8 @@ class Marks:
         """Jobs that have an entry in `expiries`, by queue."""
         self.dead_keyed: dict[str, int] = {}
         """Dead letters that would take a key again, by queue."""
+        self.links = 0
+        """Jobs that depend, or depended, on others, dead or not."""
         self.key_chars = 0
         """Of all keys, held or not, and of the names of jobs' crons."""
         self.cron_jobs: dict[str, int] = {}
@@ -80,19 +82,24 @@ class Marks:
         self._tally.size += weight_of(mark.terms, mark.key)
         flags = mark.flags
         if mark.key is not None:
-            self.key_chars += len(mark.key)
-            if flags & HOLDS:
-                self.keys.take(mark.terms.queue, mark.key, job_id)
-            elif flags & DEAD and mark.takes_key:
-                _count(self.dead_keyed, mark.terms.queue, 1)
+            self._put_key(mark.key, job_id, mark)
         if mark.cron is not None:
             self._count_cron(mark.cron, mark, 1)
         if mark.expires_at_ms and not flags & DEAD:
             self.time(job_id, mark)
+        if mark.terms.link is not None:
+            self._count_link(mark, 1)
         if mark.attempt_until_ms:
             self.attempt_ends.add(mark.attempt_until_ms, job_id)
         if flags & CANCELLED:
             self.doomed.add(job_id)
+
+    def _put_key(self, key: str, job_id: int, mark: Mark) -> None:
+        self.key_chars += len(key)
+        if mark.flags & HOLDS:
+            self.keys.take(mark.terms.queue, key, job_id)
+        elif mark.flags & DEAD and mark.takes_key:
+            _count(self.dead_keyed, mark.terms.queue, 1)
 
     def put_new(self, alike: Alike, ids: Sequence[int], marks: Sequence[Mark]) -> None:
         """Know this of jobs of which nothing was known: as `put`, all at once."""
@@ -105,6 +112,9 @@ class Marks:
         if alike.expires_at_ms:
             self.expiries.add_all(alike.expires_at_ms, ids)
             _count(self.timed, queue, len(ids))
+        if alike.terms.link is not None:
+            self.links += len(ids)
+            self._count_telling(queue, len(ids))
 
     def leave(self, ids: Iterable[int], how: str) -> None:
         """Let go of all that these jobs have: every end of every job goes this way.
@@ -230,10 +240,8 @@ class Marks:
         self._tally.size -= size + chars
         self.key_chars -= chars
         self._untime(found)
-        if self.cron_marks:
-            for _, mark in found:
-                if mark.cron is not None:
-                    self._count_cron(mark.cron, mark, -1)
+        if self.cron_marks or self.links:
+            self._uncount(found)
 
     def _untime(self, found: Sequence[tuple[int, Mark]]) -> None:
         """Wait for no time of these marks."""
@@ -253,12 +261,25 @@ class Marks:
         if attempt_ends:
             self.attempt_ends.lose(attempt_ends)
 
+    def _uncount(self, found: Sequence[tuple[int, Mark]]) -> None:
+        """Count jobs of crons, and those that depend on others, no more."""
+        for _, mark in found:
+            if mark.cron is not None:
+                self._count_cron(mark.cron, mark, -1)
+            if mark.terms.link is not None:
+                self._count_link(mark, -1)
+
     def _count_cron(self, cron: str, mark: Mark, by: int) -> None:
         self.cron_marks += by
         self.key_chars += by * len(cron)
         self._tally.size += by * (CRON_BYTES + len(cron))
         if not mark.flags & DEAD:
             _count(self.cron_jobs, cron, by)
+            self._count_telling(mark.terms.queue, by)
+
+    def _count_link(self, mark: Mark, by: int) -> None:
+        self.links += by
+        if not mark.flags & DEAD:
             self._count_telling(mark.terms.queue, by)
 
     def _count_telling(self, queue: str, by: int) -> None:

@@ -8,34 +8,22 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from magicqueue_cores.contract import TIME_MAX_MS, WAITING, JobState
-from magicqueue_cores.policies.answers import END_STATES, Ending
-from magicqueue_cores.policies.ground import RESULT, Ground
-from magicqueue_cores.policies.marks import DIED
+from magicqueue_cores.policies.endings import Endings
+from magicqueue_cores.policies.flows import Flows
+from magicqueue_cores.policies.ground import Ground
 from magicqueue_cores.policies.ruling import TELLING
-from magicqueue_cores.policies.wishes import ACTIVE, CANCELLED, TIMED, Mark
+from magicqueue_cores.policies.wishes import ACTIVE, CANCELLED, TIMED
 
 _AT_REST = frozenset((JobState.READY, JobState.DELAYED, JobState.HELD, JobState.DEAD))
-
-
-class _Body(msgspec.Struct, array_like=True):
-    """A kept end, as it is written. Later versions add fields at the end, by default."""
-
-    state: int
-    finished_at_ms: int
-    attempts: int
-    queue: str
-    result: bytes | None
-
-
-_encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(_Body).decode
 
 
 class Outcomes:
     """Takes the notes of `Marks` and does what has to follow, until there are none."""
 
-    def __init__(self, ground: Ground) -> None:
+    def __init__(self, ground: Ground, endings: Endings, flows: Flows) -> None:
         self._ground = ground
+        self._endings = endings
+        self._flows = flows
         self.results: dict[int, bytes] = {}
         """What the verdicts that are just being carried out bring."""
         self.expired: set[int] = set()
@@ -52,12 +40,13 @@ class Outcomes:
         while notes.pending:
             handed, back, ended = notes.take()
             if ended:
-                self._keep_ends(ended, now_ms)
+                self._endings.keep(ended, self.results, now_ms)
                 told += [job_id for job_id, _, _ in ended]
             if handed:
                 self._time_attempts(handed, now_ms)
             if back:
                 self._turn_away(back, now_ms)
+            self._flows.settle(now_ms)
             if notes.telling:
                 self.rule_telling()
             self.seat(now_ms)
@@ -81,39 +70,6 @@ class Outcomes:
             core.remove(leaving, WAITING, "expired", now_ms)
         if dying:
             core.bury(dying, "expired", [None] * len(dying), now_ms)
-
-    def ending(self, job_id: int, now_ms: int) -> Ending | None:
-        """Return the end of a job that is kept."""
-        body = self._ground.results.get(_key(job_id), now_ms)
-        if body is None:
-            return None
-        end = _decode(body)
-        return Ending(
-            job_id,
-            END_STATES[end.state],
-            end.result,
-            end.finished_at_ms,
-            end.attempts,
-            end.queue,
-        )
-
-    def _keep_ends(self, ended: Sequence[tuple[int, Mark, str]], now_ms: int) -> None:
-        """Keep how jobs ended, of which that is known; dead ones are found as such."""
-        facts = {}
-        for job_id, mark, how in ended:
-            if how not in END_STATES or how == DIED:
-                continue  # drained, purged and dropped ones leave no trace
-            terms = mark.terms
-            body = (
-                END_STATES.index(how),
-                now_ms,
-                mark.attempts,
-                terms.queue,
-                self.results.pop(job_id, None),
-            )
-            facts[_key(job_id)] = (now_ms + terms.keep_result_ms, _encode(body))
-        if facts:
-            self._ground.keep(RESULT, facts)
 
     def _time_attempts(self, handed: Sequence[int], now_ms: int) -> None:
         """Say, durably, when attempts end that began just now."""
@@ -146,10 +102,6 @@ class Outcomes:
             self._ground.core.remove(cancelled, _AT_REST, "cancelled", now_ms)
         self.expired.update(late)
         self.expire(late, now_ms)
-
-
-def _key(job_id: int) -> bytes:
-    return b"%d" % job_id
 
 
 def _nobody(_: int) -> None:

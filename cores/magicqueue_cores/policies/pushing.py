@@ -10,6 +10,8 @@ from magicqueue_cores.policies.alike import Alike
 from magicqueue_cores.policies.answers import BadRepeat, BadWish, Duplicate, PushAnswer
 from magicqueue_cores.policies.ground import REQUEST, WINDOW, Ground, at_once, named
 from magicqueue_cores.policies.groups import Groups
+from magicqueue_cores.policies.linked_pushes import LinkedPushes
+from magicqueue_cores.policies.links import Fate
 from magicqueue_cores.policies.outcomes import Outcomes
 from magicqueue_cores.policies.storing import (
     at,
@@ -40,7 +42,7 @@ class _Plan:
     item of this push, as -1 - index.
     """
 
-    __slots__ = ("duplicates", "holders", "kinds", "new", "replaced")
+    __slots__ = ("duplicates", "holders", "kinds", "linked", "new", "replaced")
 
     def __init__(self) -> None:
         self.new: list[int] = []
@@ -48,6 +50,8 @@ class _Plan:
         self.holders: dict[int, int] = {}
         self.duplicates: list[int] = []
         self.replaced: list[int] = []
+        self.linked = False
+        """Some depend on other jobs."""
 
     def kind(self, terms: Terms, now_ms: int, *, keyed: bool) -> Alike:
         """Return those that wish alike."""
@@ -60,10 +64,13 @@ class _Plan:
 class Pushing:
     """Decides what becomes of a push, and does it."""
 
-    def __init__(self, ground: Ground, outcomes: Outcomes, groups: Groups) -> None:
+    def __init__(
+        self, ground: Ground, outcomes: Outcomes, groups: Groups, linked: LinkedPushes
+    ) -> None:
         self._ground = ground
         self._outcomes = outcomes
         self._groups = groups
+        self._linked = linked
 
     def push(
         self,
@@ -84,17 +91,19 @@ class Pushing:
             answer = PushAnswer(ids, [], [])
         elif isinstance(wishes, InGroups):
             plan = self._plan_in_groups(queue, jobs, wishes, now_ms)
-            answer = self._carry_out(queue, jobs, plan, now_ms)
+            answer = self._carry_out(queue, jobs, (), plan, now_ms)
         elif len(wishes) == 1 and (alone := self._alone(queue, jobs, wishes[0], now_ms)):
             answer = PushAnswer(alone, [], [])
         else:
             plan = self._plan(queue, jobs, wishes, now_ms)
-            answer = self._carry_out(queue, jobs, plan, now_ms)
+            answer = self._carry_out(queue, jobs, wishes, plan, now_ms)
         if req_key is not None:
             until_ms = now_ms + self._ground.options.req_key_ttl_ms
             body = _packed(answer.ids)
             self._ground.keep(REQUEST, {named(queue, req_key): (until_ms, body)})
         self._ground.weigh()
+        if self._ground.marks.notes.pending:
+            self._outcomes.settle(now_ms)
         return answer
 
     def answered(self, queue: str, req_key: str, now_ms: int) -> Sequence[int] | None:
@@ -127,13 +136,13 @@ class Pushing:
         ground = self._ground
         if wish is None or len(ground.windows) or wish.unique_for_ms is not None:
             return ()
-        if wish.group is not None:
+        if wish.group is not None or wish.parents:
             return ()
         key, ttl_ms = wish.unique_key, wish.ttl_ms
         if key is not None and key in ground.marks.keys.held(queue):
             return ()
         if ttl_ms is not None:
-            _refuse_late(0, jobs, now_ms, now_ms + ttl_ms)
+            refuse_late(0, jobs, now_ms, now_ms + ttl_ms)
         mark = new_mark(ground.terms.asked(queue, wish), key, now_ms)
         ids = (self._made(queue, jobs, (), weight_of(mark.terms, key), now_ms),)
         ground.mark(queue, ids, (mark,))
@@ -155,7 +164,10 @@ class Pushing:
                 continue
             ttl_ms, key = wish.ttl_ms, wish.unique_key
             if ttl_ms is not None and latest_ms >= now_ms + ttl_ms:
-                _refuse_late(index, jobs, now_ms, now_ms + ttl_ms)
+                refuse_late(index, jobs, now_ms, now_ms + ttl_ms)
+            if wish.parents:
+                self._linked.check_one(index, wish)
+                plan.linked = True
             if key is not None:
                 holder = None
                 if windows or key in held:
@@ -183,7 +195,7 @@ class Pushing:
         plan.new += range(len(asked.groups))
         if wish.ttl_ms is not None:
             for index in plan.new:
-                _refuse_late(index, jobs, now_ms, now_ms + wish.ttl_ms)
+                refuse_late(index, jobs, now_ms, now_ms + wish.ttl_ms)
         terms = self._ground.terms.asked(queue, wish)
         plan.kind(terms, now_ms, keyed=False).add_all(asked.groups)
         return plan
@@ -208,13 +220,14 @@ class Pushing:
             plan.duplicates.append(index)
             return
         if mark is not None and mark.expires_at_ms:
-            _refuse_late(index, jobs, now_ms, mark.expires_at_ms)
+            refuse_late(index, jobs, now_ms, mark.expires_at_ms)
         plan.replaced.append(index)
 
     def _carry_out(
         self,
         queue: str,
         jobs: NewJobs,
+        wishes: Sequence[Wishes | None],
         plan: _Plan,
         now_ms: int,
     ) -> PushAnswer:
@@ -224,15 +237,12 @@ class Pushing:
         ids: Sequence[int] = ()
         if new:
             made = jobs if len(new) == count else picked(jobs, new)
-            weight = sum(alike.weight for alike in kinds)
-            held = waiting_for_turns(kinds, made, now_ms)
-            first_id = self._made(queue, made, held, weight + growth, now_ms)
-            ids = range(first_id, first_id + len(new))
-            for alike in kinds:
-                take_seats(ground.marks.seats, alike, made, held)
-            self._mark_new(queue, first_id, kinds, now_ms)
-            if any(held):
-                ground.marks.seats.on_ready(queue)
+            weight = growth + sum(alike.weight for alike in kinds)
+            if plan.linked:
+                some = [wishes[index] for index in new]
+                ids = self._store_linked(queue, made, some, kinds, weight, now_ms)
+            else:
+                ids = self._store(queue, made, kinds, weight, now_ms)
             if len(new) == count:
                 return PushAnswer(ids, [], [])
         else:
@@ -245,6 +255,44 @@ class Pushing:
         ground.core.count_duplicates(queue, count - len(new))
         all_ids = [ids_of[index] for index in range(count)]
         return PushAnswer(all_ids, plan.duplicates, plan.replaced)
+
+    def _store(
+        self, queue: str, jobs: NewJobs, kinds: Sequence[Alike], weight: int, now_ms: int
+    ) -> range:
+        """Store and mark new jobs; return their ids."""
+        held = waiting_for_turns(kinds, jobs, now_ms)
+        first_id = self._made(queue, jobs, held, weight, now_ms)
+        seats = self._ground.marks.seats
+        for alike in kinds:
+            take_seats(seats, alike, jobs, held)
+        self.mark_new(queue, first_id, kinds, now_ms)
+        if any(held):
+            seats.on_ready(queue)
+        return range(first_id, first_id + len(jobs.payloads))
+
+    def _store_linked(
+        self,
+        queue: str,
+        jobs: NewJobs,
+        wishes: Sequence[Wishes | None],
+        kinds: Sequence[Alike],
+        weight: int,
+        now_ms: int,
+    ) -> list[int]:
+        """Do the same for jobs of which some depend on others."""
+        linked, seats = self._linked, self._ground.marks.seats
+        fates: dict[int, Fate] = linked.fates(wishes, now_ms)
+        turns = linked.turns(jobs, wishes, fates, now_ms)
+        queues = [queue] * len(wishes)
+        ids = linked.store(queues, jobs, wishes, fates, turns, weight, now_ms)
+        for alike in kinds:
+            take_seats(seats, alike, jobs, turns)
+            alike.places = [ids[place] - min(ids) for place in alike.places]
+        self.mark_new(queue, min(ids), kinds, now_ms)
+        linked.enter(ids, wishes, fates, now_ms)
+        if any(turns):
+            seats.on_ready(queue)
+        return ids
 
     def _made(
         self, queue: str, jobs: NewJobs, held: Sequence[bool], weight: int, now_ms: int
@@ -280,7 +328,7 @@ class Pushing:
         assert changed, "a job that waits can be replaced"
         self._groups.enter_anew(job_id, priority, run_at_ms, now_ms)
 
-    def _mark_new(
+    def mark_new(
         self, queue: str, first_id: int, kinds: Sequence[Alike], now_ms: int
     ) -> None:
         """Mark new jobs that wish something, and keep the keys that last by themselves."""
@@ -302,7 +350,7 @@ class Pushing:
             self._ground.keep(WINDOW, facts)
 
 
-def _refuse_late(index: int, jobs: NewJobs, now_ms: int, expires_at_ms: int) -> None:
+def refuse_late(index: int, jobs: NewJobs, now_ms: int, expires_at_ms: int) -> None:
     """Raise `BadWish` if a job could not run before it expires."""
     run_at_ms = max(now_ms, at(jobs.run_ats_ms, index))
     if run_at_ms >= expires_at_ms:

@@ -29,8 +29,8 @@ _SPARE_GHOSTS: Final = 64
 
 
 Turn: TypeAlias = tuple[Level, Line, int, bool]
-"""One job's turn, so that it can be undone: in which level, of which line, the job, and
-whether the line went to the end of the round, since it has more jobs."""
+"""One job's turn, so that it can be undone: in which level, of which line, the job (0: one
+without a group), and whether the line went to the end of the round, since it has more."""
 
 
 class Rounds:
@@ -218,61 +218,91 @@ class Rounds:
             del self.levels[level.priority], self._order[0]
         return None
 
-    def turns(
-        self, count: int, plain: int | None, now_ms: int, stalled: list[str]
-    ) -> tuple[list[Turn], Level | None]:
-        """Take turns, `count` at most, or until it is that of a job without a group.
+    @property
+    def has_none(self) -> bool:
+        """Whether no group takes turns, in a round that is no other's either."""
+        top = self.top()
+        return top is None or (len(self.levels) == 1 and not self.rivals)
 
-        plain: the priority of the first of those, None if there is none. Gives the turns,
-        and the level of the job without a group whose turn it is then, out of its round.
+    def pass_by(self) -> None:
+        """Have jobs without a group take all turns; `has_none`."""
+        top = self.top()
+        if top is not None:
+            top.first()
+            top.pass_on()
+
+    @property
+    def rivals(self) -> int:
+        """Lines of groups in the highest round. O(1) amortised."""
+        top = self.top()
+        return 0 if top is None else top.turns - top.line.in_round
+
+    def turns(
+        self,
+        count: int,
+        plain: Sequence[int],
+        now_ms: int,
+        stalled: list[str],
+        *,
+        more: bool,
+    ) -> list[Turn]:
+        """Take turns, `count` at most, or until nobody knows whose it is.
+
+        plain: the priorities of the first jobs without a group, in order. more: there are
+        others of these behind, so whoever has had all of `plain` has to look again.
         stalled: is told of groups that have to wait for a token.
         """
         turns: list[Turn] = []
-        bounded, plain_level = self.bounded, None
-        if plain is not None:
-            level = self.level(plain)
-            level.enter(level.line)
+        bounded, left, others = self.bounded, [*reversed(plain)], 0
+        if plain:
+            self.enter(self.level(plain[0]).line)
         top: Level | None = None
         while len(turns) < count:
             if top is None or not top.turns:
                 top = self.top()
-            if top is None:
-                break
+                if top is None:
+                    break
             line = top.round[0]
             if line.ghosts:
                 line = top.first()
             name = line.group.name
             if name is None:
-                top.pass_on()
-                if top.priority == plain:
-                    plain_level = top
+                if not left or left[-1] != top.priority:
+                    top.pass_on()
+                    continue
+                turns.append(self._take_plain(top, left, last=len(turns) + 1 == count))
+                others += 1
+                if more and not left:
                     break
             elif bounded and self.room(line.group, now_ms) < 1:
                 top.pass_on()
                 stalled.append(name)
             else:
-                turns.append(self._take(top, line))
-                if bounded and self.rate is not None:
-                    self.bucket(name).spend(1, now_ms)
-        self.wait(-len(turns))
-        self.active += len(turns)
-        return turns, plain_level
+                turns.append(self._take(top, line, name, now_ms))
+        self.wait(others - len(turns))
+        self.active += len(turns) - others
+        return turns
 
     def undo(self, turns: list[Turn]) -> None:
         """Undo turns, which were the last ones: their jobs were not handed out."""
         for level, line, job_id, again in reversed(turns):
-            group, mark = line.group, self._mark_of(job_id)
-            group.active -= 1
-            group.waiting += 1
-            self.active -= 1
-            self.wait(1)
-            if group.name in self.buckets:
-                self.buckets[group.name].spend(-1, 0)
-            self._lines.come_back(line, job_id, mark)
+            if job_id:
+                self._give_back(line, job_id)
             if level.priority not in self.levels:
                 self.levels[level.priority] = level
                 insort(self._order, -level.priority)
             level.put_first(line, again=again)
+
+    def _give_back(self, line: Line, job_id: int) -> None:
+        """Let a job be first in its line that was taken just now."""
+        group = line.group
+        group.active -= 1
+        group.waiting += 1
+        self.active -= 1
+        self.wait(1)
+        if group.name in self.buckets:
+            self.buckets[group.name].spend(-1, 0)
+        self._lines.come_back(line, job_id, self._mark_of(job_id))
 
     def _waits(self, job_id: int) -> bool:
         mark = self._by_id.get(job_id)
@@ -299,7 +329,7 @@ class Rounds:
                 if waits and not self.bounded:
                     assert line.in_round, f"group {group.name!r} waits for no turn"
 
-    def _take(self, level: Level, line: Line) -> Turn:
+    def _take(self, level: Level, line: Line, name: str, now_ms: int) -> Turn:
         """Take the first job of a line, whose turn it is."""
         group = line.group
         if line.back is None:
@@ -314,8 +344,22 @@ class Rounds:
             again = lines.head(line)
         group.waiting -= 1
         group.active += 1
+        if self.rate is not None:
+            self.bucket(name).spend(1, now_ms)
         if again:
             level.round.rotate(-1)
             return level, line, job_id, True
         level.pass_on()
         return level, line, job_id, False
+
+    def _take_plain(self, level: Level, left: list[int], *, last: bool) -> Turn:
+        """Let a job without a group have its turn; left: the priorities of those, reversed.
+
+        The next one enters a round when the turn after this one is asked for, not before.
+        """
+        left.pop()
+        level.pass_on()
+        if not left or last:
+            return level, level.line, 0, False
+        self.enter(self.level(left[-1]).line)
+        return level, level.line, 0, left[-1] == level.priority

@@ -179,8 +179,11 @@ class Seats:
 
     def change(self, job_id: int, old: GroupedMark, new: GroupedMark) -> None:
         """Know something else of a job."""
+        if old.flags & DEAD:  # it was nowhere, and its line may be forgotten
+            self.hook(job_id, new)
+            return
         line = old.line
-        if line is new.line and old.flags & new.flags & ACTIVE and not old.flags & DEAD:
+        if line is new.line and old.flags & new.flags & ACTIVE:
             return
         line.jobs += 1  # it is not to be forgotten meanwhile
         rounds = self.rounds_of(old.terms.queue)

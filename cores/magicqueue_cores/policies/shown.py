@@ -5,8 +5,8 @@ from typing import Any, Final
 import msgspec
 
 from magicqueue_cores.policies.ground import CRON, WINDOW
+from magicqueue_cores.policies.mark_texts import told_in
 from magicqueue_cores.policies.shelf import parts_of
-from magicqueue_cores.policies.wishes import told_in
 
 _decode: Final = msgspec.msgpack.Decoder().decode
 
@@ -16,7 +16,8 @@ def shown_mark(text: bytes) -> dict[str, Any] | None:
     if not text:
         return {}
     try:
-        return {name: value for name, value in told_in(text).items() if value}
+        told = msgspec.structs.asdict(told_in(text))
+        return {name: value for name, value in told.items() if value}
     except (msgspec.MsgspecError, ValueError):  # a string in it may be no UTF-8
         return None
 

@@ -7,20 +7,22 @@ import msgspec
 from magicqueue_cores.policies.answers import Known, PolicyStats
 from magicqueue_cores.policies.events import Events
 from magicqueue_cores.policies.ground import LIMIT, THROTTLE, Ground
+from magicqueue_cores.policies.mark_texts import text_of
 from magicqueue_cores.policies.marks import Marks
-from magicqueue_cores.policies.wishes import CANCELLED, DEAD, GroupedMark, Mark, text_of
-from magicqueue_cores.records import Marked, Moved
+from magicqueue_cores.policies.wishes import CANCELLED, DEAD, GroupedMark, Mark
+from magicqueue_cores.records import Marked
 
 
 class Pulled(msgspec.Struct, frozen=True):
     """What a pull tells of its jobs beside what all jobs have.
 
     groups: the group of each. crons: the cron that pushed it, and the tick; None: no job
-    is of one.
+    is of one, nor depends on others. parents: then the jobs that each depends on.
     """
 
     groups: list[str | None]
     crons: list[tuple[str, int] | None] | None = None
+    parents: Sequence[Sequence[int]] = ()
 
 
 def stats_of(ground: Ground, events: Events) -> PolicyStats:
@@ -55,12 +57,19 @@ def more_of(marks: Marks, queue: str, ids: Sequence[int]) -> Pulled | None:
     groups = [
         mark.line.group.name if isinstance(mark, GroupedMark) else None for mark in found
     ]
-    return Pulled(groups, list(map(_cron_of, found)) if telling else None)
+    if not telling:
+        return Pulled(groups)
+    return Pulled(groups, list(map(_cron_of, found)), list(map(_parents_of, found)))
 
 
 def _cron_of(mark: Mark | None) -> tuple[str, int] | None:
     """Return the cron that pushed a job, and the tick."""
     return None if mark is None or mark.cron is None else (mark.cron, mark.tick_ms)
+
+
+def _parents_of(mark: Mark | None) -> tuple[int, ...]:
+    """Return the jobs that a job depends on."""
+    return () if mark is None or mark.terms.link is None else mark.terms.link.parents
 
 
 def known_of(marks: Marks, job_id: int) -> Known:
@@ -79,15 +88,17 @@ def known_of(marks: Marks, job_id: int) -> Known:
         cancelled=bool(mark.flags & CANCELLED),
         progress=marks.notebook.get(job_id),
         cron=_cron_of(mark),
+        parents=_parents_of(mark),
+        on_parent_failure=None if terms.link is None else terms.link.rule,
     )
 
 
-def marked_of(marks: Marks, moved: Moved) -> list[Marked]:
-    """Return the marks of jobs that are told, a record for each of their queues."""
+def marked_of(marks: Marks, ids: Sequence[int]) -> list[Marked]:
+    """Return the records that tell the marks of jobs, as far as these say anything."""
     by_queue: dict[str, tuple[list[int], list[bytes]]] = {}
-    for job_id, mark in marks.among(moved.ids):
+    for job_id, mark in marks.among(ids):
         if not mark.is_bare:
-            ids, texts = by_queue.setdefault(mark.terms.queue, ([], []))
-            ids.append(job_id)
+            found, texts = by_queue.setdefault(mark.terms.queue, ([], []))
+            found.append(job_id)
             texts.append(text_of(mark))
     return [Marked(queue, *columns) for queue, columns in by_queue.items()]

@@ -1,17 +1,17 @@
-"""What a push may ask for one job, what is known of it then, and the text that tells it.
+"""What a push may ask for one job, and what is known of it then.
 
 A mark is two parts. `Terms` are what many jobs have in common, so they are one shared
 object; `Mark` is what is the job's own, and is kept small: a million unique keys are a
-million of them.
+million of them. Their texts are made by `mark_texts`, and terms shared by `terms_shared`.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, ClassVar, Final, Literal
+from typing import ClassVar, Final, Literal
 
 import msgspec
 
 from magicqueue_cores.contract import TIME_MAX_MS
-from magicqueue_cores.policies.group import Line, new_line
+from magicqueue_cores.policies.group import Line
+from magicqueue_cores.policies.links import EDGE_BYTES, LINK_BYTES, Link, Rule
 from magicqueue_cores.policies.moments import ENTRY_BYTES
 
 
@@ -23,8 +23,9 @@ class Wishes(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     becomes of the job. on_conflict: what a push gets whose key is held.
     ttl_ms: the job is not handed out that long after the push; on_expire: it is removed
     then, or dead. timeout_ms: an attempt ends that long after its hand-out.
-    keep_result_ms: the job's end is known for that long.
-    group: groups of a queue take turns.
+    keep_result_ms: the job's end is known for that long. group: groups take turns.
+    parents: jobs that have to be done before it may run, by id; in a flow, those of the
+    same push as -1 less their index. on_parent_failure: what becomes of it if one dies.
     """
 
     unique_key: str | None = None
@@ -36,6 +37,8 @@ class Wishes(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     timeout_ms: int | None = None
     keep_result_ms: int | None = None
     group: str | None = None
+    parents: tuple[int, ...] = ()
+    on_parent_failure: Rule = "wait"
 
 
 class InGroups(msgspec.Struct, frozen=True, gc=False):
@@ -52,7 +55,6 @@ MARK_BYTES: Final = 150
 """What a mark takes: itself, the job's id and their place in the table."""
 KEY_BYTES: Final = 90
 """What a key takes beside its characters: a string and its place in its queue's table."""
-
 SEAT_BYTES: Final = 80
 """What the mark of a job with a group has more than others."""
 
@@ -69,13 +71,16 @@ class Terms(msgspec.Struct, frozen=True, gc=False):
     keep_result_ms: int = 0
     grouped: bool = False
     """Whether the jobs have groups: see `GroupedMark`."""
+    link: Link | None = None
     mark_bytes: int = 0
     """About what a mark takes while its job is here, moments and all, but for a key."""
 
     def __post_init__(self) -> None:
         """Work out what follows from the others."""
-        entries = bool(self.ttl_ms) + bool(self.timeout_ms)
-        size = MARK_BYTES + entries * ENTRY_BYTES + self.grouped * SEAT_BYTES
+        size = MARK_BYTES + self.grouped * SEAT_BYTES
+        size += (bool(self.ttl_ms) + bool(self.timeout_ms)) * ENTRY_BYTES
+        if self.link is not None:
+            size += LINK_BYTES + EDGE_BYTES * len(self.link.parents)
         msgspec.structs.force_setattr(self, "mark_bytes", size)
 
     @property
@@ -171,69 +176,6 @@ def weight_of(terms: Terms, key: str | None) -> int:
     return size if key is None else size + KEY_BYTES + len(key)
 
 
-class _Text(msgspec.Struct, array_like=True, gc=False):
-    """A mark in the log. Later versions add fields at the end, with a default."""
-
-    flags: int
-    key: str | None
-    expires_at_ms: int
-    attempt_until_ms: int
-    attempts: int
-    until_start: bool
-    unique_for_ms: int
-    ttl_ms: int
-    expires_dead: bool
-    timeout_ms: int
-    keep_result_ms: int
-    cron: str | None = None
-    tick_ms: int = 0
-    group: tuple[str, int, int] | None = None
-    """Its name, the job's priority, and its place."""
-
-
-_encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(_Text).decode
-
-
-def told_in(text: bytes) -> dict[str, Any]:
-    """Return what the text of a `Marked` record says. Raises MsgspecError."""
-    return msgspec.structs.asdict(_decode(text))
-
-
-def text_of(mark: Mark) -> bytes:
-    """Return a mark as it is told in a `Marked` record."""
-    if mark.cron is not None or isinstance(mark, GroupedMark):
-        return _encode_whole(mark)
-    rest = _rest(mark.terms, mark.expires_at_ms, mark.attempt_until_ms, mark.attempts)
-    return _HEADS[mark.flags & TOLD] + _encode(mark.key) + rest
-
-
-def _encode_whole(mark: Mark) -> bytes:
-    """Return the text of a mark with all fields."""
-    terms, group = mark.terms, None
-    if isinstance(mark, GroupedMark):
-        line = mark.line
-        group = line.group.name or "", line.priority, mark.place
-    return _encode(
-        _Text(
-            mark.flags & TOLD,
-            mark.key,
-            mark.expires_at_ms,
-            mark.attempt_until_ms,
-            mark.attempts,
-            terms.until_start,
-            terms.unique_for_ms,
-            terms.ttl_ms,
-            terms.expires_dead,
-            terms.timeout_ms,
-            terms.keep_result_ms,
-            mark.cron,
-            mark.tick_ms,
-            group,
-        )
-    )
-
-
 def cron_mark(mark: Mark, cron: str, tick_ms: int) -> CronMark:
     """Make the mark of a new job of a cron, from what it would be without."""
     if isinstance(mark, GroupedMark):
@@ -241,47 +183,6 @@ def cron_mark(mark: Mark, cron: str, tick_ms: int) -> CronMark:
         return msgspec.structs.replace(mark, flags=flags, cron=cron, tick_ms=tick_ms)
     flags, expires_at_ms = mark.flags & ~TIMED, mark.expires_at_ms
     return CronMark(mark.terms, mark.key, 0, flags, expires_at_ms, 0, cron, tick_ms)
-
-
-def texts_of_new(
-    keys: Sequence[str | None], terms: Terms, expires_at_ms: int, flags: int
-) -> list[bytes]:
-    """Return the texts of marks that differ in their keys alone, of jobs that are new."""
-    head, rest = _HEADS[flags & TOLD], _rest(terms, expires_at_ms, 0, 0)
-    return [head + _encode(key) + rest for key in keys]
-
-
-def with_seats(
-    texts: Iterable[bytes], lines: Iterable[Line], places: Iterable[int]
-) -> list[bytes]:
-    """Return the texts of new marks with the line of each, and the place."""
-    return [
-        _WITH_GROUP + text[1:] + _NO_CRON + _encode((line.group.name, line.priority, place))
-        for text, line, place in zip(texts, lines, places, strict=True)
-    ]
-
-
-_HEADS: Final = [_encode((flags, *(None,) * 10))[:2] for flags in range(TOLD + 1)]
-"""How texts begin, by flags: with the length of the array, and these. The key is next."""
-_WITH_GROUP: Final = _encode((None,) * 14)[:1]
-"""How texts with a group begin, and what is before it if the job is of no cron."""
-_NO_CRON: Final = _encode(None) + _encode(0)
-
-
-def _rest(terms: Terms, expires_at_ms: int, attempt_until_ms: int, attempts: int) -> bytes:
-    """Return a text from behind the key on."""
-    fields = (
-        expires_at_ms,
-        attempt_until_ms,
-        attempts,
-        terms.until_start,
-        terms.unique_for_ms,
-        terms.ttl_ms,
-        terms.expires_dead,
-        terms.timeout_ms,
-        terms.keep_result_ms,
-    )
-    return _encode(fields)[1:]  # without the length, of which short ones take one byte
 
 
 def new_times(terms: Terms, now_ms: int, *, keyed: bool) -> tuple[int, int]:
@@ -297,86 +198,3 @@ def new_mark(terms: Terms, key: str | None, now_ms: int) -> Mark:
     if terms.has_times:
         return TimedMark(terms, key, 0, flags, expires_at_ms)
     return Mark(terms, key, 0, flags)
-
-
-_TERMS_MAX: Final = 1_000
-"""Shared terms that are remembered; then they are gathered anew."""
-
-
-class TermsShared:
-    """One object for all jobs that wish the same."""
-
-    def __init__(self) -> None:
-        """Start empty."""
-        self.line_of: Callable[[str, str, int], Line] = new_line
-        """Gives the line of a queue, a group and a priority."""
-        self._known: dict[tuple[Any, ...], Terms] = {}
-        self._asked: dict[tuple[Any, ...], Terms] = {}
-
-    def asked(self, queue: str, wishes: Wishes) -> Terms:
-        """Return the terms of a push."""
-        asked = (
-            queue,
-            wishes.ttl_ms,
-            wishes.timeout_ms,
-            wishes.keep_result_ms,
-            wishes.until,
-            wishes.on_expire,
-            None if wishes.unique_key is None else wishes.unique_for_ms,
-            wishes.group is not None,
-        )
-        terms = self._asked.get(asked)
-        if terms is None:
-            _, ttl_ms, timeout_ms, keep_result_ms, until, on_expire, held_ms, _ = asked
-            terms = self.share(
-                queue,
-                until == "start",
-                held_ms or 0,
-                ttl_ms or 0,
-                on_expire == "dead",
-                timeout_ms or 0,
-                keep_result_ms or 0,
-                wishes.group is not None,
-            )
-            if len(self._asked) >= _TERMS_MAX:
-                self._asked.clear()
-            self._asked[asked] = terms
-        return terms
-
-    def share(self, *fields: Any) -> Terms:
-        """Return the object that is used for terms of these fields."""
-        terms = self._known.get(fields)
-        if terms is None:
-            if len(self._known) >= _TERMS_MAX:
-                self._known.clear()  # jobs keep theirs; it is only less shared for a while
-            terms = self._known[fields] = Terms(*fields)
-        return terms
-
-    def mark_of(self, queue: str, text: bytes) -> Mark:
-        """Read a mark from the text of a `Marked` record."""
-        told = _decode(text)
-        terms = self.share(
-            queue,
-            told.until_start,
-            told.unique_for_ms,
-            told.ttl_ms,
-            told.expires_dead,
-            told.timeout_ms,
-            told.keep_result_ms,
-            told.group is not None,
-        )
-        if told.cron is None and told.group is None and not terms.has_times:
-            return Mark(terms, told.key, told.attempts, told.flags)
-        fields = (
-            *(terms, told.key, told.attempts, told.flags),
-            *(told.expires_at_ms, told.attempt_until_ms),
-        )
-        if told.group is not None:
-            name, priority, place = told.group
-            line_of = new_line if told.flags & DEAD else self.line_of
-            line = line_of(queue, name, priority)
-            cron, tick_ms = told.cron, told.tick_ms
-            return GroupedMark(*fields, cron, tick_ms, line=line, place=place)
-        if told.cron is None:
-            return TimedMark(*fields)
-        return CronMark(*fields, told.cron, told.tick_ms)

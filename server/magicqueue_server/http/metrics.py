@@ -172,7 +172,10 @@ class Metrics:
         largest: list[tuple[int, str]] = []
         chosen: list[tuple[bool, int, str]] = []
         async for page in self._pages():
-            sizes = [(r.queued + r.processing + r.delayed + r.dead, r.name) for r in page]
+            sizes = [
+                (r.queued + r.processing + r.delayed + r.blocked + r.dead, r.name)
+                for r in page
+            ]
             largest = heapq.nlargest(self._queues_max, largest + sizes)
             ranked = [(name in sure, size, name) for size, name in sizes]
             chosen = heapq.nlargest(self._queues_max, chosen + ranked)

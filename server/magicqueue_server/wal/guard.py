@@ -13,6 +13,7 @@ _PUSHES: Final = (
     requests.Push,
     requests.PlainPushBatch,
     requests.PushBatch,
+    requests.PushFlow,
     requests.Cron,
     requests.CronRun,
 )

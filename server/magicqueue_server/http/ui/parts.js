@@ -10,7 +10,7 @@ export const queueLink = (name) => html`<a class="name" href=${link("queue", nam
 export const jobLink = (id) => html`<a class="id" href=${link("job", String(id))}>${id}</a>`;
 
 /** States of jobs that are here, in the order in which views show them. */
-export const STATES = ["ready", "active", "delayed", "dead"];
+export const STATES = ["ready", "active", "delayed", "blocked", "dead"];
 const ENDS = ["done", "cancelled", "expired"];
 
 export const state = (name) => html`<span class="state ${[...STATES, ...ENDS].includes(name) ? name : "other"}">${name}</span>`;

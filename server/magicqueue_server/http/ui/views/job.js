@@ -5,10 +5,17 @@ import { get, may } from "../api.js";
 import { WORDS } from "../bulk.js";
 import { count, moment, size, span } from "../format.js";
 import { Live } from "../live.js";
-import { banner, confirmed, link, queueLink, state, time, trouble } from "../parts.js";
+import { banner, confirmed, jobLink, link, queueLink, state, time, trouble } from "../parts.js";
 import { ACTIONS, deal, progress } from "./job_table.js";
 
 const EVERY_MS = 2000;
+const JOBS_SHOWN = 20;
+
+/** Links to jobs that one depends on, or that wait for it. */
+const jobs = (ids, note) =>
+  ids?.length
+    ? html`${ids.slice(0, JOBS_SHOWN).map((id) => html`${jobLink(id)} `)}${ids.length > JOBS_SHOWN ? "… " : nothing}<span class="muted">${note}</span>`
+    : undefined;
 
 export class JobView {
   constructor({ changed, name }) {
@@ -103,6 +110,8 @@ export class JobView {
       ["Progress", job.progress || job.cancelled ? progress(job) : undefined],
       ["Group", job.group && html`<a class="name" href="${link("queue", job.queue)}?state=groups">${job.group}</a>`],
       ["Cron", job.cron && html`<a href="#/crons">${job.cron.name}</a>, of ${moment(job.cron.tick)}`],
+      ["Depends on", jobs(job.parents, job.waits_for ? `waits for ${count(job.waits_for)}` : "all settled")],
+      ["Wait for it", jobs(job.children, "")],
       ["Unique key", job.unique_key && html`<code>${job.unique_key}</code>`],
       ["Time limit", job.timeout && span(job.timeout)],
       ["Result kept for", job.keep_result && span(job.keep_result)],

@@ -15,7 +15,7 @@ const PIECE = 20;
 
 /** What can be done to jobs of a state. */
 export const ACTIONS = {
-  ready: ["cancel"], delayed: ["promote", "cancel"], active: ["cancel"], dead: ["retry", "purge"],
+  ready: ["cancel"], delayed: ["promote", "cancel"], blocked: ["cancel"], active: ["cancel"], dead: ["retry", "purge"],
 };
 
 /** Do to single jobs what their buttons say. */

@@ -83,7 +83,7 @@ export class Overview {
       <dl class="tiles ten">
         ${tile("Ready", brief(now.queued), now.oldest_ready_ms ? `oldest waits ${span(now.oldest_ready_ms)}` : "nobody waits")}
         ${tile("Active", brief(now.processing), `${count(now.waiting)} workers' pulls wait`)}
-        ${tile("Delayed", brief(now.delayed))}
+        ${tile("Delayed", brief(now.delayed), now.blocked ? `and ${brief(now.blocked)} blocked by others` : nothing)}
         ${tile("Dead", brief(now.dead), !now.dead ? "none" : can("browse") ? html`<a href="#/jobs?state=dead">look at them</a>` : "see their queues", now.dead ? "bad" : "")}
         ${tile("Queues", brief(now.queues), now.groups ? `${count(now.groups)} groups take turns` : nothing)}
         ${tile("In", html`${rate(rates.pushed)}<small>/s</small>`, `${brief(now.pushed)} since the start`)}

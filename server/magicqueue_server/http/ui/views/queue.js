@@ -28,7 +28,7 @@ export class QueueView {
     this.live = new Live(() => get(`v1/stats?${new URLSearchParams({ queue: name })}`), () => this.fresh());
     this.table = this.grouped
       ? new GroupTable({ changed, queue: name })
-      : new JobTable({ changed, match: { queue: name, state: this.state }, order: "turn" });
+      : new JobTable({ changed, match: { queue: name, state: this.state }, order: this.state === "blocked" ? "id" : "turn" }); // blocked ones are in no order
     this.chart = new Chart(
       [
         { label: "in", colour: "--in" },
@@ -82,7 +82,7 @@ export class QueueView {
 
   async drain() {
     const now = this.live.now;
-    const number = count((now?.queued ?? 0) + (now?.delayed ?? 0));
+    const number = count((now?.queued ?? 0) + (now?.delayed ?? 0) + (now?.blocked ?? 0));
     const text = `It removes ${number} jobs that wait, for good. Active jobs and dead letters stay.`;
     if (await confirmed(`Drain ${this.name}?`, text, "Drain", this.name)) {
       this.act("DRAIN", {}, (reply) => { this.said = `${count(reply.removed)} jobs removed.`; });

@@ -91,13 +91,13 @@ export class QueueTable {
     return html`${trouble(this.error)}
       <div class="scroll" tabindex="0" role="region" aria-label="Table of queues"><table>
         <thead><tr><th scope="col">Queue</th><th scope="col" class="n">Ready</th><th scope="col" class="n">Active</th>
-          <th scope="col" class="n">Delayed</th>
+          <th scope="col" class="n">Delayed</th><th scope="col" class="n">Blocked</th>
           <th scope="col" class="n">Dead</th><th scope="col" class="n">In /s</th><th scope="col" class="n">Done /s</th>
           <th scope="col" class="n">Oldest</th>${may("operate") ? html`<th scope="col"><span class="hidden">What can be done</span></th>` : nothing}</tr></thead>
         <tbody>${repeat(this.rows, (row) => row.name, (row) => html`
           <tr><th scope="row">${queueLink(row.name)} ${row.paused ? html`<span class="state paused">paused</span>` : nothing} ${ruled(row)}</th>
             <td class="n">${count(row.queued)}</td><td class="n">${count(row.processing)}</td>
-            <td class="n">${count(row.delayed)}</td>
+            <td class="n">${count(row.delayed)}</td><td class="n">${count(row.blocked ?? 0)}</td>
             <td class="n ${row.dead ? "bad" : ""}">${count(row.dead)}</td>
             <td class="n">${rate(row.in)}</td><td class="n">${rate(row.out)}</td>
             <td class="n">${row.oldest_ready_ms ? span(row.oldest_ready_ms) : "–"}</td>
