@@ -8,7 +8,7 @@ STAMP := $(VENV)/.made-from-pyproject
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo docs types test test-all lint fmt unit soak bench bench-quick bench-users bench-peers bench-durable bench-frameworks bench-pauses dist dist-tls wheel test-dist bench-dist test-api test-browser clean
+.PHONY: help demo demo-cluster docs types test test-all lint fmt unit soak soak-cluster bench bench-quick bench-users bench-peers bench-durable bench-frameworks bench-pauses bench-cluster dist dist-tls wheel test-dist bench-dist test-api test-browser clean
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ demo: ## Start a server and run real work through it, in under a minute (in .ven
 	@$(VENV)-demo/bin/python -m pip install --quiet --disable-pip-version-check ".[cli,server]"
 	@$(VENV)-demo/bin/python -m magicqueue.demo $(ARGS)
 
+demo-cluster: $(STAMP) ## Kill an owner and a primary of three servers with one log in PostgreSQL (1 minute)
+	@PYTHONPATH=tests $(BIN)/python -m cluster.demo $(ARGS)
+
 test: lint docs unit ## Check style, types, import contracts and the docs, then run all tests
 
 unit: $(STAMP) ## Run the tests alone (ARGS="-k name" picks some)
@@ -33,6 +36,9 @@ unit: $(STAMP) ## Run the tests alone (ARGS="-k name" picks some)
 
 soak: $(STAMP) ## Run the long tests: a thousand kills and power cuts, many seeds (an hour)
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m slow $(ARGS)
+
+soak-cluster: $(STAMP) ## Run the long tests of a log in PostgreSQL: kills, pauses, partitions, wrong clocks (an hour)
+	$(BIN)/python -m pytest -m slow tests/cluster tests/wal/test_store.py $(ARGS)
 
 bench-durable: $(STAMP) ## Push with a sync before each reply, beside Redis and beanstalkd; what the log costs
 	$(BIN)/python -m benchmarks.durable $(ARGS)
@@ -86,6 +92,9 @@ bench-peers: $(BENCH_STAMP) ## Compare with beanstalkd and Redis, in turn (5 min
 
 bench-pauses: $(BENCH_STAMP) ## How long a PING takes beside floods and commands on a million jobs (5 minutes)
 	$(BENCH)/bin/python -m benchmarks.pauses $(ARGS)
+
+bench-cluster: $(BENCH_STAMP) ## Compare a log in PostgreSQL with a local one and with rows, in turn (10 minutes)
+	$(BENCH)/bin/python -m benchmarks.cluster $(ARGS)
 
 FRAMEWORKS := .venv-frameworks
 FRAMEWORKS_STAMP := $(FRAMEWORKS)/.made-from-pyproject

@@ -2,6 +2,7 @@
 
     localhost:6789, example.org, [::1]:7000, :7000     TCP; the port may be left out
     magicqueue://example.org:6789                      the same as a URL
+    magicqueue://a,b:7000,c/                           several, of which one serves
     magicqueue://:TOKEN@example.org                    with a token
     magicqueues://example.org?ca=/etc/mq/ca.pem        over TLS, see `tls`
     unix:///run/magic-queue.sock, /run/magic-queue.sock, ./q.sock    a Unix socket
@@ -16,7 +17,7 @@ What is shown of an address, in errors and logs too, is never its token.
 import os
 import re
 import socket
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from os import PathLike
 from typing import Final, TypeAlias, TypedDict
 from urllib.parse import parse_qsl, unquote
@@ -53,7 +54,10 @@ class AccessOptions(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """A server's place: a path for a Unix socket, else a host and port."""
+    """A server's place: a path for a Unix socket, else a host and port.
+
+    others: where it may be instead, in order, see `hosts`.
+    """
 
     host: str = ""
     port: int = PORT
@@ -61,12 +65,17 @@ class Address:
     token: str = field(default="", repr=False)
     """What is shown to the server first; empty: nothing."""
     tls: Tls | None = None
+    others: "tuple[Address, ...]" = ()
 
     def __str__(self) -> str:
         if self.path:
             return f"unix://{self.path}"
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{'' if self.tls is None else 'magicqueues://'}{host}:{self.port}"
+        places = ",".join(f"{_bracketed(one.host)}:{one.port}" for one in self.each())
+        return f"{'' if self.tls is None else 'magicqueues://'}{places}"
+
+    def each(self) -> "list[Address]":
+        """List the places, each an address of its own."""
+        return [replace(self, others=()), *self.others] if self.others else [self]
 
     def targets(self) -> list[Target]:
         """List what to try, in order. Looks a name up (blocking); raises OSError."""
@@ -104,11 +113,24 @@ def parse_address(text: str | None = None, access: AccessOptions | None = None) 
     if user and not access.get("token"):
         token = unquote(user.rpartition(":")[2])
     place, _, query = place.partition("?")
-    host, port = _split_port(place.removesuffix("/"), text)
-    if "/" in host or "@" in host or " " in host:
-        raise _bad(text, "there is more than a host and a port")
+    places = _places_of(place.removesuffix("/"), text)
     tls = _tls_of(text, dict(parse_qsl(query)), access, wanted=scheme in _WITH_TLS)
-    return Address(host=host or "localhost", port=port, token=_sendable(token), tls=tls)
+    token = _sendable(token)
+    first, *others = [Address(host, port, token=token, tls=tls) for host, port in places]
+    return replace(first, others=tuple(others))
+
+
+def _places_of(text: str, whole: str) -> list[tuple[str, int]]:
+    """Read hosts and their ports, with commas between."""
+    places = []
+    for one in text.split(","):
+        host, port = _split_port(one, whole)
+        if "/" in host or "@" in host or " " in host:
+            raise _bad(whole, "there is more than a host and a port")
+        if not one and "," in text:
+            raise _bad(whole, "a host is missing beside a comma")
+        places.append((host or "localhost", port))
+    return places
 
 
 def _tls_of(
@@ -136,6 +158,10 @@ def _sendable(token: str) -> str:
     if token and not (token.isascii() and token.isprintable() and " " not in token):
         raise BadAddress("the token has a character that no token has: copy it anew")
     return token
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
 
 
 def _is_path(text: str) -> bool:

@@ -8,7 +8,8 @@ ConnectionLost, since nobody can know whether they were carried out.
 A first connection that is refused fails the backlog at once: a wrong address or a server
 that was not started is the likeliest reason. Later ones are tried again, with backoff,
 for `reconnect_s`: a server that restarts is waited for. None means for ever, from the
-first: that is a worker's way.
+first: that is a worker's way. Of several hosts one is waited for from the first, too, and
+what one has not answered in time is asked of the next (`hosts`).
 """
 
 import asyncio
@@ -20,7 +21,7 @@ from typing import Any, TypeVar
 from magicqueue import in_process
 from magicqueue.address import Address
 from magicqueue.backoff import TRIES_MAX, next_wait_s
-from magicqueue.connection import Connection, open_connection
+from magicqueue.connection import Connection
 from magicqueue.errors import (
     Closed,
     ConnectionRefused,
@@ -28,7 +29,9 @@ from magicqueue.errors import (
     RequestTimeout,
     Unauthorized,
 )
+from magicqueue.finding import find
 from magicqueue.forks import after_fork, keep
+from magicqueue.hosts import Hosts
 from magicqueue.protocol import HELLO, REQUEST_KEYS, Call, Command
 from magicqueue.refusals import Line
 from magicqueue.transport_here import open_here
@@ -57,6 +60,7 @@ class Channel:
         on_lost: Callable[[], None] | None = None,
     ) -> None:
         self.address = address
+        self._hosts = Hosts(address)
         self._timeout_s = timeout_s
         self._reconnect_s = reconnect_s
         self._announce = announce
@@ -191,7 +195,8 @@ class Channel:
     async def _open(self) -> Connection | None:
         loop = asyncio.get_running_loop()
         for_ever = self._reconnect_s is None
-        patience_s = (self._reconnect_s or 0.0) if self._was_connected else 0.0
+        waits = self._was_connected or self._hosts.several
+        patience_s = (self._reconnect_s or 0.0) if waits else 0.0
         give_up_at = loop.time() + patience_s
         attempt = 0
         if self._fruitless > 1:
@@ -204,6 +209,9 @@ class Channel:
                 connection = await self._new_connection()
             except ConnectionRefused as refused:
                 error = refused
+            except Unauthorized as refusal:
+                self._fail_backlog(refusal)
+                return None
             if connection is not None and not connection.closed.done():
                 break
             if not for_ever and loop.time() >= give_up_at:
@@ -214,25 +222,26 @@ class Channel:
             await asyncio.sleep(next_wait_s(attempt))
             attempt += 1
         if self._announce and (attempt or self._was_connected):
-            logger.info("connected to %s", self.address)
+            logger.info("connected to %s", self._hosts.current)
         return connection
 
     async def _new_connection(self) -> Connection:
-        arguments = self.address, self._timeout_s, self._lost
-        server = in_process.current()
+        server, greets = in_process.current(), self._greets
         if server is not None:
-            return open_here(server, *arguments, greets=self._greets)
-        return await open_connection(*arguments, greets=self._greets)
+            arguments = self.address, self._timeout_s, self._lost
+            return open_here(server, *arguments, greets=greets)
+        return await find(self._hosts, self._timeout_s, self._lost, greets=greets)
 
     def _lost(
         self, connection: Connection, calls: list[Call[Any]], error: MagicQueueError
     ) -> None:
         if connection is self._connection:
             self._connection = None
+            self._hosts.lost()
         self._greets = self._greets and not connection.misread_greeting
         self._fruitless = 0 if connection.answered else self._fruitless + 1
         for_ever = self._reconnect_s is None
-        timed_out = isinstance(error, RequestTimeout)
+        timed_out = isinstance(error, RequestTimeout) and not self._hosts.several
         again: list[Call[Any]] = []
         for call in calls:
             call.tries += 1

@@ -192,19 +192,26 @@ class Connection(asyncio.BufferedProtocol):
 
 
 async def open_connection(
-    address: Address, timeout_s: float, on_lost: OnLost, *, greets: bool
+    address: Address,
+    timeout_s: float,
+    on_lost: OnLost,
+    *,
+    greets: bool,
+    connect_s: float | None = None,
 ) -> Connection:
     """Connect to the first target that answers. Raises ConnectionRefused.
 
-    greets: begin with HELLO, see `protocol.Protocol`.
+    greets: begin with HELLO, see `protocol.Protocol`. connect_s: how long that may take,
+    where that is less than for a reply.
     """
+    connect_s = timeout_s if connect_s is None else connect_s
     loop = asyncio.get_running_loop()
     reasons: list[str] = []
     tls: dict[str, Any] = {}
     if address.tls is not None:
         tls = {"ssl": address.tls.context(), "server_hostname": address.host}
     try:
-        async with asyncio.timeout(timeout_s):
+        async with asyncio.timeout(connect_s):
             targets = await loop.run_in_executor(None, address.targets)
             for target in targets:
                 try:
@@ -219,7 +226,7 @@ async def open_connection(
                 else:
                     return connection
     except TimeoutError:
-        reasons.append(f"no answer in {timeout_s:g} s")
+        reasons.append(f"no answer in {connect_s:g} s")
     except OSError as error:
         reasons.append(f"the name cannot be looked up: {error.strerror or error}")
     raise refused_connection(address, reasons)

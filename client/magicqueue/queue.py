@@ -57,7 +57,8 @@ class Queue(QueueAdmin):
 
     repeat_pushes: a push whose connection broke is sent again, and is stored once: the
     server knows it by a key of its own, which makes pushes slower. Without it, and of
-    servers that cannot do that, such a push raises ConnectionLost.
+    servers that cannot do that, such a push raises ConnectionLost. With an address of
+    several hosts it is meant.
 
     Every call may raise ConnectionRefused, ConnectionLost, RequestTimeout, Closed, and
     the RequestErrors that the server refuses with.
@@ -78,7 +79,7 @@ class Queue(QueueAdmin):
         timeout_s = duration_ms(timeout, "timeout", least_ms=1) / 1000
         self._timeout_s = timeout_s
         self._channel = Channel(self.address, timeout_s=timeout_s, reconnect_s=timeout_s)
-        self._keys = RequestKeys(wanted=repeat_pushes)
+        self._keys = RequestKeys(wanted=repeat_pushes or bool(self.address.others))
         self._pulls = PullChannels(self._source, self.address, timeout_s)
         self._outgoing = Outgoing(
             self._source,

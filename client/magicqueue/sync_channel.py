@@ -26,9 +26,11 @@ from magicqueue.errors import (
     RequestTimeout,
 )
 from magicqueue.forks import after_fork
+from magicqueue.hosts import Hosts
 from magicqueue.protocol import HELLO, REQUEST_KEYS, Call, Command
 from magicqueue.refusals import Line
 from magicqueue.sync_connection import Interrupted, SyncConnection
+from magicqueue.sync_finding import find
 from magicqueue.trouble import lost_connection
 from magicqueue.wire.replies import ServerInfo
 
@@ -56,6 +58,7 @@ class SyncChannel:
         on_lost: Callable[[], None] | None = None,
     ) -> None:
         self.address = address
+        self._hosts = Hosts(address)
         self._timeout_s = timeout_s
         self._reconnect_s = reconnect_s
         self._wake_fd = wake_fd
@@ -165,8 +168,8 @@ class SyncChannel:
                 self._drop()
                 tries += 1
                 misread = connection is not None and connection.misread_greeting
-                lost = misread or isinstance(error, ConnectionLost)
-                command = _repeatable(call, connection, error)
+                lost = misread or self._may_be_elsewhere(error)
+                command = self._repeatable(call, connection, error)
                 if not self._may_repeat(call, command, tries, lost=lost):
                     raise
                 if tries > 1:
@@ -187,7 +190,7 @@ class SyncChannel:
             def take_oldest() -> None:
                 call, connection = under_way.popleft()
                 connection.wait(call)
-                again = _repeatable(call, connection, call.error)
+                again = self._repeatable(call, connection, call.error)
                 if again is call.command:
                     take(call.result())
                 else:
@@ -235,11 +238,30 @@ class SyncChannel:
             return True
         return lost and tries < TRIES_MAX
 
+    def _may_be_elsewhere(self, error: Exception | None) -> bool:
+        """Whether another connection, or another host, may answer what this has not."""
+        late = isinstance(error, RequestTimeout) and self._hosts.several
+        return late or isinstance(error, ConnectionLost)
+
+    def _repeatable(
+        self, call: Call[R], connection: SyncConnection | None, error: Exception | None
+    ) -> Command[R]:
+        """Give what may be sent again for a call that was lost, else its own command."""
+        command = call.command
+        lost = error is not None and self._may_be_elsewhere(error)
+        if not lost or not command.has_key or command.repeat:
+            return command
+        if connection is None or not call.sent or not connection.offers(REQUEST_KEYS):
+            return command
+        assert error is not None
+        return command.repeated(error)
+
     def _drop(self) -> None:
         if self._connection is not None:
             self._greets = self._greets and not self._connection.misread_greeting
             self._connection.close()
             self._connection = None
+            self._hosts.lost()
             if self._on_lost is not None and not self._closed:
                 self._on_lost()
 
@@ -248,9 +270,7 @@ class SyncChannel:
         if server is not None:
             here = in_process.ConnectionHere(server, self.address, greets=self._greets)
             return cast("SyncConnection", here)  # it has the same face
-        return SyncConnection(
-            self.address, self._timeout_s, self._wake_fd, greets=self._greets
-        )
+        return find(self._hosts, self._timeout_s, self._wake_fd, greets=self._greets)
 
     def _connected(self, *, look: bool = True) -> SyncConnection:
         if self._closed:
@@ -261,7 +281,8 @@ class SyncChannel:
                 return self._connection
             self._drop()
         for_ever = self._reconnect_s is None
-        patience_s = (self._reconnect_s or 0.0) if self._was_connected else 0.0
+        waits = self._was_connected or self._hosts.several
+        patience_s = (self._reconnect_s or 0.0) if waits else 0.0
         give_up_at = time.monotonic() + patience_s
         attempt = 0
         while True:
@@ -277,19 +298,7 @@ class SyncChannel:
             else:
                 break
         if self._announce and (attempt or self._was_connected):
-            logger.info("connected to %s", self.address)
+            logger.info("connected to %s", self._hosts.current)
         self._was_connected = True
         self._connection.hear(self.on_event)
         return self._connection
-
-
-def _repeatable(
-    call: Call[R], connection: SyncConnection | None, error: Exception | None
-) -> Command[R]:
-    """Give what may be sent again for a call that was lost, else its own command."""
-    command = call.command
-    if not isinstance(error, ConnectionLost) or not command.has_key or command.repeat:
-        return command
-    if connection is None or not call.sent or not connection.offers(REQUEST_KEYS):
-        return command
-    return command.repeated(error)

@@ -56,10 +56,12 @@ class SyncConnection:
         wake_fd: int | None = None,
         *,
         greets: bool = True,
+        connect_s: float | None = None,
     ) -> None:
         """Connect. Raises ConnectionRefused.
 
-        greets: begin with HELLO, see `protocol.Protocol`.
+        greets: begin with HELLO, see `protocol.Protocol`. connect_s: how long that may
+        take, where that is less than for a reply.
         """
         self._address = address
         self._timeout_s = timeout_s
@@ -67,7 +69,7 @@ class SyncConnection:
         self._unwritten = bytearray()
         self._due_from = 0.0
         self._wake_fd = wake_fd
-        self._socket = _connect(address, timeout_s)
+        self._socket = _connect(address, timeout_s if connect_s is None else connect_s)
         self._piece_bytes = _PIECE_BYTES
         self._blocks = wake_fd is None and _let_reads_end(self._socket, timeout_s)
         self._poll = select.poll()
@@ -121,6 +123,16 @@ class SyncConnection:
                 self._turn(self._time_left_s())
             except MagicQueueError as error:
                 self.close(error)
+
+    def wait_so_long(self, call: Call[Any], seconds: float) -> bool:
+        """Wait so long for a sent call; tells whether it is done. Raises Interrupted."""
+        until = time.monotonic() + seconds
+        while not call.done and (left_s := until - time.monotonic()) > 0:
+            try:
+                self._turn(left_s)
+            except MagicQueueError as error:
+                self.close(error)
+        return call.done
 
     def hear(self, on_event: Callable[[Line], object] | None) -> None:
         """Have events given to somebody."""

@@ -56,7 +56,8 @@ class SyncQueue(SyncQueueAdmin):
 
     repeat_pushes: a push whose connection broke is sent again, and is stored once: the
     server knows it by a key of its own, which makes pushes slower. Without it, and of
-    servers that cannot do that, such a push raises ConnectionLost.
+    servers that cannot do that, such a push raises ConnectionLost. With an address of
+    several hosts it is meant.
 
     Every call may raise ConnectionRefused, ConnectionLost, RequestTimeout, Closed, and
     the RequestErrors that the server refuses with.
@@ -76,7 +77,7 @@ class SyncQueue(SyncQueueAdmin):
         self.address: Address = parse_address(url, access)
         self._timeout_s = duration_ms(timeout, "timeout", least_ms=1) / 1000
         self._channel = self._new_channel()
-        self._keys = RequestKeys(wanted=repeat_pushes)
+        self._keys = RequestKeys(wanted=repeat_pushes or bool(self.address.others))
         self._lock = threading.Lock()
         self._idle: list[SyncChannel] = []
         self._closed = False

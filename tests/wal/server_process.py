@@ -74,12 +74,17 @@ class Server:
         log: Path | None = None,
         prepare: Callable[[], object] = int,
         core: str = CORE,
+        port: int = 0,
     ) -> None:
-        """log: the data folder, if not one in `folder`. prepare: runs in the process."""
+        """log: the data folder, if not one in `folder`. prepare: runs in the process.
+
+        port: of TCP to listen on, instead of the Unix socket.
+        """
         self.socket_path = folder / "socket"
         self.output = ""
         read, write = _context.Pipe(duplex=False)
-        options = [f"--unix-socket={self.socket_path}", f"--core={core}", *arguments]
+        door = f"--port={port}" if port else f"--unix-socket={self.socket_path}"
+        options = [door, f"--core={core}", *arguments]
         options += ["--persist", f"--data-dir={log or folder / 'log'}"]
         self._pipe = os.fdopen(os.dup(read.fileno()))
         read.close()
