@@ -8,7 +8,7 @@ STAMP := $(VENV)/.made-from-pyproject
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-cluster docs types test test-all lint fmt unit soak soak-cluster bench bench-quick bench-users bench-peers bench-durable bench-frameworks bench-pauses bench-cluster dist dist-tls wheel test-dist bench-dist test-api test-browser clean
+.PHONY: help demo demo-cluster docs types test test-all lint fmt unit soak soak-cluster bench bench-quick bench-users bench-peers bench-durable bench-frameworks bench-pauses bench-cluster dist dist-tls wheel test-dist bench-dist test-api test-browser screenshots clean
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -154,6 +154,11 @@ test-browser: $(STAMP) ## Test the dashboard in Chromium (apt-get install chromi
 	@command -v chromium >/dev/null || { echo "there is no chromium: apt-get install chromium"; exit 1; }
 	@mkdir -p build/axe && cd build/axe && npm pack --silent axe-core@4.11.4 >/dev/null && tar xzf axe-core-4.11.4.tgz
 	MAGICQUEUE_AXE=$(CURDIR)/build/axe/package/axe.min.js $(BIN)/python -m pytest tests/http/test_dashboard.py $(ARGS)
+
+screenshots: $(STAMP) ## Take pictures of the dashboard, into build/screenshots (2 minutes)
+	$(BIN)/python -m pip install --quiet --group browser
+	@command -v chromium >/dev/null || { echo "there is no chromium: apt-get install chromium"; exit 1; }
+	PYTHONPATH=tests $(BIN)/python tests/http/run_screenshots.py build/screenshots
 
 clean: ## Remove environments and caches
 	rm -rf .venv .venv-* build dist .asv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -49,6 +49,11 @@ _OUTSIDE: Final = (
     *("pygments", "markdown_it", "rich.syntax", "rich.markdown", "rich.traceback"),
     *("IPython", "tkinter", "unittest", "pydoc", "setuptools", "pip", "cython"),
 )
+_INSIDE: Final = (
+    *("click", "crc32c", "cronsim", "httptools", "msgspec", "orjson", "rich", "tzdata"),
+    "uvloop",
+)
+"""Packages of others that are inside: their licences stand in the folder."""
 _TLS: Final = ("ssl", "_ssl", "_hashlib")
 """Outside as well, unless it is to speak TLS: see no_tls; hashes are built in."""
 _UNUSED: Final = (
@@ -324,7 +329,7 @@ def _licences(folder: Path) -> None:
     """Gather the licences of what is inside."""
     target = folder / "licences"
     target.mkdir(exist_ok=True)
-    for package in ("click", "crc32c", "msgspec", "orjson", "rich", "uvloop"):
+    for package in _INSIDE:
         for info in SITE.glob(f"{package}-*.dist-info"):
             for text in info.rglob("*LICEN*"):
                 if text.is_file():

@@ -14,7 +14,8 @@ from nuitka.plugins.PluginBase import NuitkaPluginBase
 
 _PACKAGES: Final = {
     *("magicqueue", "magicqueue_cores", "magicqueue_server"),
-    *("click", "crc32c", "httptools", "msgspec", "no_tls", "orjson", "rich", "uvloop"),
+    *("click", "crc32c", "cronsim", "httptools", "msgspec", "no_tls", "orjson", "rich"),
+    *("tzdata", "uvloop"),
 }
 
 

@@ -34,8 +34,20 @@ def lines() -> Iterator[str]:
     yield f"Python {platform.python_version()}, {loop}, {platform.machine()}"
 
 
+def way_to_psycopg() -> str:
+    """Return how to have the package that a log in PostgreSQL needs."""
+    install = "`pip install psycopg[binary]`"
+    if _is_executable():
+        return f"this executable has none; run the wheel that was built with it: {install}"
+    return install
+
+
+def _is_executable() -> bool:
+    return getattr(sys, "frozen", False)
+
+
 def _build() -> str:
-    kind = "executable" if getattr(sys, "frozen", False) else "package"
+    kind = "executable" if _is_executable() else "package"
     try:
         made = importlib.import_module("magicqueue_server._build")
     except ImportError:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import click
 
 from magicqueue.command_line import Command, Failed, Group, many, say, write_json
+from magicqueue_server.about import way_to_psycopg
 from magicqueue_server.clock import SystemClock
 from magicqueue_server.wal.disk import Locked
 from magicqueue_server.wal.verdict import BadAddress, Refused
@@ -156,7 +157,7 @@ def _asked(where: str, ask: Callable[[], T], *, as_json: bool) -> T:
     try:
         return ask()
     except ImportError as error:
-        text = f"psycopg is needed ({error}): `pip install psycopg[binary]`"
+        text = f"psycopg is needed ({error}): {way_to_psycopg()}"
         raise failed(text, _EXIT_FAILED) from None
     except BadAddress as error:
         raise failed(str(error), _EXIT_BAD_ADDRESS) from None

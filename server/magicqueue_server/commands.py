@@ -82,7 +82,7 @@ class Commands:
         self.long = LongCommands()
         whole = WholeQueues(core, self._verbs, self.long, self.queue)
         self.looks = Looks(core, policies, limits, facts, whole)
-        whole.counted = self.looks.counted
+        whole.row = self.looks.row
         self.handlers: dict[type[Request], Handler] = {
             PlainPush: self.push,
             PlainPushBatch: self.push_batch,

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Final
 
+from magicqueue_server.about import way_to_psycopg
 from magicqueue_server.clock import Clock
 from magicqueue_server.config import Config
 from magicqueue_server.randomness import salt
@@ -61,7 +62,7 @@ def _in_postgres(config: Config, clock: Clock) -> Place:
         from magicqueue_server.wal.store_postgres import PostgresEngine  # noqa: PLC0415
     except ImportError as error:
         raise CannotOpen(
-            f"--log needs psycopg ({error}): `pip install psycopg[binary]`",
+            f"--log needs psycopg ({error}): {way_to_psycopg()}",
             EXIT_CANNOT_START,
         ) from None
     quorum = config["log_durability"] == "quorum"

@@ -143,8 +143,8 @@ class Looks:
         count = min(request.count, _QUEUES_PAGE_MAX)
 
         def reply(found: list[QueueStats]) -> bytes:
-            page = [self.counted(one, now_ms) for one in found[:count]]
-            following = page[-1].name if len(found) > count else None
+            page = [self.row(one, now_ms) for one in found[:count]]
+            following = found[count - 1].name if len(found) > count else None
             return replies.counted(request.rid, queues=page, next=following)
 
         answer = self._core.queues(now_ms, count + 1, after, prefix or "")
@@ -177,6 +177,12 @@ class Looks:
     def counted(self, stats: S, now_ms: int) -> S:
         """Count jobs that wait for their group's turn as those that are ready."""
         return counted(stats, self._policies, now_ms)
+
+    def row(self, stats: QueueStats, now_ms: int) -> QueueStats | dict[str, Any]:
+        """Tell of a queue in a list as STATS does."""
+        ready = self.counted(stats, now_ms)
+        more = self.limits_of(stats.name, self.ahead_ms)
+        return {**_dict(ready), **more} if more else ready
 
     def dead(self, request: Dead, now_ms: int) -> Reply:
         """DEAD."""

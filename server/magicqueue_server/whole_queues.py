@@ -5,7 +5,7 @@ step. `long_commands` has them take their turns.
 """
 
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from magicqueue.errors import BadRequest
 from magicqueue.wire import replies
@@ -36,8 +36,8 @@ class WholeQueues:
         self._verbs = verbs
         self._long = long
         self._queue = queue
-        self.counted: Callable[[QueueStats, int], QueueStats] = lambda one, _: one
-        """Counts jobs in as others know of them."""
+        self.row: Callable[[QueueStats, int], Any] = lambda one, _: one
+        """Tells of a queue, with what others than the core know of it."""
 
     def drain(self, request: Drain, now_ms: int) -> Answer[bytes]:
         """DRAIN."""
@@ -83,7 +83,7 @@ class WholeQueues:
 
         def add(page: list[QueueStats]) -> bytes | None:
             nonlocal after
-            pages.append(replies.listed([self.counted(one, now_ms) for one in page]))
+            pages.append(replies.listed([self.row(one, now_ms) for one in page]))
             if len(page) < _QUEUES_STEP:
                 return replies.queues_of(pages, request.rid)
             after = page[-1].name

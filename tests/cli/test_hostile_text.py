@@ -25,7 +25,22 @@ JOB = orjson.loads(
     b',"state":"dead","failures":1,"lost":0,"max_attempts":1,"lease_until":null'
     b',"died_at":9007199254740992}'
 ) | {"queue": NASTY, "data": [NASTY], "error": NASTY, "reason": NASTY}
-HELLO = {"protocol": 1, "limits": {}, "capabilities": []} | dict.fromkeys(
+CRON: dict[str, object] = dict.fromkeys(
+    (
+        *("name", "queue", "schedule", "tz", "trouble", "data"),
+        *("missed", "overlap", "source"),
+    ),
+    NASTY,
+) | {
+    "catchup": 1,
+    "live": 1,
+    "paused": True,
+    "last_tick": 1,
+    "next_run": 1,
+    "ticks": {"fired": 1, "skipped": 0, "missed": 0, "refused": 0},
+}
+WORDS = ["browse", "groups", "limits", "cron"]
+HELLO = {"protocol": 1, "limits": {}, "capabilities": WORDS} | dict.fromkeys(
     ("server", "version", "core", "persistence", "epoch"), NASTY
 )
 ANSWERS: dict[str, dict[str, object]] = {
@@ -39,10 +54,16 @@ ANSWERS: dict[str, dict[str, object]] = {
     "PUSHB": {"ids": [1]},
     "ACKB": {"acked": 1, "missing": []},
     "FAIL": {"state": NASTY},
+    "JOBS": {"jobs": [JOB], "next": None, "scanned": 1},
+    "GROUPS": {"groups": [{"name": NASTY, "queued": 1, "processing": 1}], "next": None},
+    "LIMIT": {"queue": NASTY, "concurrency": 1, "rate": None, "group": None},
+    "CRON": {"created": True, "changed": True, "next_run": 1, "next_runs": [1]},
+    "CRONLIST": {"crons": [CRON], "next": None},
 }
 COMMANDS = [
     *(["queues"], ["stats"], ["stats", "q"], ["job", "1"], ["dead", "list", "q"]),
     *(["pull", "q", "--ack"], ["pull", "q", "--peek"], ["ping"], ["fail", "1"]),
+    *(["jobs", "-q", "q"], ["groups", "q"], ["cron", "list"], ["limit", "q"]),
 ]
 REFUSED = [*COMMANDS, ["push", "q", "1"], ["ack", "1"], ["drain", "q", "--yes"]]
 

@@ -123,7 +123,7 @@ def test_nobody_there_and_no_tables(postgres: Postgres) -> None:
 def test_without_psycopg(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "magicqueue_server.wal.postgres_schema", None)
     (log,) = told("postgres://db/mq")
-    assert log.todo == "pip install psycopg[binary]"
+    assert log.todo == "`pip install psycopg[binary]`"
 
 
 def test_doctor_asks_it_when_there_is_one(

@@ -1,5 +1,6 @@
 """Servers of either kind, from an executable or from the sources, on a Unix socket."""
 
+import http.client
 import os
 import signal
 import socket
@@ -90,6 +91,20 @@ def serving(command: list[str], folder: Path, *options: str) -> Iterator[Server]
         if server.process.poll() is None:
             server.process.kill()
             server.process.communicate()
+
+
+def get(place: Path, path: str, **headers: str) -> tuple[int, bytes]:
+    """Ask for something by HTTP at a Unix socket; gives the status and the body."""
+    connection = http.client.HTTPConnection("localhost")
+    connection.sock = socket.socket(socket.AF_UNIX)
+    connection.sock.settimeout(PATIENCE_S)
+    connection.sock.connect(str(place))
+    try:
+        connection.request("GET", path, headers=headers)
+        response = connection.getresponse()
+        return response.status, response.read()
+    finally:
+        connection.close()
 
 
 class Peer:

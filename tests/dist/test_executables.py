@@ -1,16 +1,15 @@
 """What the executables do by themselves: start, tell what they are, and run the tools."""
 
-import json
 import platform
 import shutil
 import time
 from pathlib import Path
 
-import pytest
-
 from dist.conftest import Run
-from dist.serving import seconds_of_a_bare_start, serving
+from dist.serving import ROOT, get, seconds_of_a_bare_start, serving
 from patience import PATIENCE_S
+
+UI = ROOT / "server" / "magicqueue_server" / "http" / "ui"
 
 
 def test_version_says_what_it_is(executable: str, run: Run) -> None:
@@ -38,6 +37,8 @@ def test_every_command_has_its_help(folder_executable: str, run: Run) -> None:
     commands = (
         *("push", "pull", "ack", "fail", "job", "queues", "stats", "dead", "pause"),
         *("resume", "drain", "worker", "bench", "ping", "serve", "wal", "backup"),
+        *("jobs", "bulk", "cancel", "promote", "wait", "result", "events", "limit"),
+        *("throttle", "cron", "groups", "token", "doctor", "cluster"),
     )
     listed = run(folder_executable, "--help").stdout
     for command in commands:
@@ -64,19 +65,59 @@ def test_jobs_go_in_and_out(executable: str, run: Run, tmp_path: Path) -> None:
         assert bench.returncode == 0, bench.stderr
 
 
-def test_time_zones_are_inside(
-    executable: str, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PYTHONTZPATH", "")
-    with serving([executable], tmp_path) as server:
-        url = f"unix://{server.place}"
-        times = ("--schedule", "30 2 * * *", "--tz", "Asia/Kolkata", "--json")
-        where = {"MAGICQUEUE_URL": url}
-        done = run(executable, "cron", "set", "report", "-q", "q", *times, **where)
-        assert done.returncode == 0, done.stderr
-        following = run(executable, "cron", "next", "report", "--json", **where)
-        for run_ms in json.loads(following.stdout)["next_runs"]:
-            assert run_ms // 60_000 % 1440 == 21 * 60  # 2:30 there
+def test_the_dashboard_is_inside(executable: str, tmp_path: Path) -> None:
+    with serving([executable], tmp_path, f"--http=unix:{tmp_path}/web"):
+        assert get(tmp_path / "web", "/") == (200, (UI / "index.html").read_bytes())
+        for path in UI.rglob("*.*"):
+            if path.suffix != ".LICENSE":
+                name = path.relative_to(UI).as_posix()
+                assert get(tmp_path / "web", f"/ui/{name}") == (200, path.read_bytes())
+        for path_of_it in (
+            "/health",
+            "/ready",
+            "/metrics",
+            "/v1/stats",
+            "/v1/openapi.json",
+        ):
+            assert get(tmp_path / "web", path_of_it)[0] == 200, path_of_it
+
+
+def test_tokens_are_made_and_asked_for(executable: str, run: Run, tmp_path: Path) -> None:
+    made = run(executable, "token", "new", "eye", "--scope", "read")
+    secret = made.stderr.split()[-1]
+    tokens = tmp_path / "tokens.toml"
+    tokens.write_text(made.stdout)
+    tokens.chmod(0o600)
+    web = f"--http=unix:{tmp_path}/web"
+    with serving([executable], tmp_path, f"--tokens={tokens}", web) as server:
+        where = {"MAGICQUEUE_URL": f"unix://{server.place}"}
+        assert run(executable, "stats", **where).returncode == 1
+        assert run(executable, "stats", MAGICQUEUE_TOKEN=secret, **where).returncode == 0
+        assert run(
+            executable, "push", "q", "1", MAGICQUEUE_TOKEN=secret, **where
+        ).returncode
+        assert get(tmp_path / "web", "/v1/stats")[0] == 401
+        bearer = f"Bearer {secret}"
+        assert get(tmp_path / "web", "/v1/stats", Authorization=bearer)[0] == 200
+
+
+def test_the_doctor_is_in(executable: str, run: Run, tmp_path: Path) -> None:
+    log = ("--persist", "--data-dir", str(tmp_path / "log"))
+    with serving([executable], tmp_path, *log) as server:
+        done = run(executable, "doctor", *log, "--unix-socket", str(server.place))
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_what_is_not_inside_is_said(executable: str, run: Run) -> None:
+    for asked in (
+        ("serve", "--log=postgresql://localhost/none"),
+        ("serve", "--tls-cert=/none.pem"),
+    ):
+        done = run(executable, *asked)
+        assert done.returncode == 2, done.stdout + done.stderr
+        assert "Traceback" not in done.stderr
+        assert "executable" in done.stderr, done.stderr
 
 
 def test_a_worker_says_whose_python_it_needs(executable: str, run: Run) -> None:

@@ -1,5 +1,6 @@
 """The executables on a system of nothing but a C library, and what stands beside them."""
 
+import json
 import os
 import re
 import shlex
@@ -12,9 +13,13 @@ from pathlib import Path
 import pytest
 
 from dist.conftest import ROOT, Run
+from dist.serving import get
 from patience import PATIENCE_S
 
 PACKAGING = ROOT / "packaging"
+WEB = ("--http=unix:/web",)
+ZONES = {"Europe/Berlin": {30, 90}, "Asia/Kolkata": {21 * 60}}
+"""And when 2:30 there is, in minutes of the day of UTC."""
 IN_A_ROOT = """
 mount --bind /proc "$0/proc" || exit 99
 exec chroot "$0" "$@"
@@ -72,7 +77,7 @@ def test_it_needs_nothing_but_a_c_library(root: Path, inside: str) -> None:
     if tried.returncode == 99:
         pytest.skip("this machine lets nobody mount")
     server = subprocess.Popen(
-        _in_root(root, inside, "serve", "--unix-socket=/socket", "--persist"),
+        _in_root(root, inside, "serve", "--unix-socket=/socket", "--persist", *WEB),
         env={"PATH": os.environ["PATH"]},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -90,6 +95,12 @@ def test_it_needs_nothing_but_a_c_library(root: Path, inside: str) -> None:
         assert any("array core (compiled ahead of time" in line for line in said)
         run("push", "q", '{"n":1}')
         assert '{"n":1}' in run("pull", "q", "--ack")
+        for zone, minutes in ZONES.items():  # of the package: there are no others here
+            times = ("--schedule", "30 2 * * *", "--tz", zone)
+            run("cron", "set", zone, "-q", "q", *times)
+            following = json.loads(run("cron", "next", zone, "--json"))["next_runs"]
+            assert {run_ms // 60_000 % 1440 for run_ms in following} <= minutes
+        assert get(root / "web", "/")[0] == 200
         server.send_signal(signal.SIGTERM)
         server.communicate(timeout=PATIENCE_S)
         assert server.returncode == 0

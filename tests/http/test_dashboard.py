@@ -4,6 +4,7 @@ Skipped where there is none. With MAGICQUEUE_AXE, the path of axe-core's script,
 is also held to its rules of accessibility.
 """
 
+import itertools
 import os
 import shutil
 import subprocess
@@ -62,6 +63,11 @@ class Served:
         with self.queue(name) as queue:
             limits = queue.limit()
             return limits.concurrency, limits.rate
+
+    def throttled_groups(self, name: str) -> list[str]:
+        with self.queue(name) as queue:
+            found = queue.groups()
+            return [group.name for group in found if group.throttled_until is not None]
 
     def stop(self) -> None:
         self.process.terminate()
@@ -122,12 +128,21 @@ def fill(served: Served) -> int:
         assert job is not None
         emails.fail(job, "KeyError: 'street'")
     with served.queue(HOSTILE) as hostile:
-        hostile.push({"x": "</script><script>alert(2)</script>"})
+        hostile.push({"x": HOSTILE, HOSTILE: "</script><script>alert(2)</script>"})
+        hostile.push(HOSTILE, group=HOSTILE, unique_key=HOSTILE)
+        hostile.push(HOSTILE, priority=9, max_attempts=1)
+        job = hostile.pull(timeout=0)
+        assert job is not None
+        hostile.fail(job, HOSTILE)
+        hostile.cron(HOSTILE, "30 2 * * *", HOSTILE, tz="Europe/Berlin")
     return int(dead)
 
 
+HOSTILE_QUEUE = "#/queue/%3Cimg%20src%3Dx%20onerror%3Dalert(1)%3E"
+
+
 @pytest.mark.parametrize(
-    ("width", "scheme"), [(1280, "light"), (1280, "dark"), (320, "light")]
+    ("width", "scheme"), list(itertools.product([1280, 320], ["light", "dark"]))
 )
 def test_every_view(served: Served, browser: Any, width: int, scheme: str) -> None:
     dead = fill(served)
@@ -136,8 +151,15 @@ def test_every_view(served: Served, browser: Any, width: int, scheme: str) -> No
         ("#/", "Overview", "emails"),
         ("#/queues", "Queues", "emails"),
         ("#/queue/emails?state=dead", "emails", "KeyError"),
-        ("#/queue/%3Cimg%20src%3Dx%20onerror%3Dalert(1)%3E", HOSTILE, "Push a job"),
+        (HOSTILE_QUEUE, HOSTILE, "Push a job"),
+        (f"{HOSTILE_QUEUE}?state=dead", HOSTILE, "failed"),
+        (f"{HOSTILE_QUEUE}?state=groups", HOSTILE, "Limits of each group"),
         (f"#/job/{dead}", f"Job {dead}", "KeyError"),
+        (f"#/job/{dead + 2}", f"Job {dead + 2}", "Unique key"),
+        (f"#/job/{dead + 3}", f"Job {dead + 3}", "Last error"),
+        ("#/jobs", "Jobs", HOSTILE),
+        ("#/jobs?state=dead", "Dead letters", HOSTILE),
+        ("#/crons", "Crons", HOSTILE),
     ):
         page.goto(served.url + place)
         page.get_by_role("heading", level=1, name=heading).wait_for()
@@ -168,7 +190,7 @@ def test_jobs_are_searched_and_all_that_match_are_cancelled(
     fill(served)
     page, said = page_of(browser)
     page.goto(f"{served.url}#/jobs")
-    page.get_by_role("link", name=HOSTILE).wait_for()
+    page.get_by_role("link", name=HOSTILE).first.wait_for()
     page.get_by_label("Queue").fill("emails")
     page.get_by_label("State").select_option("ready")
     page.get_by_label("Data contains").fill('"n":1')
@@ -204,6 +226,75 @@ def test_limits_are_set_and_taken_away(served: Served, browser: Any) -> None:
     page.get_by_label("Jobs", exact=True).fill("")
     page.get_by_role("button", name="Set").click()
     eventually(lambda: served.limits("emails") == (None, None))
+    assert said == []
+
+
+def test_groups_are_listed_by_pages_and_one_is_throttled(
+    served: Served, browser: Any
+) -> None:
+    with served.queue("api") as api:
+        api.push_batch([{"n": n} for n in range(120)], group="acme")
+        for n in range(60):
+            api.push(n, group=f"group{n:02}")
+    page, said = page_of(browser)
+    page.goto(f"{served.url}#/queue/api")
+    page.get_by_role("link", name="groups").click()
+    page.get_by_role("button", name="Throttle acme").wait_for()
+    check_access(page)
+    rows = page.get_by_role("region", name="Table of groups").get_by_role("row")
+    assert rows.nth(1).inner_text().split()[:3] == ["acme", "120", "0"]
+    assert rows.count() == 51
+    page.get_by_label("Throttle for, in seconds").fill("600")
+    page.get_by_role("button", name="Throttle acme").press("Enter")
+    page.get_by_text("acme gets no turn for 600 s.").wait_for()
+    assert served.throttled_groups("api") == ["acme"]
+    check_access(page)
+    page.get_by_role("button", name="Let acme go on").press("Enter")
+    page.get_by_role("button", name="Throttle acme").wait_for()
+    assert served.throttled_groups("api") == []
+    page.get_by_role("button", name="Next").click()
+    page.get_by_role("button", name="Throttle group59").wait_for()
+    assert rows.count() == 12
+    assert said == []
+
+
+def test_limits_of_each_group_are_set(served: Served, browser: Any) -> None:
+    fill(served)
+    page, said = page_of(browser)
+    page.goto(f"{served.url}{HOSTILE_QUEUE}?state=groups")
+    page.get_by_text("Limits of each group").click()
+    page.get_by_label("Each group: active at once, at most").fill("2")
+    page.get_by_role("button", name="Set for each group").click()
+    page.get_by_text("The limits of each group hold from now on.").wait_for()
+    with served.queue(HOSTILE) as queue:
+        limits = queue.limit()
+        assert limits.group is not None
+        assert (limits.concurrency, limits.group.concurrency) == (None, 2)
+    page.goto(f"{served.url}#/queues")
+    assert said == []
+
+
+def test_a_queue_is_throttled_and_goes_on(served: Served, browser: Any) -> None:
+    fill(served)
+    page, said = page_of(browser)
+    page.goto(f"{served.url}#/queue/emails")
+    page.get_by_text("Limits", exact=True).click()
+    page.get_by_label("Hand out none for, in seconds").fill("600")
+    page.get_by_role("button", name="Throttle", exact=True).click()
+    page.get_by_text("Throttled: goes on in").wait_for()
+    page.get_by_role("button", name="Let go on").click()
+    page.get_by_text("It is throttled no more.").wait_for()
+    with served.queue("emails") as emails:
+        assert emails.stats().throttled_until is None
+        emails.throttle(600)
+        emails.limit(concurrency=3)
+    with served.queue("limited") as limited:
+        limited.limit(concurrency=3)
+    page.goto(f"{served.url}#/queues")
+    page.get_by_text("throttled", exact=True).wait_for()
+    page.get_by_text("limited", exact=True).nth(1).wait_for()
+    page.goto(f"{served.url}#/")
+    page.get_by_text("1 queue is throttled.").wait_for()
     assert said == []
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 from collections.abc import Callable
 from itertools import product
 from pathlib import Path
@@ -11,7 +12,8 @@ import pytest
 from http_client import Http, request
 from magicqueue_server.app import App
 from magicqueue_server.http.guards import is_of_here
-from magicqueue_server.tokens import digest_of
+from magicqueue_server.tokens import SCOPES, digest_of
+from security.test_access import LINES, MAY
 from server.process import run_serve
 from server.running import Peer
 
@@ -162,6 +164,44 @@ def test_each_request_has_the_rights_of_its_own_token(run: Run, tokens: Path) ->
         http.send(push + request("POST", "/v1/drain", drain) + push)
         assert (await http.answer()).status == 200
         assert (await http.answer()).status == 401
+        assert await http.ends()
+
+    run(scenario, tokens=str(tokens))
+
+
+@pytest.mark.parametrize("scope", SCOPES)
+def test_every_command_with_every_scope(run: Run, tmp_path: Path, scope: str) -> None:
+    tokens = tmp_path / "one.toml"
+    tokens.write_text(row("one", f'["{scope}"]'))
+
+    async def scenario(_app: App, http: Http) -> None:
+        allowed = set()
+        for name, line in LINES.items():
+            if name == "SUBSCRIBE":
+                continue  # it is GET /v1/events
+            body = json.loads(line)
+            del body["cmd"]
+            answer = await http.post(
+                f"/v1/{name.lower()}", body, Authorization="Bearer one"
+            )
+            assert (answer.status == 403) == (answer.json.get("code") == "FORBIDDEN"), name
+            if answer.status != 403:
+                allowed.add(name)
+        assert allowed == MAY[scope] - {"SUBSCRIBE"}
+
+    run(scenario, tokens=str(tokens))
+
+
+def test_an_expired_token_is_as_good_as_none(run: Run, tmp_path: Path) -> None:
+    tokens = tmp_path / "old.toml"
+    tokens.write_text(row("old", '["admin"]', "expires = 2020-01-31T00:00:00Z"))
+
+    async def scenario(app: App, http: Http) -> None:
+        async with await Http.connect(app) as other:
+            wrong = await other.get("/v1/stats", Authorization="Bearer none")
+        answer = await http.get("/v1/stats", Authorization="Bearer old")
+        assert (answer.status, wrong.status) == (401, 401)
+        assert answer.json == wrong.json
         assert await http.ends()
 
     run(scenario, tokens=str(tokens))

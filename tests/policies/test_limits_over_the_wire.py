@@ -41,6 +41,12 @@ def test_what_is_not_given_stays_and_null_removes(wire: Wire) -> None:
     stats = peer.ask("STATS", queue="q")
     assert (stats["limits"], stats["throttled_until"]) == (expected, None)
     assert peer.ask("STATS")["limited"] == 1
+    for fields in ({}, {"count": 9}):
+        peer.ask("PAUSE", queue="other")
+        listed = {row.pop("name"): row for row in peer.ask("QUEUES", **fields)["queues"]}
+        assert listed["q"] == {k: v for k, v in stats.items() if k not in {"ok", "name"}}
+        assert "limits" not in listed["other"]
+        peer.ask("RESUME", queue="other")
     peer.ask("LIMIT", queue="q", rate=None, group={})
     assert "limits" not in peer.ask("STATS", queue="q")
     assert peer.ask("QUEUES")["queues"] == []

@@ -369,7 +369,7 @@ def counted(rid: Raw = NO_RID, **fields: Any) -> bytes:
     return finish(b'{"ok":true,' + body[1:-1], rid)
 
 
-def listed(rows: Sequence[msgspec.Struct]) -> bytes:
+def listed(rows: Sequence[msgspec.Struct | dict[str, Any]]) -> bytes:
     """Write rows of a list, without its brackets."""
     return _ENCODER.encode(rows)[1:-1]
 

@@ -94,11 +94,11 @@ class Groups:
     def oldest_ms(self, queue: str | None, now_ms: int) -> int:
         """Return how long the job of a queue, or of all, waits that does so the longest.
 
-        0 if none waits for its turn. O(1) amortised; of all O(queues with groups).
+        0 if none waits for its turn. O(1) amortised; of all O(log queues with groups).
         """
-        ids = map(self._seats.oldest, self._ruled if queue is None else {queue})
-        views = [at_once(self._core.job(job_id, now_ms)) for job_id in ids if job_id]
-        return max((now_ms - view.run_at_ms for view in views if view), default=0)
+        job_id = self._seats.oldest(queue)
+        view = None if job_id is None else at_once(self._core.job(job_id, now_ms))
+        return 0 if view is None else now_ms - view.run_at_ms
 
     def in_turn(self, queue: str, count: int, now_ms: int) -> list[int]:
         """List the first jobs whose turns come, if no limit has a say. O(count).

@@ -10,7 +10,7 @@ What is where:
 - `crons`, `cron_facts`, `schedules`, `ticking`: jobs that come again;
 - `events`: who is told of rare turns;
 - `rules`, `gates`, `limits`: how many jobs of a queue may be handed out;
-- `group`, `lines`, `rounds`, `seats`, `groups`, `handing`, `group_limits`: turns;
+- `group`, `lines`, `rounds`, `fronts`, `seats`, `groups`, `handing`, `group_limits`: turns;
 - `links`, `flows`, `linked_pushes`, `flow_pushes`: jobs that depend on others;
 - `outcomes`, `endings`: what follows from what befell jobs; `telling`: what is told;
 - `check`: all that has to be true; `shown`: marks and facts of a log as plain values.

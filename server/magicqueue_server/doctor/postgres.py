@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
+from magicqueue_server.about import way_to_psycopg
 from magicqueue_server.clock import Clock
 from magicqueue_server.config import Config
 from magicqueue_server.doctor.finding import Finding, failed, ok, size, warning
@@ -21,7 +22,7 @@ def log_in_postgres(config: Config, clock: Clock) -> Iterator[Finding]:
     try:
         from magicqueue_server.wal.postgres_schema import status  # noqa: PLC0415 - an extra
     except ImportError as error:
-        yield failed("log", f"psycopg is needed ({error})", "pip install psycopg[binary]")
+        yield failed("log", f"psycopg is needed ({error})", way_to_psycopg())
         return
     before_ns = clock.monotonic_ns()
     try:

@@ -13,6 +13,7 @@ import click
 import msgspec
 
 from magicqueue.command_line import Command, Failed, Group, many, say, write_json
+from magicqueue_server.about import way_to_psycopg
 from magicqueue_server.wal import tools
 from magicqueue_server.wal.disk import Locked
 from magicqueue_server.wal.repair import repair as repair_log
@@ -186,9 +187,7 @@ def _where(data_dir: Path, log: str | None) -> tools.Where:
             LogInPostgres,
         )
     except ImportError as error:
-        raise Refused(
-            f"--log needs psycopg ({error}): `pip install psycopg[binary]`"
-        ) from None
+        raise Refused(f"--log needs psycopg ({error}): {way_to_psycopg()}") from None
     return LogInPostgres(log)
 
 

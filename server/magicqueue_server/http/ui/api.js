@@ -70,11 +70,6 @@ export function get(path, signal = undefined) {
   return answer(fetch(path, { headers: headers(), signal }));
 }
 
-/** Open a stream of lines; the caller reads its body. */
-export function stream(path, signal) {
-  return fetch(path, { headers: headers({ Accept: "text/event-stream" }), signal });
-}
-
 /** Learn who the server is, and what this token may do. */
 export async function meet() {
   try {

@@ -6,6 +6,7 @@ import { moment } from "./format.js";
 
 const HEIGHT = 190;
 const WINDOW_S = 300;
+const LEAST_S = 60;
 const STEPS_S = [1, 5, 10, 30, 60, 120];
 
 function colour(name) {
@@ -15,6 +16,11 @@ function colour(name) {
 /** Write the time of day of a moment, in the zone that the user chose. */
 function clock(second) {
   return moment(Math.round(second) * 1000).slice(11);
+}
+
+/** What a legend says while nobody points at the chart. */
+function newest(plot, row) {
+  return plot.data[row].at(-1);
 }
 
 /** Make an element that holds a chart; `set` gives it columns, `end` frees it. */
@@ -59,19 +65,19 @@ export class Chart {
         height: HEIGHT,
         cursor: { y: false, points: { size: 6 } },
         legend: { live: true },
-        scales: { x: { range: (_, __, last) => [last - WINDOW_S, last] }, y: { range: (_, low, high) => [0, Math.max(1, high * 1.1)] } },
+        scales: { x: { range: (_, first, last) => [last - Math.min(WINDOW_S, Math.max(LEAST_S, last - first)), last] }, y: { range: (_, low, high) => [0, Math.max(1, high * 1.1)] } },
         axes: [
-          { ...axis, space: 90, incrs: STEPS_S, values: (_, seconds) => seconds.map(clock) },
+          { ...axis, space: 90, size: 34, incrs: STEPS_S, values: (_, seconds) => seconds.map(clock) },
           { ...axis, size: 56, values: (_, values) => values.map((value) => this.write(value)) },
         ],
         series: [
-          { label: "at", value: (_, second) => (second === null ? "–" : clock(second)) },
+          { label: "at", value: (plot, second) => clock(second ?? newest(plot, 0)) },
           ...this.series.map((one) => ({
             label: one.label,
             stroke: colour(one.colour),
             width: 2,
             points: { show: false },
-            value: (_, value) => this.write(value),
+            value: (plot, value, row) => this.write(value ?? newest(plot, row)),
           })),
         ],
       },

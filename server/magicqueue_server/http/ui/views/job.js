@@ -5,7 +5,7 @@ import { get, may } from "../api.js";
 import { WORDS } from "../bulk.js";
 import { count, moment, size, span } from "../format.js";
 import { Live } from "../live.js";
-import { banner, confirmed, jobLink, queueLink, state, time, trouble } from "../parts.js";
+import { banner, confirmed, jobLink, link, queueLink, state, time, trouble } from "../parts.js";
 import { ACTIONS, deal, progress } from "./job_table.js";
 
 const EVERY_MS = 2000;
@@ -108,6 +108,8 @@ export class JobView {
       ["Failures", job.failures === undefined ? undefined : html`${count(job.failures)} of at most ${job.max_attempts === 0 ? "any number" : count(job.max_attempts)}`],
       ["Lost", job.lost],
       ["Progress", job.progress || job.cancelled ? progress(job) : undefined],
+      ["Group", job.group && html`<a class="name" href="${link("queue", job.queue)}?state=groups">${job.group}</a>`],
+      ["Cron", job.cron && html`<a href="#/crons">${job.cron.name}</a>, of ${moment(job.cron.tick)}`],
       ["Depends on", jobs(job.parents, job.waits_for ? `waits for ${count(job.waits_for)}` : "all settled")],
       ["Wait for it", jobs(job.children, "")],
       ["Unique key", job.unique_key && html`<code>${job.unique_key}</code>`],

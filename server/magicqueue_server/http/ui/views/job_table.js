@@ -147,7 +147,7 @@ export class JobTable {
       ${trouble(this.error)}
       ${this.said ? banner("good", this.said) : nothing}
       ${actions.length && this.rows?.length ? this.actions(actions) : nothing}
-      ${this.rows === null ? (this.error ? nothing : empty("Loading…")) : this.rows.length ? this.table(actions) : empty(this.busy ? "Looking…" : "No such job.")}
+      ${this.rows === null ? (this.error ? nothing : empty("Loading…")) : this.rows.length ? this.table(actions) : empty(this.busy ? "Looking…" : `No ${this.match.state ? `${this.match.state} ` : ""}job${this.match.contains ? " has that in its data" : ""}.`)}
       ${this.match.contains && this.looked ? html`<p class="muted" role="status">${this.busy ? "Looking: " : ""}${count(this.looked)} jobs looked at${this.pages.hasNext ? ", and there are more" : this.busy ? "" : ", which is all of them"}.</p>` : nothing}
       ${this.rows && (this.pages.hasBefore || this.pages.hasNext) ? pager(this.pages, this.busy) : nothing}`;
   }

@@ -71,18 +71,21 @@ export class Overview {
     const limit = now.memory_bytes_max ?? 0;
     if (limit && now.memory_bytes > NEARLY * limit) said.push(banner("bad", `Nearly full: jobs take ${size(now.memory_bytes)} of ${size(limit)}.`));
     if (now.paused) said.push(banner("warn", `${count(now.paused)} ${now.paused === 1 ? "queue is" : "queues are"} paused.`));
-    if (now.queued && !now.waiting && !now.processing) said.push(banner("warn", "Jobs are ready, and no worker takes them."));
+    if (now.throttled) said.push(banner("warn", `${count(now.throttled)} ${now.throttled === 1 ? "queue is" : "queues are"} throttled.`));
+    const atWork = now.waiting || now.processing || this.live.rates?.completed || this.live.rates?.failed;
+    if (now.queued && this.live.rates && !atWork) said.push(banner("warn", "Jobs are ready, and no worker takes them."));
     return said;
   }
 
   tiles(now) {
     const rates = this.live.rates ?? {};
     return html`
-      <dl class="tiles">
+      <dl class="tiles ten">
         ${tile("Ready", brief(now.queued), now.oldest_ready_ms ? `oldest waits ${span(now.oldest_ready_ms)}` : "nobody waits")}
         ${tile("Active", brief(now.processing), `${count(now.waiting)} workers' pulls wait`)}
         ${tile("Delayed", brief(now.delayed), now.blocked ? `and ${brief(now.blocked)} blocked by others` : nothing)}
         ${tile("Dead", brief(now.dead), !now.dead ? "none" : can("browse") ? html`<a href="#/jobs?state=dead">look at them</a>` : "see their queues", now.dead ? "bad" : "")}
+        ${tile("Queues", brief(now.queues), now.groups ? `${count(now.groups)} groups take turns` : nothing)}
         ${tile("In", html`${rate(rates.pushed)}<small>/s</small>`, `${brief(now.pushed)} since the start`)}
         ${tile("Done", html`${rate(rates.completed)}<small>/s</small>`, `${brief(now.completed)} since the start`)}
         ${tile("Failed", html`${rate(rates.failed)}<small>/s</small>`, `${brief(now.failed)} since the start`, rates.failed ? "bad" : "")}

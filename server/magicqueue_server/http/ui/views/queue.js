@@ -1,16 +1,19 @@
-// One queue: its counts and rates, its first jobs by state, its limits, and what can be done to it.
+// One queue: its counts and rates, its first jobs by state or its groups, its limits, and what can be done to it.
 
 import { html, nothing } from "../vendor/lit-html.js";
 import { can, command, get, may } from "../api.js";
 import { Chart } from "../chart.js";
-import { brief, count, moment, rate, span } from "../format.js";
+import { ago, brief, count, moment, rate, span } from "../format.js";
 import { Live } from "../live.js";
 import { STATES, banner, confirmed, link, tile, trouble } from "../parts.js";
+import { GroupTable, anyGroup } from "./groups.js";
 import { JobTable } from "./job_table.js";
+import { boundsOf, fieldsOf, told } from "./limits.js";
 
 /** The states whose jobs can be listed. */
 const SHOWN = () => (can("browse") ? STATES : ["dead"]);
 const FIELD = { ready: "queued", active: "processing" };
+const GROUPS = "groups";
 
 export class QueueView {
   constructor({ changed, name, query }) {
@@ -20,9 +23,12 @@ export class QueueView {
     this.error = null;
     this.said = null;
     this.limits = null;
-    this.state = STATES.includes(query.get("state")) ? query.get("state") : SHOWN()[0];
+    this.state = [...STATES, GROUPS].includes(query.get("state")) ? query.get("state") : SHOWN()[0];
+    this.grouped = this.state === GROUPS;
     this.live = new Live(() => get(`v1/stats?${new URLSearchParams({ queue: name })}`), () => this.fresh());
-    this.jobs = new JobTable({ changed, match: { queue: name, state: this.state }, order: this.state === "blocked" ? "id" : "turn" }); // blocked ones are in no order
+    this.table = this.grouped
+      ? new GroupTable({ changed, queue: name })
+      : new JobTable({ changed, match: { queue: name, state: this.state }, order: this.state === "blocked" ? "id" : "turn" }); // blocked ones are in no order
     this.chart = new Chart(
       [
         { label: "in", colour: "--in" },
@@ -35,13 +41,25 @@ export class QueueView {
 
   start() {
     this.live.start();
-    this.jobs.start();
+    this.table.start();
     if (can("limits") && may("operate")) this.act("LIMIT", {}, (reply) => { this.limits = reply; });
+    this.lookForGroups();
+  }
+
+  /** A queue without groups has no tab for them. */
+  async lookForGroups() {
+    if (this.grouped || !can("groups") || !may("read")) return;
+    try {
+      this.grouped = await anyGroup(this.name);
+      this.changed();
+    } catch (error) {
+      this.error = error;
+    }
   }
 
   stop() {
     this.live.stop();
-    this.jobs.stop();
+    this.table.stop();
     this.chart.end();
   }
 
@@ -58,7 +76,7 @@ export class QueueView {
     } catch (error) {
       this.error = error;
     }
-    this.jobs.load();
+    this.table.load();
     this.changed();
   }
 
@@ -97,19 +115,21 @@ export class QueueView {
     } catch (error) {
       this.error = error;
     }
-    this.jobs.load();
+    this.table.load();
     this.changed();
   }
 
   limit(event) {
     event.preventDefault();
-    const fields = new FormData(event.target);
-    const number = (name) => (fields.get(name) ? Number(fields.get(name)) : null);
-    const jobs = number("jobs");
-    const rule = jobs === null ? null : { jobs, per: Math.round(1000 * (number("per") ?? 1)), ...(number("burst") === null ? {} : { burst: number("burst") }) };
-    this.act("LIMIT", { concurrency: number("concurrency"), rate: rule }, (reply) => {
+    this.act("LIMIT", boundsOf(event.target), (reply) => {
       this.limits = reply;
       this.said = "The limits hold from now on.";
+    });
+  }
+
+  throttle(seconds) {
+    this.act("THROTTLE", { for: Math.round(1000 * seconds) }, (reply) => {
+      this.said = reply.throttled_until === null ? "It is throttled no more." : `No job is handed out until ${moment(reply.throttled_until)}.`;
     });
   }
 
@@ -120,7 +140,7 @@ export class QueueView {
       <h1 class="name">${this.name} ${now?.paused ? html`<span class="state paused">paused</span>` : nothing}</h1>
       ${trouble(this.error ?? this.live.error)}
       ${this.said ? banner("good", this.said) : nothing}
-      ${now?.throttled_until && now.throttled_until > Date.now() ? banner("warn", `Throttled until ${moment(now.throttled_until)}.`) : nothing}
+      ${now?.throttled_until && now.throttled_until > Date.now() ? banner("warn", `Throttled: goes on ${ago(now.throttled_until)}, at ${moment(now.throttled_until)}.`) : nothing}
       ${may("operate") && now ? html`<div class="actions">
         <button @click=${() => this.act(now.paused ? "RESUME" : "PAUSE", {})}>${now.paused ? "Resume" : "Pause"}</button>
         <button class="danger" @click=${() => this.drain()}>Drain…</button></div>` : nothing}
@@ -143,12 +163,15 @@ export class QueueView {
   }
 
   browse(now) {
+    const groups = this.state === GROUPS;
+    const tab = (state, note) => html`<a href="${link("queue", this.name)}?state=${state}" aria-current=${state === this.state ? "page" : nothing}>${state} ${note}</a>`;
     return html`<section aria-labelledby="first-jobs">
-      <h2 id="first-jobs">${can("browse") ? "Jobs in turn" : "Dead letters"}</h2>
-      <nav class="tabs" aria-label="States">${SHOWN().map((state) =>
-        html`<a href="${link("queue", this.name)}?state=${state}" aria-current=${state === this.state ? "page" : nothing}>${state} <span class="muted">${brief(now?.[FIELD[state] ?? state])}</span></a>`)}</nav>
-      ${this.jobs.template()}
-      ${can("browse") ? html`<p><a href="#/jobs?${new URLSearchParams({ queue: this.name, state: this.state })}">Search these, or do something to all of them</a></p>` : nothing}
+      <h2 id="first-jobs">${groups ? "Groups, by name" : can("browse") ? "Jobs in turn" : "Dead letters"}</h2>
+      <nav class="tabs" aria-label="States">
+        ${SHOWN().map((state) => tab(state, html`<span class="muted">${brief(now?.[FIELD[state] ?? state])}</span>`))}
+        ${this.grouped ? tab(GROUPS, nothing) : nothing}</nav>
+      ${this.table.template()}
+      ${can("browse") && !groups ? html`<p><a href="#/jobs?${new URLSearchParams({ queue: this.name, state: this.state })}">Search these, or do something to all of them</a></p>` : nothing}
     </section>`;
   }
 
@@ -163,18 +186,16 @@ export class QueueView {
   }
 
   limitForm(limits) {
-    const bucket = limits.rate ?? {};
-    return html`<details ?open=${Boolean(limits.concurrency || limits.rate)}><summary>Limits</summary>
+    const now = told(limits);
+    return html`<details ?open=${Boolean(now)}><summary>Limits${now ? html` <span class="muted">${now}</span>` : nothing}</summary>
       <form class="fields" @submit=${(event) => this.limit(event)}>
-        <label>Active at once, at most <input name="concurrency" type="number" min="1" .value=${String(limits.concurrency ?? "")} placeholder="no limit"></label>
-        <label>Jobs <input name="jobs" type="number" min="1" .value=${String(bucket.jobs ?? "")} placeholder="no limit"></label>
-        <label>in seconds <input name="per" type="number" min="0.001" step="any" .value=${bucket.per ? String(bucket.per / 1000) : "1"}></label>
-        <label>Burst <input name="burst" type="number" min="1" .value=${String(bucket.burst ?? "")} placeholder="as many"></label>
+        ${fieldsOf(limits)}
         <button class="primary">Set</button>
       </form>
-      <form class="fields" @submit=${(event) => { event.preventDefault(); this.act("THROTTLE", { for: Math.round(1000 * Number(new FormData(event.target).get("for"))) }, () => { this.said = "Throttled."; }); }}>
+      <form class="fields" @submit=${(event) => { event.preventDefault(); this.throttle(Number(new FormData(event.target).get("for"))); }}>
         <label>Hand out none for, in seconds <input name="for" type="number" min="0" step="any" required></label>
         <button>Throttle</button>
+        ${this.live.now?.throttled_until > Date.now() ? html`<button type="button" @click=${() => this.throttle(0)}>Let go on</button>` : nothing}
       </form></details>`;
   }
 }

@@ -6,9 +6,17 @@ import { command, get, may } from "../api.js";
 import { count, rate, span } from "../format.js";
 import { Live } from "../live.js";
 import { Pages, empty, pager, queueLink, trouble } from "../parts.js";
+import { told } from "./limits.js";
 
 const PAGE = 50;
 const EVERY_MS = 2000;
+
+/** What LIMIT and THROTTLE say of a queue. */
+function ruled(row) {
+  if (row.throttled_until && row.throttled_until > Date.now()) return html`<span class="state paused">throttled</span>`;
+  const limits = row.limits && told(row.limits);
+  return limits ? html`<span class="state" title="At most ${limits}">limited</span>` : nothing;
+}
 
 /** A table of queues that keeps itself fresh. */
 export class QueueTable {
@@ -87,7 +95,7 @@ export class QueueTable {
           <th scope="col" class="n">Dead</th><th scope="col" class="n">In /s</th><th scope="col" class="n">Done /s</th>
           <th scope="col" class="n">Oldest</th>${may("operate") ? html`<th scope="col"><span class="hidden">What can be done</span></th>` : nothing}</tr></thead>
         <tbody>${repeat(this.rows, (row) => row.name, (row) => html`
-          <tr><th scope="row">${queueLink(row.name)} ${row.paused ? html`<span class="state paused">paused</span>` : nothing}</th>
+          <tr><th scope="row">${queueLink(row.name)} ${row.paused ? html`<span class="state paused">paused</span>` : nothing} ${ruled(row)}</th>
             <td class="n">${count(row.queued)}</td><td class="n">${count(row.processing)}</td>
             <td class="n">${count(row.delayed)}</td><td class="n">${count(row.blocked ?? 0)}</td>
             <td class="n ${row.dead ? "bad" : ""}">${count(row.dead)}</td>
