@@ -5,7 +5,8 @@ What is where:
 - `wishes`, `terms_shared`, `alike`, `marks`, `keys`, `moments`, `doomed`, `notebook`: what
   jobs have, and `mark_texts` how the log tells it;
 - `shelf`: what outlives them; `course`, `retelling`: what records mean for all that;
-- `pushing`, `verdicts`, `retrying`, `bulk`: decisions; `passage`: what time brings;
+- `pushing`, `repeats`, `verdicts`, `retrying`, `bulk`: decisions; `passage`: what time
+  brings;
 - `crons`, `cron_facts`, `schedules`, `ticking`: jobs that come again;
 - `events`: who is told of rare turns;
 - `rules`, `gates`, `limits`: how many jobs of a queue may be handed out;
@@ -346,7 +347,7 @@ class Policies:
 
     def job_of(self, queue: str, req_key: str, now_ms: int) -> int | None:
         """Return the id that a push of one job with this request key was answered with."""
-        ids = self._pushing.answered(queue, req_key, now_ms)
+        ids = self._pushing.repeats.answered(queue, req_key, now_ms)
         return ids[0] if ids is not None and len(ids) == 1 else None
 
     def known_of(self, job_id: int) -> Known:
