@@ -1,9 +1,9 @@
 """Groups: jobs of a queue that take turns, by group, each group first in first out.
 
 `seats` knows which jobs are of which group, `rounds` whose turn it is, `group_limits` how
-many each group may hand out. Here is what is decided and done: a job that becomes ready is
-held and gets its place in the same frame of the log; a pull of a queue with groups hands
-out by turns. A queue is ruled while it has live jobs with a group.
+many each group may hand out, `handing` hands them out. Here is what is decided and done: a
+job that becomes ready is held and gets its place in the same frame of the log; a pull of a
+queue with groups hands out by turns. A queue is ruled while it has live jobs with a group.
 """
 
 from collections.abc import Callable, Iterator
