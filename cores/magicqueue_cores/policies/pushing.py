@@ -274,10 +274,11 @@ class Pushing:
         turns = linked.turns(jobs, wishes, fates, now_ms)
         queues = [queue] * len(wishes)
         ids = linked.store(queues, jobs, wishes, fates, turns, weight, now_ms)
+        first_id = min(ids)
         for alike in kinds:
             take_seats(seats, alike, jobs, turns)
-            alike.places = [ids[place] - min(ids) for place in alike.places]
-        self.mark_new(queue, min(ids), kinds, now_ms)
+            alike.places = [ids[place] - first_id for place in alike.places]
+        self.mark_new(queue, first_id, kinds, now_ms)
         linked.enter(ids, wishes, fates, now_ms)
         if any(turns):
             seats.on_ready(queue)
