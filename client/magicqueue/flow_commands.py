@@ -18,14 +18,15 @@ from magicqueue.wire.limits import ID_MAX
 
 class _Pushed(msgspec.Struct):
     ids: list[Annotated[int, Meta(ge=1, le=ID_MAX)]]
+    repeated: bool = False
     rid: None = None
 
 
 _pushed: Final = decoder(_Pushed)
 
 
-def push_flow(flow: Flow) -> Command[list[int]]:
-    """Store the jobs of a flow; gives their ids."""
+def push_flow(flow: Flow, key: bytes = b"") -> Command[list[int]]:
+    """Store the jobs of a flow; gives their ids. key: see `request_keys`."""
     jobs, needs = flow.encoded()
     count = len(flow)
 
@@ -36,9 +37,10 @@ def push_flow(flow: Flow) -> Command[list[int]]:
         return ids
 
     return Command(
-        b'{"cmd":"PUSHF","jobs":%b}\n' % jobs,
+        b'{"cmd":"PUSHF","jobs":%b%b}\n' % (jobs, key),
         read,
         needs=needs,
+        has_key=bool(key),
         reply_bytes=commands.ID_BYTES * count,
     )
 

@@ -14,6 +14,7 @@ from magicqueue.flow import Flow
 from magicqueue.job import DeadPage, Job, JobDetails
 from magicqueue.limits import KEPT, GroupLimits, Kept, Rate, groups, limit, throttle
 from magicqueue.protocol import Command
+from magicqueue.request_keys import RequestKeys
 from magicqueue.sources import Source
 from magicqueue.sync_queue_crons import SyncQueueCrons
 from magicqueue.wire.replies import (
@@ -32,6 +33,7 @@ class SyncQueueAdmin(SyncQueueCrons):
     """What a queue can be asked, and told, beside its jobs."""
 
     _source: Source
+    _keys: RequestKeys
 
     @property
     def name(self) -> str:
@@ -64,9 +66,10 @@ class SyncQueueAdmin(SyncQueueCrons):
         They are of the queues that the flow says, whatever this one is called. Raises
         Duplicate where a unique key is held, BadRequest for a job that was never pushed,
         Unsupported of an older server, and ConnectionLost when it may or may not have been
-        stored.
+        stored (see `repeat_pushes`).
         """
-        return flow.pushed(self._run(flow_commands.push_flow(flow)))
+        command = flow_commands.push_flow(flow, self._keys.next())
+        return flow.pushed(self._run(command))
 
     def parent_results(self, job: Job) -> dict[int, Any]:
         """Give what came of the jobs that a job depended on, by their ids.

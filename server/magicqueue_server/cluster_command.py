@@ -42,7 +42,7 @@ Examples:
 _RESTORE: Final = f"""\b
 Examples:
   magicqueue cluster restore /backups/2030-01-31 --log postgres://mq@db1/mq
-  magicqueue cluster restore /var/lib/magicqueue     # a server moves there
+  magicqueue cluster restore --log postgres://mq@db1/mq /var/lib/magicqueue
 
 {_EXIT_CODES}"""
 _EXIT_FAILED: Final = 1

@@ -3,12 +3,13 @@
 from magicqueue.errors import TooLarge
 from magicqueue.wire import replies
 from magicqueue.wire.limits import FLOW_JOBS_MAX, Limits
+from magicqueue.wire.replies import PushBatchReply
 from magicqueue.wire.requests import PushBatch, PushFlow, Request
 from magicqueue_cores.policies import Policies
 from magicqueue_server.columns import JobDefaults, new_jobs
 from magicqueue_server.looks import Handler, Reply
 from magicqueue_server.policy_commands import Plain, named
-from magicqueue_server.wishes import wishes_of_flow
+from magicqueue_server.wishes import request_key, wishes_of_flow
 
 
 class FlowCommands:
@@ -42,8 +43,11 @@ class FlowCommands:
             self._plain.ahead_ms,
             "PUSHF",
         )
-        ids: list[int] = []
-        if count:
-            with named("PUSHF: jobs[{}]"):
-                ids = self._policies.flow_pushes.push(queues, jobs, wishes, now_ms)
-        return replies.pushed_batch(ids, request.rid)
+        req_key = request_key(request)
+        if not count:
+            return replies.pushed_batch([], request.rid)
+        with named("PUSHF: jobs[{}]"):
+            push = self._policies.flow_pushes.push
+            answer = push(queues, jobs, wishes, now_ms, req_key)
+        reply = PushBatchReply(ok=True, ids=list(answer.ids), repeated=answer.repeated)
+        return replies.pushed_under_policies(reply, request.rid)

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from magicqueue.errors import BadRequest, TooLarge
 from magicqueue.wire.fields import check_key, check_keys
 from magicqueue.wire.limits import DEPENDS_ON_MAX, FLOW_LINKS_MAX
-from magicqueue.wire.requests import Cron, FlowItem, Push, PushBatch, PushItem
+from magicqueue.wire.requests import Cron, FlowItem, Push, PushBatch, PushFlow, PushItem
 from magicqueue_cores.policies import InGroups, Wishes
 
 _SAYS_NOTHING: Final = PushItem(data=Raw(b"null"))
@@ -148,12 +148,11 @@ def refuse_many_links(name: str, wishes: Sequence[Wishes | None]) -> None:
         )
 
 
-def request_key(request: Push | PushBatch) -> str | None:
+def request_key(request: Push | PushBatch | PushFlow) -> str | None:
     """Give the key that a push may be repeated with; raises BadRequest."""
     if request.req_key is None:
         return None
-    name = "PUSH" if isinstance(request, Push) else "PUSHB"
-    return check_key(request.req_key, f"{name}: req_key")
+    return check_key(request.req_key, f"{request.__struct_config__.tag}: req_key")
 
 
 def asked_of_policies(request: Push | PushBatch) -> str | None:

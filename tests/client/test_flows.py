@@ -9,6 +9,7 @@ import pytest
 from client.both import CLIENTS, opened
 from client.running import KINDS, running
 from magicqueue import Flow, Job, MagicQueueError, NewJob, Queue, Tasks
+from magicqueue.flow_commands import push_flow
 from magicqueue.testing import job as made_job
 from patience import PATIENCE_S
 
@@ -166,3 +167,18 @@ def test_results_that_were_not_kept_are_not_there(client: str, url: str, name: s
 
 def test_a_made_job_has_no_parents() -> None:
     assert made_job(1).parent_results() == {}
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_a_flow_has_a_key_where_pushes_are_repeated(
+    client: str, url: str, name: str
+) -> None:
+    flow = Flow()
+    flow.push(name, 2, after=flow.push(name, 1))
+    plain, keyed = push_flow(flow), push_flow(flow, b',"req_key":"a-1"')
+    assert (plain.has_key, keyed.has_key) == (False, True)
+    assert msgspec.json.decode(keyed.line)["req_key"] == "a-1"
+    with opened(client, name, url, repeat_pushes=True) as queue:
+        ids = queue.push_flow(flow)
+        assert [queue.job(one).state for one in ids] == ["ready", "blocked"]
+        assert queue.drain() == 2

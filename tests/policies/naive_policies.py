@@ -95,7 +95,8 @@ class NaivePolicies:
                     self.ended.append(job_id)
             wished.attempts, wished.state = view.attempts, view.state
         for job_id, wished in list(self.jobs.items()):
-            if wished.state in WAITING and wished.expires_at_ms <= now_ms:
+            here = job_id in self.jobs  # its end may be that of another, with another look
+            if here and wished.state in WAITING and wished.expires_at_ms <= now_ms:
                 self.expire(job_id, now_ms)
 
     def leave(self, job_id: int, how: EndState | None, now_ms: int) -> None:

@@ -26,11 +26,11 @@ def flow(
         payloads=[b"1"] * len(rows), run_ats_ms=layer.now, max_attempts=max_attempts
     )
     wishes = [wish for _, wish in rows]
-    ids = layer.policies.flow_pushes.push(
+    answer = layer.policies.flow_pushes.push(
         [queue for queue, _ in rows], jobs, wishes, layer.now
     )
     layer.check()
-    return ids
+    return list(answer.ids)
 
 
 def after(*parents: int, rule: str = "wait", **more: object) -> Wishes:

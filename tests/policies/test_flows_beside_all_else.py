@@ -155,7 +155,8 @@ class MixedMachine(RuleBasedStateMachine):
                 max_attempts=2,
             )
             try:
-                return layer.policies.flow_pushes.push(queues, batch, wishes, self.now)
+                push = layer.policies.flow_pushes.push
+                return list(push(queues, batch, wishes, self.now).ids)
             except Duplicate:
                 return None
 

@@ -181,6 +181,28 @@ def test_pushes_that_depend_on_nothing_that_was(wire: Wire) -> None:
     assert peer.ask("PUSHF", jobs=[]) == {"ok": True, "ids": []}
 
 
+def test_a_flow_may_be_sent_twice_and_is_stored_once(wire: Wire) -> None:
+    jobs = [item("a", queue="y"), item("b", "a")]
+    first = wire.peer().ask("PUSHF", jobs=jobs, req_key="r")
+    assert len(first["ids"]) == 2
+    assert "repeated" not in first
+    for _ in range(2):
+        peer = wire.peer()
+        again = peer.ask("PUSHF", jobs=jobs, req_key="r")
+        assert again == {"ok": True, "ids": first["ids"], "repeated": True}
+        assert peer.ask("GETJOB", queue="y", req_key="r")["code"] == "NOT_FOUND"
+        other = peer.ask("PUSHF", jobs=jobs[:1], req_key="r")
+        assert other["code"] == "BAD_REQUEST"
+        assert "req_key 'r' was used for a push of 2 jobs" in other["error"]
+        counts = peer.ask("STATS")
+        assert (counts["queued"], counts["blocked"]) == (1, 1)
+        if wire.restart is None:
+            return
+        wire.restart()
+    ids = wire.peer().ask("PUSHF", jobs=jobs, req_key="s")["ids"]
+    assert min(ids) > max(first["ids"])
+
+
 def test_flows_outlive_a_kill(wire: Wire) -> None:
     if wire.restart is None:
         pytest.skip("it keeps no log")

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from magicqueue_cores.policies.fronts import Fronts
 from magicqueue_cores.policies.group import Group, Line
 from magicqueue_cores.policies.groups import Groups
 from magicqueue_cores.policies.lines import Lines
@@ -25,6 +26,7 @@ DETECTORS: tuple[Callable[[Layered], None], ...] = (
     groups.test_a_group_at_its_limit_hides_nobody_and_goes_on,
     groups.test_a_rate_of_groups_is_each_ones_own,
     groups.test_a_drained_queue_has_no_groups,
+    groups.test_who_waits_the_longest_is_known_of_each_queue_and_of_all,
 )
 
 
@@ -91,7 +93,22 @@ def an_empty_group_stays(patch: Patch) -> None:
     patch.setattr(Group, "drop", lambda *_: None)
 
 
+def turns_of_jobs_without_a_group_are_taken_last(patch: Patch) -> None:
+    real = Rounds.turns
+
+    def turns(rounds: Rounds, *args: Any, **more: Any) -> Any:
+        return sorted(real(rounds, *args, **more), key=lambda turn: not turn[2])
+
+    patch.setattr(Rounds, "turns", turns)
+
+
+def who_waits_the_longest_is_asked_once(patch: Patch) -> None:
+    patch.setattr(Fronts, "first", lambda fronts: next(iter(fronts._listed), None))
+
+
 FAULTS = (
+    turns_of_jobs_without_a_group_are_taken_last,
+    who_waits_the_longest_is_asked_once,
     a_group_keeps_its_turn,
     who_comes_back_stands_at_the_end,
     limits_of_groups_are_not_asked,

@@ -146,6 +146,29 @@ def test_a_rate_of_groups_is_each_ones_own(layer: Layered) -> None:
     assert layer.pull(99) == [2, 4]
 
 
+def test_who_waits_the_longest_is_known_of_each_queue_and_of_all(layer: Layered) -> None:
+    def waited() -> list[int]:
+        oldest_ms = layer.policies.groups.oldest_ms
+        return [oldest_ms(queue, layer.now) for queue in (None, "q", "r")]
+
+    first = layer.push_id(group="a")
+    layer.tick(10)
+    layer.push_id(group="a", queue="r")
+    layer.tick(5)
+    assert waited() == [15, 15, 5]
+    assert layer.pull() == [first]
+    assert waited() == [5, 0, 5]
+    layer.release(first)
+    assert waited() == [15, 15, 5]
+    assert layer.restarted().policies.groups.oldest_ms(None, layer.now) == 15
+    layer.pull()
+    layer.ack(first)
+    layer.tick(1)
+    assert waited() == [6, 0, 6]
+    layer.drain("r")
+    assert waited() == [0, 0, 0]
+
+
 def test_a_drained_queue_has_no_groups(layer: Layered) -> None:
     push(layer, "ab.a")
     push(layer, "a", delay_ms=50)

@@ -132,7 +132,7 @@ TABLE: Final[dict[str, dict[str, Kind]]] = {
         **_REPEAT,
         "jobs!": "jobs",
     },
-    "PUSHF": {"jobs!": "flow jobs"},
+    "PUSHF": {"jobs!": "flow jobs", **_REPEAT},
     "PULL": _PULL,
     "PULLB": {**_PULL, "count!": POSITIVE},
     "ACK": _DONE,

@@ -200,7 +200,7 @@ ROWS: Final[list[tuple[str, Request]]] = [
             ]
         ),
     ),
-    ('{"cmd":"PUSHF","jobs":[]}', PushFlow(jobs=[])),
+    ('{"cmd":"PUSHF","jobs":[],"req_key":"r"}', PushFlow(jobs=[], req_key="r")),
     ('{"cmd":"PULL","queue":"é"}', Pull(queue="é")),
     (
         '{"cmd":"PULL","queue":"q","timeout":0,"lease":1}',

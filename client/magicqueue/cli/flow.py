@@ -15,7 +15,7 @@ _SHOWN_IDS: Final = 20
 
 @click.command(
     cls=Command,
-    epilog=manual("magicqueue flow photos.json", "make-flow | magicqueue flow -"),
+    epilog=manual("cat photos.json | magicqueue flow -", "make-flow | magicqueue flow -"),
 )
 @click.argument("file", type=click.File("rb"))
 @with_session

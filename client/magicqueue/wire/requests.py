@@ -194,6 +194,7 @@ class PushFlow(Request, kw_only=True, omit_defaults=True, tag="PUSHF"):
     BATCH: ClassVar[str | None] = "jobs"
 
     jobs: list[FlowItem]
+    req_key: str | None = None
 
 
 class Pull(Request, kw_only=True, omit_defaults=True, tag="PULL"):

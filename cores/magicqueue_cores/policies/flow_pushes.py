@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from magicqueue_cores.contract import NewJobs
-from magicqueue_cores.policies.answers import Duplicate
+from magicqueue_cores.policies.answers import Duplicate, PushAnswer
 from magicqueue_cores.policies.ground import Ground
 from magicqueue_cores.policies.linked_pushes import LinkedPushes
 from magicqueue_cores.policies.outcomes import Outcomes
@@ -34,13 +34,19 @@ class FlowPushes:
         jobs: NewJobs,
         wishes: Sequence[Wishes | None],
         now_ms: int,
-    ) -> list[int]:
-        """Store a flow, or none of it; return its ids. queues: of each job.
+        req_key: str | None = None,
+    ) -> PushAnswer:
+        """Store a flow, or none of it. queues: of each job.
 
         Jobs of the flow are named in `Wishes.parents` by -1 less their index. Raises as
-        `Policies.push`; a key that is held refuses it.
+        `Policies.push`; a key that is held refuses it. A request key is one of the queue
+        of its first job.
         """
         self._let_pass(now_ms)
+        if req_key is not None:
+            known = self._pushing.repeats.known(queues[0], req_key, len(queues), now_ms)
+            if known is not None:
+                return known
         self._linked.check(wishes)
         weight = self._refuse_late_or_held(queues, jobs, wishes, now_ms)
         fates = self._linked.fates(wishes, now_ms)
@@ -52,9 +58,11 @@ class FlowPushes:
         self._linked.enter(ids, wishes, fates, now_ms)
         for queue in {queues[row] for row, turn in enumerate(turns) if turn}:
             self._ground.marks.seats.on_ready(queue)
+        if req_key is not None:
+            self._pushing.repeats.remember(queues[0], req_key, ids, now_ms)
         self._ground.weigh()
         self._outcomes.settle(now_ms)
-        return ids
+        return PushAnswer(ids, [], [])
 
     def _refuse_late_or_held(
         self,

@@ -1,9 +1,9 @@
 """Groups: jobs of a queue that take turns, by group, each group first in first out.
 
 `seats` knows which jobs are of which group, `rounds` whose turn it is, `group_limits` how
-many each group may hand out. Here is what is decided and done: a job that becomes ready is
-held and gets its place in the same frame of the log; a pull of a queue with groups hands
-out by turns. A queue is ruled while it has live jobs with a group.
+many each group may hand out, `handing` hands them out. Here is what is decided and done: a
+job that becomes ready is held and gets its place in the same frame of the log; a pull of a
+queue with groups hands out by turns. A queue is ruled while it has live jobs with a group.
 """
 
 from collections.abc import Callable, Iterator
@@ -94,11 +94,11 @@ class Groups:
     def oldest_ms(self, queue: str | None, now_ms: int) -> int:
         """Return how long the job of a queue, or of all, waits that does so the longest.
 
-        0 if none waits for its turn. O(1) amortised; of all O(queues with groups).
+        0 if none waits for its turn. O(1) amortised; of all O(log queues with groups).
         """
-        ids = map(self._seats.oldest, self._ruled if queue is None else {queue})
-        views = [at_once(self._core.job(job_id, now_ms)) for job_id in ids if job_id]
-        return max((now_ms - view.run_at_ms for view in views if view), default=0)
+        job_id = self._seats.oldest(queue)
+        view = None if job_id is None else at_once(self._core.job(job_id, now_ms))
+        return 0 if view is None else now_ms - view.run_at_ms
 
     def in_turn(self, queue: str, count: int, now_ms: int) -> list[int]:
         """List the first jobs whose turns come, if no limit has a say. O(count).

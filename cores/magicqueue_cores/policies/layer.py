@@ -5,11 +5,12 @@ What is where:
 - `wishes`, `terms_shared`, `alike`, `marks`, `keys`, `moments`, `doomed`, `notebook`: what
   jobs have, and `mark_texts` how the log tells it;
 - `shelf`: what outlives them; `course`, `retelling`: what records mean for all that;
-- `pushing`, `verdicts`, `retrying`, `bulk`: decisions; `passage`: what time brings;
+- `pushing`, `repeats`, `verdicts`, `retrying`, `bulk`: decisions; `passage`: what time
+  brings;
 - `crons`, `cron_facts`, `schedules`, `ticking`: jobs that come again;
 - `events`: who is told of rare turns;
 - `rules`, `gates`, `limits`: how many jobs of a queue may be handed out;
-- `group`, `lines`, `rounds`, `seats`, `groups`, `handing`, `group_limits`: turns;
+- `group`, `lines`, `rounds`, `fronts`, `seats`, `groups`, `handing`, `group_limits`: turns;
 - `links`, `flows`, `linked_pushes`, `flow_pushes`: jobs that depend on others;
 - `outcomes`, `endings`: what follows from what befell jobs; `telling`: what is told;
 - `check`: all that has to be true; `shown`: marks and facts of a log as plain values.
@@ -346,7 +347,7 @@ class Policies:
 
     def job_of(self, queue: str, req_key: str, now_ms: int) -> int | None:
         """Return the id that a push of one job with this request key was answered with."""
-        ids = self._pushing.answered(queue, req_key, now_ms)
+        ids = self._pushing.repeats.answered(queue, req_key, now_ms)
         return ids[0] if ids is not None and len(ids) == 1 else None
 
     def known_of(self, job_id: int) -> Known:

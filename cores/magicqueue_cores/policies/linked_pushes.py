@@ -145,9 +145,10 @@ class LinkedPushes:
             if alike is None:
                 alike = kinds[kind] = Alike(kind[0], now_ms, keyed=kind[1])
             alike.add(row, told.unique_key, told.group)
+        first_id = min(ids)
         for alike in kinds.values():
             take_seats(self._ground.marks.seats, alike, jobs, turns)
-            alike.places = [ids[row] - min(ids) for row in alike.places]
+            alike.places = [ids[row] - first_id for row in alike.places]
         by_queue: dict[str, list[Alike]] = {}
         for alike in kinds.values():
             by_queue.setdefault(alike.terms.queue, []).append(alike)

@@ -1,18 +1,17 @@
-"""Pushes: unique keys, repeats, and the marks of new jobs."""
+"""Pushes: unique keys, and the marks of new jobs."""
 
 from collections.abc import Sequence
-from itertools import pairwise
-
-import msgspec
+from typing import Final
 
 from magicqueue_cores.contract import NEVER_MS, Full, NewJobs
 from magicqueue_cores.policies.alike import Alike
-from magicqueue_cores.policies.answers import BadRepeat, BadWish, Duplicate, PushAnswer
-from magicqueue_cores.policies.ground import REQUEST, WINDOW, Ground, at_once, named
+from magicqueue_cores.policies.answers import BadWish, Duplicate, PushAnswer
+from magicqueue_cores.policies.ground import WINDOW, Ground, at_once, named
 from magicqueue_cores.policies.groups import Groups
 from magicqueue_cores.policies.linked_pushes import LinkedPushes
 from magicqueue_cores.policies.links import Fate
 from magicqueue_cores.policies.outcomes import Outcomes
+from magicqueue_cores.policies.repeats import Repeats
 from magicqueue_cores.policies.storing import (
     at,
     picked,
@@ -29,9 +28,6 @@ from magicqueue_cores.policies.wishes import (
     new_mark,
     weight_of,
 )
-
-_ids_to_bytes = msgspec.msgpack.Encoder().encode
-_ids_from_bytes = msgspec.msgpack.Decoder(list[int]).decode
 
 
 class _Plan:
@@ -67,6 +63,7 @@ class Pushing:
     def __init__(
         self, ground: Ground, outcomes: Outcomes, groups: Groups, linked: LinkedPushes
     ) -> None:
+        self.repeats: Final = Repeats(ground)
         self._ground = ground
         self._outcomes = outcomes
         self._groups = groups
@@ -82,9 +79,9 @@ class Pushing:
     ) -> PushAnswer:
         """Store a batch, as if its items came one by one, or none of it."""
         if req_key is not None:
-            known = self.answered(queue, req_key, now_ms)
+            known = self.repeats.known(queue, req_key, len(jobs.payloads), now_ms)
             if known is not None:
-                return _repeated(known, len(jobs.payloads), req_key)
+                return known
         if wishes is None:
             first_id = at_once(self._ground.core.push(queue, jobs, now_ms))
             ids = range(first_id, first_id + len(jobs.payloads))
@@ -98,19 +95,11 @@ class Pushing:
             plan = self._plan(queue, jobs, wishes, now_ms)
             answer = self._carry_out(queue, jobs, wishes, plan, now_ms)
         if req_key is not None:
-            until_ms = now_ms + self._ground.options.req_key_ttl_ms
-            body = _packed(answer.ids)
-            self._ground.keep(REQUEST, {named(queue, req_key): (until_ms, body)})
+            self.repeats.remember(queue, req_key, answer.ids, now_ms)
         self._ground.weigh()
         if self._ground.marks.notes.pending:
             self._outcomes.settle(now_ms)
         return answer
-
-    def answered(self, queue: str, req_key: str, now_ms: int) -> Sequence[int] | None:
-        """Return the ids that a push with this request key was answered with."""
-        requests = self._ground.requests
-        body = requests.get(named(queue, req_key), now_ms) if len(requests) else None
-        return None if body is None else _unpacked(body)
 
     def holder(self, queue: str, key: str, now_ms: int) -> int | None:
         """Return the job by which a key is held now, if it is."""
@@ -285,10 +274,11 @@ class Pushing:
         turns = linked.turns(jobs, wishes, fates, now_ms)
         queues = [queue] * len(wishes)
         ids = linked.store(queues, jobs, wishes, fates, turns, weight, now_ms)
+        first_id = min(ids)
         for alike in kinds:
             take_seats(seats, alike, jobs, turns)
-            alike.places = [ids[place] - min(ids) for place in alike.places]
-        self.mark_new(queue, min(ids), kinds, now_ms)
+            alike.places = [ids[place] - first_id for place in alike.places]
+        self.mark_new(queue, first_id, kinds, now_ms)
         linked.enter(ids, wishes, fates, now_ms)
         if any(turns):
             seats.on_ready(queue)
@@ -364,30 +354,3 @@ def refuse_late(index: int, jobs: NewJobs, now_ms: int, expires_at_ms: int) -> N
 
 def _number(number: int) -> bytes:
     return number.to_bytes((number.bit_length() + 7) // 8 or 1)
-
-
-def _packed(ids: Sequence[int]) -> bytes:
-    """Return ids in short: a list, or of a range its first and minus its length."""
-    if len(ids) > 1 and ids[-1] - ids[0] == len(ids) - 1 and _rise(ids):
-        return _ids_to_bytes([ids[0], -len(ids)])
-    return _ids_to_bytes(list(ids))
-
-
-def _unpacked(body: bytes) -> Sequence[int]:
-    ids = _ids_from_bytes(body)
-    if len(ids) > 1 and ids[-1] < 0:
-        return range(ids[0], ids[0] - ids[-1])
-    return ids
-
-
-def _rise(ids: Sequence[int]) -> bool:
-    return isinstance(ids, range) or all(b - a == 1 for a, b in pairwise(ids))
-
-
-def _repeated(ids: Sequence[int], count: int, req_key: str) -> PushAnswer:
-    if len(ids) != count:
-        raise BadRepeat(
-            f"req_key {req_key!r} was used for a push of {len(ids):,} jobs, and this one "
-            f"has {count:,}: repeat the push as it was, or use another req_key"
-        )
-    return PushAnswer(ids, [], [], repeated=True)

@@ -11,7 +11,7 @@ round of that priority from when a pull finds them there.
 
 from bisect import insort
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 from magicqueue_cores.contract import COUNT_MAX
@@ -60,6 +60,8 @@ class Rounds:
         self.buckets: dict[str, Bucket] = {}
         self._entered: deque[int] = deque()
         """Jobs that entered lines, the oldest first; of some that is over."""
+        self.on_front: Callable[[int], None] = _nobody
+        """Told of the place of the first who waits, when others came."""
         self.shut: dict[str, int] = {}
         """Until when groups give nothing."""
 
@@ -145,7 +147,9 @@ class Rounds:
             entered.extendleft(ids)
         else:
             entered.extend(ids)
-        self.oldest()  # which drops those at the front that do not wait any more
+        first = self.oldest()  # which drops those at the front that do not wait any more
+        if first is not None:
+            self.on_front(self._mark_of(first).place)
         if len(entered) > 2 * self.waiting + _SPARE_GHOSTS:
             here = dict.fromkeys(filter(self._waits, entered))
             places = sorted((self._mark_of(job_id).place, job_id) for job_id in here)
@@ -363,3 +367,7 @@ class Rounds:
             return level, level.line, 0, False
         self.enter(self.level(left[-1]).line)
         return level, level.line, 0, left[-1] == level.priority
+
+
+def _nobody(_: int) -> None:
+    """Tell nobody."""

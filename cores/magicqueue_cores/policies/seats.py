@@ -10,8 +10,10 @@ from the places that marks tell. Nothing here calls the core.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any, Final
 
+from magicqueue_cores.policies.fronts import Fronts
 from magicqueue_cores.policies.group import GROUP_BYTES, Group, Line
 from magicqueue_cores.policies.lines import Lines
 from magicqueue_cores.policies.moments import Tally
@@ -34,6 +36,7 @@ class Seats:
         self.count = 0
         """Groups of all queues."""
         self._all_waiting = Tally()
+        self._fronts = Fronts(self._front_of)
         self.begun = True
         """There are lines and rounds; not after a replay, until `rebuild`."""
         self.last_place = 0
@@ -71,6 +74,7 @@ class Seats:
             rounds = self.rounds[queue] = Rounds(
                 self.lines, self._by_id, self._tally, self._all_waiting
             )
+            rounds.on_front = partial(self._fronts.note, queue)
             self.on_new(queue, rounds)
         return rounds
 
@@ -226,10 +230,17 @@ class Seats:
             self._wait_no_more(self.rounds[mark.terms.queue], job_id, mark)
             mark.place = 0
 
-    def oldest(self, queue: str) -> int | None:
-        """Return the job of a queue that waits the longest for its turn, if one does."""
-        rounds = self.rounds.get(queue)
+    def oldest(self, queue: str | None) -> int | None:
+        """Return the job of a queue, or of all, that waits the longest for its turn."""
+        if queue is None:
+            queue = self._fronts.first()
+        rounds = None if queue is None else self.rounds.get(queue)
         return None if rounds is None else rounds.oldest()
+
+    def _front_of(self, queue: str) -> int:
+        """Return the place of the first who waits in a queue, 0 if nobody does."""
+        first = self.oldest(queue)
+        return 0 if first is None else self.place_of(first)
 
     @property
     def waiting(self) -> int:
@@ -241,12 +252,14 @@ class Seats:
         rounds = self.rounds.get(queue)
         if rounds is not None and not rounds.jobs and not rounds.buckets:
             del self.rounds[queue]
+            self._fronts.forget(queue)
 
     def rebuild(self) -> None:
         """Make lines and rounds after a replay. O(n log n)."""
         self.begun = True
-        for rounds in self.rounds.values():
+        for queue, rounds in self.rounds.items():
             rounds.reset()
+            self._fronts.forget(queue)
         grouped = [
             (mark.place, job_id, mark)
             for job_id, mark in self._by_id.items()
@@ -302,6 +315,9 @@ class Seats:
             if self.begun:
                 rounds.check()
         assert self.count == groups, "groups miscounted"
+        if self.begun:
+            waiting_in = {q for q, one in self.rounds.items() if one.oldest() is not None}
+            self._fronts.check(waiting_in)
         in_lines = sum(rounds.waiting for rounds in self.rounds.values())
         assert self.waiting == in_lines, "those that wait of all queues miscounted"
 
