@@ -8,7 +8,7 @@ STAMP := $(VENV)/.made-from-pyproject
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-cluster docs types test test-all lint fmt unit soak soak-cluster bench bench-quick bench-users bench-peers bench-durable bench-frameworks bench-pauses bench-cluster dist dist-tls wheel test-dist bench-dist test-api test-browser screenshots clean
+.PHONY: help demo demo-cluster docs types test test-all lint fmt unit soak soak-cluster bench bench-quick bench-users bench-peers bench-durable bench-frameworks bench-pauses bench-cluster bench-operators dist dist-tls wheel test-dist bench-dist test-api test-browser screenshots clean
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -95,6 +95,9 @@ bench-pauses: $(BENCH_STAMP) ## How long a PING takes beside floods and commands
 
 bench-cluster: $(BENCH_STAMP) ## Compare a log in PostgreSQL with a local one and with rows, in turn (10 minutes)
 	$(BENCH)/bin/python -m benchmarks.cluster $(ARGS)
+
+bench-operators: $(BENCH_STAMP) ## What REST, scrapes, an open dashboard and TLS cost the server (10 minutes)
+	$(BENCH)/bin/python -m benchmarks.operators $(ARGS)
 
 FRAMEWORKS := .venv-frameworks
 FRAMEWORKS_STAMP := $(FRAMEWORKS)/.made-from-pyproject

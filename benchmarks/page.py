@@ -19,6 +19,7 @@ from benchmarks.users import USERS_FILE, cells, head_of
 from benchmarks.workloads import FULL
 
 PAGE = ROOT / "docs" / "benchmark-figures.md"
+OPERATORS = ROOT / ".asv" / "operators.json"
 _HEAD = """# Figures
 
 Made by `make bench`, `make bench-users` and `make bench-peers`; don't edit. What is
@@ -116,6 +117,15 @@ def _figures(found, ours):
     ]
 
 
+def operators_part(stored):
+    """Write what operators ask of a server, each figure beside its target."""
+    marks = {True: "yes", False: "**no**"}
+    lines = [[*row[:3], marks[row[3]] if row[2] != "-" else "-"] for row in stored["rows"]]
+    about = f"{stored['machine']}; {stored['about']}: `{stored['command']}`."
+    table = as_table(["", "measured", "target", "met"], lines)
+    return f"## What operators ask\n\n{about}\n\n{table}"
+
+
 def main():
     """Write the page from whatever has been stored."""
     parts = [_HEAD.rstrip()]
@@ -125,6 +135,8 @@ def main():
         parts.append(users_part(json.loads(USERS_FILE.read_text())))
     if rows:
         parts += [f"Cores: {machine_of(path)}.", targets_part(rows)]
+    if OPERATORS.exists():
+        parts.append(operators_part(json.loads(OPERATORS.read_text())))
     if PEERS.exists():
         parts.append(peers_part(json.loads(PEERS.read_text())))
     if rows:

@@ -52,6 +52,9 @@ class AccessOptions(TypedDict, total=False):
     key: str | PathLike[str] | None
 
 
+_ACCESS: Final = AccessOptions.__optional_keys__
+
+
 @dataclass(frozen=True, slots=True)
 class Address:
     """A server's place: a path for a Unix socket, else a host and port.
@@ -91,7 +94,11 @@ class Address:
 
 
 def parse_address(text: str | None = None, access: AccessOptions | None = None) -> Address:
-    """Read an address; None means MAGICQUEUE_URL or the default. Raises BadAddress."""
+    """Read an address; None means MAGICQUEUE_URL or the default. Raises BadAddress.
+
+    TypeError where access has what is none of AccessOptions.
+    """
+    check_access(access or {})
     if text is None:
         text = os.environ.get(VARIABLE) or DEFAULT
     access = access or {}
@@ -118,6 +125,13 @@ def parse_address(text: str | None = None, access: AccessOptions | None = None) 
     token = _sendable(token)
     first, *others = [Address(host, port, token=token, tls=tls) for host, port in places]
     return replace(first, others=tuple(others))
+
+
+def check_access(access: AccessOptions) -> None:
+    """Refuse what is no way to be let in: mostly a misspelt keyword. Raises TypeError."""
+    for name in access:
+        if name not in _ACCESS:
+            raise TypeError(f"unexpected keyword argument {name!r}")
 
 
 def _places_of(text: str, whole: str) -> list[tuple[str, int]]:

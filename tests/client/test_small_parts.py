@@ -9,6 +9,7 @@ import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -18,6 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import magicqueue
+from magicqueue import Queue, SyncQueue, SyncWorker, Tasks, Worker
 from magicqueue.address import Address, parse_address
 from magicqueue.backoff import FIRST_S, LONGEST_S, next_wait_s, wait_s
 from magicqueue.durations import datetime_of, duration_ms, moment_ms
@@ -111,6 +113,22 @@ def test_a_bad_address_is_named(text: str) -> None:
         parse_address(text)
     assert repr(text) in str(caught.value)
     assert isinstance(caught.value, ValueError)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        partial(Queue, "emails"),
+        partial(SyncQueue, "emails"),
+        partial(Worker, "emails", print),
+        partial(SyncWorker, "emails", print),
+        lambda **wrong: Tasks("emails", access=wrong),
+    ],
+)
+def test_a_misspelt_keyword_is_refused(make: Any) -> None:
+    make(token="secret")
+    with pytest.raises(TypeError, match="unexpected keyword argument 'concurency'"):
+        make(concurency=3)
 
 
 def test_the_environment_gives_the_address(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -353,7 +371,8 @@ def test_the_codec_comes_without_the_client_and_sync_code_without_asyncio() -> N
     code = (
         "import sys, magicqueue.wire.requests;"
         "assert 'magicqueue.queue' not in sys.modules and 'asyncio' not in sys.modules;"
-        "from magicqueue import SyncQueue, SyncWorker, Job;"
+        "from magicqueue import SyncQueue, SyncWorker, Job, Tasks;"
+        "tasks = Tasks('emails'); tasks.task(name='send')(lambda to: None);"
         "assert 'asyncio' not in sys.modules, 'asyncio'"
     )
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}

@@ -258,6 +258,23 @@ def test_groups_are_listed_by_pages_and_one_is_throttled(
     assert said == []
 
 
+def test_a_job_tells_what_it_waits_for(served: Served, browser: Any) -> None:
+    with served.queue("flow") as flow:
+        parent = flow.push("first")
+        child = flow.push("second", depends_on=parent)
+    page, said = page_of(browser)
+    page.goto(f"{served.url}#/queue/flow?state=blocked")
+    page.get_by_role("link", name=str(child), exact=True).click()
+    page.get_by_role("heading", level=1, name=f"Job {child} blocked").wait_for()
+    page.get_by_text("Depends on").wait_for()
+    check_access(page)
+    page.get_by_role("link", name=str(parent), exact=True).click()
+    page.get_by_role("heading", level=1, name=f"Job {parent} ready").wait_for()
+    page.get_by_text("Wait for it").wait_for()
+    check_access(page)
+    assert said == []
+
+
 def test_limits_of_each_group_are_set(served: Served, browser: Any) -> None:
     fill(served)
     page, said = page_of(browser)

@@ -5,7 +5,6 @@ the same again changes nothing, so all workers may do so. What a server refuses 
 the log, and the worker works: it may be one that may not ask for crons.
 """
 
-import asyncio
 import logging
 from collections.abc import Iterable, Mapping
 from itertools import count
@@ -58,6 +57,8 @@ class TaskCron(msgspec.Struct, frozen=True, eq=False, kw_only=True):
 
 async def keep_crons(crons: Iterable[TaskCron]) -> None:
     """Have a server keep these, as soon as it is there; what it refuses is logged."""
+    import asyncio  # noqa: PLC0415 - a worker's: producers in plain code do without
+
     for one in crons:
         for attempt in count():
             try:

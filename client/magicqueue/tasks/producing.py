@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from msgspec import Raw
 from orjson import Fragment
 
-from magicqueue.address import AccessOptions, parse_address
+from magicqueue.address import AccessOptions, check_access, parse_address
 from magicqueue.answers import Cancelling, result_json
 from magicqueue.durations import Duration
 from magicqueue.errors import MagicQueueError
@@ -56,6 +56,7 @@ class Producer:
         checks: bool,
     ) -> None:
         self.access: AccessOptions = access or {}
+        check_access(self.access)
         if url is not None:
             parse_address(url, self.access)  # refuses one that cannot be read
         self.hooks = hooks

@@ -257,7 +257,7 @@ class Rounds:
         stalled: is told of groups that have to wait for a token.
         """
         turns: list[Turn] = []
-        bounded, left, others = self.bounded, [*reversed(plain)], 0
+        bounded, left, others = self.bounded, list(plain[::-1]), 0
         if plain:
             self.enter(self.level(plain[0]).line)
         top: Level | None = None
