@@ -46,7 +46,8 @@ def here(
     """What runs a command in this process."""
     for name in ("MAGICQUEUE_URL", "NO_COLOR", "FORCE_COLOR"):
         monkeypatch.delenv(name, raising=False)
-    on_ctrl_c = signal.getsignal(signal.SIGINT)
+    numbers = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
+    handlers = {number: signal.getsignal(number) for number in numbers}
 
     def type_it(*arguments: str) -> Outcome:
         capfd.readouterr()
@@ -54,7 +55,8 @@ def here(
         return Outcome(code, *capfd.readouterr())
 
     yield type_it
-    signal.signal(signal.SIGINT, on_ctrl_c)
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@
 
 import asyncio
 import logging
+import signal
 import socket
 import struct
 from collections.abc import Awaitable, Callable, Iterator
@@ -20,6 +21,7 @@ from server.process import EXECUTABLE
 
 Scenario: TypeAlias = Callable[[App], Awaitable[None]]
 LINE_LIMIT = 2**26
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Peer:
@@ -89,6 +91,23 @@ async def with_server(scenario: Scenario, options: dict[str, str]) -> None:
             await scenario(cast("App", there))
         return
     app = App(load({"port": "0", **options}, {}, None), version="1")
+    with _handlers_as_before():
+        await _with_app(app, scenario)
+
+
+@contextmanager
+def _handlers_as_before() -> Iterator[None]:
+    """Take a server's handlers of signals away: uvloop leaves them where they are."""
+    handlers = {number: signal.getsignal(number) for number in _SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            asyncio.get_running_loop().remove_signal_handler(number)
+            signal.signal(number, handler)
+
+
+async def _with_app(app: App, scenario: Scenario) -> None:
     listening = asyncio.Event()
     serving = asyncio.create_task(app.serve(lambda _: listening.set()))
     started = asyncio.create_task(listening.wait())
