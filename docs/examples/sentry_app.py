@@ -8,7 +8,7 @@ from typing import Any
 
 import sentry_sdk
 
-from magicqueue import Discard, Middleware, Retry, Run, Tasks
+from magicqueue import Cancelled, Discard, Middleware, Retry, Run, Tasks, Throttle
 
 sentry_sdk.init(os.environ.get("SENTRY_DSN"))
 
@@ -28,7 +28,8 @@ class Sentry(Middleware):
         self._leave(run)
 
     def error(self, run: Run, error: BaseException) -> None:
-        if isinstance(error, Exception) and not isinstance(error, Retry | Discard):
+        meant = isinstance(error, Retry | Discard | Throttle | Cancelled)
+        if isinstance(error, Exception) and not meant:
             sentry_sdk.capture_exception(error)
         self._leave(run)
 

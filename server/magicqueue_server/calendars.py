@@ -4,7 +4,9 @@ Texts are read and walked by cronsim, which is Debian's cron: where hour and min
 fixed, a local time that a change of the clock skips is right after the gap, and one that
 comes twice is the first; where one of them begins with a star, real time counts. cronsim
 does the former for five fields only, so a text whose seconds are one number is walked as
-the other five, and the seconds are added.
+the other five, and the seconds are added. For the latter it is asked for local time alone,
+and the changes of the clock are seen to here: it goes by whole hours there, and would miss
+ticks where the clock is put by half of one.
 
 What walks forward defines the ticks. Walking back is only a guess at where to begin, since
 a step back cannot tell the two times of a local time that comes twice.
@@ -13,6 +15,7 @@ The rules of time zones come from the machine or from the package `tzdata`. Both
 are loaded when the first cron needs them.
 """
 
+from bisect import bisect_left
 from collections import deque
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import cache
@@ -35,6 +38,7 @@ _NAMES: Final = {
 _SECONDS: Final = {text for number in range(60) for text in (str(number), f"{number:02}")}
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MS: Final = timedelta(milliseconds=1)
+_DAY_MS: Final = 86_400_000
 _SHARED_MAX: Final = 1_000
 """Schedules that are remembered; then they are gathered anew."""
 
@@ -112,15 +116,52 @@ class Calendar:
         if moment_ms > LAST_MS:
             return LAST_MS + 1
         walk = self._ahead
-        walk.dt = self._local(moment_ms)
-        if walk.fixup_tz is not None:
-            walk.dt = walk.dt.replace(tzinfo=None)
+        if walk.fixup_tz is None:
+            return self._first_in_real_time(moment_ms)
+        walk.dt = self._local(moment_ms).replace(tzinfo=None)
         for found in walk:
             tick_ms = _ms_of(found)
             # In the second of two equal local hours, what was in the first comes again.
             if tick_ms > moment_ms:
                 return tick_ms
         return LAST_MS + 1
+
+    def _first_in_real_time(self, moment_ms: int) -> int:
+        """Do the same where each moment is a tick whose local time matches.
+
+        Between two changes of the clock local time runs on. So what is found there is it,
+        unless the clock changes before: then the search goes on from that change.
+        """
+        offset_ms = self._offset_ms(moment_ms)
+        while moment_ms <= LAST_MS:
+            walk = self._ahead
+            walk.dt = _EPOCH + timedelta(seconds=(moment_ms + offset_ms) // 1000)
+            found = next(walk, None)
+            tick_ms = LAST_MS + 1 if found is None else _ms_of(found) - offset_ms
+            change_ms = self._change(moment_ms, min(tick_ms, LAST_MS), offset_ms)
+            if change_ms is None:
+                return tick_ms
+            moment_ms, offset_ms = change_ms - 1, self._offset_ms(change_ms)
+        return LAST_MS + 1
+
+    def _change(self, from_ms: int, until_ms: int, offset_ms: int) -> int | None:
+        """Return when the clock first has another offset in a span, its end included."""
+        if self._zone is UTC:
+            return None
+        while from_ms < until_ms:
+            step_ms = min(from_ms + _DAY_MS, until_ms)
+            if self._offset_ms(step_ms) != offset_ms:
+                return from_ms + bisect_left(
+                    range(from_ms, step_ms),
+                    True,  # noqa: FBT003 - what is sought
+                    key=lambda moment_ms: self._offset_ms(moment_ms) != offset_ms,
+                )
+            from_ms = step_ms
+        return None
+
+    def _offset_ms(self, moment_ms: int) -> int:
+        """Return how far local time is ahead at a moment."""
+        return (self._local(moment_ms).utcoffset() or timedelta()) // _MS
 
     def _local(self, moment_ms: int) -> datetime:
         whole_s = moment_ms // 1000

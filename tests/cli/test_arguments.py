@@ -58,6 +58,7 @@ def test_opposites_are_one_option(here: Here) -> None:
     ("arguments", "complaint"),
     [
         (["ack", "abc"], "'abc' is no whole number from 1 to 9,007,199,254,740,991"),
+        (["events", "-n", "abc"], "'abc' is no whole number of 1 or more"),
         (["ack", "0"], "0 is out of range: it is a number from 1 to"),
         (["pull", "q", "-n", "0"], "0 is out of range: it is a number from 1 to"),
         (["push", "q", "-1"], "as in `magicqueue push … -- -1`"),

@@ -42,7 +42,7 @@ def oracle(text: str, tz: str, begin: datetime, end: datetime) -> list[int]:
 @pytest.mark.parametrize("tz", ZONES)
 def test_a_year_of_ticks_is_as_the_oracle_says(tz: str) -> None:
     begin, end = datetime(2025, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC)
-    for text in TEXTS[:5]:
+    for text in (*TEXTS[:6], "45 * 1-7 * SUN"):
         wanted = oracle(text, tz, begin, end)
         assert found(text, tz, wanted) == wanted
 
@@ -91,6 +91,29 @@ def test_with_a_star_real_time_counts() -> None:
         "25 02:30 +0100",
         "25 03:30 +0100",
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "day", "wanted"),
+    [
+        ("*/30 3 * * *", "2026-10-03", ["04 03:00 +1100", "04 03:30 +1100"]),
+        ("*/30 3 * * *", "2026-04-04", ["05 03:00 +1030", "05 03:30 +1030"]),
+        (
+            "45 * 5 4 *",
+            "2026-04-04",
+            ["05 00:45 +1100", "05 01:45 +1100", "05 01:45 +1030"],
+        ),
+        (
+            "10 * 4 10 *",
+            "2026-10-03",
+            ["04 00:10 +1030", "04 01:10 +1030", "04 03:10 +1100"],
+        ),
+    ],
+)
+def test_a_clock_put_by_half_an_hour_hides_no_tick(
+    text: str, day: str, wanted: list[str]
+) -> None:
+    assert local(text, "Australia/Lord_Howe", day, len(wanted)) == wanted
 
 
 def test_seconds_are_first_and_follow_the_same_rules() -> None:

@@ -12,6 +12,7 @@ import pytest
 from magicqueue import (
     Depends,
     Discard,
+    Flow,
     Job,
     NotFound,
     Queue,
@@ -19,6 +20,7 @@ from magicqueue import (
     Retry,
     SyncQueue,
     Tasks,
+    Throttle,
     TooLarge,
     Worker,
     current_job,
@@ -279,3 +281,42 @@ def test_a_global_queue_serves_one_loop_after_the_other(tasks: Tasks) -> None:
 
 async def _push(task: Any, n: int) -> None:
     await task.push(n)
+
+
+def test_jobs_of_a_flow_were_pushed_too(magicqueue: InMemory, tasks: Tasks) -> None:
+    @tasks.task
+    def render(page: int) -> str:
+        return f"page {page}"
+
+    flow = Flow()
+    pages = [flow.call(render.call(page)) for page in (1, 2)]
+    flow.push("bind", {"title": "Moby-Dick"}, after=pages)
+    with SyncQueue("bind") as queue:
+        queue.push_flow(flow)
+    assert [call.args for call in magicqueue.calls(render)] == [(1,), (2,)]
+    (bind,) = magicqueue.pushed("bind")
+    assert bind.data == {"title": "Moby-Dick"}
+    assert len(bind.options["depends_on"]) == 2
+
+
+@pytest.mark.parametrize("of_group", [False, True])
+def test_who_throttles_has_not_failed(
+    magicqueue: InMemory, tasks: Tasks, *, of_group: bool
+) -> None:
+    patience = iter([Throttle(30, group=of_group)])
+
+    @tasks.task(max_attempts=1)
+    def call(of: str) -> str:
+        for error in patience:
+            raise error
+        return of
+
+    call.options(group="a").push_sync("a")
+    call.options(group="b").push_sync("b")
+    first, *others = magicqueue.run_all_sync(tasks)
+    assert isinstance(first.error, Throttle)
+    assert [one.result for one in others] == (["b"] if of_group else [])
+    assert magicqueue.counts("mail").failed == 0
+    magicqueue.advance(30)
+    again = sorted(one.result for one in magicqueue.run_all_sync(tasks))
+    assert again == (["a"] if of_group else ["a", "b"])

@@ -7,7 +7,15 @@ from typing import Any, Final, get_args
 import click
 import msgspec
 
-from magicqueue.cli.options import QUEUE, SPAN, Session, manual, wait_s, with_session
+from magicqueue.cli.options import (
+    QUEUE,
+    SPAN,
+    Session,
+    manual,
+    wait_s,
+    whole,
+    with_session,
+)
 from magicqueue.cli.phrases import count as grouped
 from magicqueue.cli.phrases import jobs, rate, reason_of, short
 from magicqueue.cli.screen import say, write_json
@@ -52,7 +60,7 @@ _RATED: Final = ("pushed", "completed", "failed")
 @click.option(
     "--every", type=SPAN, default=1.0, help="How often stats are told. [default: 1s]"
 )
-@click.option("-n", "--count", type=click.IntRange(1), help="End after so many.")
+@click.option("-n", "--count", type=whole(1), metavar="NUMBER", help="End after so many.")
 @with_session
 def events(
     session: Session,

@@ -12,12 +12,13 @@ import msgspec
 from magicqueue import in_process
 from magicqueue.durations import Duration, datetime_of, duration_ms
 from magicqueue.encoding import json_of
-from magicqueue.failures import Discard, Retry, failure_of
+from magicqueue.failures import Discard, Retry, Throttle, failure_of
 from magicqueue.handlers import Handler
 from magicqueue.job import Job, JobDetails
 from magicqueue.job_commands import ack_with_results
 from magicqueue.job_log import set_current
 from magicqueue.queue import Queue
+from magicqueue.settling import group_throttled
 from magicqueue.sync_queue import SyncQueue
 from magicqueue.tasks.dependencies import Opened
 from magicqueue.tasks.envelope import open_envelope
@@ -34,6 +35,8 @@ Runs: TypeAlias = Tasks | Mapping[str, Handler]
 
 _JOBS_MAX: Final = 10_000
 """More jobs than this in one `run_all` push each other for ever."""
+_PUSHES: Final = (b'{"cmd":"PUSH"', b'{"cmd":"PUSHB"', b'{"cmd":"PUSHF"')
+_OF_REQUESTS: Final = ("cmd", "rid")
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +125,8 @@ class InMemory:
 
         what: Tasks, or handlers by their queue: `{"emails": send}`. They run one after the
         other, plain ones too; what fails is tried again once that is due. raises: the first
-        error that a job failed with is raised at the end (but no Retry and no Discard,
-        which are meant). What tasks depend on is opened before and closed after.
+        error that a job failed with is raised at the end (but no Retry, Discard and
+        Throttle, which are meant). What tasks depend on is opened before and closed after.
         """
         registries = [one for one in what if isinstance(one, Tasks)]
         ran: list[Ran] = []
@@ -142,7 +145,7 @@ class InMemory:
                             f"more than {_JOBS_MAX:,} jobs: do they push each other?"
                         )
         for one_ran in ran:
-            meant = isinstance(one_ran.error, Retry | Discard)
+            meant = isinstance(one_ran.error, Retry | Discard | Throttle)
             if raises and one_ran.error is not None and not meant:
                 raise one_ran.error
         return ran
@@ -153,14 +156,13 @@ class InMemory:
 
     def _note(self, lines: bytes) -> None:
         for line in lines.splitlines():
-            if line.startswith((b'{"cmd":"PUSH"', b'{"cmd":"PUSHB"')):
+            if line.startswith(_PUSHES):
                 fields = msgspec.json.decode(line)
-                del fields["cmd"]
-                queue = fields.pop("queue")
                 for job in fields.pop("jobs", [{}]):
                     options = {**fields, **job}
-                    options.pop("rid", None)
-                    data = options.pop("data")
+                    for name in _OF_REQUESTS:
+                        options.pop(name, None)
+                    queue, data = options.pop("queue"), options.pop("data")
                     self._pushed.append(PushedJob(queue, data, options))
 
 
@@ -209,7 +211,10 @@ async def _run_one(queue: Queue, handler: Handler, job: Job) -> Ran:
         raise
     except BaseException as raised:  # noqa: BLE001 - a handler may raise anything
         error = raised
-    if error is not None:
+    if isinstance(error, Throttle):
+        await queue.throttle(error.span_ms / 1000, group_throttled(job, error))
+        await queue.release(job)
+    elif error is not None:
         told = failure_of(job, error)
         delay = None if told.delay_ms is None else told.delay_ms / 1000
         await queue.fail(job, told.error, retry=told.retry, delay=delay)
