@@ -18,7 +18,6 @@ are loaded when the first cron needs them.
 from bisect import bisect_left
 from collections import deque
 from datetime import UTC, datetime, timedelta, tzinfo
-from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from magicqueue_cores.policies.schedules import LAST_MS, BadCron, Schedule
@@ -208,8 +207,8 @@ def zone_of(tz: str) -> tzinfo:
         ) from None
 
 
-@cache
 def _sim_error() -> type[Exception]:
+    """Return what cronsim raises: not kept, as whoever loads it anew has another one."""
     try:
         from cronsim import CronSimError  # noqa: PLC0415 - see above
     except ImportError:

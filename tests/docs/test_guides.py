@@ -88,7 +88,7 @@ def modules() -> Iterator[None]:
     before = set(sys.modules)
     yield
     for name in set(sys.modules) - before:
-        if not name.startswith("magicqueue"):
+        if sys.modules[name].__spec__ is None:  # one that a page made
             del sys.modules[name]
 
 

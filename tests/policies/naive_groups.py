@@ -88,8 +88,11 @@ class NaiveGroups:
         return sorted((job for job in found if job.state == READY), key=lambda j: j.place)
 
     def tidy(self) -> None:
-        """A line without jobs leaves its round at once."""
+        """A line without jobs leaves its round at once; without groups there is none."""
         for name, queue in self.queues.items():
+            mine = [job for job in self.jobs.values() if job.queue == name and job.group]
+            if all(job.state == DEAD for job in mine):
+                queue.rounds.clear()
             for priority, line in queue.rounds.items():
                 here = {(j.group, j.priority) for j in self.ready(name)}
                 queue.rounds[priority] = [

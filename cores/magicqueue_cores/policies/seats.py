@@ -248,9 +248,13 @@ class Seats:
         return self._all_waiting.size
 
     def forget_rounds(self, queue: str) -> None:
-        """Forget the rounds of a queue that has no groups and no buckets any more."""
+        """Forget the rounds of a queue that has no groups any more, all but its buckets."""
         rounds = self.rounds.get(queue)
-        if rounds is not None and not rounds.jobs and not rounds.buckets:
+        if rounds is None or rounds.jobs:
+            return
+        if rounds.buckets:
+            rounds.reset()
+        else:
             del self.rounds[queue]
             self._fronts.forget(queue)
 
