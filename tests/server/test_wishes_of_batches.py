@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from magicqueue.errors import BadRequest
 from magicqueue.wire.decode import decode_request
-from magicqueue.wire.requests import PushBatch
+from magicqueue.wire.requests import PlainItem, PushBatch, PushItem
 from magicqueue_cores.policies import InGroups, Wishes
 from magicqueue_server.wishes import wishes_of_batch
 
@@ -60,9 +60,24 @@ def test_it_is_as_if_read_job_by_job(batch: dict[str, Any], groups: list[str]) -
         assert msgspec.structs.replace(ours.wishes, group=group) == of_job
 
 
-@pytest.mark.parametrize("said", [{"unique_key": "k"}, {"ttl": 3}, {"on_expire": "dead"}])
-def test_a_job_that_says_more_has_all_read_job_by_job(said: dict[str, Any]) -> None:
-    found = wishes({"ttl": 2}, [{"group": "g"}, {"group": "g"} | said])
-    assert isinstance(found, list | str)
+WISHED: Final = sorted(
+    set(PushItem.__struct_fields__) - set(PlainItem.__struct_fields__) - {"group"}
+)
+
+
+@pytest.mark.parametrize("name", WISHED)
+def test_a_job_that_says_more_has_all_read_job_by_job(name: str) -> None:
+    """Every option there is: one that was forgotten would be dropped in silence."""
+    jobs = [PushItem(data=msgspec.Raw(b"1"), group="g") for _ in range(2)]
+    assert isinstance(wishes_of_batch(PushBatch(queue="q", jobs=jobs)), InGroups)
+    setattr(jobs[1], name, {"unique_key": "k", "depends_on": [1]}.get(name, 1))
+    try:
+        found = wishes_of_batch(PushBatch(queue="q", jobs=jobs))
+    except BadRequest:
+        return  # it was seen, and is good for nothing alone
+    assert isinstance(found, list)
+
+
+def test_a_key_of_the_batch_or_a_job_without_group_has_all_read_job_by_job() -> None:
     assert isinstance(wishes({"unique_key": "k"}, [{"group": "g"}]), list)
     assert isinstance(wishes({"group": "g"}, [{"group": "g"}, {}]), list)
