@@ -14,6 +14,7 @@ from magicqueue_cores.policies.links import Edges, Fate, Link
 from magicqueue_cores.policies.outcomes import Outcomes
 from policies import test_flows as hand
 from policies.layered import Layered
+from seeded import noticed
 
 Patch = pytest.MonkeyPatch
 NAME = "python"
@@ -149,11 +150,7 @@ FAULTS: tuple[Callable[[Patch], None], ...] = (
 
 def detections() -> Iterator[str]:
     require_core(NAME)
-    for detector in DETECTORS:
-        try:
-            detector()
-        except (AssertionError, KeyError, pytest.fail.Exception) as caught:
-            yield f"{detector.__name__}: {caught}"
+    yield from noticed(DETECTORS, pytest.fail.Exception)
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)

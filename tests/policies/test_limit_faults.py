@@ -13,6 +13,7 @@ from magicqueue_cores.python_core import PythonCore
 from magicqueue_cores.python_fates import Fates
 from policies import test_limits as limits
 from policies.layered import Layered
+from seeded import noticed
 
 Patch = pytest.MonkeyPatch
 NAME = "python"
@@ -172,11 +173,7 @@ FAULTS: tuple[Callable[[Patch], None], ...] = (
 
 def detections() -> Iterator[str]:
     require_core(NAME)
-    for detector in DETECTORS:
-        try:
-            detector()
-        except (AssertionError, KeyError, pytest.fail.Exception) as caught:
-            yield f"{detector.__name__}: {caught}"
+    yield from noticed(DETECTORS, pytest.fail.Exception)
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)

@@ -25,6 +25,7 @@ from policies import test_steps_of_time as steps
 from policies import test_times as times
 from policies import test_unique_keys as keys
 from policies.layered import Layered
+from seeded import noticed
 
 Patch = pytest.MonkeyPatch
 NAME = "python"
@@ -222,11 +223,7 @@ FAULTS: tuple[Callable[[Patch], None], ...] = (
 
 def detections() -> Iterator[str]:
     require_core(NAME)
-    for detector in DETECTORS:
-        try:
-            detector()
-        except (AssertionError, CoreError, KeyError, pytest.fail.Exception) as caught:
-            yield f"{detector.__name__}: {caught}"
+    yield from noticed(DETECTORS, CoreError, pytest.fail.Exception)
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
