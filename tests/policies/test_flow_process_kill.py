@@ -5,12 +5,7 @@ not at all, a job is blocked exactly while a parent is there, and no job was han
 before its parents were acknowledged. In the end all that was stored has come to its end.
 """
 
-import itertools
-import os
 import random
-import signal
-import threading
-import time
 from collections import Counter
 from contextlib import closing
 from pathlib import Path
@@ -18,12 +13,11 @@ from typing import Any, Final
 
 import pytest
 
-from patience import PATIENCE_S
-from wal.server_process import Connection, Server, cores_here, serving
+from policies.killed_crowd import OPTIONS, KilledClient, KilledCrowd
+from wal.server_process import Connection, Server, serving
 
 CLIENTS: Final = 4
 FOREVER_MS: Final = 10**9
-OPTIONS: Final = ("--segment-size=64KiB", "--log-level=error", "--max-lost=0")
 QUEUES: Final = ("q", "r")
 AFTER: Final = {"a": (), "b": ("a",), "c": (), "d": ("b", "c"), "e": ("d",)}
 """The jobs of each flow, and those that each comes after."""
@@ -52,30 +46,14 @@ def flow(name: Name, rng: random.Random) -> list[dict[str, Any]]:
     return jobs
 
 
-class Client:
-    """One client. Its error, if any, is one that no server's end explains."""
+class Client(KilledClient):
+    """One client, of flows."""
 
     def __init__(self, crowd: "Crowd", number: int, seed: int) -> None:
+        super().__init__(number, seed)
         self.crowd = crowd
-        self.number = number
-        self.rng = random.Random(seed * 1000 + number)
-        self.serial = itertools.count()
         self.held: dict[int, tuple[int, Name, str]] = {}
         """Jobs at work: the attempt, the flow and the letter."""
-        self.error: BaseException | None = None
-
-    def work(self, server: Server) -> None:
-        """Go on until the server is gone."""
-        try:
-            with closing(Connection(server)) as connection:
-                while True:
-                    self.step(connection)
-                    self.crowd.count_step()
-        except (OSError, ValueError):
-            pass
-        except BaseException as error:  # noqa: BLE001 - the test shows it
-            self.error = error
-            self.crowd.enough.set()
 
     def step(self, connection: Connection) -> None:
         choice = self.rng.randrange(12)
@@ -124,11 +102,14 @@ class Client:
             self.crowd.seen["cancelled"] += len(reply["cancelled"])
 
 
-class Crowd:
+class Crowd(KilledCrowd):
     """Some clients and what they know together."""
 
     def __init__(self, seed: int) -> None:
-        self.clients = [Client(self, number, seed) for number in range(CLIENTS)]
+        super().__init__()
+        self.clients: list[Client] = [
+            Client(self, number, seed) for number in range(CLIENTS)
+        ]
         self.asked: set[Name] = set()
         self.told: dict[Name, dict[str, int]] = {}
         """Flows of whose push the answer was heard."""
@@ -138,14 +119,6 @@ class Crowd:
         """Flows of which `a` may have been cancelled."""
         self.mended = False
         """Whether dead jobs were retried."""
-        self.seen: Counter[str] = Counter()
-        self.enough = threading.Event()
-        self._steps_left = itertools.count()
-
-    def count_step(self) -> None:
-        """Be told that a client did something."""
-        if next(self._steps_left) == 0:
-            self.enough.set()
 
     def taken(self, job: dict[str, Any], name: Name, letter: str) -> None:
         """Be told of a job that was handed out: whatever it comes after was done."""
@@ -154,25 +127,6 @@ class Crowd:
         for parent in AFTER[letter]:
             assert (name, parent) in self.done or died, (job, "too soon")
         self.seen["after others"] += bool(AFTER[letter])
-
-    def live(self, server: Server, steps: int, more_s: float) -> None:
-        """Have all work, until about so many steps are done and the server is killed."""
-        self.enough.clear()
-        self._steps_left = itertools.count(steps - 1, -1)
-        threads = [
-            threading.Thread(target=client.work, args=(server,)) for client in self.clients
-        ]
-        for thread in threads:
-            thread.start()
-        came = self.enough.wait(PATIENCE_S)
-        time.sleep(more_s)  # not always behind a reply
-        os.kill(server.pid, signal.SIGKILL)
-        for thread in threads:
-            thread.join()
-        assert came
-        for client in self.clients:
-            if client.error is not None:
-                raise client.error
 
     def look(self, server: Server) -> None:
         """Compare the jobs there are with what is known; release those nobody holds."""
@@ -246,14 +200,8 @@ def jobs_of(connection: Connection) -> dict[int, dict[str, Any]]:
 
 
 def kill_loop(folder: Path, mode: str, kills: int, seed: int) -> Counter[str]:
-    rng, cores, crowd = random.Random(seed), cores_here(), Crowd(seed)
-    for _ in range(kills):
-        core = rng.choice(cores)
-        with serving(folder, f"--fsync={mode}", *OPTIONS, core=core) as server:
-            crowd.look(server)
-            crowd.live(server, rng.randrange(30, 400), rng.uniform(0, 0.01))
-            server.process.join()
-            assert server.process.exitcode == -signal.SIGKILL
+    crowd = Crowd(seed)
+    crowd.live_and_die(folder, mode, kills, random.Random(seed), most_steps=400)
     with serving(folder, f"--fsync={mode}", *OPTIONS) as server:
         crowd.look(server)
         crowd.end(server)

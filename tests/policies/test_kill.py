@@ -4,12 +4,7 @@ Clients push with keys and request keys, acknowledge with results, and cancel. W
 did not hear the answer to, it sends again to the next server, with the same request key.
 """
 
-import itertools
-import os
 import random
-import signal
-import threading
-import time
 from collections import Counter
 from contextlib import closing
 from pathlib import Path
@@ -19,42 +14,25 @@ import pytest
 
 from history.operations import History, Restart
 from history.policed import Cancel, Done, Ends, KeyedPush, Taken, broken
-from patience import PATIENCE_S
-from wal.server_process import Connection, Server, cores_here, serving
+from policies.killed_crowd import OPTIONS, KilledClient, KilledCrowd
+from wal.server_process import Connection, Server, serving
 
 CLIENTS: Final = 6
 FOREVER_MS: Final = 10**9
-OPTIONS: Final = ("--segment-size=64KiB", "--log-level=error", "--max-lost=0")
 MORE: Final[list[dict[str, Any]]] = [{}, {"ttl": FOREVER_MS}, {"timeout": FOREVER_MS}]
 
 
-class Client:
-    """One client. Its error, if any, is one that no server's end explains."""
+class Client(KilledClient):
+    """One client, of keys, repeats, results and cancels."""
 
     def __init__(self, crowd: "Crowd", number: int, seed: int) -> None:
+        super().__init__(number, seed)
         self.crowd = crowd
-        self.number = number
-        self.rng = random.Random(seed * 1000 + number)
-        self.serial = itertools.count()
         self.held: dict[int, int] = {}
         self.again: tuple[KeyedPush, dict[str, Any]] | None = None
         """A push whose answer was not heard."""
         self.answered: tuple[dict[str, Any], int] | None = None
         """The last push whose answer was heard, and the id in it."""
-        self.error: BaseException | None = None
-
-    def work(self, server: Server) -> None:
-        """Go on until the server is gone."""
-        try:
-            with closing(Connection(server)) as connection:
-                while True:
-                    self.step(connection)
-                    self.crowd.count_step()
-        except (OSError, ValueError):
-            pass
-        except BaseException as error:  # noqa: BLE001 - the test shows it
-            self.error = error
-            self.crowd.enough.set()
 
     def step(self, connection: Connection) -> None:
         choice = self.rng.randrange(10)
@@ -143,41 +121,21 @@ class Client:
         self.crowd.seen[word] += 1
 
 
-class Crowd:
+class Crowd(KilledCrowd):
     """Some clients and what they know together."""
 
     def __init__(self, seed: int) -> None:
+        super().__init__()
         self.history = History()
-        self.clients = [Client(self, number, seed) for number in range(CLIENTS)]
+        self.clients: list[Client] = [
+            Client(self, number, seed) for number in range(CLIENTS)
+        ]
         self.known: set[int] = set()
-        self.seen: Counter[str] = Counter()
-        self.enough = threading.Event()
-        self._steps_left = itertools.count()
-
-    def count_step(self) -> None:
-        """Be told that a client did something."""
-        if next(self._steps_left) == 0:
-            self.enough.set()
 
     def live(self, server: Server, steps: int, more_s: float) -> None:
-        """Have all work, until about so many steps are done and the server is killed."""
-        self.enough.clear()
-        self._steps_left = itertools.count(steps - 1, -1)
-        threads = [
-            threading.Thread(target=client.work, args=(server,)) for client in self.clients
-        ]
-        for thread in threads:
-            thread.start()
-        came = self.enough.wait(PATIENCE_S)
-        time.sleep(more_s)  # not always behind a reply
-        os.kill(server.pid, signal.SIGKILL)
-        for thread in threads:
-            thread.join()
-        assert came
+        """Do as all crowds, and note the restart that follows."""
+        super().live(server, steps, more_s)
         self.history.begin(Restart())
-        for client in self.clients:
-            if client.error is not None:
-                raise client.error
 
     def look(self, server: Server) -> None:
         """Look at all known jobs, and give those in nobody's hands to somebody."""
@@ -195,14 +153,8 @@ class Crowd:
 
 
 def kill_loop(folder: Path, mode: str, kills: int, seed: int) -> Counter[str]:
-    rng, cores, crowd = random.Random(seed), cores_here(), Crowd(seed)
-    for _ in range(kills):
-        core = rng.choice(cores)
-        with serving(folder, f"--fsync={mode}", *OPTIONS, core=core) as server:
-            crowd.look(server)
-            crowd.live(server, rng.randrange(50, 1000), rng.uniform(0, 0.01))
-            server.process.join()
-            assert server.process.exitcode == -signal.SIGKILL
+    crowd = Crowd(seed)
+    crowd.live_and_die(folder, mode, kills, random.Random(seed), most_steps=1000)
     with serving(folder, f"--fsync={mode}", *OPTIONS) as server:
         crowd.look(server)
         assert server.stop() == 0
