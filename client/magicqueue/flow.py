@@ -13,7 +13,7 @@ that others come after is kept for a day, unless told otherwise, so that these c
 """
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, Unpack
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, Unpack, get_args
 
 import msgspec
 import orjson
@@ -27,6 +27,7 @@ from magicqueue.job import AnyJob
 from magicqueue.job_options import JobOptions, needs_of, tail_of
 from magicqueue.sources import queue_name
 from magicqueue.wire.limits import DEPENDS_ON_MAX
+from magicqueue.wire.values import OnParentFailure
 
 if TYPE_CHECKING:
     from magicqueue.tasks.task import TaskCall
@@ -38,7 +39,7 @@ KEEP_RESULTS_S: Final = 86_400.0
 
 _ROWS: Final = msgspec.json.Decoder(list[dict[str, Raw]])
 _FILE: Final = msgspec.json.Decoder(dict[str, Raw])
-_RULES: Final = ("wait", "fail", "run")
+_RULES: Final = get_args(OnParentFailure)
 
 
 class FlowJob:

@@ -1,16 +1,14 @@
 """`magicqueue flow`: jobs that depend on each other, from a JSON file."""
 
-from typing import IO, Final
+from typing import IO
 
 import click
 
 from magicqueue.cli.options import Session, manual, with_session
-from magicqueue.cli.phrases import jobs
+from magicqueue.cli.phrases import ids_listed, jobs
 from magicqueue.cli.screen import say, write_json
 from magicqueue.command_line import Command, Failed
 from magicqueue.flow import Flow
-
-_SHOWN_IDS: Final = 20
 
 
 @click.command(
@@ -36,5 +34,4 @@ def flow(session: Session, file: IO[bytes]) -> None:
     if session.json:
         write_json({"ids": ids})
         return
-    shown = ", ".join(map(str, ids[:_SHOWN_IDS])) + (", …" if len(ids) > _SHOWN_IDS else "")
-    say(f"pushed a flow of {jobs(len(ids))}" + (f" (ids {shown})" if ids else ""))
+    say(f"pushed a flow of {jobs(len(ids))}" + (f" (ids {ids_listed(ids)})" if ids else ""))

@@ -1,13 +1,12 @@
 """`magicqueue ping` and `job`: look without touching."""
 
 import time
-from collections.abc import Sequence
 from typing import Final
 
 import click
 
 from magicqueue.cli.options import JOB_ID, Session, manual, whole, with_session
-from magicqueue.cli.phrases import count, jobs, short, span, state_of, when
+from magicqueue.cli.phrases import count, ids_listed, jobs, short, span, state_of, when
 from magicqueue.cli.screen import (
     details,
     job_fields,
@@ -24,7 +23,6 @@ from magicqueue.sync_queue import SyncQueue
 from magicqueue.wire.replies import JobInfo, ServerInfo
 
 _DATA_CHARS: Final = 10_000
-_IDS_SHOWN: Final = 20
 
 
 @click.command(
@@ -136,10 +134,13 @@ def _wishes(found: JobInfo) -> list[tuple[str, str | list[str]]]:
     if found.parents:
         left = f", waits for {count(found.waits_for)}" if found.waits_for else ""
         rule = f", and {found.on_parent_failure}s if one fails" if left else ""
-        pairs.append(("depends on", f"{_listed(found.parents)}{left}{rule}"))
+        pairs.append(("depends on", f"{ids_listed(found.parents)}{left}{rule}"))
     if found.children:
         pairs.append(
-            ("children", f"{_listed(found.children)} {_wait(len(found.children))} for it")
+            (
+                "children",
+                f"{ids_listed(found.children)} {_wait(len(found.children))} for it",
+            )
         )
     if found.group is not None:
         pairs.append(("group", found.group))
@@ -160,11 +161,6 @@ def _wishes(found: JobInfo) -> list[tuple[str, str | list[str]]]:
 
 def _wait(jobs: int) -> str:
     return "waits" if jobs == 1 else "wait"
-
-
-def _listed(ids: Sequence[int]) -> str:
-    more = f" and {count(len(ids) - _IDS_SHOWN)} more" if len(ids) > _IDS_SHOWN else ""
-    return ", ".join(map(str, ids[:_IDS_SHOWN])) + more
 
 
 def _ping_s(client: SyncQueue) -> float:

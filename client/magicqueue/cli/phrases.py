@@ -1,6 +1,7 @@
 """Numbers, spans and times as people read them."""
 
 import time
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Final
 
@@ -11,6 +12,7 @@ from magicqueue.wire.replies import JobInfo
 
 _UNITS: Final = (("y", 31_557_600), ("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
 _FEW: Final = 10
+_IDS_SHOWN: Final = 20
 _YEAR_10000_MS: Final = 253_402_300_800_000
 _YEAR_MS: Final = 31_556_952_000
 
@@ -108,3 +110,9 @@ def said_here(error: MagicQueueError) -> str:
             " --url or in MAGICQUEUE_URL"
         )
     return str(error)
+
+
+def ids_listed(ids: Sequence[int]) -> str:
+    """List the first ids, and say how many more there are."""
+    more = f" and {count(len(ids) - _IDS_SHOWN)} more" if len(ids) > _IDS_SHOWN else ""
+    return ", ".join(map(str, ids[:_IDS_SHOWN])) + more

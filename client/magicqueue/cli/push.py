@@ -8,7 +8,7 @@ stored at once and a fast one's in large batches.
 import sys
 from collections.abc import Iterator
 from itertools import islice
-from typing import IO, Any, Final, cast
+from typing import IO, Any, Final, cast, get_args
 
 import click
 import msgspec
@@ -33,6 +33,7 @@ from magicqueue.errors import MagicQueueError
 from magicqueue.job_options import JobOptions, tail_of
 from magicqueue.sync_queue import SyncQueue
 from magicqueue.wire.limits import PRIORITY_MAX
+from magicqueue.wire.values import OnConflict, OnExpire, OnParentFailure, Until
 
 _PIECE_BYTES: Final = 2**20
 _SHOWN_CHARS_MAX: Final = 60
@@ -78,20 +79,20 @@ _SHOWN_CHARS_MAX: Final = 60
 @click.option("--unique-key", metavar="KEY", help="One job of QUEUE holds KEY at a time.")
 @click.option(
     "--unique",
-    type=click.Choice(["done", "start"]),
+    type=click.Choice(get_args(Until)),
     help="Hold KEY until the job is done, or begun. [default: done]",
 )
 @click.option("--unique-for", type=SPAN, help="Hold KEY for so long instead.")
 @click.option(
     "--on-conflict",
-    type=click.Choice(["return", "reject", "replace"]),
+    type=click.Choice(get_args(OnConflict)),
     help="Where KEY is held: give the holder's id, fail, or give a holder that waits"
     " the new data, priority and time. [default: return]",
 )
 @click.option("--ttl", type=SPAN, help="Not after this span has passed.")
 @click.option(
     "--on-expire",
-    type=click.Choice(["remove", "dead"]),
+    type=click.Choice(get_args(OnExpire)),
     help="What becomes of it when its --ttl is over. [default: remove]",
 )
 @click.option("--job-timeout", type=SPAN, help="An attempt fails that runs for longer.")
@@ -105,7 +106,7 @@ _SHOWN_CHARS_MAX: Final = 60
 )
 @click.option(
     "--on-parent-failure",
-    type=click.Choice(["wait", "fail", "run"]),
+    type=click.Choice(get_args(OnParentFailure)),
     help="Where a job that it depends on is dead: wait for its retry, be dead, too, or"
     " run. [default: wait]",
 )
