@@ -6,6 +6,10 @@ Both trees run as servers at once, each over loopback, and every workload is sen
 the other, the first of them changing with the round. What counts is the server's CPU time a
 job: the ratio is the median of the rounds' own ratios, in brackets what half of them lie
 within. Compare a commit with itself first: that shows what this machine can tell apart.
+
+Pushes go into memory in use (`loadgen --warm`): servers of late give back what was not
+needed for a second, and the other tree's turn is longer. What that costs when it is needed
+again is another question (`--cold` asks it).
 """
 
 import argparse
@@ -49,11 +53,10 @@ def paired(pairs, workload, rounds, *, cold):
     found = []
     for number in range(rounds):
         order = pairs if number % 2 == 0 else pairs[::-1]
-        cpu = {}
-        for pid, port in order:
-            if not cold:
-                run_load(workload, "magicqueue", pid, port)
-            cpu[pid] = run_load(workload, "magicqueue", pid, port)["server_cpu_ns"]
+        cpu = {
+            pid: run_load(workload, "magicqueue", pid, port, warm=not cold)["server_cpu_ns"]
+            for pid, port in order
+        }
         found.append(tuple(cpu[pid] for pid, _ in pairs))
     return found
 

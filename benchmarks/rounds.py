@@ -18,11 +18,12 @@ from benchmarks.workloads import WORKLOADS
 RUN_S_MAX = 300
 
 
-def run_load(workload, dialect, pid, port, share=1.0):
-    """Run one workload once; gives loadgen's results."""
+def run_load(workload, dialect, pid, port, share=1.0, *, warm=False):
+    """Run one workload once; gives loadgen's results. warm: see `loadgen.Run`."""
     command = [sys.executable, "-m", "benchmarks.loadgen", "--workload", workload]
     command += ["--dialect", dialect, "--share", str(share)]
     command += ["--port", str(port), "--server-pid", str(pid)]
+    command += ["--warm"] * warm
     awake = spinners() if WORKLOADS[workload].awake else contextlib.nullcontext()
     with awake:
         done = subprocess.run(
