@@ -8,9 +8,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import precondition, rule
 
 from conformance.browse_rules import BrowseRules
 from conformance.by_id_rules import ByIdRules
@@ -24,6 +23,7 @@ from conformance.driver import (
     without_memory,
 )
 from conformance.naive_core import NaiveCore
+from machines import run_machine
 from magicqueue_cores import make_core
 from magicqueue_cores.contract import (
     NEVER_MS,
@@ -348,15 +348,7 @@ class CoreMachine(ByIdRules, BrowseRules):
 
 def run(core_name: str, options: dict[str, int], examples: int) -> None:
     machine = type("Machine", (CoreMachine,), {"name": core_name, "options": options})
-    run_state_machine_as_test(
-        machine,
-        settings=settings(
-            max_examples=examples,
-            stateful_step_count=80,
-            deadline=None,
-            suppress_health_check=list(HealthCheck),
-        ),
-    )
+    run_machine(machine, examples, 80)
 
 
 @pytest.mark.timeout(600)  # shrinking a failure takes up to five minutes

@@ -8,12 +8,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
-from hypothesis.stateful import run_state_machine_as_test
 
 from conformance.driver import Driver, require_core, without_memory
 from conformance.test_against_model import ROOMY, CoreMachine
 from differential.twins import plain
+from machines import run_machine
 from magicqueue_cores.contract import CoreError, CoreStats, RecordSink
 from magicqueue_cores.records import Record
 
@@ -104,12 +103,4 @@ class _TwinMachine(CoreMachine):
 def test_both_cores_do_the_same(options: dict[str, int]) -> None:
     require_core("array")
     machine = type("Machine", (_TwinMachine,), {"options": options})
-    run_state_machine_as_test(
-        machine,
-        settings=settings(
-            max_examples=60,
-            stateful_step_count=60,
-            deadline=None,
-            suppress_health_check=list(HealthCheck),
-        ),
-    )
+    run_machine(machine, 60, 60)

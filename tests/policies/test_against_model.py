@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import Phase
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, rule
 
 from conformance.driver import CORES, require_core
+from machines import run_machine
 from magicqueue_cores import make_core
 from magicqueue_cores.contract import CoreError, CoreOptions, NewJobs
 from magicqueue_cores.policies import BadRepeat, PolicyOptions, Wishes
@@ -299,16 +300,7 @@ def _batch(items: list[dict[str, Any]], now_ms: int) -> NewJobs:
 
 def run(core_name: str, examples: int, steps: int = 50) -> None:
     machine = type("Machine", (PolicyMachine,), {"name": require_core(core_name)})
-    run_state_machine_as_test(
-        machine,
-        settings=settings(
-            max_examples=examples,
-            stateful_step_count=steps,
-            deadline=None,
-            phases=PHASES,
-            suppress_health_check=list(HealthCheck),
-        ),
-    )
+    run_machine(machine, examples, steps, phases=PHASES)
 
 
 @pytest.mark.timeout(600)  # shrinking a failure takes up to five minutes

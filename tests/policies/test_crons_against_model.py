@@ -3,11 +3,11 @@
 import gc
 
 import pytest
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, rule
 
 from conformance.driver import CORES, START_MS, require_core
+from machines import run_machine
 from magicqueue_cores.contract import NEVER_MS
 from magicqueue_cores.policies import CronPlan, PolicyOptions
 from policies.layered import Layered
@@ -141,15 +141,7 @@ def machine(core: str, swapped: str) -> type[CronMachine]:
 def run(core: str, swapped: str, examples: int, steps: int) -> None:
     for name in (core, swapped):
         require_core(name)
-    run_state_machine_as_test(
-        machine(core, swapped),
-        settings=settings(
-            max_examples=examples,
-            stateful_step_count=steps,
-            deadline=None,
-            suppress_health_check=list(HealthCheck),
-        ),
-    )
+    run_machine(machine(core, swapped), examples, steps)
     gc.collect()
 
 

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, rule
 
 from conformance.driver import CORES, require_core
+from machines import run_machine
 from magicqueue_cores.contract import CoreOptions, JobState, NewJobs, NotFound
 from magicqueue_cores.policies import PolicyOptions, Wishes
 from magicqueue_cores.records import Origin, Restarted, sequence_span
@@ -198,15 +198,7 @@ class FlowMachine(RuleBasedStateMachine):
 
 def run(name: str, examples: int, steps: int = 30) -> None:
     machine = type("Machine", (FlowMachine,), {"name": require_core(name)})
-    run_state_machine_as_test(
-        machine,
-        settings=settings(
-            max_examples=examples,
-            stateful_step_count=steps,
-            deadline=None,
-            suppress_health_check=list(HealthCheck),
-        ),
-    )
+    run_machine(machine, examples, steps)
 
 
 @pytest.mark.timeout(600)  # shrinking a failure takes up to five minutes

@@ -10,11 +10,11 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import pytest
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, rule
 
 from conformance.driver import CORES, require_core
+from machines import run_machine
 from magicqueue_cores.contract import JobState, JobView, NewJobs, NotFound
 from magicqueue_cores.policies import Duplicate, Wishes
 from magicqueue_cores.policies.mark_texts import text_of
@@ -266,15 +266,7 @@ class MixedMachine(RuleBasedStateMachine):
 
 
 def run(examples: int, steps: int) -> None:
-    run_state_machine_as_test(
-        MixedMachine,
-        settings=settings(
-            max_examples=examples,
-            stateful_step_count=steps,
-            deadline=None,
-            suppress_health_check=list(HealthCheck),
-        ),
-    )
+    run_machine(MixedMachine, examples, steps)
 
 
 @pytest.mark.timeout(600)  # shrinking a failure takes up to five minutes

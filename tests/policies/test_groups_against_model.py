@@ -8,11 +8,11 @@ import gc
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, rule
 
 from conformance.driver import CORES, require_core
+from machines import run_machine
 from magicqueue_cores.contract import NewJobs
 from magicqueue_cores.policies import Bounds, InGroups, PolicyOptions, Rate, Rule, Wishes
 from policies.layered import Layered
@@ -219,15 +219,7 @@ class GroupMachine(RuleBasedStateMachine):
 
 def run(name: str, examples: int, steps: int) -> None:
     machine = type("Machine", (GroupMachine,), {"name": require_core(name)})
-    run_state_machine_as_test(
-        machine,
-        settings=settings(
-            max_examples=examples,
-            stateful_step_count=steps,
-            deadline=None,
-            suppress_health_check=list(HealthCheck),
-        ),
-    )
+    run_machine(machine, examples, steps)
 
 
 @pytest.mark.parametrize("name", CORES)

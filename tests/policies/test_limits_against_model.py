@@ -7,12 +7,12 @@ import gc
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, rule
 
 from conformance.driver import CORES, require_core
 from conformance.naive_core import NaiveCore
+from machines import run_machine
 from magicqueue_cores.contract import CoreOptions, NewJobs
 from magicqueue_cores.policies import PolicyOptions, Rate, Rule
 from policies.layered import Layered
@@ -158,15 +158,7 @@ class LimitMachine(RuleBasedStateMachine):
 def run(name: str, examples: int) -> None:
     require_core(name)
     machine = type("Machine", (LimitMachine,), {"name": name})
-    run_state_machine_as_test(
-        machine,
-        settings=settings(
-            max_examples=examples,
-            stateful_step_count=30,
-            deadline=None,
-            suppress_health_check=list(HealthCheck),
-        ),
-    )
+    run_machine(machine, examples, 30)
 
 
 @pytest.mark.timeout(600)  # shrinking a failure takes up to five minutes

@@ -13,13 +13,13 @@ from itertools import count, cycle
 from typing import Any, ClassVar
 
 import pytest
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import precondition, rule
 
 from conformance.driver import CORES, Driver, pull_order, require_core
 from conformance.naive_jobs import COUNTERS
 from conformance.test_against_model import ROOMY, CoreMachine
+from machines import run_machine
 from magicqueue_cores import make_core
 from magicqueue_cores.contract import CoreOptions
 from magicqueue_server.wal.local_journal import LocalJournal
@@ -218,15 +218,7 @@ def run(names: tuple[str, ...], examples: int, steps: int = 60) -> None:
     machine = type(
         "Machine", (RestartMachine,), {"name": names[0], "names": names, "options": ROOMY}
     )
-    run_state_machine_as_test(
-        machine,
-        settings=settings(
-            max_examples=examples,
-            stateful_step_count=steps,
-            deadline=None,
-            suppress_health_check=list(HealthCheck),
-        ),
-    )
+    run_machine(machine, examples, steps)
     for how in RESTARTS:
         assert RestartMachine.seen[how] >= examples
     assert (RestartMachine.seen["another core"] >= examples) == (len(names) > 1)
