@@ -620,11 +620,11 @@ def test_a_worker_that_has_stopped_may_be_started_again(
         ran.append((threading.current_thread().name, x))
 
     async def main() -> None:
-        worker = TaskWorker(tasks)
+        worker = TaskWorker(tasks, threads=1)
         for turn in range(3):
             async with worker:
                 await first.push(turn)
-                for count in (2, 3, 4):  # one after the other, so that one thread will do
+                for count in (2, 3, 4):
                     await second.push(turn)
                     await until(lambda count=count: len(ran) == count)  # type: ignore[misc]
             assert len({who for who, _ in ran}) == 2
